@@ -1,0 +1,263 @@
+//! Atlas lines as FOCUS charges: one row a line, and one for the sales tax of the invoice.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::CURRENCY;
+use super::document::{Invoice, InvoiceHead, LineItem, MalformedInvoice, Text, timestamp};
+use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
+use crate::money::{Money, parse_decimal};
+
+/// The charges of an invoice in the order of its lines, sales tax last. `BilledCost` is `totalPriceCents / 100`.
+pub fn charges<'i>(invoice: &'i Invoice<'_>) -> impl Iterator<Item = Result<Charge<'i>, MalformedInvoice>> {
+    let head = &invoice.head;
+    let mut times = Times::default();
+    let lines = invoice.line_items.iter().enumerate();
+    let lines = lines.map(move |(index, line)| line_charge(head, line, index + 1, &mut times));
+    let tax = head.figures.sales_tax_cents.filter(|cents| *cents != 0);
+    lines.chain(tax.map(|cents| Ok(tax_charge(head, cents))))
+}
+
+fn line_charge<'i>(
+    head: &'i InvoiceHead,
+    line: &'i LineItem<'_>,
+    number: usize,
+    times: &mut Times<'i>,
+) -> Result<Charge<'i>, MalformedInvoice> {
+    let sku = text(line.sku.as_ref());
+    let missing =
+        || MalformedInvoice::MissingAmount { line: number, sku: sku.unwrap_or("no SKU").to_owned() };
+    let cents = line.total_price_cents.ok_or_else(missing)?;
+    let decimal = |field, raw| decimal(number, field, raw);
+    let category = category(cents, sku.unwrap_or_default());
+    let quantity = decimal("quantity", line.quantity)?;
+    let unit = text(line.unit.as_ref());
+    let resource = text(line.cluster_name.as_ref()).or(text(line.stitch_app_name.as_ref()));
+    let charge_period = Period {
+        start: times.read(number, "startDate", line.start_date.as_ref())?.unwrap_or(head.period.start),
+        end: times.read(number, "endDate", line.end_date.as_ref())?.unwrap_or(head.period.end),
+    };
+    Ok(Charge {
+        charge_period,
+        charge_category: category,
+        charge_description: text(line.note.as_ref()).or(sku).map(Cow::Borrowed),
+        charge_frequency: frequency(category, sku.unwrap_or_default()),
+        service_category: "Databases",
+        service_name: Cow::Borrowed(service_name(sku.unwrap_or_default())),
+        sku_id: sku.map(Cow::Borrowed),
+        resource_id: resource.map(Cow::Borrowed),
+        resource_name: resource.map(Cow::Borrowed),
+        sub_account_id: text(line.group_id.as_ref()).map(Cow::Borrowed),
+        sub_account_name: text(line.group_name.as_ref()).map(Cow::Borrowed),
+        consumed_quantity: quantity.filter(|_| category == ChargeCategory::Usage),
+        consumed_unit: unit.filter(|_| category == ChargeCategory::Usage).map(Cow::Borrowed),
+        pricing_quantity: quantity,
+        pricing_unit: unit.map(Cow::Borrowed),
+        contracted_unit_price: decimal("unitPriceDollars", line.unit_price_dollars)?,
+        tags: line.tags.and_then(flat_tags).map(Cow::Owned),
+        x_discount_cents: decimal("discountCents", line.discount_cents)?,
+        x_line_number: Some(number),
+        ..of_invoice(head, cents)
+    })
+}
+
+fn tax_charge(head: &InvoiceHead, cents: i64) -> Charge<'_> {
+    Charge {
+        charge_category: ChargeCategory::Tax,
+        charge_description: Some(Cow::Borrowed("Sales tax")),
+        charge_frequency: ChargeFrequency::Recurring,
+        ..of_invoice(head, cents)
+    }
+}
+
+/// What every charge of an invoice has in common.
+fn of_invoice(head: &InvoiceHead, cents: i64) -> Charge<'_> {
+    let cost = Money::from_minor(cents, CURRENCY).amount();
+    Charge {
+        billed_cost: cost,
+        effective_cost: cost,
+        list_cost: cost,
+        contracted_cost: cost,
+        billing_currency: CURRENCY,
+        billing_account_id: Cow::Borrowed(head.org_id.as_str()),
+        billing_period: head.period,
+        charge_period: head.period,
+        charge_category: ChargeCategory::Usage,
+        charge_description: None,
+        charge_frequency: ChargeFrequency::UsageBased,
+        invoice_id: Cow::Borrowed(head.id.as_str()),
+        invoice_issuer_name: Cow::Borrowed("MongoDB"),
+        provider_name: Cow::Borrowed("MongoDB Atlas"),
+        publisher_name: Cow::Borrowed("MongoDB"),
+        service_category: "Databases",
+        service_name: Cow::Borrowed("Atlas"),
+        sku_id: None,
+        resource_id: None,
+        resource_name: None,
+        sub_account_id: None,
+        sub_account_name: None,
+        consumed_quantity: None,
+        consumed_unit: None,
+        pricing_quantity: None,
+        pricing_unit: None,
+        contracted_unit_price: None,
+        tags: None,
+        x_discount_cents: None,
+        x_line_number: None,
+    }
+}
+
+/// An empty text says nothing, as an absent one does.
+fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+    text.map(|text| text.0.as_ref()).filter(|text| !text.is_empty())
+}
+
+/// Credit for negative lines and for SKUs that say so, else Usage.
+fn category(cents: i64, sku: &str) -> ChargeCategory {
+    if cents < 0 || sku.contains("CREDIT") || sku.contains("DISCOUNT") {
+        ChargeCategory::Credit
+    } else {
+        ChargeCategory::Usage
+    }
+}
+
+fn frequency(category: ChargeCategory, sku: &str) -> ChargeFrequency {
+    if sku.contains("SUPPORT") {
+        ChargeFrequency::Recurring
+    } else if category == ChargeCategory::Credit {
+        ChargeFrequency::OneTime
+    } else {
+        ChargeFrequency::UsageBased
+    }
+}
+
+/// The service by what the SKU contains; the first match wins, so the narrower words stand first.
+fn service_name(sku: &str) -> &'static str {
+    const SERVICES: [(&str, &str); 16] = [
+        ("SUPPORT", "Atlas Support"),
+        ("CREDIT", "Atlas Credits"),
+        ("PIT_RESTORE", "Atlas Backup"),
+        ("BACKUP", "Atlas Backup"),
+        ("DATA_TRANSFER", "Atlas Data Transfer"),
+        ("PRIVATE_ENDPOINT", "Atlas Private Endpoint"),
+        ("SERVERLESS", "Atlas Serverless"),
+        ("BI_CONNECTOR", "Atlas BI Connector"),
+        ("DATA_LAKE", "Atlas Data Federation"),
+        ("AUDITING", "Atlas Security"),
+        ("SECURITY", "Atlas Security"),
+        ("CHARTS", "Atlas Charts"),
+        ("REALM", "Atlas App Services"),
+        ("STITCH", "Atlas App Services"),
+        ("INSTANCE", "Atlas Clusters"),
+        ("STORAGE", "Atlas Storage"),
+    ];
+    SERVICES.iter().find(|(word, _)| sku.contains(word)).map_or("Atlas", |(_, service)| service)
+}
+
+fn decimal(line: usize, field: &str, raw: Option<&RawValue>) -> Result<Option<Decimal>, MalformedInvoice> {
+    let Some(text) = raw.map(RawValue::get).filter(|text| *text != "null") else { return Ok(None) };
+    parse_decimal(text).map(Some).map_err(|_| MalformedInvoice::Field {
+        field: format!("line item {line}: {field}"),
+        text: text.chars().take(60).collect(),
+        expected: "an exact decimal number of at most 28 digits",
+    })
+}
+
+/// `{"team": ["a", "b"]}` as FOCUS wants tags, a flat object: `{"team":"a,b"}`. Other shapes stay as JSON text.
+fn flat_tags(raw: &RawValue) -> Option<String> {
+    let tags: BTreeMap<String, Value> = serde_json::from_str(raw.get()).ok()?;
+    let flat: BTreeMap<&String, String> = tags
+        .iter()
+        .map(|(key, value)| {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let joined = match value {
+                Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(","),
+                other => text(other),
+            };
+            (key, joined)
+        })
+        .collect();
+    if flat.is_empty() { None } else { serde_json::to_string(&flat).ok() }
+}
+
+/// Reads times, remembering the last of each field: lines of one day follow each other.
+#[derive(Default)]
+struct Times<'i> {
+    seen: [Option<(&'i str, DateTime<Utc>)>; 2],
+}
+
+impl<'i> Times<'i> {
+    fn read(
+        &mut self,
+        line: usize,
+        field: &str,
+        time: Option<&'i Text<'_>>,
+    ) -> Result<Option<DateTime<Utc>>, MalformedInvoice> {
+        let Some(text) = text(time) else { return Ok(None) };
+        if let Some((_, known)) = self.seen.iter().flatten().find(|(seen, _)| *seen == text) {
+            return Ok(Some(*known));
+        }
+        let read = timestamp(&format!("line item {line}: {field}"), text)?;
+        self.seen = [Some((text, read)), self.seen[0]];
+        Ok(Some(read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_line(line: &str) -> String {
+        format!(
+            r#"{{"id":"i1","orgId":"o1","startDate":"2026-10-01T00:00:00Z","endDate":"2026-11-01T00:00:00Z","salesTaxCents":19,"lineItems":[{line}]}}"#
+        )
+    }
+
+    #[test]
+    fn a_line_becomes_a_focus_row() {
+        let raw = one_line(
+            r#"{"totalPriceCents":3888,"groupId":"g1","groupName":"pay","clusterName":"c0","sku":"ATLAS_AWS_INSTANCE_M30",
+                "quantity":72.0,"unit":"server hours","unitPriceDollars":0.54,"startDate":"2026-10-03T00:00:00Z",
+                "endDate":"2026-10-04T00:00:00Z","tags":{"team":["data","bi"]},"discountCents":12}"#,
+        );
+        let invoice = Invoice::parse(raw.as_bytes()).unwrap();
+        let charges: Vec<_> = charges(&invoice).collect::<Result<_, _>>().unwrap();
+        insta::assert_debug_snapshot!(charges);
+    }
+
+    #[test]
+    fn negative_lines_and_credits_are_credit_the_rest_is_usage() {
+        assert_eq!(category(-1, "ATLAS_AWS_INSTANCE_M10"), ChargeCategory::Credit);
+        assert_eq!(category(0, "CREDIT"), ChargeCategory::Credit);
+        assert_eq!(category(1, "ATLAS_SUPPORT"), ChargeCategory::Usage);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_exactly_names_the_line() {
+        let error = |line: &str| {
+            let raw = one_line(line);
+            let invoice = Invoice::parse(raw.as_bytes()).unwrap();
+            charges(&invoice).find_map(Result::err).map(|error| error.to_string())
+        };
+        assert_eq!(error(r#"{"sku":"X"}"#).unwrap(), "line item 1 (X) has no totalPriceCents");
+        assert_eq!(
+            error(r#"{"totalPriceCents":null}"#).unwrap(),
+            "line item 1 (no SKU) has no totalPriceCents"
+        );
+        assert_eq!(
+            error(r#"{"totalPriceCents":1,"quantity":1e99}"#).unwrap(),
+            "line item 1: quantity '1e99' is not an exact decimal number of at most 28 digits"
+        );
+        assert!(
+            error(r#"{"totalPriceCents":1,"startDate":"yesterday"}"#)
+                .unwrap()
+                .starts_with("line item 1: startDate")
+        );
+        assert_eq!(error(r#"{"totalPriceCents":1,"quantity":6.035e-07}"#), None);
+    }
+}

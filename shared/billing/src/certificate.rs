@@ -1,0 +1,385 @@
+//! The certificate: one document that says, to the cent, how the provider's total became the allocated
+//! totals. Its JSON Schema stands in `docs/certificate.schema.json`.
+//!
+//! The laws (see [`Certificate::verify`]) are checked where a certificate is made and again wherever one is
+//! read. The document is canonical: the same inputs and rules give the same bytes.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::{BillingAccountId, InvoiceId, Provider};
+use crate::keys::InvoiceKey;
+use crate::money::{self, MoneyError};
+use crate::month::BillingMonth;
+use crate::period::Finality;
+use crate::revision::Revision;
+
+/// Verdict on one invoice revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The provider's total equals the rows, with nothing to add.
+    Matched,
+    /// Every difference is a named adjustment within its bound, or the invoice was paid in a way that is named.
+    Explained,
+    /// Anything else: the outputs are held.
+    Mismatch,
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Matched => "matched",
+            Self::Explained => "explained",
+            Self::Mismatch => "mismatch",
+        })
+    }
+}
+
+/// What the certificate is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Always `invoice` here.
+    pub kind: String,
+    /// Who sent the invoice.
+    pub provider: Provider,
+    /// Who is invoiced.
+    pub billing_account: BillingAccountId,
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// Which version of it.
+    pub revision: Revision,
+    /// The month.
+    pub period: BillingMonth,
+    /// First day, `YYYY-MM-DD`.
+    pub start_date: String,
+    /// First day after, `YYYY-MM-DD`.
+    pub end_date: String,
+    /// Whether the invoice may still grow.
+    pub finality: Finality,
+    /// The provider's own word for its state, as it came.
+    pub provider_status: Option<String>,
+    /// The provider's own time of the last change, as it came.
+    pub provider_updated: Option<String>,
+}
+
+/// A named difference between the provider's total and the charges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// `rounding` or `credit-lines`.
+    pub kind: String,
+    /// Signed: provider total = charges total + adjustments.
+    #[serde(with = "decimal_text")]
+    pub amount: Decimal,
+    /// The sub account whose row carries it; nothing if no row does.
+    pub target: Option<String>,
+    /// Why it is there and why it is within its bound.
+    pub reason: String,
+}
+
+/// One row of the allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertifiedTarget {
+    /// FOCUS `SubAccountId`.
+    pub id: String,
+    /// FOCUS `SubAccountName`.
+    pub name: String,
+    /// Its own charges.
+    #[serde(with = "decimal_text")]
+    pub own: Decimal,
+    /// Its share of the charges without a sub account.
+    #[serde(with = "decimal_text")]
+    pub shared: Decimal,
+    /// Adjustments that its row carries.
+    #[serde(with = "decimal_text")]
+    pub adjustment: Decimal,
+    /// What its row says: the sum of the three.
+    #[serde(with = "decimal_text")]
+    pub total: Decimal,
+}
+
+/// An amount that no row carries, or the one row `(unallocated)` does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertifiedRest {
+    /// `tax` or `pool`.
+    pub kind: String,
+    /// How much.
+    #[serde(with = "decimal_text")]
+    pub amount: Decimal,
+    /// Why.
+    pub reason: String,
+}
+
+/// What changed against the revision before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supersedes {
+    /// The revision before this one.
+    pub revision: Revision,
+    /// Whether that one was final.
+    pub finality: Finality,
+    /// New rows and rest less the old ones.
+    #[serde(with = "decimal_text")]
+    pub difference: Decimal,
+    /// The same for each target whose total differs, by id. Bills post these, never the full amount again.
+    pub targets: BTreeMap<String, TargetDifference>,
+}
+
+/// A target's change against the revision before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetDifference {
+    /// Its name in the newer of the two revisions that has it.
+    pub name: String,
+    /// New total less the old one.
+    #[serde(with = "decimal_text")]
+    pub difference: Decimal,
+}
+
+/// A document that went in or came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentRef {
+    /// Its key in the data bucket.
+    pub key: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// The certificate of one invoice revision. Amounts are decimal texts in `currency`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Version of this document's format.
+    pub certificate: u32,
+    /// What it is about.
+    pub subject: Subject,
+    /// ISO 4217 code of all amounts.
+    pub currency: String,
+    /// What the provider says the invoice comes to.
+    #[serde(with = "decimal_text")]
+    pub provider_total: Decimal,
+    /// Which of its fields say it.
+    pub provider_total_source: String,
+    /// Sum of the normalised charges, taxes included.
+    #[serde(with = "decimal_text")]
+    pub charges_total: Decimal,
+    /// Sum of the rows, before adjustments.
+    #[serde(with = "decimal_text")]
+    pub allocated_total: Decimal,
+    /// Charges that no sub account carries.
+    #[serde(with = "decimal_text")]
+    pub unallocated_total: Decimal,
+    /// Provider total less charges and adjustments: zero unless the status is `mismatch`.
+    #[serde(with = "decimal_text")]
+    pub unexplained: Decimal,
+    /// The verdict.
+    pub status: Status,
+    /// The verdict in words.
+    pub explanation: String,
+    /// Named differences.
+    pub adjustments: Vec<Adjustment>,
+    /// The rows, in the order of the CSV.
+    pub targets: Vec<CertifiedTarget>,
+    /// What no sub account carries, by kind.
+    pub unallocated: Vec<CertifiedRest>,
+    /// The invoice's own figures, as the provider wrote them.
+    pub provider_figures: Value,
+    /// The published revision before this one, and the differences.
+    pub supersedes: Option<Supersedes>,
+    /// Raw documents.
+    pub inputs: Vec<DocumentRef>,
+    /// The rules in force, each with its value or hash.
+    pub rules: BTreeMap<String, String>,
+    /// What was written for this revision.
+    pub outputs: Vec<DocumentRef>,
+    /// Name and version of the software.
+    pub software: String,
+}
+
+/// A certificate that cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// One of the laws does not hold; the numbers are in the message.
+    #[error("the certificate contradicts itself: {law}: {left} is not {right}")]
+    Broken {
+        /// The law.
+        law: &'static str,
+        /// Its left side.
+        left: Decimal,
+        /// Its right side.
+        right: Decimal,
+    },
+    /// The status says less or more than the figures.
+    #[error("the certificate contradicts itself: status {status} with {problem}")]
+    Status {
+        /// The status.
+        status: Status,
+        /// What does not go with it.
+        problem: &'static str,
+    },
+    /// The sums overflow.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// The bytes are no certificate.
+    #[error("the document is no certificate: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl Certificate {
+    /// The version of the format that this software writes.
+    pub const VERSION: u32 = 1;
+
+    /// Checks the laws:
+    /// charges = allocated + unallocated; allocated = rows before adjustments; each row is the sum of its
+    /// parts; adjustments with a target are those in the rows; provider total = charges + adjustments +
+    /// unexplained; `matched` has no adjustments, and only a `mismatch` has anything unexplained.
+    ///
+    /// # Errors
+    /// [`CertificateError`] names the law and both sides.
+    pub fn verify(&self) -> Result<(), CertificateError> {
+        let law = |law, left: Decimal, right: Decimal| {
+            if left == right { Ok(()) } else { Err(CertificateError::Broken { law, left, right }) }
+        };
+        let rows = money::sum(self.targets.iter().flat_map(|target| [target.own, target.shared]))?;
+        let rest = money::sum(self.unallocated.iter().map(|rest| rest.amount))?;
+        let adjustments = money::sum(self.adjustments.iter().map(|adjustment| adjustment.amount))?;
+        let targeted = self.adjustments.iter().filter(|a| a.target.is_some()).map(|a| a.amount);
+        law(
+            "charges_total = allocated_total + unallocated_total",
+            self.charges_total,
+            money::add(self.allocated_total, self.unallocated_total)?,
+        )?;
+        law("allocated_total = own + shared of all targets", self.allocated_total, rows)?;
+        law("unallocated_total = sum of unallocated", self.unallocated_total, rest)?;
+        for target in &self.targets {
+            let sum = money::sum([target.own, target.shared, target.adjustment])?;
+            law("total of a target = own + shared + adjustment", target.total, sum)?;
+        }
+        law(
+            "adjustments of the targets = adjustments with a target",
+            money::sum(self.targets.iter().map(|target| target.adjustment))?,
+            money::sum(targeted)?,
+        )?;
+        law(
+            "provider_total = charges_total + adjustments + unexplained",
+            self.provider_total,
+            money::sum([self.charges_total, adjustments, self.unexplained])?,
+        )?;
+        let problem = match self.status {
+            Status::Matched if !self.adjustments.is_empty() => "adjustments",
+            Status::Matched | Status::Explained if !self.unexplained.is_zero() => "an unexplained difference",
+            _ => return Ok(()),
+        };
+        Err(CertificateError::Status { status: self.status, problem })
+    }
+
+    /// The document: two spaces of indentation, keys sorted, a newline at the end.
+    ///
+    /// # Errors
+    /// [`CertificateError`] if a law does not hold: such a certificate is never written.
+    pub fn to_json(&self) -> Result<Vec<u8>, CertificateError> {
+        self.verify()?;
+        let mut bytes = serde_json::to_vec_pretty(&Sorted(&serde_json::to_value(self)?))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Reads a document and checks its laws again.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn from_json(bytes: &[u8]) -> Result<Self, CertificateError> {
+        let certificate: Self = serde_json::from_slice(bytes)?;
+        certificate.verify()?;
+        Ok(certificate)
+    }
+
+    /// The invoice it is about.
+    #[must_use]
+    pub fn invoice(&self) -> InvoiceKey {
+        InvoiceKey {
+            provider: self.subject.provider.clone(),
+            billing_account: self.subject.billing_account.clone(),
+            period: self.subject.period,
+            invoice_id: self.subject.invoice_id.clone(),
+        }
+    }
+
+    /// What bills are made of: the rows after adjustments, and the rest.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn published_total(&self) -> Result<Decimal, MoneyError> {
+        money::sum(self.targets.iter().map(|target| target.total).chain([self.unallocated_total]))
+    }
+
+    /// This certificate, naming the revision before it and the difference per target; `None` for the first.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn superseding(&self, before: Option<&Self>) -> Result<Self, MoneyError> {
+        let supersedes = before.map(|before| self.difference_to(before)).transpose()?;
+        Ok(Self { supersedes, ..self.clone() })
+    }
+
+    fn difference_to(&self, before: &Self) -> Result<Supersedes, MoneyError> {
+        let mut targets = BTreeMap::new();
+        for target in &before.targets {
+            let change = TargetDifference { name: target.name.clone(), difference: -target.total };
+            targets.insert(target.id.clone(), change);
+        }
+        for target in &self.targets {
+            let old = targets.get(&target.id).map_or(Decimal::ZERO, |change| change.difference);
+            let difference = money::add(target.total, old)?;
+            targets.insert(target.id.clone(), TargetDifference { name: target.name.clone(), difference });
+        }
+        targets.retain(|_, change| !change.difference.is_zero());
+        Ok(Supersedes {
+            revision: before.subject.revision.clone(),
+            finality: before.subject.finality,
+            difference: money::sub(self.published_total()?, before.published_total()?)?,
+            targets,
+        })
+    }
+}
+
+/// A JSON value whose objects are written in the order of their keys, whatever map `serde_json` was built with.
+struct Sorted<'a>(&'a Value);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
+            Value::Object(members) => {
+                let sorted: BTreeMap<_, _> =
+                    members.iter().map(|(key, value)| (key, Sorted(value))).collect();
+                serializer.collect_map(sorted)
+            }
+            other => other.serialize(serializer),
+        }
+    }
+}
+
+/// Serialises decimals as JSON strings, exactly, and reads them back.
+pub mod decimal_text {
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::money::parse_decimal;
+
+    /// As text.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(value: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    /// From text.
+    ///
+    /// # Errors
+    /// A text that is no exact decimal.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+        parse_decimal(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,146 @@
+//! One FOCUS 1.2 row: what a provider charged, in the field's standard terms.
+
+mod parquet;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use crate::money::Currency;
+
+pub use self::parquet::{COLUMN_NAMES, ChargesFile, ChargesFileError};
+
+/// FOCUS `ChargeCategory`: the highest-level classification of a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChargeCategory {
+    /// Consumption.
+    Usage,
+    /// Fees for something bought.
+    Purchase,
+    /// Taxes levied by an authority.
+    Tax,
+    /// Money back or vouchers.
+    Credit,
+    /// Anything else that the provider posts after the fact.
+    Adjustment,
+}
+
+impl ChargeCategory {
+    /// The value as FOCUS writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Usage => "Usage",
+            Self::Purchase => "Purchase",
+            Self::Tax => "Tax",
+            Self::Credit => "Credit",
+            Self::Adjustment => "Adjustment",
+        }
+    }
+}
+
+impl fmt::Display for ChargeCategory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// FOCUS `ChargeFrequency`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChargeFrequency {
+    /// Once.
+    OneTime,
+    /// At a fixed interval.
+    Recurring,
+    /// Whenever it was used.
+    UsageBased,
+}
+
+impl ChargeFrequency {
+    /// The value as FOCUS writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OneTime => "One-Time",
+            Self::Recurring => "Recurring",
+            Self::UsageBased => "Usage-Based",
+        }
+    }
+}
+
+/// A half-open interval of UTC time, as every FOCUS period is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// Inclusive.
+    pub start: DateTime<Utc>,
+    /// Exclusive.
+    pub end: DateTime<Utc>,
+}
+
+/// One FOCUS 1.2 row. Field names are the FOCUS column names in snake case; costs are in `billing_currency`.
+/// Texts borrow from the raw document where they can: a charge lives only as long as it takes to pass it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge<'a> {
+    /// The amount invoiced for this row; the sum over an invoice is what is payable.
+    pub billed_cost: Decimal,
+    /// The amortised cost; equal to `billed_cost` where nothing is prepaid.
+    pub effective_cost: Decimal,
+    /// The cost at list price; equal to `billed_cost` where the provider states none.
+    pub list_cost: Decimal,
+    /// The cost at contracted price; equal to `billed_cost` where the provider states none.
+    pub contracted_cost: Decimal,
+    /// Currency of all costs.
+    pub billing_currency: Currency,
+    /// Who is invoiced.
+    pub billing_account_id: Cow<'a, str>,
+    /// The invoice's period.
+    pub billing_period: Period,
+    /// When the charge arose.
+    pub charge_period: Period,
+    /// What kind of charge.
+    pub charge_category: ChargeCategory,
+    /// What it is for, in words.
+    pub charge_description: Option<Cow<'a, str>>,
+    /// How often it occurs.
+    pub charge_frequency: ChargeFrequency,
+    /// The invoice.
+    pub invoice_id: Cow<'a, str>,
+    /// Who sends the invoice.
+    pub invoice_issuer_name: Cow<'a, str>,
+    /// Who makes the service available for purchase.
+    pub provider_name: Cow<'a, str>,
+    /// Who produced the service.
+    pub publisher_name: Cow<'a, str>,
+    /// One of FOCUS' nineteen categories.
+    pub service_category: &'static str,
+    /// The service.
+    pub service_name: Cow<'a, str>,
+    /// The provider's stock keeping unit.
+    pub sku_id: Option<Cow<'a, str>>,
+    /// The resource charged for.
+    pub resource_id: Option<Cow<'a, str>>,
+    /// Its display name.
+    pub resource_name: Option<Cow<'a, str>>,
+    /// The grouping below the billing account: project, account, subscription.
+    pub sub_account_id: Option<Cow<'a, str>>,
+    /// Its display name.
+    pub sub_account_name: Option<Cow<'a, str>>,
+    /// How much was consumed.
+    pub consumed_quantity: Option<Decimal>,
+    /// In what unit.
+    pub consumed_unit: Option<Cow<'a, str>>,
+    /// The volume the price applies to.
+    pub pricing_quantity: Option<Decimal>,
+    /// In what unit.
+    pub pricing_unit: Option<Cow<'a, str>>,
+    /// Price of one pricing unit.
+    pub contracted_unit_price: Option<Decimal>,
+    /// Tags as a flat JSON object.
+    pub tags: Option<Cow<'a, str>>,
+    /// Custom column `x_DiscountCents`: what the provider says it took off, for information.
+    pub x_discount_cents: Option<Decimal>,
+    /// Custom column `x_LineNumber`: the line of the raw document, from 1; nothing for charges taken from its head.
+    pub x_line_number: Option<usize>,
+}

@@ -1,0 +1,280 @@
+//! FOCUS rows as a Parquet file, for Athena, DuckDB and Spark.
+//!
+//! Costs are `DECIMAL(38, 18)`, times are UTC milliseconds. The same rows give the same bytes. Memory is
+//! bounded by one row group, whatever the number of rows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as PhysicalType};
+use parquet::data_type::{ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::Type;
+use rust_decimal::Decimal;
+
+use super::Charge;
+
+const ROWS_PER_GROUP: usize = 16_384;
+const DECIMAL_SCALE: u32 = 18;
+
+/// Why charges could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ChargesFileError {
+    /// `DECIMAL(38, 18)` cannot hold the amount exactly.
+    #[error("{column} {value} has more than 18 decimals or 20 digits before them")]
+    DecimalRange {
+        /// The FOCUS column.
+        column: &'static str,
+        /// The amount.
+        value: Decimal,
+    },
+    /// The Parquet library refused.
+    #[error("the Parquet file cannot be written: {0}")]
+    Parquet(#[from] ParquetError),
+}
+
+enum Cell<'c> {
+    Text(Option<&'c str>),
+    Decimal(Option<Decimal>),
+    Time(DateTime<Utc>),
+    Integer(Option<i64>),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Text,
+    Decimal,
+    Time,
+    Integer,
+}
+
+struct Column {
+    name: &'static str,
+    kind: Kind,
+    required: bool,
+    cell: for<'c> fn(&'c Charge<'_>) -> Cell<'c>,
+}
+
+macro_rules! columns {
+    ($($name:literal $kind:ident $required:ident |$charge:ident| $value:expr;)*) => {
+        const COLUMNS: &[Column] = &[$(Column {
+            name: $name,
+            kind: Kind::$kind,
+            required: columns!(@ $required),
+            cell: |$charge| Cell::$kind($value),
+        }),*];
+        /// The columns in the order of the file.
+        pub const COLUMN_NAMES: &[&str] = &[$($name),*];
+    };
+    (@ required) => { true };
+    (@ nullable) => { false };
+}
+
+columns! {
+    "BilledCost" Decimal required |c| Some(c.billed_cost);
+    "EffectiveCost" Decimal required |c| Some(c.effective_cost);
+    "ListCost" Decimal required |c| Some(c.list_cost);
+    "ContractedCost" Decimal required |c| Some(c.contracted_cost);
+    "BillingCurrency" Text required |c| Some(c.billing_currency.code());
+    "BillingAccountId" Text required |c| Some(&c.billing_account_id);
+    "BillingAccountName" Text nullable |_c| None;
+    "BillingPeriodStart" Time required |c| c.billing_period.start;
+    "BillingPeriodEnd" Time required |c| c.billing_period.end;
+    "ChargePeriodStart" Time required |c| c.charge_period.start;
+    "ChargePeriodEnd" Time required |c| c.charge_period.end;
+    "ChargeCategory" Text required |c| Some(c.charge_category.as_str());
+    "ChargeClass" Text nullable |_c| None;
+    "ChargeDescription" Text nullable |c| c.charge_description.as_deref();
+    "ChargeFrequency" Text required |c| Some(c.charge_frequency.as_str());
+    "InvoiceId" Text required |c| Some(&c.invoice_id);
+    "InvoiceIssuerName" Text required |c| Some(&c.invoice_issuer_name);
+    "ProviderName" Text required |c| Some(&c.provider_name);
+    "PublisherName" Text required |c| Some(&c.publisher_name);
+    "ServiceCategory" Text required |c| Some(c.service_category);
+    "ServiceName" Text required |c| Some(&c.service_name);
+    "SkuId" Text nullable |c| c.sku_id.as_deref();
+    "ResourceId" Text nullable |c| c.resource_id.as_deref();
+    "ResourceName" Text nullable |c| c.resource_name.as_deref();
+    "SubAccountId" Text nullable |c| c.sub_account_id.as_deref();
+    "SubAccountName" Text nullable |c| c.sub_account_name.as_deref();
+    "ConsumedQuantity" Decimal nullable |c| c.consumed_quantity;
+    "ConsumedUnit" Text nullable |c| c.consumed_unit.as_deref();
+    "PricingQuantity" Decimal nullable |c| c.pricing_quantity;
+    "PricingUnit" Text nullable |c| c.pricing_unit.as_deref();
+    "ContractedUnitPrice" Decimal nullable |c| c.contracted_unit_price;
+    "Tags" Text nullable |c| c.tags.as_deref();
+    "x_DiscountCents" Decimal nullable |c| c.x_discount_cents;
+    "x_LineNumber" Integer nullable |c| c.x_line_number.and_then(|n| i64::try_from(n).ok());
+}
+
+/// Values of one column of the row group being filled.
+enum Buffer {
+    Text { values: Vec<ByteArray>, last: Bytes },
+    Decimal(Vec<FixedLenByteArray>),
+    Integer(Vec<i64>),
+}
+
+struct ColumnBuffer {
+    values: Buffer,
+    /// 1 where the row has a value; unused for required columns.
+    levels: Vec<i16>,
+}
+
+/// A Parquet file of charges being written into memory.
+pub struct ChargesFile {
+    writer: SerializedFileWriter<Vec<u8>>,
+    buffers: Vec<ColumnBuffer>,
+    rows: usize,
+}
+
+impl ChargesFile {
+    /// An empty file. `metadata` (key, value) stands in the file's footer: which revision the rows are of,
+    /// so that files of different revisions always differ.
+    ///
+    /// # Errors
+    /// [`ChargesFileError::Parquet`].
+    pub fn create(metadata: &[(&str, &str)]) -> Result<Self, ChargesFileError> {
+        let entries =
+            metadata.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), (*value).to_owned()));
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_created_by(crate::SOFTWARE.to_owned())
+            .set_key_value_metadata(Some(entries.collect()))
+            .build();
+        let writer = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(properties))?;
+        Ok(Self { writer, buffers: COLUMNS.iter().map(ColumnBuffer::new).collect(), rows: 0 })
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// [`ChargesFileError`] if an amount does not fit or a full row group cannot be written.
+    pub fn push(&mut self, charge: &Charge<'_>) -> Result<(), ChargesFileError> {
+        for (column, buffer) in COLUMNS.iter().zip(&mut self.buffers) {
+            buffer.push(column, (column.cell)(charge))?;
+        }
+        self.rows += 1;
+        if self.rows == ROWS_PER_GROUP { self.write_group() } else { Ok(()) }
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// [`ChargesFileError::Parquet`].
+    pub fn finish(mut self) -> Result<Vec<u8>, ChargesFileError> {
+        if self.rows > 0 {
+            self.write_group()?;
+        }
+        Ok(self.writer.into_inner()?)
+    }
+
+    fn write_group(&mut self) -> Result<(), ChargesFileError> {
+        let mut group = self.writer.next_row_group()?;
+        for (column, buffer) in COLUMNS.iter().zip(&mut self.buffers) {
+            let Some(mut writer) = group.next_column()? else { break };
+            let levels = (!column.required).then_some(buffer.levels.as_slice());
+            match &mut buffer.values {
+                Buffer::Text { values, .. } => {
+                    writer.typed::<ByteArrayType>().write_batch(values, levels, None)?
+                }
+                Buffer::Decimal(values) => {
+                    writer.typed::<FixedLenByteArrayType>().write_batch(values, levels, None)?
+                }
+                Buffer::Integer(values) => writer.typed::<Int64Type>().write_batch(values, levels, None)?,
+            };
+            writer.close()?;
+            buffer.clear();
+        }
+        group.close()?;
+        self.rows = 0;
+        Ok(())
+    }
+}
+
+impl ColumnBuffer {
+    fn new(column: &Column) -> Self {
+        let values = match column.kind {
+            Kind::Text => Buffer::Text { values: Vec::new(), last: Bytes::new() },
+            Kind::Decimal => Buffer::Decimal(Vec::new()),
+            Kind::Time | Kind::Integer => Buffer::Integer(Vec::new()),
+        };
+        Self { values, levels: Vec::new() }
+    }
+
+    fn push(&mut self, column: &Column, cell: Cell<'_>) -> Result<(), ChargesFileError> {
+        let present = match (&mut self.values, cell) {
+            (Buffer::Text { values, last }, Cell::Text(Some(text))) => {
+                // neighbours are mostly alike: share the bytes instead of copying them
+                if last.as_ref() != text.as_bytes() {
+                    *last = Bytes::copy_from_slice(text.as_bytes());
+                }
+                values.push(ByteArray::from(last.clone()));
+                true
+            }
+            (Buffer::Decimal(values), Cell::Decimal(Some(value))) => {
+                let out_of_range = || ChargesFileError::DecimalRange { column: column.name, value };
+                values.push(fixed_bytes(value).ok_or_else(out_of_range)?);
+                true
+            }
+            (Buffer::Integer(values), Cell::Time(time)) => {
+                values.push(time.timestamp_millis());
+                true
+            }
+            (Buffer::Integer(values), Cell::Integer(Some(value))) => {
+                values.push(value);
+                true
+            }
+            _ => false,
+        };
+        if !column.required {
+            self.levels.push(i16::from(present));
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.levels.clear();
+        match &mut self.values {
+            Buffer::Text { values, .. } => values.clear(),
+            Buffer::Decimal(values) => values.clear(),
+            Buffer::Integer(values) => values.clear(),
+        }
+    }
+}
+
+/// Sixteen bytes, big endian, at scale 18; nothing if it would not be exact.
+fn fixed_bytes(value: Decimal) -> Option<FixedLenByteArray> {
+    let value = value.normalize();
+    let shift = 10i128.checked_pow(DECIMAL_SCALE.checked_sub(value.scale())?)?;
+    let units = value.mantissa().checked_mul(shift)?;
+    (units.unsigned_abs() < 10u128.pow(38))
+        .then(|| FixedLenByteArray::from(ByteArray::from(units.to_be_bytes().to_vec())))
+}
+
+fn schema() -> Result<Arc<Type>, ParquetError> {
+    let fields = COLUMNS.iter().map(|column| {
+        let repetition = if column.required { Repetition::REQUIRED } else { Repetition::OPTIONAL };
+        let (physical, logical) = match column.kind {
+            Kind::Text => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
+            Kind::Decimal => (
+                PhysicalType::FIXED_LEN_BYTE_ARRAY,
+                Some(LogicalType::decimal(DECIMAL_SCALE.cast_signed(), 38)),
+            ),
+            Kind::Time => (PhysicalType::INT64, Some(LogicalType::timestamp(true, TimeUnit::MILLIS))),
+            Kind::Integer => (PhysicalType::INT64, None),
+        };
+        let mut builder = Type::primitive_type_builder(column.name, physical)
+            .with_repetition(repetition)
+            .with_logical_type(logical);
+        if column.kind == Kind::Decimal {
+            builder = builder.with_length(16).with_precision(38).with_scale(DECIMAL_SCALE.cast_signed());
+        }
+        builder.build().map(Arc::new)
+    });
+    let fields = fields.collect::<Result<Vec<_>, _>>()?;
+    Type::group_type_builder("focus").with_fields(fields).build().map(Arc::new)
+}

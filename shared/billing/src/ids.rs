@@ -1,0 +1,93 @@
+//! Identifiers that providers give, as types: one cannot be passed where another is meant.
+
+use std::fmt;
+
+/// An identifier that cannot be one: empty, longer than 200 bytes, or with control characters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} '{text}' must have 1 to 200 bytes and no control characters")]
+pub struct InvalidId {
+    kind: &'static str,
+    text: String,
+}
+
+fn check(kind: &'static str, text: String) -> Result<String, InvalidId> {
+    if text.is_empty() || text.len() > 200 || text.chars().any(char::is_control) {
+        return Err(InvalidId { kind, text: text.chars().filter(|c| !c.is_control()).take(60).collect() });
+    }
+    Ok(text)
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text as it is.
+            ///
+            /// # Errors
+            /// [`InvalidId`] if it is empty, too long or has control characters.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
+                check($kind, text.into()).map(Self)
+            }
+
+            /// The text as the provider gave it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id!(
+    /// Who sends the invoice, in lower case: `atlas`, `aws`, `azure`, `gcp`, ...
+    Provider,
+    "provider"
+);
+id!(
+    /// Who is invoiced (FOCUS `BillingAccountId`): for Atlas the organisation.
+    BillingAccountId,
+    "billing account"
+);
+id!(
+    /// One invoice of a billing account (FOCUS `InvoiceId`), unique within the provider.
+    InvoiceId,
+    "invoice id"
+);
+
+impl Provider {
+    /// MongoDB Atlas.
+    #[must_use]
+    pub fn atlas() -> Self {
+        Self("atlas".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_taken_as_they_are_or_refused() {
+        assert_eq!(InvoiceId::new("../x y").unwrap().as_str(), "../x y");
+        let error = InvoiceId::new("").unwrap_err();
+        assert_eq!(error.to_string(), "invoice id '' must have 1 to 200 bytes and no control characters");
+        assert!(BillingAccountId::new("a\nb").is_err());
+        assert!(BillingAccountId::new("x".repeat(201)).is_err());
+    }
+}

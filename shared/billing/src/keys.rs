@@ -1,0 +1,257 @@
+//! Names of objects in the data bucket. Every key is built and read here.
+//!
+//! What providers send becomes part of a key only through [`encode`], so `../`, `/`, spaces or any other
+//! byte in an identifier cannot reach outside its place.
+
+use std::fmt;
+
+use crate::ids::{BillingAccountId, InvoiceId, Provider};
+use crate::month::BillingMonth;
+use crate::revision::Revision;
+
+/// Where raw documents stand: `raw/{provider}/{billing_account}/{YYYY-MM}/{invoice_id}/{revision}.{extension}`.
+pub const RAW: &str = "raw/";
+
+/// One invoice of one billing account in one month.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InvoiceKey {
+    /// Who sent it.
+    pub provider: Provider,
+    /// Who is invoiced.
+    pub billing_account: BillingAccountId,
+    /// The month it is for.
+    pub period: BillingMonth,
+    /// Its number.
+    pub invoice_id: InvoiceId,
+}
+
+/// One raw document: an invoice as it came, in one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawDocumentKey {
+    /// The invoice.
+    pub invoice: InvoiceKey,
+    /// Which version of it: the hash of the bytes.
+    pub revision: Revision,
+    /// Format of the bytes: `json`, `csv.gz`, `parquet`.
+    pub extension: String,
+}
+
+/// A key that is not the key of a raw document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{key}' is not the key of a raw document ({why}): \
+     expected raw/{{provider}}/{{billing_account}}/{{YYYY-MM}}/{{invoice_id}}/{{sha256[..16]}}.{{extension}}"
+)]
+pub struct InvalidKey {
+    key: String,
+    why: String,
+}
+
+impl InvoiceKey {
+    /// `{provider}/{billing_account}`, encoded.
+    fn account_path(&self) -> String {
+        format!("{}/{}", encode(self.provider.as_str()), encode(self.billing_account.as_str()))
+    }
+
+    /// The allocation by project of the newest revision, as CSV.
+    #[must_use]
+    pub fn allocations(&self) -> String {
+        format!(
+            "allocations/{}/{}-{}.csv",
+            self.account_path(),
+            self.period,
+            encode(self.invoice_id.as_str())
+        )
+    }
+
+    /// The FOCUS charges of the newest revision, as Parquet, partitioned for Athena.
+    #[must_use]
+    pub fn charges(&self) -> String {
+        format!(
+            "charges/provider={}/month={}/{}.parquet",
+            encode(self.provider.as_str()),
+            self.period,
+            encode(self.invoice_id.as_str())
+        )
+    }
+
+    /// The certificate of one revision.
+    #[must_use]
+    pub fn certificate(&self, revision: &Revision) -> String {
+        format!(
+            "certificates/{}/{}-{}-{revision}.json",
+            self.account_path(),
+            self.period,
+            encode(self.invoice_id.as_str())
+        )
+    }
+
+    /// The folder of its raw documents, with the slash.
+    #[must_use]
+    pub fn raw_folder(&self) -> String {
+        format!("{RAW}{}/{}/{}/", self.account_path(), self.period, encode(self.invoice_id.as_str()))
+    }
+}
+
+impl fmt::Display for InvoiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} invoice {} of {} ({})",
+            self.provider, self.invoice_id, self.billing_account, self.period
+        )
+    }
+}
+
+impl RawDocumentKey {
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] says which part is wrong.
+    pub fn parse(key: &str) -> Result<Self, InvalidKey> {
+        let invalid = |why: String| InvalidKey { key: key.chars().take(300).collect(), why };
+        let path = key.strip_prefix(RAW).ok_or_else(|| invalid("it does not start with raw/".into()))?;
+        let parts: Vec<&str> = path.split('/').collect();
+        let [provider, account, month, invoice, file] = parts[..] else {
+            return Err(invalid(format!("it has {} parts after raw/, not 5", parts.len())));
+        };
+        let text =
+            |part: &str| decode(part).ok_or_else(|| invalid(format!("'{part}' is not encoded as a key")));
+        let why = |error: &dyn fmt::Display| invalid(error.to_string());
+        let (revision, extension) =
+            file.split_once('.').ok_or_else(|| invalid(format!("'{file}' has no extension")))?;
+        Ok(Self {
+            invoice: InvoiceKey {
+                provider: Provider::new(text(provider)?).map_err(|e| why(&e))?,
+                billing_account: BillingAccountId::new(text(account)?).map_err(|e| why(&e))?,
+                period: month.parse::<BillingMonth>().map_err(|e| why(&e))?,
+                invoice_id: InvoiceId::new(text(invoice)?).map_err(|e| why(&e))?,
+            },
+            revision: Revision::parse(revision).map_err(|e| why(&e))?,
+            extension: extension.to_owned(),
+        })
+    }
+}
+
+/// The key itself.
+impl fmt::Display for RawDocumentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}.{}", self.invoice.raw_folder(), self.revision, self.extension)
+    }
+}
+
+/// Where a key's object goes when its certificate does not match: `held/{key}`.
+#[must_use]
+pub fn held(key: &str) -> String {
+    format!("held/{key}")
+}
+
+/// Where the reason stands why a document is held: `held/{key}.reason.json`.
+#[must_use]
+pub fn held_reason(key: &str) -> String {
+    format!("held/{key}.reason.json")
+}
+
+/// One segment of a key: letters, digits, `.`, `_` and `-` stay; every other byte, and a dot at the start,
+/// becomes `!` and two hexadecimal digits (`!` needs no quoting anywhere in S3).
+#[must_use]
+pub fn encode(text: &str) -> String {
+    use fmt::Write as _;
+    let mut encoded = String::with_capacity(text.len());
+    for (position, byte) in text.bytes().enumerate() {
+        let plain =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (byte == b'.' && position > 0);
+        if plain {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "!{byte:02X}"); // writing to a string cannot fail
+        }
+    }
+    encoded
+}
+
+/// The text that [`encode`] made this of; nothing if it did not.
+#[must_use]
+pub fn decode(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        if *first == b'!' {
+            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = tail.get(2..)?;
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    (encode(&text) == segment).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str =
+        "raw/atlas/5f1a2b3c4d5e6f7081920a01/2025-06/6840000000000000000000f6/44136fa355b3678a.json";
+
+    #[test]
+    fn a_raw_key_names_the_invoice_and_everything_made_of_it() {
+        let key = RawDocumentKey::parse(KEY).unwrap();
+        assert_eq!(key.to_string(), KEY);
+        let invoice = &key.invoice;
+        assert_eq!(
+            invoice.allocations(),
+            "allocations/atlas/5f1a2b3c4d5e6f7081920a01/2025-06-6840000000000000000000f6.csv"
+        );
+        assert_eq!(
+            invoice.charges(),
+            "charges/provider=atlas/month=2025-06/6840000000000000000000f6.parquet"
+        );
+        assert_eq!(
+            invoice.certificate(&key.revision),
+            "certificates/atlas/5f1a2b3c4d5e6f7081920a01/2025-06-6840000000000000000000f6-44136fa355b3678a.json"
+        );
+    }
+
+    #[test]
+    fn other_keys_are_refused_with_the_part_that_is_wrong() {
+        let why = |key: &str| RawDocumentKey::parse(key).unwrap_err().why;
+        assert_eq!(why("charges/x"), "it does not start with raw/");
+        assert_eq!(why("raw/atlas/x.json"), "it has 2 parts after raw/, not 5");
+        assert_eq!(
+            why(&KEY.replace("2025-06", "2025-13")),
+            "'2025-13' is not a month, write it as YYYY-MM, for example 2026-10"
+        );
+        assert!(why(&KEY.replace("44136f", "zzzzzz")).contains("is no revision"));
+        assert_eq!(why(&KEY.replace("/atlas/", "/a b/")), "'a b' is not encoded as a key");
+        assert_eq!(why(&KEY.replace(".json", "")), "'44136fa355b3678a' has no extension");
+    }
+
+    #[test]
+    fn identifiers_cannot_leave_their_place() {
+        assert_eq!(encode("../x y"), "!2E.!2Fx!20y");
+        assert_eq!(encode(".."), "!2E.");
+        assert_eq!(encode("a.b-c_d"), "a.b-c_d");
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_round_trips(text in "\\PC{1,40}") {
+            let encoded = encode(&text);
+            prop_assert!(encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-!".contains(&b)));
+            prop_assert!(!encoded.starts_with('.'));
+            prop_assert_eq!(decode(&encoded), Some(text));
+        }
+
+        #[test]
+        fn parsing_any_text_never_panics(text in "\\PC{0,80}") {
+            let _ = RawDocumentKey::parse(&text);
+            let _ = RawDocumentKey::parse(&format!("raw/{text}"));
+            let _ = decode(&text);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The domain of monthend: money, months, charges, allocation and certificates.
+//!
+//! Everything here is pure and synchronous: no I/O, no clock, no environment, no float. Amounts are
+//! [`rust_decimal::Decimal`] with an ISO 4217 currency from the first parsed byte to the last printed digit,
+//! and every operation that could overflow says so in its result instead of wrapping or panicking.
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`money`] | amounts, currencies, [`money::apportion`] |
+//! | [`month`] | the billing month |
+//! | [`ids`] | identifiers that providers give |
+//! | [`keys`] | names of objects in the data bucket |
+//! | [`revision`] | versions of one invoice and their order |
+//! | [`charge`] | one FOCUS row, and rows as Parquet |
+//! | [`allocation`] | an invoice's charges shared among its sub accounts |
+//! | [`certificate`] | the proof that what came in equals what went out |
+//! | [`period`] | open, closed, reopened |
+//! | [`atlas`] | MongoDB Atlas: its invoice, its charges, its statement |
+
+#![warn(missing_docs)]
+
+pub mod allocation;
+pub mod atlas;
+pub mod certificate;
+pub mod charge;
+pub mod ids;
+pub mod keys;
+pub mod money;
+pub mod month;
+pub mod period;
+pub mod revision;
+pub mod spreadsheet;
+
+/// Name and version of this software as certificates state it, for example `monthend 0.1.0`.
+pub const SOFTWARE: &str = concat!("monthend ", env!("CARGO_PKG_VERSION"));
