@@ -1,1 +1,204 @@
+//! Schedule -> `raw/atlas/...`: MongoDB Atlas invoices as they come, each revision once.
+//!
+//! Without more in the event, the newest ended invoices (`INVOICE_LIMIT`) and the open one; `{"month": "2026-10"}`
+//! or `{"invoice_id": "..."}` by hand; `"dry_run": true` only says which. Linked invoices are fetched too.
+//! One invoice that fails does not stop the others; the invocation then fails, so that it is tried again.
+//!
+//! | variable or secret | meaning |
+//! |---|---|
+//! | `DATA_BUCKET`, `STATE_TABLE` | the bucket and the ledger's table |
+//! | `ORG_ID` | the organisation |
+//! | `PUBLIC_KEY`, `PRIVATE_KEY` | an API key pair, or |
+//! | `CLIENT_ID`, `CLIENT_SECRET` | a service account |
+//! | `SECRETS`, `ATLAS_SECRET_ARN` | where the five above come from, see [`cloud::secrets`] |
+//! | `ATLAS_API_URL` | default `https://cloud.mongodb.com/api/atlas/v2` |
+//! | `INVOICE_LIMIT` | ended invoices to fetch, default 3 |
+//! | `ATLAS_CONCURRENCY` | details fetched at once, default 4 |
+//! | `HTTP_*` | see [`cloud::http`] |
 
+mod atlas;
+mod auth;
+mod error;
+mod event;
+mod report;
+mod select;
+mod store;
+
+use chrono::{DateTime, Utc};
+use cloud::aws::Aws;
+use cloud::bucket::Bucket;
+use cloud::http::{ClientError, InvalidBaseUrl, RetryPolicy};
+use cloud::invocation::Function;
+use cloud::ledger::Ledger;
+use cloud::secrets::{Secrets, SecretsError};
+use cloud::vars::{VarError, Vars};
+use futures::stream::{self, StreamExt};
+use serde_json::Value;
+
+use crate::atlas::{AtlasClient, Entry};
+use crate::auth::Auth;
+use crate::event::{InvalidEvent, Wanted, read_event};
+use crate::select::newest;
+
+pub use error::AtlasError;
+pub use report::{FailedInvoice, FetchReport, FetchState, FetchedDocument};
+
+/// The function with its clients.
+pub struct App {
+    atlas: AtlasClient,
+    organisation: String,
+    bucket: Bucket,
+    ledger: Ledger,
+    limit: usize,
+    concurrency: usize,
+}
+
+/// Why nothing could be fetched; what goes wrong with one invoice is in the report.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each wraps one error that says it all")]
+pub enum Error {
+    #[error(transparent)]
+    Var(#[from] VarError),
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    #[error(transparent)]
+    BaseUrl(#[from] InvalidBaseUrl),
+    #[error(transparent)]
+    Http(#[from] ClientError),
+    #[error(transparent)]
+    Event(#[from] InvalidEvent),
+    #[error(transparent)]
+    Atlas(#[from] AtlasError),
+}
+
+impl Function for App {
+    const NAME: &'static str = "fetch-atlas";
+    type Report = FetchReport;
+    type Error = Error;
+
+    async fn connect(vars: &Vars) -> Result<Self, Error> {
+        let bucket = vars.require("DATA_BUCKET", "the name of the data bucket")?;
+        let table = vars.require("STATE_TABLE", "the name of the ledger's table")?;
+        let base = vars.get("ATLAS_API_URL").unwrap_or("https://cloud.mongodb.com/api/atlas/v2");
+        let base = cloud::http::base_url("ATLAS_API_URL", base, vars)?;
+        let aws = Aws::connect(vars).await?;
+        let secrets = Secrets::load(vars, &aws, "ATLAS_SECRET_ARN").await?;
+        let organisation = match vars.get("ORG_ID") {
+            Some(id) => id.to_owned(),
+            None => {
+                secrets.require_text("ORG_ID", "the id of the Atlas organisation, 24 hexadecimal digits")?
+            }
+        };
+        let http = cloud::http::client(vars)?;
+        let auth = Auth::from_secrets(&secrets, &base)?;
+        Ok(Self {
+            atlas: AtlasClient::new(http, base, auth, RetryPolicy::from_vars(vars)?),
+            organisation,
+            bucket: Bucket::new(&aws, bucket),
+            ledger: Ledger::new(&aws, table),
+            limit: vars.parse("INVOICE_LIMIT", 3)?,
+            concurrency: vars.parse("ATLAS_CONCURRENCY", 4usize)?.max(1),
+        })
+    }
+
+    async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchReport, Error> {
+        let (wanted, dry_run) = read_event(event)?;
+        let mut report = FetchReport::new(dry_run);
+        let invoices = self.wanted_invoices(&wanted, &mut report).await?;
+        if dry_run {
+            report.documents = invoices.iter().map(FetchedDocument::preview).collect();
+            return Ok(report);
+        }
+        let linked = self.fetch_all(invoices, now, &mut report).await;
+        self.fetch_all(linked, now, &mut report).await;
+        report.sort();
+        Ok(report)
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl App {
+    async fn wanted_invoices(&self, wanted: &Wanted, report: &mut FetchReport) -> Result<Vec<Entry>, Error> {
+        if let Wanted::Invoice(id) = wanted {
+            return Ok(vec![Entry::by_id(&self.organisation, id)]);
+        }
+        let listed = self.atlas.invoices(&self.organisation).await?;
+        let mut entries = match wanted {
+            Wanted::Month(month) => {
+                listed.into_iter().filter(|entry| entry.month() == Some(*month)).collect()
+            }
+            Wanted::Newest | Wanted::Invoice(_) => newest(listed, self.limit),
+        };
+        if !entries.iter().any(Entry::is_open) {
+            self.add_open_invoice(wanted, &mut entries, report).await;
+        }
+        if let (Wanted::Month(month), true, true) = (wanted, entries.is_empty(), report.failed.is_empty()) {
+            return Err(
+                AtlasError::NoInvoice { organisation: self.organisation.clone(), month: *month }.into()
+            );
+        }
+        Ok(entries)
+    }
+
+    /// Some servers do not list the invoice of the running month: ask for it. Months that have an ended invoice
+    /// and nothing open need no asking, but asking costs one call and tells the same.
+    async fn add_open_invoice(&self, wanted: &Wanted, entries: &mut Vec<Entry>, report: &mut FetchReport) {
+        match self.atlas.pending(&self.organisation).await {
+            Ok(Some(open)) => {
+                let of_month = !matches!(wanted, Wanted::Month(month) if open.month() != Some(*month));
+                if of_month && !entries.iter().any(|entry| entry.id == open.id) {
+                    entries.push(open);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                report.failed.push(FailedInvoice { invoice_id: "pending".into(), error: error.to_string() })
+            }
+        }
+    }
+
+    /// Fetches and stores; answers the linked invoices found that are not among them.
+    async fn fetch_all(
+        &self,
+        invoices: Vec<Entry>,
+        now: DateTime<Utc>,
+        report: &mut FetchReport,
+    ) -> Vec<Entry> {
+        let asked: Vec<String> = invoices.iter().map(|entry| entry.id.clone()).collect();
+        let fetches = invoices.into_iter().map(|entry| self.fetch_entry(entry, now));
+        let mut done = stream::iter(fetches).buffer_unordered(self.concurrency);
+        let mut linked: Vec<Entry> = Vec::new();
+        while let Some((entry, fetched)) = done.next().await {
+            match fetched {
+                Ok((document, links)) => {
+                    report.add(document);
+                    for link in links {
+                        if !linked.contains(&link) && !report.mentions(&link.id) {
+                            linked.push(link);
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(invoice.id = entry.id, "invoice {} failed: {error}", entry.id);
+                    report
+                        .failed
+                        .push(FailedInvoice { invoice_id: entry.id.clone(), error: error.to_string() });
+                }
+            }
+        }
+        linked.retain(|link| !asked.contains(&link.id));
+        linked
+    }
+
+    async fn fetch_entry(
+        &self,
+        entry: Entry,
+        now: DateTime<Utc>,
+    ) -> (Entry, Result<(FetchedDocument, Vec<Entry>), AtlasError>) {
+        let fetched = self.fetch_one(&entry, now).await;
+        (entry, fetched)
+    }
+}

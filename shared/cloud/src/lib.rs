@@ -1,1 +1,16 @@
+//! The outside world: variables, AWS clients, the bucket, the ledger, secrets, HTTP, events and logs.
+//!
+//! Functions reach everything outside through this crate, and always through the real protocols; where those
+//! point (AWS, or an embedded cloud on a laptop) is configuration, see [`aws`].
 
+#![warn(missing_docs)]
+
+pub mod aws;
+pub mod bucket;
+pub mod events;
+pub mod http;
+pub mod invocation;
+pub mod ledger;
+pub mod secrets;
+pub mod telemetry;
+pub mod vars;

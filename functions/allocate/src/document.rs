@@ -1,0 +1,246 @@
+//! One raw document: read, state, certify, publish.
+//!
+//! The order of the writes makes every death between two of them harmless: the certificate stands before the
+//! ledger names the revision; the ledger names it before anything is published; what is published is derived
+//! from the ledger and from certificates by compare-and-swap (see `publish`); only then the revision is
+//! recorded as allocated. A redelivery repeats what is not recorded as done and comes to the same end.
+
+use billing::atlas::{Statement, StatementError};
+use billing::certificate::{CertificateError, Status};
+use billing::keys::{self, InvalidKey, RawDocumentKey};
+use billing::money::MoneyError;
+use billing::revision::{Revision, RevisionOrder};
+use chrono::{DateTime, Utc};
+use cloud::bucket::{BucketError, Object};
+use cloud::events::StoredObject;
+use cloud::ledger::{LedgerError, RevisionRecord, RevisionState, rules_text};
+use serde_json::json;
+
+use crate::report::{DocumentReport, DocumentState};
+use crate::{App, Mode};
+
+pub(crate) const JSON: &str = "application/json";
+
+/// Why a document is not done. The first kind is the document's fault: it is held.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DocumentError {
+    #[error("{0}")]
+    Unusable(String),
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+    #[error("the event is about bucket {0}, this function works on {1}")]
+    OtherBucket(String, String),
+    #[error("there is no object s3://{bucket}/{key}")]
+    NoSuchObject { bucket: String, key: String },
+    #[error("no allocation for provider '{0}' yet: only raw/atlas/ documents are understood")]
+    UnknownProvider(String),
+    #[error("{0} changed under our hands ten times in a row; the retry will settle it")]
+    Contention(String),
+    #[error(
+        "there is no certificate {0}, which the ledger names; allocate its raw document again with \"force\": true"
+    )]
+    NoCertificate(String),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+}
+
+impl App {
+    pub(crate) async fn document(
+        &self,
+        object: &StoredObject,
+        mode: Mode,
+        now: DateTime<Utc>,
+    ) -> DocumentReport {
+        let failed =
+            |error: DocumentError| DocumentReport::new(&object.key, DocumentState::Failed, error.to_string());
+        let done = match self.place(object) {
+            Ok(key) => self.allocate(&key, object, mode, now).await,
+            Err(error) => return failed(error),
+        };
+        done.unwrap_or_else(failed)
+    }
+
+    /// The key, if it is one that this function works on.
+    fn place(&self, object: &StoredObject) -> Result<RawDocumentKey, DocumentError> {
+        if let Some(bucket) = object.bucket.as_deref().filter(|bucket| *bucket != self.bucket.name()) {
+            return Err(DocumentError::OtherBucket(bucket.to_owned(), self.bucket.name().to_owned()));
+        }
+        let key = RawDocumentKey::parse(&object.key)?;
+        match key.invoice.provider.as_str() {
+            "atlas" => Ok(key),
+            other => Err(DocumentError::UnknownProvider(other.to_owned())),
+        }
+    }
+
+    async fn allocate(
+        &self,
+        key: &RawDocumentKey,
+        object: &StoredObject,
+        mode: Mode,
+        now: DateTime<Utc>,
+    ) -> Result<DocumentReport, DocumentError> {
+        if mode == Mode::Work
+            && let Some(record) = self.done_before(key).await?
+        {
+            return Ok(already(&object.key, &record));
+        }
+        let stored = self.bucket.get(&object.key, object.version.as_deref()).await?.ok_or_else(|| {
+            DocumentError::NoSuchObject { bucket: self.bucket.name().to_owned(), key: object.key.clone() }
+        })?;
+        match self.state(key, &stored) {
+            Ok(statement) if mode == Mode::DryRun => Ok(DocumentReport::certified(
+                &object.key,
+                DocumentState::Preview,
+                &statement.certificate,
+                None,
+            )),
+            Ok(statement) if statement.certificate.status == Status::Mismatch => {
+                self.hold_mismatch(key, &statement, &stored, now).await
+            }
+            Ok(statement) => self.publish(key, statement, &stored, now).await,
+            Err(reason) if mode == Mode::DryRun => {
+                Ok(DocumentReport::new(&object.key, DocumentState::Held, reason.to_string()))
+            }
+            Err(reason) => self.hold_unusable(key, &reason.to_string(), &stored, now).await,
+        }
+    }
+
+    /// The record of this revision, if there is nothing left to do under today's rules.
+    async fn done_before(&self, key: &RawDocumentKey) -> Result<Option<RevisionRecord>, DocumentError> {
+        let record = self.ledger.revision(&key.invoice, &key.revision).await?;
+        let rules = rules_text(&self.rules.named());
+        Ok(record.filter(|record| record.state != RevisionState::Registered && record.rules == rules))
+    }
+
+    /// The pure part.
+    fn state(&self, key: &RawDocumentKey, stored: &Object) -> Result<Statement, DocumentError> {
+        let revision = Revision::of(&stored.bytes);
+        if revision != key.revision {
+            return Err(DocumentError::Unusable(format!(
+                "the bytes hash to {revision}, the key says {}: the document was cut short or renamed",
+                key.revision
+            )));
+        }
+        Statement::of(key, &stored.bytes, self.rules)
+            .map_err(|error: StatementError| DocumentError::Unusable(error.to_string()))
+    }
+
+    async fn hold_unusable(
+        &self,
+        key: &RawDocumentKey,
+        reason: &str,
+        stored: &Object,
+        now: DateTime<Utc>,
+    ) -> Result<DocumentReport, DocumentError> {
+        let raw_key = key.to_string();
+        let why = json!({"document": raw_key, "reason": reason, "software": billing::SOFTWARE});
+        let why = serde_json::to_vec_pretty(&why).map_err(CertificateError::from)?;
+        self.bucket.overwrite(&keys::held_reason(&raw_key), why, JSON).await?;
+        let record = RevisionRecord {
+            revision: key.revision.clone(),
+            order: RevisionOrder::new(None, fetched_at(stored, now), &key.revision),
+            state: RevisionState::Held,
+            rules: rules_text(&self.rules.named()),
+            status: None,
+            finality: None,
+            totals: None,
+            reason: reason.to_owned(),
+            raw_key: raw_key.clone(),
+            certificate_key: None,
+            recorded_at: now,
+        };
+        self.ledger.record_revision(&key.invoice, &record).await?;
+        Ok(DocumentReport::new(&raw_key, DocumentState::Held, reason))
+    }
+
+    async fn hold_mismatch(
+        &self,
+        key: &RawDocumentKey,
+        statement: &Statement,
+        stored: &Object,
+        now: DateTime<Utc>,
+    ) -> Result<DocumentReport, DocumentError> {
+        let invoice = &key.invoice;
+        let certificate = &statement.certificate;
+        let certificate_key = keys::held(&invoice.certificate(&key.revision));
+        let outputs = [
+            (keys::held(&invoice.allocations()), &statement.rows, "text/csv; charset=utf-8"),
+            (keys::held(&invoice.charges()), &statement.charges, "application/vnd.apache.parquet"),
+            (certificate_key.clone(), &certificate.to_json()?, JSON),
+        ];
+        for (held_key, bytes, content_type) in outputs {
+            self.bucket.overwrite(&held_key, bytes.clone(), content_type).await?;
+        }
+        let order = RevisionOrder::new(statement.updated, fetched_at(stored, now), &key.revision);
+        let record =
+            RevisionRecord::certified(certificate, certificate_key.clone(), order, RevisionState::Held, now);
+        self.ledger.record_revision(invoice, &record).await?;
+        let key = key.to_string();
+        Ok(DocumentReport::certified(&key, DocumentState::Held, certificate, Some(certificate_key)))
+    }
+
+    async fn publish(
+        &self,
+        key: &RawDocumentKey,
+        statement: Statement,
+        stored: &Object,
+        now: DateTime<Utc>,
+    ) -> Result<DocumentReport, DocumentError> {
+        let invoice = &key.invoice;
+        let certificate = &statement.certificate;
+        let certificate_key = invoice.certificate(&key.revision);
+        let order = RevisionOrder::new(statement.updated, fetched_at(stored, now), &key.revision);
+        let record = RevisionRecord::certified(
+            certificate,
+            certificate_key.clone(),
+            order,
+            RevisionState::Registered,
+            now,
+        );
+
+        self.settle_certificate(invoice, &record, Some(certificate)).await?;
+        // refused if another delivery has finished in the meantime; going on repeats its writes, which changes nothing
+        self.ledger.record_revision(invoice, &record).await?;
+        self.ledger.advance_latest(invoice, &record).await?;
+        self.settle_certificate(invoice, &record, None).await?;
+        self.settle_successor(invoice, &record).await?;
+        self.publish_charges(invoice, &record.revision, &statement.charges).await?;
+        self.publish_rows(invoice).await?;
+        self.settle_period(invoice, now).await?;
+        self.ledger.complete_revision(invoice, &record).await?;
+
+        let key = key.to_string();
+        Ok(DocumentReport::certified(&key, DocumentState::Allocated, certificate, Some(certificate_key)))
+    }
+}
+
+fn already(key: &str, record: &RevisionRecord) -> DocumentReport {
+    let state = match record.state {
+        RevisionState::Held => DocumentState::Held,
+        RevisionState::Allocated | RevisionState::Registered => DocumentState::Already,
+    };
+    let [currency, provider_total, charges_total, _] = match record.totals.clone() {
+        Some(totals) => totals.map(Some),
+        None => [None, None, None, None],
+    };
+    DocumentReport {
+        status: record.status,
+        currency,
+        provider_total,
+        charges_total,
+        certificate: record.certificate_key.clone(),
+        ..DocumentReport::new(key, state, record.reason.clone())
+    }
+}
+
+/// When the document was fetched: what the fetcher noted on it, else when it was put there.
+fn fetched_at(stored: &Object, now: DateTime<Utc>) -> DateTime<Utc> {
+    let noted = stored.metadata.get("fetched-at").and_then(|text| text.parse().ok());
+    noted.or(stored.last_modified).unwrap_or(now)
+}

@@ -1,0 +1,8 @@
+//! `allocate` on Lambda.
+
+use allocate::App;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    cloud::invocation::serve::<App>().await
+}

@@ -1,0 +1,175 @@
+//! What others read: certificates with their differences, charges, rows, the period.
+//!
+//! Each is a function of the ledger's records and of certificates, so the order in which revisions arrive does
+//! not matter. Each is written by the same step: note what stands there, read the ledger (consistently), write
+//! if what stood there still does, else begin again. Whoever writes has therefore read the ledger after
+//! everyone who wrote before, and an older revision never replaces a newer one.
+
+use billing::atlas::rows_csv;
+use billing::certificate::Certificate;
+use billing::keys::InvoiceKey;
+use billing::period::{Finality, PeriodInvoice, Restatement};
+use billing::revision::Revision;
+use chrono::{DateTime, Utc};
+use cloud::bucket::Written;
+use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
+
+use crate::App;
+use crate::document::{DocumentError, JSON};
+
+/// How often a write may find that somebody was quicker.
+const ROUNDS: usize = 10;
+
+impl App {
+    /// Writes the certificate of a revision as the ledger now wants it: naming the revision before it and the
+    /// differences. `new` is the certificate just made; without it the one that stands there is taken up.
+    pub(crate) async fn settle_certificate(
+        &self,
+        invoice: &InvoiceKey,
+        record: &RevisionRecord,
+        new: Option<&Certificate>,
+    ) -> Result<(), DocumentError> {
+        let key = invoice.certificate(&record.revision);
+        for _ in 0..ROUNDS {
+            let standing = self.bucket.get(&key, None).await?;
+            let (bytes, etag) = standing.map(|object| (object.bytes, object.etag)).unzip();
+            let certificate = match (new, &bytes) {
+                (Some(new), _) => new.clone(),
+                (None, Some(bytes)) => Certificate::from_json(bytes)?,
+                (None, None) => return Err(DocumentError::NoCertificate(key)),
+            };
+            let before = self.published(invoice).await?.into_iter().rfind(|other| other.order < record.order);
+            let before = match &before {
+                Some(before) => Some(self.certificate(invoice, &before.revision).await?),
+                None => None,
+            };
+            let wanted = certificate.superseding(before.as_ref())?.to_json()?;
+            if bytes.is_some_and(|bytes| bytes == wanted) {
+                return Ok(());
+            }
+            if self.bucket.replace(&key, wanted, JSON, etag).await? == Written::Now {
+                return Ok(());
+            }
+        }
+        Err(DocumentError::Contention(key))
+    }
+
+    /// A revision that arrives late stands before another one, whose differences are then to this one.
+    pub(crate) async fn settle_successor(
+        &self,
+        invoice: &InvoiceKey,
+        record: &RevisionRecord,
+    ) -> Result<(), DocumentError> {
+        let successor = self.published(invoice).await?.into_iter().find(|other| other.order > record.order);
+        match successor {
+            Some(successor) => self.settle_certificate(invoice, &successor, None).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Publishes the charges of a revision if it is the newest; if not, the newest publishes its own. The bytes
+    /// name their revision, so what stood there cannot be mistaken for another revision's.
+    pub(crate) async fn publish_charges(
+        &self,
+        invoice: &InvoiceKey,
+        revision: &Revision,
+        charges: &[u8],
+    ) -> Result<(), DocumentError> {
+        let key = invoice.charges();
+        for _ in 0..ROUNDS {
+            let etag = self.bucket.etag(&key).await?;
+            if self.ledger.latest(invoice).await?.as_ref() != Some(revision) {
+                return Ok(());
+            }
+            let written =
+                self.bucket.replace(&key, charges.to_vec(), "application/vnd.apache.parquet", etag).await?;
+            if written == Written::Now {
+                return Ok(());
+            }
+        }
+        Err(DocumentError::Contention(key))
+    }
+
+    /// Publishes the rows of the newest revision, whichever that is, from its certificate.
+    pub(crate) async fn publish_rows(&self, invoice: &InvoiceKey) -> Result<(), DocumentError> {
+        let key = invoice.allocations();
+        for _ in 0..ROUNDS {
+            let standing = self.bucket.get(&key, None).await?;
+            let Some(latest) = self.ledger.latest(invoice).await? else { return Ok(()) };
+            let rows = rows_csv(&self.certificate(invoice, &latest).await?)?;
+            let (bytes, etag) = standing.map(|object| (object.bytes, object.etag)).unzip();
+            // two revisions may have the same rows, so the swap alone does not prove that nobody was quicker:
+            // only rows of the revision that is still the newest end the loop
+            if bytes.is_some_and(|bytes| bytes == rows) {
+                return Ok(());
+            }
+            self.bucket.replace(&key, rows, "text/csv; charset=utf-8", etag).await?;
+        }
+        Err(DocumentError::Contention(key))
+    }
+
+    /// Brings the period up to date with this invoice.
+    pub(crate) async fn settle_period(
+        &self,
+        invoice: &InvoiceKey,
+        now: DateTime<Utc>,
+    ) -> Result<(), DocumentError> {
+        for _ in 0..ROUNDS {
+            let standing = self.ledger.period(invoice).await?;
+            let Some(entry) = self.period_entry(invoice).await? else { return Ok(()) };
+            let id = invoice.invoice_id.as_str();
+            let Some(wanted) = PeriodRecord::with_invoice(standing.as_ref(), id, entry, "allocate", now)
+            else {
+                return Ok(());
+            };
+            if self.ledger.put_period(invoice, &wanted).await? == Written::Now {
+                return Ok(());
+            }
+        }
+        Err(DocumentError::Contention(format!(
+            "the period {} of {}",
+            invoice.period, invoice.billing_account
+        )))
+    }
+
+    /// What the invoice says about its period: its newest revision, and whether that restated an earlier final one.
+    async fn period_entry(&self, invoice: &InvoiceKey) -> Result<Option<PeriodInvoice>, DocumentError> {
+        let published = self.published(invoice).await?;
+        let Some(newest) = published.last() else { return Ok(None) };
+        let finality = newest.finality.unwrap_or(Finality::Final);
+        let mut restatement = None;
+        if finality == Finality::Final {
+            let certificate = self.certificate(invoice, &newest.revision).await?;
+            // the newest change of amounts after the invoice had been final
+            let earlier = published.iter().rev().skip(1).filter(|r| r.finality == Some(Finality::Final));
+            for before in earlier {
+                let before = self.certificate(invoice, &before.revision).await?;
+                if let Some(change) = certificate.superseding(Some(&before))?.supersedes
+                    && !(change.targets.is_empty() && change.difference.is_zero())
+                {
+                    restatement = Some(Restatement { from: change.revision, difference: change.difference });
+                    break;
+                }
+            }
+        }
+        Ok(Some(PeriodInvoice { revision: newest.revision.clone(), finality, restatement }))
+    }
+
+    /// The published revisions of an invoice, oldest first.
+    async fn published(&self, invoice: &InvoiceKey) -> Result<Vec<RevisionRecord>, DocumentError> {
+        let mut revisions = self.ledger.revisions(invoice).await?;
+        revisions.retain(|record| record.state != RevisionState::Held);
+        Ok(revisions)
+    }
+
+    async fn certificate(
+        &self,
+        invoice: &InvoiceKey,
+        revision: &Revision,
+    ) -> Result<Certificate, DocumentError> {
+        let key = invoice.certificate(revision);
+        let object = self.bucket.get(&key, None).await?;
+        let object = object.ok_or(DocumentError::NoCertificate(key))?;
+        Ok(Certificate::from_json(&object.bytes)?)
+    }
+}

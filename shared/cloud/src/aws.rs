@@ -1,0 +1,101 @@
+//! AWS clients: one configuration, built once at the start of a process.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL` | where the services are; not set on AWS |
+//! | `AWS_REGION` (or `AWS_DEFAULT_REGION`) | the region; without it the SDK's own chain decides |
+//! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | credentials; without them the SDK's own chain decides |
+//! | `AWS_MAX_ATTEMPTS` | attempts per call, default 4 |
+//! | `AWS_CALL_TIMEOUT_MS` | bound of one attempt, default 60000 |
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::vars::{VarError, Vars};
+
+/// The clients of a process.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    config: SdkConfig,
+    s3: Option<String>,
+    dynamodb: Option<String>,
+    secrets_manager: Option<String>,
+}
+
+impl Aws {
+    /// Loads the configuration: from `vars` where they say so, else from the SDK's own chain.
+    ///
+    /// # Errors
+    /// [`VarError`] if a number is none.
+    pub async fn connect(vars: &Vars) -> Result<Self, VarError> {
+        let retry = RetryConfig::standard().with_max_attempts(vars.parse("AWS_MAX_ATTEMPTS", 4)?);
+        let timeout = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_millis(vars.parse("AWS_CALL_TIMEOUT_MS", 60_000)?))
+            .build();
+        let region = vars.get("AWS_REGION").or(vars.get("AWS_DEFAULT_REGION"));
+        let keys = vars.get("AWS_ACCESS_KEY_ID").zip(vars.get("AWS_SECRET_ACCESS_KEY"));
+        let mut loader =
+            aws_config::defaults(BehaviorVersion::latest()).retry_config(retry).timeout_config(timeout);
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region.to_owned()));
+        }
+        if let Some((id, secret)) = keys {
+            let token = vars.get("AWS_SESSION_TOKEN").map(str::to_owned);
+            loader = loader.credentials_provider(Credentials::new(id, secret, token, None, "variables"));
+        }
+        let endpoint = |name| vars.get(name).or(vars.get("AWS_ENDPOINT_URL")).map(str::to_owned);
+        Ok(Self {
+            config: loader.load().await,
+            s3: endpoint("AWS_ENDPOINT_URL_S3"),
+            dynamodb: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+            secrets_manager: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+        })
+    }
+
+    /// A client for S3. Given endpoints are addressed by path (`endpoint/bucket/key`).
+    #[must_use]
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let mut config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(self.s3.is_some());
+        config.set_endpoint_url(self.s3.clone());
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    /// A client for DynamoDB.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.config);
+        config.set_endpoint_url(self.dynamodb.clone());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    /// A client for Secrets Manager.
+    #[must_use]
+    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
+        config.set_endpoint_url(self.secrets_manager.clone());
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+}
+
+/// One line about a failed call: what the service said, else how the call failed.
+pub(crate) fn explain<E>(error: &E) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error,
+{
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        // the context ends with the whole response, which is of no use to a reader
+        _ => {
+            let context = DisplayErrorContext(error).to_string();
+            context.split(" (DispatchFailure").next().unwrap_or(&context).chars().take(400).collect()
+        }
+    }
+}

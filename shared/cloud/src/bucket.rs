@@ -1,0 +1,237 @@
+//! The data bucket: objects read whole, written once or compared-and-swapped, listed by prefix.
+
+use std::collections::HashMap;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use crate::aws::{Aws, explain};
+
+/// One bucket.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    client: Client,
+    name: String,
+}
+
+/// An object as it was read.
+#[derive(Debug)]
+pub struct Object {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Names this content; what [`Bucket::replace`] compares.
+    pub etag: String,
+    /// User metadata (`x-amz-meta-*`).
+    pub metadata: HashMap<String, String>,
+    /// When it was written.
+    pub last_modified: Option<DateTime<Utc>>,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size_bytes: i64,
+    /// When it was written.
+    pub last_modified: Option<DateTime<Utc>>,
+}
+
+/// What became of a conditional write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The object is now this one.
+    Now,
+    /// The condition did not hold: somebody else's object stands there.
+    Refused,
+}
+
+/// A failed call, named by action and object.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("failed to {action} s3://{bucket}/{key}: {reason}{advice}")]
+pub struct BucketError {
+    action: &'static str,
+    bucket: String,
+    key: String,
+    reason: String,
+    advice: &'static str,
+}
+
+impl Bucket {
+    /// The bucket of that name.
+    #[must_use]
+    pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
+        Self { client: aws.s3(), name: name.into() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The object under a key (in one version of it, if given), or nothing.
+    ///
+    /// # Errors
+    /// [`BucketError`] for anything but "no such key".
+    pub async fn get(&self, key: &str, version: Option<&str>) -> Result<Option<Object>, BucketError> {
+        let request =
+            self.client.get_object().bucket(&self.name).key(key).set_version_id(version.map(str::to_owned));
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => return Ok(None),
+            Err(error) => return Err(self.failed("read", key, &error)),
+        };
+        let etag = response.e_tag().unwrap_or_default().to_owned();
+        let metadata = response.metadata().cloned().unwrap_or_default();
+        let last_modified = response.last_modified().and_then(time);
+        let body = response.body.collect().await.map_err(|error| BucketError {
+            action: "read",
+            bucket: self.name.clone(),
+            key: key.to_owned(),
+            reason: format!("the body broke off: {error}"),
+            advice: "",
+        })?;
+        Ok(Some(Object { bytes: body.into_bytes(), etag, metadata, last_modified }))
+    }
+
+    /// The ETag of the object under a key, or nothing.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn etag(&self, key: &str) -> Result<Option<String>, BucketError> {
+        match self.client.head_object().bucket(&self.name).key(key).send().await {
+            Ok(response) => Ok(Some(response.e_tag().unwrap_or_default().to_owned())),
+            Err(SdkError::ServiceError(error)) if error.err().is_not_found() => Ok(None),
+            Err(error) => Err(self.failed("look up", key, &error)),
+        }
+    }
+
+    /// Writes an object unless one stands there already (`If-None-Match: *`).
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn put_new(
+        &self,
+        key: &str,
+        bytes: impl Into<Bytes>,
+        content_type: &str,
+        metadata: HashMap<String, String>,
+    ) -> Result<Written, BucketError> {
+        self.put(key, bytes.into(), content_type, metadata, &Expected::Absent).await
+    }
+
+    /// Replaces the object whose ETag is `seen`; with `None`, writes it if there is none.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn replace(
+        &self,
+        key: &str,
+        bytes: impl Into<Bytes>,
+        content_type: &str,
+        seen: Option<String>,
+    ) -> Result<Written, BucketError> {
+        let expected = seen.map_or(Expected::Absent, Expected::Etag);
+        self.put(key, bytes.into(), content_type, HashMap::new(), &expected).await
+    }
+
+    /// Writes an object whatever stands there: for content that its key alone decides.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn overwrite(
+        &self,
+        key: &str,
+        bytes: impl Into<Bytes>,
+        content_type: &str,
+    ) -> Result<(), BucketError> {
+        self.put(key, bytes.into(), content_type, HashMap::new(), &Expected::Anything).await.map(|_| ())
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        content_type: &str,
+        metadata: HashMap<String, String>,
+        expected: &Expected,
+    ) -> Result<Written, BucketError> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .content_type(content_type)
+            .set_metadata((!metadata.is_empty()).then_some(metadata))
+            .body(ByteStream::from(bytes));
+        let request = match expected {
+            Expected::Absent => request.if_none_match("*"),
+            Expected::Etag(etag) => request.if_match(etag),
+            Expected::Anything => request,
+        };
+        match request.send().await {
+            Ok(_) => Ok(Written::Now),
+            // 412: the condition does not hold. 409: somebody writes it at this moment; the caller looks again.
+            // 404 with If-Match: the object that was seen is gone.
+            Err(SdkError::ServiceError(error))
+                if matches!(error.raw().status().as_u16(), 409 | 412)
+                    || (error.raw().status().as_u16() == 404 && error.err().code() == Some("NoSuchKey")) =>
+            {
+                Ok(Written::Refused)
+            }
+            Err(error) => Err(self.failed("write", key, &error)),
+        }
+    }
+
+    /// All objects under a prefix, in the order of their keys; pages are followed.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>, BucketError> {
+        let mut pages =
+            self.client.list_objects_v2().bucket(&self.name).prefix(prefix).into_paginator().send();
+        let mut listed = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.failed("list", prefix, &error))?;
+            listed.extend(page.contents().iter().filter_map(|object| {
+                Some(Listed {
+                    key: object.key()?.to_owned(),
+                    size_bytes: object.size().unwrap_or_default(),
+                    last_modified: object.last_modified().and_then(time),
+                })
+            }));
+        }
+        Ok(listed)
+    }
+
+    fn failed<E, R>(&self, action: &'static str, key: &str, error: &SdkError<E, R>) -> BucketError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+        SdkError<E, R>: ProvideErrorMetadata + std::error::Error,
+    {
+        let advice = match error.code() {
+            Some("AccessDenied") => "; the function's policy must allow it for this prefix",
+            Some("NoSuchBucket") => "; DATA_BUCKET must name a bucket of this account",
+            Some(_) => "",
+            None => "; is the endpoint right and reachable?",
+        };
+        BucketError { action, bucket: self.name.clone(), key: key.to_owned(), reason: explain(error), advice }
+    }
+}
+
+enum Expected {
+    Absent,
+    Etag(String),
+    Anything,
+}
+
+fn time(time: &aws_sdk_s3::primitives::DateTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(time.secs(), time.subsec_nanos())
+}

@@ -1,0 +1,110 @@
+//! What starts a function: S3 notifications, as our own small structs.
+
+use serde_json::Value;
+
+/// An object that an event announces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredObject {
+    /// The bucket; nothing in a manual event.
+    pub bucket: Option<String>,
+    /// The key, decoded.
+    pub key: String,
+    /// The version announced, in a versioned bucket.
+    pub version: Option<String>,
+}
+
+/// An event that is none of those expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event has no usable {field}: {why}")]
+pub struct InvalidEvent {
+    /// Path of the field.
+    pub field: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// The objects that an S3 notification announces, or the one that a manual `{"key": "raw/..."}` names.
+/// The test event that S3 sends when a notification is configured announces none.
+///
+/// # Errors
+/// [`InvalidEvent`] names the field.
+pub fn stored_objects(event: &Value) -> Result<Vec<StoredObject>, InvalidEvent> {
+    let invalid = |field: String, why: &str| InvalidEvent { field, why: why.to_owned() };
+    if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
+        return Ok(Vec::new());
+    }
+    if let Some(key) = event.get("key") {
+        let key = key.as_str().ok_or_else(|| invalid("key".into(), "it must be a text"))?;
+        return Ok(vec![StoredObject { bucket: None, key: key.to_owned(), version: None }]);
+    }
+    let records = event.get("Records").and_then(Value::as_array).ok_or_else(|| {
+        invalid("Records".into(), "expected an S3 notification, or {\"key\": \"raw/...\"} by hand")
+    })?;
+    let mut objects = Vec::with_capacity(records.len());
+    for (index, record) in records.iter().enumerate() {
+        let text = |path: &str| record.pointer(path).and_then(Value::as_str);
+        let field = |name: &str| format!("Records[{index}].s3.{name}");
+        let key = text("/s3/object/key").ok_or_else(|| invalid(field("object.key"), "it must be a text"))?;
+        objects.push(StoredObject {
+            bucket: text("/s3/bucket/name").map(str::to_owned),
+            key: decode_key(key)
+                .ok_or_else(|| invalid(field("object.key"), "it is not UTF-8 when decoded"))?,
+            version: text("/s3/object/versionId").filter(|version| *version != "null").map(str::to_owned),
+        });
+    }
+    Ok(objects)
+}
+
+/// S3 form-encodes keys in notifications: `+` is a space, `%2B` a plus.
+fn decode_key(key: &str) -> Option<String> {
+    let spaces = key.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaces).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+/// The key as S3 writes it in a notification.
+#[must_use]
+pub fn encode_key(key: &str) -> String {
+    form_urlencoded::byte_serialize(key.as_bytes()).collect::<String>().replace("%2F", "/")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn several_records_with_encoded_keys() {
+        let record =
+            |key: &str| json!({"s3": {"bucket": {"name": "b"}, "object": {"key": key, "versionId": "v1"}}});
+        let event = json!({"Records": [record("raw/a+b%2Bc/caf%C3%A9.json"), record("raw/x.json")]});
+        let objects = stored_objects(&event).unwrap();
+        assert_eq!(objects[0].key, "raw/a b+c/café.json");
+        assert_eq!(
+            objects[1],
+            StoredObject { bucket: Some("b".into()), key: "raw/x.json".into(), version: Some("v1".into()) }
+        );
+        assert_eq!(encode_key("raw/a b+c/café.json"), "raw/a+b%2Bc/caf%C3%A9.json");
+    }
+
+    #[test]
+    fn a_test_event_announces_nothing_and_a_person_names_a_key() {
+        assert_eq!(stored_objects(&json!({"Service": "Amazon S3", "Event": "s3:TestEvent"})), Ok(vec![]));
+        assert_eq!(stored_objects(&json!({"key": "raw/a+b"})).unwrap()[0].key, "raw/a+b");
+    }
+
+    #[test]
+    fn other_events_say_what_is_missing() {
+        let error = |event| stored_objects(&event).unwrap_err().to_string();
+        assert_eq!(
+            error(json!({"hello": 1})),
+            "the event has no usable Records: expected an S3 notification, or {\"key\": \"raw/...\"} by hand"
+        );
+        assert_eq!(
+            error(json!({"Records": [{}]})),
+            "the event has no usable Records[0].s3.object.key: it must be a text"
+        );
+        assert_eq!(error(json!({"key": 7})), "the event has no usable key: it must be a text");
+        assert!(stored_objects(&json!({"Records": [{"s3": {"object": {"key": "%FF"}}}]})).is_err());
+    }
+}

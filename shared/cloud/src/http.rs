@@ -1,0 +1,159 @@
+//! HTTPS to providers: one client per process, and retries of what may pass.
+
+use std::future::Future;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
+
+use crate::vars::{VarError, Vars};
+
+/// A client with time-outs and without redirects (credentials must not follow one).
+///
+/// | variable | meaning |
+/// |---|---|
+/// | `HTTP_CONNECT_TIMEOUT_MS` | default 10000 |
+/// | `HTTP_READ_TIMEOUT_MS` | longest silence within a response, default 60000 |
+///
+/// # Errors
+/// [`ClientError`] if a number is none or there is no TLS.
+pub fn client(vars: &Vars) -> Result<reqwest::Client, ClientError> {
+    let millis = |name, default| vars.parse(name, default).map(Duration::from_millis);
+    Ok(reqwest::Client::builder()
+        .user_agent(billing::SOFTWARE.replace(' ', "/"))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(millis("HTTP_CONNECT_TIMEOUT_MS", 10_000)?)
+        .read_timeout(millis("HTTP_READ_TIMEOUT_MS", 60_000)?)
+        .build()?)
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each wraps one error that says it all")]
+pub enum ClientError {
+    #[error(transparent)]
+    Var(#[from] VarError),
+    #[error("failed to build the HTTP client: {0}")]
+    Build(#[from] reqwest::Error),
+}
+
+/// Why a base URL cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} '{url}' is not usable: {why}")]
+pub struct InvalidBaseUrl {
+    name: &'static str,
+    url: String,
+    why: String,
+}
+
+/// A base URL from configuration, without a slash at the end: https, or http on this machine only. In a
+/// container of `sam local invoke` (which sets `AWS_SAM_LOCAL`), the machine that runs it has a private address.
+///
+/// # Errors
+/// [`InvalidBaseUrl`].
+pub fn base_url(name: &'static str, text: &str, vars: &Vars) -> Result<url::Url, InvalidBaseUrl> {
+    let invalid = |why: String| InvalidBaseUrl { name, url: text.to_owned(), why };
+    let parsed = url::Url::parse(text.trim_end_matches('/')).map_err(|error| invalid(error.to_string()))?;
+    let in_sam_local = vars.get("AWS_SAM_LOCAL") == Some("true");
+    let loopback = match parsed.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback() || (in_sam_local && ip.is_private()),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    match parsed.scheme() {
+        "https" => Ok(parsed),
+        "http" if loopback => Ok(parsed),
+        _ => Err(invalid("use https (plain http is for this machine only)".into())),
+    }
+}
+
+/// How often and how long to try.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    attempts: usize,
+    base: Duration,
+}
+
+/// A longer wait than this is not honoured: the invocation's time would be gone, the next one tries again.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+impl RetryPolicy {
+    /// `HTTP_ATTEMPTS` (default 5) attempts; `HTTP_BACKOFF_MS` (default 10000) before the second, doubling, with jitter.
+    ///
+    /// # Errors
+    /// [`VarError`] if a number is none.
+    pub fn from_vars(vars: &Vars) -> Result<Self, VarError> {
+        let base = Duration::from_millis(vars.parse("HTTP_BACKOFF_MS", 10_000)?);
+        Ok(Self { attempts: vars.parse("HTTP_ATTEMPTS", 5usize)?.max(1), base })
+    }
+
+    /// Tries until it succeeds, fails for good, or the attempts are used up. A wait that the peer asked for is
+    /// kept if it is longer than ours.
+    ///
+    /// # Errors
+    /// The last error.
+    pub async fn run<T, E, F>(&self, call: impl FnMut() -> F) -> Result<T, E>
+    where
+        E: Transient + std::fmt::Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(self.base)
+            .with_max_delay(LONGEST_WAIT)
+            .with_max_times(self.attempts - 1)
+            .with_jitter();
+        call.retry(backoff.build())
+            .sleep(tokio::time::sleep)
+            .when(E::is_transient)
+            .adjust(|error: &E, ours| {
+                let asked = error.retry_after().map(|asked| asked.min(LONGEST_WAIT));
+                ours.map(|ours| asked.map_or(ours, |asked| asked.max(ours)))
+            })
+            .notify(|error: &E, wait: Duration| {
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(wait_ms, "{error}; trying again");
+            })
+            .await
+    }
+
+    /// How many attempts there are at the most.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.attempts
+    }
+}
+
+/// An error that knows whether trying again may help.
+pub trait Transient {
+    /// Throttled, timed out, broken off or a fault of the server.
+    fn is_transient(&self) -> bool;
+    /// How long the peer asked to wait.
+    fn retry_after(&self) -> Option<Duration>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        let none = Vars::default();
+        for fine in [
+            "https://cloud.mongodb.com/api/atlas/v2",
+            "http://127.0.0.1:8790/x/",
+            "http://localhost:1",
+            "http://[::1]:1",
+        ] {
+            assert!(base_url("ATLAS_API_URL", fine, &none).is_ok(), "{fine}");
+        }
+        let error = base_url("ATLAS_API_URL", "http://example.com", &none).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "ATLAS_API_URL 'http://example.com' is not usable: use https (plain http is for this machine only)"
+        );
+        assert!(base_url("ATLAS_API_URL", "cloud.mongodb.com", &none).is_err());
+        let (bridge, sam) = ("http://172.17.0.1:8790", Vars::from_iter([("AWS_SAM_LOCAL", "true")]));
+        assert!(base_url("ATLAS_API_URL", bridge, &none).is_err());
+        assert!(base_url("ATLAS_API_URL", bridge, &sam).is_ok());
+    }
+}

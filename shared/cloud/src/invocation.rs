@@ -1,0 +1,174 @@
+//! One invocation of a function, the same on Lambda and on a laptop: the event in, the report out, a record of
+//! the run in the ledger, one line in the log.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+
+use chrono::{DateTime, Utc};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::ledger::{Ledger, RunOutcome, RunRecord};
+use crate::telemetry;
+use crate::vars::Vars;
+
+/// A function of the house: what it needs, built once, and what it does with one event.
+pub trait Function: Sized + Send + Sync {
+    /// Its name, which is its folder's.
+    const NAME: &'static str;
+    /// What it answers.
+    type Report: Report + Send;
+    /// Why there is no answer.
+    type Error: Display + Send;
+
+    /// Reads the configuration and builds the clients.
+    fn connect(vars: &Vars) -> impl Future<Output = Result<Self, Self::Error>> + Send;
+
+    /// Handles one event at a time that counts as now.
+    fn handle(
+        &self,
+        event: &Value,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Self::Report, Self::Error>> + Send;
+
+    /// Where runs are recorded.
+    fn ledger(&self) -> &Ledger;
+}
+
+/// What a function answers: said whole to the caller, counted for the record.
+pub trait Report: Serialize {
+    /// How many documents it was about and what became of them.
+    fn tally(&self) -> Tally;
+    /// In one line, naming what failed and why.
+    fn message(&self) -> String;
+    /// Whether nothing was to be written.
+    fn dry_run(&self) -> bool;
+}
+
+/// Documents of one invocation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Done, or done before.
+    pub success: usize,
+    /// Held with a reason.
+    pub held: usize,
+    /// Not done; trying again may help.
+    pub failed: usize,
+}
+
+impl Tally {
+    fn outcome(self) -> RunOutcome {
+        match (self.success, self.held, self.failed) {
+            (_, 0, 0) => RunOutcome::Done,
+            (_, _, 0) => RunOutcome::Held,
+            (0, 0, _) => RunOutcome::Failed,
+            _ => RunOutcome::Partial,
+        }
+    }
+}
+
+/// An invocation that did not do everything: it fails, so that Lambda tries again and then dead-letters the event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// How it ended; never [`RunOutcome::Done`].
+    pub outcome: RunOutcome,
+    /// One line for a person.
+    pub message: String,
+    /// The report, if it came to one.
+    pub report: Option<Value>,
+}
+
+impl Failure {
+    /// Nothing could be done at all.
+    #[must_use]
+    pub fn whole(message: impl Into<String>) -> Self {
+        Self { outcome: RunOutcome::Failed, message: message.into(), report: None }
+    }
+}
+
+/// Handles one event and records the run. `id` names the invocation in the record.
+///
+/// # Errors
+/// [`Failure`] if anything failed or is held; the report is in it.
+pub async fn invoke<F: Function>(
+    app: &F,
+    event: &Value,
+    id: &str,
+    now: DateTime<Utc>,
+) -> Result<Value, Failure> {
+    let started = std::time::Instant::now();
+    // boxed, because the futures of the SDK are nested so deeply that the compiler gives up on their layout
+    let handling: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(app.handle(event, now));
+    let handled = handling.await;
+    let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let (answer, tally, message, dry_run) = match handled {
+        Ok(report) => {
+            let (tally, message, dry_run) = (report.tally(), report.message(), report.dry_run());
+            (
+                serde_json::to_value(report).map_err(|error| Failure::whole(error.to_string())),
+                tally,
+                message,
+                dry_run,
+            )
+        }
+        Err(error) => {
+            let message = error.to_string();
+            (Err(Failure::whole(message.clone())), Tally { failed: 1, ..Tally::default() }, message, false)
+        }
+    };
+    let outcome = if answer.is_err() { RunOutcome::Failed } else { tally.outcome() };
+    if !dry_run {
+        let Tally { success, held, failed } = tally;
+        let run = RunRecord {
+            started_at: now,
+            function: F::NAME.to_owned(),
+            id: id.to_owned(),
+            outcome,
+            counts: [success + held + failed, success, held + failed],
+            duration_ms,
+            message: message.clone(),
+        };
+        if let Err(error) = app.ledger().record_run(&run).await {
+            tracing::warn!("the run is not recorded: {error}");
+        }
+    }
+    if outcome == RunOutcome::Done {
+        tracing::info!(function = F::NAME, request.id = id, duration_ms, "{message}");
+        return answer;
+    }
+    tracing::error!(function = F::NAME, request.id = id, duration_ms, %outcome, "{message}");
+    Err(Failure { outcome, message, report: answer.ok() })
+}
+
+/// The `main` of a Lambda function. A function that cannot start (a missing variable, say) answers every
+/// invocation with that error, which is easier to find than a process that exits.
+///
+/// # Errors
+/// When the Lambda runtime API is gone.
+pub async fn serve<F: Function>() -> Result<(), lambda_runtime::Error> {
+    let vars = Vars::from_process();
+    telemetry::init(&vars);
+    let app = F::connect(&vars).await.map_err(|error| {
+        tracing::error!(function = F::NAME, "cannot start: {error}");
+        Failure::whole(error.to_string())
+    });
+    let app = &app;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| match app {
+        Ok(app) => invoke(app, &event.payload, &event.context.request_id, Utc::now()).await,
+        Err(failure) => Err(failure.clone()),
+    }))
+    .await
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        let report = failure.report.map(|report| format!(" {report}")).unwrap_or_default();
+        Self {
+            error_type: failure.outcome.to_string(),
+            error_message: format!("{}{report}", failure.message),
+        }
+    }
+}

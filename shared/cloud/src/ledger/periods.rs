@@ -1,0 +1,116 @@
+//! Billing periods: `PERIOD#{provider}#{account}#{YYYY-MM}` / `STATUS`.
+
+use std::collections::BTreeMap;
+
+use billing::keys::{InvoiceKey, encode};
+use billing::period::{PeriodInvoice, PeriodState, period_state};
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::{Condition, Ledger, LedgerError, Record};
+use crate::bucket::Written;
+
+/// The state of one provider account's month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeriodRecord {
+    /// Open, closed or reopened.
+    pub state: PeriodState,
+    /// Why.
+    pub reason: String,
+    /// Who set the state: a function's name, later also a person's.
+    pub by: String,
+    /// Since when it is in this state.
+    pub since: DateTime<Utc>,
+    /// The invoices of the month by id, each as its newest published revision.
+    pub invoices: BTreeMap<String, PeriodInvoice>,
+    version: u64,
+}
+
+impl PeriodRecord {
+    /// This period with one invoice as it is now; `None` if that changes nothing.
+    /// `before` is the record as it was read, or nothing for the first invoice.
+    #[must_use]
+    pub fn with_invoice(
+        before: Option<&Self>,
+        id: &str,
+        invoice: PeriodInvoice,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let mut invoices = before.map(|record| record.invoices.clone()).unwrap_or_default();
+        if invoices.insert(id.to_owned(), invoice.clone()).as_ref() == Some(&invoice) {
+            return None;
+        }
+        let (state, reason) = period_state(&invoices);
+        let same = before.filter(|record| record.state == state);
+        Some(Self {
+            state,
+            reason,
+            by: by.to_owned(),
+            since: same.map_or(now, |record| record.since),
+            invoices,
+            version: before.map_or(1, |record| record.version + 1),
+        })
+    }
+}
+
+fn partition(invoice: &InvoiceKey) -> String {
+    let (provider, account) = (encode(invoice.provider.as_str()), encode(invoice.billing_account.as_str()));
+    format!("PERIOD#{provider}#{account}#{}", invoice.period)
+}
+
+impl Ledger {
+    /// The period of an invoice, or nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn period(&self, invoice: &InvoiceKey) -> Result<Option<PeriodRecord>, LedgerError> {
+        let Some(record) = self.get(&partition(invoice), "STATUS").await? else { return Ok(None) };
+        let text = |field: &str| record.fields.get(field).cloned().unwrap_or_default();
+        let state = match text("state").as_str() {
+            "open" => PeriodState::Open,
+            "closed" => PeriodState::Closed,
+            "reopened" => PeriodState::Reopened,
+            other => return Err(record.unusable("state", &format!("'{other}'"))),
+        };
+        let invoices =
+            serde_json::from_str(&text("invoices")).map_err(|error| record.unusable("invoices", &error))?;
+        Ok(Some(PeriodRecord {
+            state,
+            reason: text("reason"),
+            by: text("by"),
+            since: record.field("since")?,
+            invoices,
+            version: record.field("version")?,
+        }))
+    }
+
+    /// Writes a period if nobody wrote it since it was read.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn put_period(
+        &self,
+        invoice: &InvoiceKey,
+        period: &PeriodRecord,
+    ) -> Result<Written, LedgerError> {
+        let pk = partition(invoice);
+        let invoices = serde_json::to_string(&period.invoices).map_err(|error| LedgerError::Record {
+            pk: pk.clone(),
+            sk: "STATUS".into(),
+            field: "invoices",
+            reason: error.to_string(),
+        })?;
+        let fields = [
+            ("state", period.state.to_string()),
+            ("reason", period.reason.clone()),
+            ("by", period.by.clone()),
+            ("since", period.since.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            ("invoices", invoices),
+            ("version", period.version.to_string()),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value)).into();
+        let seen = (period.version > 1).then(|| (period.version - 1).to_string());
+        let condition = Condition::Unchanged { field: "version", seen: seen.as_deref() };
+        self.put(&Record { pk, sk: "STATUS".into(), fields }, condition).await
+    }
+}

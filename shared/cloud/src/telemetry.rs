@@ -1,0 +1,43 @@
+//! Logs: JSON on Lambda, text on a laptop; always to standard error, so that standard output stays data.
+//!
+//! `LOG_LEVEL` (or Lambda's `AWS_LAMBDA_LOG_LEVEL`) is `error`, `warn`, `info` (default), `debug` or `trace`; libraries
+//! log warnings only, because their details may hold what must not be logged.
+
+use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::vars::Vars;
+
+/// Our own crates: everything else is a library.
+const OURS: [&str; 7] =
+    ["allocate", "billing", "cloud", "fetch_atlas", "local", "monthend", "lambda_runtime"];
+
+/// Starts logging for a function. Called once, in `main`; a second call changes nothing.
+pub fn init(vars: &Vars) {
+    let level =
+        vars.get("LOG_LEVEL").or(vars.get("AWS_LAMBDA_LOG_LEVEL")).and_then(|level| level.parse().ok());
+    let on_lambda = vars.get("AWS_LAMBDA_FUNCTION_NAME").is_some();
+    start(level.unwrap_or(Level::INFO), on_lambda);
+}
+
+/// Starts logging as text, for programs.
+pub fn init_text(level: Level) {
+    start(level, false);
+}
+
+fn start(level: Level, json: bool) {
+    let ours = OURS.map(|target| (target, LevelFilter::from_level(level)));
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let started = if json {
+        registry
+            .with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false))
+            .try_init()
+    } else {
+        registry.with(layer.compact().with_target(false)).try_init()
+    };
+    drop(started); // the only error is that logging has started already
+}

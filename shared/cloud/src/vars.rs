@@ -1,0 +1,129 @@
+//! Configuration variables: read once, at the start, and passed on as a value.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// A snapshot of variables. An empty variable counts as not set: templates declare variables that stay empty.
+#[derive(Clone, Default)]
+pub struct Vars(BTreeMap<String, String>);
+
+/// Names only: values may be secrets.
+impl std::fmt::Debug for Vars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A variable that is missing or cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VarError {
+    /// Not set, or empty.
+    #[error("the variable {name} is missing: set it to {meaning}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// What belongs there.
+        meaning: &'static str,
+    },
+    /// Set to something else than it takes.
+    #[error("the variable {name} is '{value}', expected {expected}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// Its value (never that of a secret).
+        value: String,
+        /// What it takes.
+        expected: String,
+    },
+}
+
+impl Vars {
+    /// The environment of this process.
+    #[must_use]
+    pub fn from_process() -> Self {
+        std::env::vars().collect()
+    }
+
+    /// The value, if set and not empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a variable that must be set; `meaning` completes "set it to ...".
+    ///
+    /// # Errors
+    /// [`VarError::Missing`].
+    pub fn require(&self, name: &'static str, meaning: &'static str) -> Result<&str, VarError> {
+        self.get(name).ok_or(VarError::Missing { name, meaning })
+    }
+
+    /// The value parsed, or a default when it is not set.
+    ///
+    /// # Errors
+    /// [`VarError::Invalid`] if it cannot be parsed.
+    pub fn parse<T: FromStr>(&self, name: &'static str, default: T) -> Result<T, VarError>
+    where
+        T::Err: Display,
+    {
+        let Some(value) = self.get(name) else { return Ok(default) };
+        value.parse().map_err(|error: T::Err| VarError::Invalid {
+            name,
+            value: value.to_owned(),
+            expected: error.to_string(),
+        })
+    }
+
+    /// All variables that are set and not empty.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.keys().filter_map(|name| Some((name.as_str(), self.get(name)?)))
+    }
+
+    /// Sets a variable.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// These variables, and those of `other` where a name is not set here.
+    #[must_use]
+    pub fn or(mut self, other: &Self) -> Self {
+        for (name, value) in &other.0 {
+            if self.get(name).is_none() {
+                self.0.insert(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Vars {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_is_unset_and_errors_name_the_variable() {
+        let vars = Vars::from_iter([("A", ""), ("B", "x"), ("N", "many")]);
+        assert_eq!((vars.get("A"), vars.get("B")), (None, Some("x")));
+        assert_eq!(
+            vars.require("A", "the organisation's id").unwrap_err().to_string(),
+            "the variable A is missing: set it to the organisation's id"
+        );
+        assert_eq!(
+            vars.parse("N", 3u32).unwrap_err().to_string(),
+            "the variable N is 'many', expected invalid digit found in string"
+        );
+        assert_eq!(vars.parse("M", 3u32), Ok(3));
+        assert_eq!(
+            Vars::from_iter([("A", "")]).or(&Vars::from_iter([("A", "a"), ("B", "b")])).get("A"),
+            Some("a")
+        );
+        assert_eq!(format!("{vars:?}"), r#"{"A", "B", "N"}"#);
+    }
+}
