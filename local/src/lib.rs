@@ -1,1 +1,33 @@
+//! A whole cloud in one process on loopback: S3 with notifications, DynamoDB, secrets, and sandbox providers.
+//!
+//! The functions run here in their own code, against the real protocols; only where those point differs from
+//! AWS. State lives in a [`Home`] and survives restarts.
 
+#![warn(missing_docs)]
+
+mod bucket;
+mod dispatcher;
+mod embedded;
+mod functions;
+mod gate;
+mod home;
+mod queue;
+pub mod sandbox;
+mod serve;
+mod template;
+
+pub use embedded::{Embedded, EmbeddedError, Options, vars_for};
+pub use functions::Functions;
+pub use gate::{Call, Gate, GateMode};
+pub use home::{Endpoints, Home, HomeError, HomeKind, HomeLock};
+pub use queue::{DeadLetter, Queue};
+pub use template::{Template, TemplateError};
+
+/// The bucket of an embedded cloud.
+pub const BUCKET: &str = "monthend-data";
+/// The table of an embedded cloud.
+pub const TABLE: &str = "monthend-state";
+/// The access key id and the secret access key of an embedded cloud.
+pub const ACCESS_KEY: &str = "monthend";
+/// The region that an embedded cloud says it is in.
+pub const REGION: &str = "us-east-1";

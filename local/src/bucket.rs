@@ -1,0 +1,131 @@
+//! S3 on a folder: `s3s-fs`, with conditional writes that are atomic, and a notification for every new object.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use s3s::dto::*;
+use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s_fs::FileSystem;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::queue::{Intent, Queue};
+use crate::template::Template;
+
+const LOCKS: usize = 64;
+/// The file system underneath takes file names of 255 bytes and makes one of the whole key, in Base64.
+const LONGEST_KEY: usize = 150;
+
+pub(crate) struct NotifyingBucket {
+    files: FileSystem,
+    template: Template,
+    queue: Queue,
+    /// A reader must not see the bytes of one write with the ETag of another, and between the check of a
+    /// condition and the write nobody else may write: one lock for each object (or several that share it).
+    locks: Vec<RwLock<()>>,
+}
+
+impl NotifyingBucket {
+    pub(crate) fn new(files: FileSystem, template: Template, queue: Queue) -> Self {
+        Self { files, template, queue, locks: (0..LOCKS).map(|_| RwLock::new(())).collect() }
+    }
+
+    fn lock(&self, bucket: &str, key: &str) -> &RwLock<()> {
+        let mut hasher = DefaultHasher::new();
+        (bucket, key).hash(&mut hasher);
+        let index = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
+        &self.locks[index]
+    }
+
+    async fn reading(&self, bucket: &str, key: &str) -> RwLockReadGuard<'_, ()> {
+        self.lock(bucket, key).read().await
+    }
+
+    async fn writing(&self, bucket: &str, key: &str) -> S3Result<RwLockWriteGuard<'_, ()>> {
+        if key.len() > LONGEST_KEY {
+            return Err(s3_error!(KeyTooLongError, "the embedded cloud takes keys of at most 150 bytes"));
+        }
+        Ok(self.lock(bucket, key).write().await)
+    }
+
+    fn intend(&self, bucket: &str, key: &str) -> S3Result<Option<Intent>> {
+        let Some(function) = self.template.started_by(key) else { return Ok(None) };
+        self.queue.intend(function, bucket, key).map(Some).map_err(S3Error::internal_error)
+    }
+}
+
+/// The notification becomes due if the write succeeded, and is withdrawn if not.
+fn conclude<T>(intent: Option<Intent>, written: S3Result<T>) -> S3Result<T> {
+    match (intent, written) {
+        (Some(intent), Ok(response)) => intent.due().map(|()| response).map_err(S3Error::internal_error),
+        (Some(intent), Err(error)) => {
+            intent.withdraw();
+            Err(error)
+        }
+        (None, written) => written,
+    }
+}
+
+/// Operations that need nothing but the files.
+macro_rules! pass_on {
+    ($($operation:ident: $input:ident -> $output:ident;)*) => {
+        #[async_trait::async_trait]
+        impl S3 for NotifyingBucket {
+            $(async fn $operation(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
+                self.files.$operation(request).await
+            })*
+
+            async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+                let _guard = self.reading(&request.input.bucket, &request.input.key).await;
+                self.files.get_object(request).await
+            }
+
+            async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+                let _guard = self.reading(&request.input.bucket, &request.input.key).await;
+                self.files.head_object(request).await
+            }
+
+            async fn delete_object(
+                &self,
+                request: S3Request<DeleteObjectInput>,
+            ) -> S3Result<S3Response<DeleteObjectOutput>> {
+                let _guard = self.writing(&request.input.bucket, &request.input.key).await?;
+                self.files.delete_object(request).await
+            }
+
+            async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+                let _guard = self.writing(&request.input.bucket, &request.input.key).await?;
+                let intent = self.intend(&request.input.bucket, &request.input.key)?;
+                conclude(intent, self.files.put_object(request).await)
+            }
+
+            async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+                let _guard = self.writing(&request.input.bucket, &request.input.key).await?;
+                let intent = self.intend(&request.input.bucket, &request.input.key)?;
+                conclude(intent, self.files.copy_object(request).await)
+            }
+
+            async fn complete_multipart_upload(
+                &self,
+                request: S3Request<CompleteMultipartUploadInput>,
+            ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+                let _guard = self.writing(&request.input.bucket, &request.input.key).await?;
+                let intent = self.intend(&request.input.bucket, &request.input.key)?;
+                conclude(intent, self.files.complete_multipart_upload(request).await)
+            }
+        }
+    };
+}
+
+pass_on! {
+    abort_multipart_upload: AbortMultipartUploadInput -> AbortMultipartUploadOutput;
+    create_bucket: CreateBucketInput -> CreateBucketOutput;
+    create_multipart_upload: CreateMultipartUploadInput -> CreateMultipartUploadOutput;
+    delete_objects: DeleteObjectsInput -> DeleteObjectsOutput;
+    get_bucket_location: GetBucketLocationInput -> GetBucketLocationOutput;
+    head_bucket: HeadBucketInput -> HeadBucketOutput;
+    list_buckets: ListBucketsInput -> ListBucketsOutput;
+    list_objects: ListObjectsInput -> ListObjectsOutput;
+    list_objects_v2: ListObjectsV2Input -> ListObjectsV2Output;
+    list_parts: ListPartsInput -> ListPartsOutput;
+    upload_part: UploadPartInput -> UploadPartOutput;
+    upload_part_copy: UploadPartCopyInput -> UploadPartCopyOutput;
+}

@@ -1,0 +1,250 @@
+//! The embedded cloud: servers, functions and the delivery of notifications in one process.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloud::vars::Vars;
+use dynoxide::Database;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use s3s_fs::FileSystem;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::bucket::NotifyingBucket;
+use crate::dispatcher::Dispatcher;
+use crate::functions::Functions;
+use crate::home::{Endpoints, Home};
+use crate::queue::Queue;
+use crate::sandbox::{AtlasSandbox, secrets};
+use crate::serve::{listen, serve};
+use crate::template::{Template, TemplateError};
+use crate::{ACCESS_KEY, BUCKET, REGION, TABLE};
+
+/// How to run an embedded cloud.
+#[derive(Debug)]
+pub struct Options {
+    /// Address to listen on: loopback unless somebody asks for more.
+    pub address: IpAddr,
+    /// First of the ports; the others follow. 0 takes free ones.
+    pub port_base: u16,
+    /// Keep the ledger in memory only: for tests.
+    pub ledger_in_memory: bool,
+    /// Deliver notifications; without, they stay queued.
+    pub follow: bool,
+    /// Wait before a failed notification is delivered again, doubled once.
+    pub retry_delay: Duration,
+    /// Notifications delivered at once.
+    pub concurrency: usize,
+    /// A sandbox of Atlas to run with it.
+    pub atlas: Option<AtlasSandbox>,
+    /// Further variables of the functions.
+    pub vars: Vars,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            address: Ipv4Addr::LOCALHOST.into(),
+            port_base: 0,
+            ledger_in_memory: false,
+            follow: true,
+            retry_delay: Duration::from_secs(1),
+            concurrency: 4,
+            atlas: None,
+            vars: Vars::default(),
+        }
+    }
+}
+
+/// Why it does not run.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum EmbeddedError {
+    #[error("failed to listen on {address} port {port}: {source}; choose other ports with --port-base")]
+    Listen { address: IpAddr, port: u16, source: std::io::Error },
+    #[error("the embedded S3 cannot use its folder: {0}")]
+    S3(String),
+    #[error("the embedded DynamoDB cannot use its file: {0}")]
+    Ledger(String),
+    #[error("the queue of notifications cannot be read: {0}")]
+    Queue(std::io::Error),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+/// A running embedded cloud. Dropping it stops it.
+pub struct Embedded {
+    endpoints: Endpoints,
+    vars: Vars,
+    functions: Arc<Functions>,
+    queue: Queue,
+    atlas: Option<AtlasSandbox>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+    database: Database,
+}
+
+impl Embedded {
+    /// Starts it on a home. The caller holds the home's lock.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`].
+    pub async fn start(home: &Home, options: Options) -> Result<Self, EmbeddedError> {
+        let template = Template::built_in()?;
+        let queue = Queue::new(home);
+        queue.recover(home).map_err(EmbeddedError::Queue)?;
+        let (stop, mut tasks) = (CancellationToken::new(), Vec::new());
+        let bind = async |offset: u16| {
+            let port = if options.port_base == 0 { 0 } else { options.port_base.saturating_add(offset) };
+            let bound = listen(options.address, port).await;
+            bound.map_err(|source| EmbeddedError::Listen { address: options.address, port, source })
+        };
+
+        let (s3_listener, s3) = bind(1).await?;
+        let bucket = NotifyingBucket::new(files(home)?, template, queue.clone());
+        let mut service = S3ServiceBuilder::new(bucket);
+        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, ACCESS_KEY));
+        tasks.push(tokio::spawn(serve(s3_listener, service.build(), stop.clone())));
+
+        let (ledger_listener, dynamodb) = bind(2).await?;
+        let database = ledger(home, options.ledger_in_memory)?;
+        let stopped = stop.clone().cancelled_owned();
+        let serving = dynoxide::server::serve_with_shutdown(ledger_listener, database.clone(), stopped);
+        tasks.push(tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!("the embedded DynamoDB ended: {error}");
+            }
+        }));
+
+        let (secrets_listener, secrets_url) = bind(3).await?;
+        tasks.push(tokio::spawn(secrets::serve(secrets_listener, stop.clone())));
+        let mut atlas_url = None;
+        if let Some(sandbox) = &options.atlas {
+            let (listener, url) = bind(4).await?;
+            atlas_url = Some(format!("{url}/api/atlas/v2"));
+            tasks.push(tokio::spawn(sandbox.clone().serve(listener, stop.clone())));
+        }
+
+        let endpoints = Endpoints {
+            s3,
+            dynamodb,
+            secrets: secrets_url,
+            atlas: atlas_url,
+            bucket: BUCKET.into(),
+            table: TABLE.into(),
+            pid: std::process::id(),
+        };
+        let vars = vars_for(&endpoints).or(&options.vars);
+        let functions = Arc::new(Functions::new(vars.clone()));
+        if options.follow {
+            let dispatcher =
+                Dispatcher::new(queue.clone(), functions.clone(), options.retry_delay, options.concurrency);
+            tasks.push(tokio::spawn(dispatcher.run()));
+        }
+        Ok(Self { endpoints, vars, functions, queue, atlas: options.atlas, stop, tasks, database })
+    }
+
+    /// Where it answers.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// The variables of a function in it.
+    #[must_use]
+    pub fn vars(&self) -> &Vars {
+        &self.vars
+    }
+
+    /// Its functions.
+    #[must_use]
+    pub fn functions(&self) -> &Arc<Functions> {
+        &self.functions
+    }
+
+    /// Its notifications.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Its sandbox of Atlas.
+    #[must_use]
+    pub fn atlas(&self) -> Option<&AtlasSandbox> {
+        self.atlas.as_ref()
+    }
+
+    /// Stops everything and waits for it.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let tasks = std::mem::take(&mut self.tasks);
+        // the dispatcher waits for notifications for ever, and an open connection may hold a server up
+        tasks.iter().for_each(JoinHandle::abort);
+        for task in tasks {
+            let _ = task.await; // aborted
+        }
+        let _ = self.database.vacuum(); // folds the write-ahead log into the file
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// The variables that point a function at an embedded cloud, those of its sandbox of Atlas included.
+#[must_use]
+pub fn vars_for(endpoints: &Endpoints) -> Vars {
+    let mut vars = Vars::from_iter([
+        ("AWS_ENDPOINT_URL_S3", endpoints.s3.as_str()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &endpoints.dynamodb),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoints.secrets),
+        ("AWS_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
+        ("DATA_BUCKET", &endpoints.bucket),
+        ("STATE_TABLE", &endpoints.table),
+    ]);
+    if let Some(url) = &endpoints.atlas {
+        vars.set("ATLAS_API_URL", url.as_str());
+        vars.set("SECRETS", "env");
+        for (name, value) in crate::sandbox::ATLAS_CREDENTIALS {
+            vars.set(name, value);
+        }
+    }
+    vars
+}
+
+fn files(home: &Home) -> Result<FileSystem, EmbeddedError> {
+    let folder = home.s3();
+    std::fs::create_dir_all(folder.join(BUCKET)).map_err(|error| EmbeddedError::S3(error.to_string()))?;
+    FileSystem::new(folder).map_err(|error| EmbeddedError::S3(format!("{error:?}")))
+}
+
+fn ledger(home: &Home, in_memory: bool) -> Result<Database, EmbeddedError> {
+    let failed = |error: dynoxide::DynoxideError| EmbeddedError::Ledger(error.to_string());
+    let database =
+        if in_memory { Database::memory() } else { Database::new(&home.dynamodb().to_string_lossy()) };
+    let database = database.map_err(failed)?;
+    if database.get_table_metadata(TABLE).map_err(failed)?.is_none() {
+        let table = json!({
+            "TableName": TABLE,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [
+                {"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        });
+        let table =
+            serde_json::from_value(table).map_err(|error| EmbeddedError::Ledger(error.to_string()))?;
+        database.create_table(table).map_err(failed)?;
+    }
+    Ok(database)
+}

@@ -1,0 +1,53 @@
+//! The functions in this process, as Lambda would run them: connected once, then one event after the other.
+
+use chrono::{DateTime, Utc};
+use cloud::invocation::{Failure, Function, invoke};
+use cloud::vars::Vars;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+/// All functions of the house with one set of variables.
+#[derive(Default)]
+pub struct Functions {
+    vars: Vars,
+    fetch_atlas: OnceCell<fetch_atlas::App>,
+    allocate: OnceCell<allocate::App>,
+}
+
+impl Functions {
+    /// The functions as these variables configure them.
+    #[must_use]
+    pub fn new(vars: Vars) -> Self {
+        Self { vars, ..Self::default() }
+    }
+
+    /// Invokes a function by its folder name; `id` names the invocation in the ledger.
+    ///
+    /// # Errors
+    /// [`Failure`], also if it cannot start or there is no such function.
+    pub async fn invoke(
+        &self,
+        name: &str,
+        event: &Value,
+        id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Value, Failure> {
+        match name {
+            fetch_atlas::App::NAME => self.run(&self.fetch_atlas, event, id, now).await,
+            allocate::App::NAME => self.run(&self.allocate, event, id, now).await,
+            other => Err(Failure::whole(format!("there is no function '{other}'"))),
+        }
+    }
+
+    async fn run<F: Function>(
+        &self,
+        cell: &OnceCell<F>,
+        event: &Value,
+        id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Value, Failure> {
+        let connect =
+            || async { F::connect(&self.vars).await.map_err(|error| Failure::whole(error.to_string())) };
+        invoke(cell.get_or_try_init(connect).await?, event, id, now).await
+    }
+}

@@ -1,0 +1,249 @@
+//! Where the embedded cloud keeps its state: `.monthend/`, or the folder that `MONTHEND_HOME` names.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A folder of state.
+#[derive(Clone, Debug)]
+pub struct Home {
+    root: PathBuf,
+}
+
+/// Whose data a home holds. The two are never mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HomeKind {
+    /// Invented data of the sandbox providers.
+    Sandbox,
+    /// The user's own accounts.
+    Own,
+}
+
+/// Where a running embedded cloud answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoints {
+    /// S3.
+    pub s3: String,
+    /// DynamoDB.
+    pub dynamodb: String,
+    /// Secrets Manager, with the credentials of the sandbox providers.
+    pub secrets: String,
+    /// The sandbox of MongoDB Atlas (base URL of its API), if it runs.
+    pub atlas: Option<String>,
+    /// The data bucket.
+    pub bucket: String,
+    /// The ledger's table.
+    pub table: String,
+    /// The process that runs it.
+    pub pid: u32,
+}
+
+/// Held while a process runs the embedded cloud of a home; dropping it frees the home.
+#[derive(Debug)]
+pub struct HomeLock {
+    endpoints: PathBuf,
+    _file: File,
+}
+
+/// Why a home cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// The file system refused.
+    #[error("failed to {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another process runs the embedded cloud and is not (yet) reachable.
+    #[error("another monthend works in {0}; wait until it ends, or set MONTHEND_HOME to another folder")]
+    Busy(PathBuf),
+    /// Invented and own data would be mixed.
+    #[error(
+        "{root} holds {held}, and this would add {wanted}: set MONTHEND_HOME to another folder, or `monthend reset` first"
+    )]
+    Mixed {
+        /// The home.
+        root: PathBuf,
+        /// What is there.
+        held: &'static str,
+        /// What would be added.
+        wanted: &'static str,
+    },
+}
+
+impl HomeKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sandbox => "the sandbox's invented data",
+            Self::Own => "your own data",
+        }
+    }
+}
+
+impl Home {
+    /// The home in that folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`].
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, HomeError> {
+        let root = root.into();
+        for folder in ["s3", "queue", "dead-letters"] {
+            let path = root.join(folder);
+            fs::create_dir_all(&path).map_err(|source| io_error("create", path, source))?;
+        }
+        Ok(Self { root })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn s3(&self) -> PathBuf {
+        self.root.join("s3")
+    }
+
+    pub(crate) fn dynamodb(&self) -> PathBuf {
+        self.root.join("dynamodb.sqlite")
+    }
+
+    pub(crate) fn queue(&self) -> PathBuf {
+        self.root.join("queue")
+    }
+
+    pub(crate) fn dead_letters(&self) -> PathBuf {
+        self.root.join("dead-letters")
+    }
+
+    /// Where an object of the data bucket stands as a file.
+    #[must_use]
+    pub fn object(&self, key: &str) -> PathBuf {
+        self.s3().join(crate::BUCKET).join(key)
+    }
+
+    /// Takes the home for this process, or answers nothing if another has it.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`].
+    pub fn lock(&self) -> Result<Option<HomeLock>, HomeError> {
+        let path = self.root.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|source| io_error("open", path.clone(), source))?;
+        match file.try_lock() {
+            Ok(()) => {
+                let endpoints = self.root.join("endpoints.json");
+                let _ = fs::remove_file(&endpoints); // of a process that was killed
+                Ok(Some(HomeLock { endpoints, _file: file }))
+            }
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(io_error("lock", path, source)),
+        }
+    }
+
+    /// Where the process that has the home answers, if it has said so.
+    #[must_use]
+    pub fn endpoints(&self) -> Option<Endpoints> {
+        serde_json::from_slice(&fs::read(self.root.join("endpoints.json")).ok()?).ok()
+    }
+
+    /// Marks the home as holding this kind of data.
+    ///
+    /// # Errors
+    /// [`HomeError::Mixed`] if it holds the other kind.
+    pub fn claim(&self, wanted: HomeKind) -> Result<(), HomeError> {
+        match self.kind() {
+            Some(held) if held == wanted => Ok(()),
+            Some(held) => {
+                Err(HomeError::Mixed { root: self.root.clone(), held: held.name(), wanted: wanted.name() })
+            }
+            None => {
+                let path = self.root.join("kind.json");
+                let bytes = serde_json::to_vec(&wanted).unwrap_or_default(); // a word always serialises
+                fs::write(&path, bytes).map_err(|source| io_error("write", path, source))
+            }
+        }
+    }
+
+    /// Whose data it holds; nothing while it is new.
+    #[must_use]
+    pub fn kind(&self) -> Option<HomeKind> {
+        serde_json::from_slice(&fs::read(self.root.join("kind.json")).ok()?).ok()
+    }
+
+    /// Removes all state. The folder itself goes too, if nothing else is in it.
+    ///
+    /// # Errors
+    /// [`HomeError::Busy`] while a process runs its cloud.
+    pub fn reset(&self) -> Result<(), HomeError> {
+        let lock = self.lock()?.ok_or_else(|| HomeError::Busy(self.root.clone()))?;
+        for folder in [self.s3(), self.queue(), self.dead_letters()] {
+            fs::remove_dir_all(&folder).map_err(|source| io_error("remove", folder, source))?;
+        }
+        let database = self.dynamodb();
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = database.clone().into_os_string();
+            file.push(suffix);
+            let _ = fs::remove_file(file); // not there in a home that was never used
+        }
+        let _ = fs::remove_file(self.root.join("kind.json"));
+        drop(lock);
+        let _ = fs::remove_file(self.root.join("lock"));
+        let _ = fs::remove_dir(&self.root);
+        Ok(())
+    }
+}
+
+impl HomeLock {
+    /// Tells other processes where this one answers.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`].
+    pub fn announce(&self, endpoints: &Endpoints) -> Result<(), HomeError> {
+        let bytes = serde_json::to_vec(endpoints).unwrap_or_default(); // texts and numbers always serialise
+        let new = self.endpoints.with_extension("new");
+        let written = fs::write(&new, bytes).and_then(|()| fs::rename(&new, &self.endpoints));
+        written.map_err(|source| io_error("write", self.endpoints.clone(), source))
+    }
+}
+
+impl Drop for HomeLock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.endpoints);
+    }
+}
+
+pub(crate) fn io_error(action: &'static str, path: PathBuf, source: io::Error) -> HomeError {
+    HomeError::Io { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time_and_never_two_kinds_of_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path().join("home")).unwrap();
+        let lock = home.lock().unwrap().unwrap();
+        assert!(home.lock().unwrap().is_none());
+        assert!(matches!(home.reset(), Err(HomeError::Busy(_))));
+        drop(lock);
+        home.claim(HomeKind::Sandbox).unwrap();
+        home.claim(HomeKind::Sandbox).unwrap();
+        let error = home.claim(HomeKind::Own).unwrap_err().to_string();
+        assert!(
+            error.contains("holds the sandbox's invented data, and this would add your own data"),
+            "{error}"
+        );
+        home.reset().unwrap();
+        assert!(!home.root().exists());
+    }
+}

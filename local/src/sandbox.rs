@@ -1,0 +1,19 @@
+//! Stand-ins for what is outside: real protocols, real authentication, invented data.
+
+mod atlas;
+pub mod secrets;
+
+pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
+
+/// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.
+pub const ATLAS_CREDENTIALS: [(&str, &str); 3] = [
+    ("PUBLIC_KEY", "sandboxk"),
+    ("PRIVATE_KEY", "7d9f1c52-3c1b-4e0e-9a52-5a6d0c1e8f34"),
+    ("ORG_ID", "64f0a1b2c3d4e5f607182930"),
+];
+
+/// A service account that opens it too.
+pub const ATLAS_SERVICE_ACCOUNT: [(&str, &str); 2] = [
+    ("CLIENT_ID", "mdb_sa_id_64f0a1b2c3d4e5f607182931"),
+    ("CLIENT_SECRET", "mdb_sa_sk_not-a-secret+in/the=sandbox"),
+];

@@ -1,0 +1,57 @@
+//! Secrets Manager, as far as reading goes: the credentials of the sandbox providers.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::ATLAS_CREDENTIALS;
+
+/// The secret with the sandbox's Atlas credentials.
+pub const ATLAS_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/atlas-AbCdEf";
+
+pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) {
+    let router = Router::new().route("/", post(answer));
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!("the sandbox of Secrets Manager ended: {error}");
+    }
+}
+
+async fn answer(headers: HeaderMap, body: Bytes) -> Response {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=") {
+        return refuse("MissingAuthenticationTokenException", "sign the request");
+    }
+    if header("x-amz-target") != "secretsmanager.GetSecretValue" {
+        return refuse("UnknownOperationException", "only GetSecretValue is here");
+    }
+    let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let members: serde_json::Map<String, Value> = match request["SecretId"].as_str() {
+        Some(ATLAS_SECRET_ARN | "monthend/atlas") => {
+            ATLAS_CREDENTIALS.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect()
+        }
+        _ => return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
+    };
+    let secret = json!({
+        "ARN": ATLAS_SECRET_ARN,
+        "Name": "monthend/atlas",
+        "SecretString": Value::Object(members).to_string(),
+        "VersionId": "EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE",
+        "VersionStages": ["AWSCURRENT"],
+    });
+    amz_json(StatusCode::OK, &secret)
+}
+
+fn refuse(kind: &str, message: &str) -> Response {
+    amz_json(StatusCode::BAD_REQUEST, &json!({"__type": kind, "Message": message}))
+}
+
+fn amz_json(status: StatusCode, body: &Value) -> Response {
+    (status, [("content-type", "application/x-amz-json-1.1")], body.to_string()).into_response()
+}

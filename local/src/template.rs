@@ -1,0 +1,128 @@
+//! The deployment template, as far as the embedded cloud needs it: which functions there are and which objects
+//! start them.
+
+use serde_yaml_ng::Value;
+
+/// What template.yaml says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    functions: Vec<(String, String)>,
+    routes: Vec<(String, String)>,
+}
+
+/// A template that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// Not YAML.
+    #[error("the template is not YAML: {0}")]
+    Yaml(#[from] serde_yaml_ng::Error),
+    /// Something that every function or notification has is missing.
+    #[error("the template's {resource} has no {field}")]
+    Missing {
+        /// The resource.
+        resource: String,
+        /// The field.
+        field: &'static str,
+    },
+    /// S3 sends the event of one object to one function only.
+    #[error(
+        "the template sends objects under '{0}' and under '{1}' to different functions, and one holds the other"
+    )]
+    Overlap(String, String),
+}
+
+impl Template {
+    /// The template that this program was built with.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub fn built_in() -> Result<Self, TemplateError> {
+        Self::parse(include_str!("../../template.yaml"))
+    }
+
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let document: Value = serde_yaml_ng::from_str(text)?;
+        let (mut functions, mut routes) = (Vec::new(), Vec::new());
+        for (name, resource) in entries(&document["Resources"]) {
+            if resource["Type"].as_str() != Some("AWS::Serverless::Function") {
+                continue;
+            }
+            let missing = |field| TemplateError::Missing { resource: name.to_owned(), field };
+            let code = resource["Properties"]["CodeUri"].as_str().ok_or_else(|| missing("CodeUri"))?;
+            let folder = code.trim_end_matches('/').rsplit('/').next().unwrap_or(code);
+            functions.push((name.to_owned(), folder.to_owned()));
+            for (_, event) in entries(&resource["Properties"]["Events"]) {
+                if event["Type"].as_str() != Some("S3") {
+                    continue;
+                }
+                let rules = event["Properties"]["Filter"]["S3Key"]["Rules"].as_sequence();
+                let prefix = rules.into_iter().flatten().find(|rule| rule["Name"].as_str() == Some("prefix"));
+                let prefix =
+                    prefix.and_then(|rule| rule["Value"].as_str()).ok_or_else(|| missing("S3 prefix"))?;
+                routes.push((prefix.to_owned(), folder.to_owned()));
+            }
+        }
+        for (index, (prefix, _)) in routes.iter().enumerate() {
+            let holds =
+                |other: &&(String, String)| other.0.starts_with(prefix) || prefix.starts_with(&other.0);
+            if let Some((other, _)) = routes[index + 1..].iter().find(holds) {
+                return Err(TemplateError::Overlap(prefix.clone(), other.clone()));
+            }
+        }
+        Ok(Self { functions, routes })
+    }
+
+    /// The function that a new object starts, by folder name.
+    #[must_use]
+    pub fn started_by(&self, key: &str) -> Option<&str> {
+        let route = self.routes.iter().find(|(prefix, _)| key.starts_with(prefix));
+        route.map(|(_, function)| function.as_str())
+    }
+
+    /// The folder name of a function, given that or its logical id.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<&str> {
+        let known = self.functions.iter().find(|(id, folder)| id == name || folder == name);
+        known.map(|(_, folder)| folder.as_str())
+    }
+
+    /// All functions by folder name.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.functions.iter().map(|(_, folder)| folder.as_str())
+    }
+}
+
+fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let members = value.as_mapping().into_iter().flatten();
+    members.filter_map(|(name, value)| Some((name.as_str()?, value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_documents_start_allocate() {
+        let template = Template::built_in().unwrap();
+        assert_eq!(template.started_by("raw/atlas/o/2026-10/i/x.json"), Some("allocate"));
+        assert_eq!(template.started_by("certificates/x"), None);
+        assert_eq!(template.function("FetchAtlas"), Some("fetch-atlas"));
+        assert_eq!(template.function("nothing"), None);
+    }
+
+    #[test]
+    fn overlapping_prefixes_are_refused_as_s3_refuses_them() {
+        let function = |prefix: &str| {
+            format!(
+                "    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/x\n      Events:\n        E:\n          \
+                 Type: S3\n          Properties: {{Filter: {{S3Key: {{Rules: [{{Name: prefix, Value: {prefix}}}]}}}}}}\n"
+            )
+        };
+        let text = format!("Resources:\n  A:\n{}  B:\n{}", function("raw/"), function("raw/atlas/"));
+        assert!(matches!(Template::parse(&text), Err(TemplateError::Overlap(..))));
+    }
+}
