@@ -1,1 +1,81 @@
-fn main() {}
+//! `monthend`: the month end from a terminal, on the embedded cloud or on AWS.
+
+mod args;
+mod commands;
+mod output;
+mod session;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::output::Output;
+use crate::session::Session;
+
+/// How a command ended, other than by an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ended {
+    /// Everything is done.
+    #[default]
+    Done,
+    /// Some of it is.
+    Partial,
+    /// A document is held.
+    Held,
+    /// Nothing is; said already.
+    Failed,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Done => Self::SUCCESS,
+            Ended::Failed => Self::from(1),
+            Ended::Held => Self::from(3),
+            Ended::Partial => Self::from(4),
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.verbose || matches!(args.command, Command::Up(_)) {
+        cloud::telemetry::init_text(tracing::Level::INFO);
+    }
+    let output = Output::new(args.format, args.no_color);
+    match run(&args, &output).await {
+        Ok(ended) => ended.into(),
+        Err(error) => {
+            output.note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
+    match &args.command {
+        Command::Demo(demo) => commands::demo::demo(demo, output).await,
+        Command::Up(up) => commands::up::up(up, output).await,
+        Command::Run(run) => {
+            commands::run::run(run, &Session::open(args, run.sandbox, true).await?, output).await
+        }
+        Command::Invoke(invoke) => {
+            let session = Session::open(args, invoke.sandbox, !invoke.no_follow).await?;
+            commands::invoke::invoke(invoke, &session, output).await
+        }
+        Command::Ls(ls) => commands::objects::ls(ls, &Session::open(args, false, false).await?, output).await,
+        Command::Cat(cat) => commands::objects::cat(cat, &Session::open(args, false, false).await?).await,
+        Command::Get(get) => {
+            commands::objects::get(get, &Session::open(args, false, false).await?, output).await
+        }
+        Command::Put(put) => {
+            commands::objects::put(put, &Session::open(args, false, !put.no_follow).await?, output).await
+        }
+        Command::Status(status) => {
+            commands::status::status(status, &Session::open(args, false, false).await?, output).await
+        }
+        Command::Reset(reset) => commands::reset::reset(reset, output),
+    }
+}

@@ -60,7 +60,9 @@ pub(crate) struct Intent {
 }
 
 impl Queue {
-    pub(crate) fn new(home: &Home) -> Self {
+    /// The queue of a home, in this or another process.
+    #[must_use]
+    pub fn new(home: &Home) -> Self {
         let counter = Arc::new(AtomicU64::new(0));
         Self {
             folder: home.queue(),

@@ -1,0 +1,189 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use billing::month::BillingMonth;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::output::Format;
+
+/// Closes the month for cloud money: fetches invoices, allocates them, certifies every cent.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 held (a certificate does not match or a document cannot be read), 4 partial.
+/// Data goes to standard output; progress and messages go to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "monthend", version, after_help = "First time? Try: monthend demo")]
+pub(crate) struct Args {
+    /// How to print
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// No colours, even on a terminal
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Log what happens to standard error
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Where to work: the embedded cloud in MONTHEND_HOME (default .monthend), or the deployed stack that
+    /// DATA_BUCKET and STATE_TABLE name, with your AWS credentials
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) cloud: Cloud,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cloud {
+    #[default]
+    Embedded,
+    Aws,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A whole month end with invented data, no account anywhere
+    #[command(after_help = "Example: monthend demo --month 2026-10")]
+    Demo(Demo),
+    /// Run the embedded cloud until Ctrl-C
+    #[command(after_help = "Example: monthend up --sandbox --format json")]
+    Up(Up),
+    /// Fetch from every configured provider, then follow until everything is allocated
+    #[command(
+        after_help = "Example: PUBLIC_KEY=... PRIVATE_KEY=... ORG_ID=... monthend run --month 2026-10\n\
+                            The variables may stand in a file .env in the current folder."
+    )]
+    Run(Run),
+    /// Invoke one function with one event and print its answer
+    #[command(
+        after_help = "Example: monthend invoke fetch-atlas -e events/fetch-atlas-month.json --dry-run\n\
+                            Example: echo '{\"key\": \"raw/atlas/...\"}' | monthend invoke allocate -e -"
+    )]
+    Invoke(Invoke),
+    /// List objects of the data bucket
+    #[command(after_help = "Example: monthend ls allocations/")]
+    Ls(Ls),
+    /// Print an object
+    #[command(
+        after_help = "Example: monthend cat allocations/atlas/64f0a1b2c3d4e5f607182930/2026-10-692026....csv"
+    )]
+    Cat(Cat),
+    /// Copy an object into a file
+    #[command(
+        after_help = "Example: monthend get charges/provider=atlas/month=2026-10/692026....parquet charges.parquet"
+    )]
+    Get(Get),
+    /// Copy a file into the bucket; a key under raw/ is then allocated
+    #[command(after_help = "Example: monthend put invoice.json raw/atlas/ORG/2026-10/INVOICE/\n\
+                            A key that ends with / gets the name that its content asks for, HASH.json")]
+    Put(Put),
+    /// Show periods, invoices, certificates, and what waits or failed; exits with 3 if something is held
+    #[command(after_help = "Example: monthend status --month 2026-10")]
+    Status(Status),
+    /// Remove all state of the embedded cloud
+    #[command(after_help = "Example: monthend reset")]
+    Reset(Reset),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// The month to close (default: the one before this)
+    #[arg(long)]
+    pub(crate) month: Option<BillingMonth>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Up {
+    /// Run the sandbox providers with it
+    #[arg(long)]
+    pub(crate) sandbox: bool,
+    /// First of the ports used: this one is kept for the console, S3 is next, then DynamoDB, Secrets Manager, Atlas
+    #[arg(long, default_value_t = 8787, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_500))]
+    pub(crate) port_base: u16,
+    /// Address to listen on; containers reach this machine by the address of their bridge
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub(crate) listen: IpAddr,
+    /// The month that the sandbox closes (default: the one before this)
+    #[arg(long)]
+    pub(crate) month: Option<BillingMonth>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// All invoices of this month (default: the newest and the open one)
+    #[arg(long)]
+    pub(crate) month: Option<BillingMonth>,
+    /// Fetch from the sandbox providers
+    #[arg(long)]
+    pub(crate) sandbox: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Invoke {
+    /// The function: fetch-atlas, allocate
+    pub(crate) function: String,
+    /// File with the event; - for standard input; without it, the event is {}
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) event: Option<PathBuf>,
+    /// Write nothing, only say what would happen
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Leave the notifications that it causes queued
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+    /// Fetch from the sandbox providers
+    #[arg(long)]
+    pub(crate) sandbox: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ls {
+    /// Only keys that start so
+    #[arg(default_value = "")]
+    pub(crate) prefix: String,
+    /// Another bucket than the data bucket
+    #[arg(long)]
+    pub(crate) bucket: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Cat {
+    pub(crate) key: String,
+    /// Another bucket than the data bucket
+    #[arg(long)]
+    pub(crate) bucket: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    pub(crate) key: String,
+    pub(crate) file: PathBuf,
+    /// Another bucket than the data bucket
+    #[arg(long)]
+    pub(crate) bucket: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Put {
+    pub(crate) file: PathBuf,
+    pub(crate) key: String,
+    /// Another bucket than the data bucket
+    #[arg(long)]
+    pub(crate) bucket: Option<String>,
+    /// Leave the notification that it causes queued
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {
+    /// Only this month
+    #[arg(long)]
+    pub(crate) month: Option<BillingMonth>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reset {
+    /// Also if the home holds your own data
+    #[arg(long)]
+    pub(crate) yes: bool,
+}

@@ -1,0 +1,10 @@
+//! One module a command.
+
+pub(crate) mod demo;
+pub(crate) mod invoices;
+pub(crate) mod invoke;
+pub(crate) mod objects;
+pub(crate) mod reset;
+pub(crate) mod run;
+pub(crate) mod status;
+pub(crate) mod up;

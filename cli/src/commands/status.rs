@@ -1,0 +1,147 @@
+//! `monthend status`
+
+use std::collections::BTreeMap;
+
+use billing::keys::{InvoiceKey, RawDocumentKey};
+use billing::revision::Revision;
+use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::json;
+
+use crate::Ended;
+use crate::args;
+use crate::output::{Format, Listing, Output};
+use crate::session::Session;
+
+const AT_ONCE: usize = 8;
+
+/// One invoice: what came in, and what the ledger knows of it.
+struct Invoice {
+    key: InvoiceKey,
+    raw: Vec<Revision>,
+    records: Vec<RevisionRecord>,
+    latest: Option<Revision>,
+    period: Option<PeriodRecord>,
+}
+
+pub(crate) async fn status(
+    status: &args::Status,
+    session: &Session,
+    output: &Output,
+) -> anyhow::Result<Ended> {
+    let (mut by_invoice, mut strangers) = (BTreeMap::<InvoiceKey, Vec<Revision>>::new(), Vec::new());
+    for object in session.bucket.list(billing::keys::RAW).await? {
+        match RawDocumentKey::parse(&object.key) {
+            Ok(key) if status.month.is_none_or(|month| month == key.invoice.period) => {
+                by_invoice.entry(key.invoice).or_default().push(key.revision);
+            }
+            Ok(_) => {}
+            Err(error) => strangers.push(error.to_string()),
+        }
+    }
+    let looked_up = stream::iter(by_invoice).map(|(key, raw)| look_up(session, key, raw)).buffered(AT_ONCE);
+    let mut invoices: Vec<Invoice> = looked_up.try_collect().await?;
+    invoices.sort_by(|a, b| (a.key.period, &a.key).cmp(&(b.key.period, &b.key)));
+
+    let (listing, mut remarks, held) = describe(&invoices);
+    remarks.extend(strangers);
+    remarks.extend(undelivered(session)?);
+    if output.format == Format::Json {
+        output.json(&json!({"invoices": listing.to_json(), "remarks": remarks}));
+    } else {
+        output.listing(&listing)?;
+        remarks.iter().for_each(|remark| output.note(remark));
+    }
+    Ok(if held { Ended::Held } else { Ended::Done })
+}
+
+async fn look_up(session: &Session, key: InvoiceKey, raw: Vec<Revision>) -> anyhow::Result<Invoice> {
+    let records = session.ledger.revisions(&key).await?;
+    let latest = session.ledger.latest(&key).await?;
+    let period = session.ledger.period(&key).await?;
+    Ok(Invoice { key, raw, records, latest, period })
+}
+
+fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
+    let mut listing = Listing::new(&[
+        "month",
+        "period",
+        "provider",
+        "account",
+        "invoice",
+        "revisions>",
+        "finality",
+        "state",
+        "certificate",
+        "currency",
+        "provider total>",
+        "charges>",
+    ]);
+    let (mut remarks, mut held) = (Vec::new(), false);
+    for invoice in invoices {
+        let key = &invoice.key;
+        let newest =
+            invoice.latest.as_ref().and_then(|latest| invoice.records.iter().find(|r| r.revision == *latest));
+        let shown = newest.or(invoice.records.last());
+        for revision in &invoice.raw {
+            match invoice.records.iter().find(|record| record.revision == *revision) {
+                None => remarks.push(format!("{key}: revision {revision} is not allocated yet")),
+                Some(record) if record.state == RevisionState::Held => {
+                    held = true;
+                    remarks.push(format!("{key}: revision {revision} is held: {}", record.reason));
+                }
+                Some(record) if record.state == RevisionState::Registered => {
+                    remarks.push(format!("{key}: revision {revision} is not completed yet"));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(period) =
+            invoice.period.as_ref().filter(|period| period.state == billing::period::PeriodState::Reopened)
+        {
+            let remark = format!("{} of {} reopened: {}", key.period, key.billing_account, period.reason);
+            if !remarks.contains(&remark) {
+                remarks.push(remark);
+            }
+        }
+        let [currency, provider, charges, _] =
+            shown.and_then(|record| record.totals.clone()).unwrap_or_default();
+        let text = |value: Option<String>| value.unwrap_or_default();
+        listing.row(vec![
+            key.period.to_string(),
+            text(invoice.period.as_ref().map(|period| period.state.to_string())),
+            key.provider.to_string(),
+            key.billing_account.to_string(),
+            key.invoice_id.to_string(),
+            invoice.raw.len().to_string(),
+            text(shown.and_then(|record| record.finality).map(|finality| finality.to_string())),
+            text(shown.map(|record| record.state.to_string()).or(Some("waiting".into()))),
+            text(shown.and_then(|record| record.status).map(|status| status.to_string())),
+            currency,
+            provider,
+            charges,
+        ]);
+    }
+    (listing, remarks, held)
+}
+
+/// Notifications that wait and events that were given up.
+fn undelivered(session: &Session) -> anyhow::Result<Vec<String>> {
+    let Some(embedded) = &session.embedded else { return Ok(Vec::new()) };
+    let mut remarks = Vec::new();
+    match embedded.queue.waiting()? {
+        0 => {}
+        waiting => remarks
+            .push(format!("{waiting} notifications wait for delivery: `monthend run` or `up` delivers them")),
+    }
+    for (file, letter) in embedded.queue.dead_letters()? {
+        remarks.push(format!(
+            "given up after {} attempts, {}: {} ({})",
+            letter.attempts,
+            letter.function,
+            letter.error,
+            file.display()
+        ));
+    }
+    Ok(remarks)
+}

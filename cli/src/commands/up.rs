@@ -1,0 +1,68 @@
+//! `monthend up`
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use local::{Embedded, Home, HomeError, HomeKind, Options};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Ended;
+use crate::args;
+use crate::output::{Format, Listing, Output};
+use crate::session::{home_folder, sandbox, variables};
+
+pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> {
+    // before anything starts, so that no signal comes too early
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+
+    let home = Home::open(home_folder())?;
+    let lock = home.lock()?.ok_or_else(|| HomeError::Busy(home.root().to_owned()))?;
+    let sandboxed = up.sandbox || home.kind() == Some(HomeKind::Sandbox);
+    if sandboxed {
+        home.claim(HomeKind::Sandbox)?;
+    }
+    let options = Options {
+        address: up.listen,
+        port_base: up.port_base,
+        atlas: sandboxed.then(|| sandbox(up.month)),
+        vars: variables()?,
+        ..Options::default()
+    };
+    let embedded = Embedded::start(&home, options).await?;
+    let endpoints = embedded.endpoints();
+    lock.announce(endpoints)?;
+
+    let mut shown = BTreeMap::from([
+        ("s3", endpoints.s3.clone()),
+        ("dynamodb", endpoints.dynamodb.clone()),
+        ("secrets", endpoints.secrets.clone()),
+        ("bucket", endpoints.bucket.clone()),
+        ("table", endpoints.table.clone()),
+    ]);
+    if let Some(atlas) = &endpoints.atlas {
+        shown.insert("atlas", atlas.clone());
+    }
+    if output.format == Format::Json {
+        output.line(&json!(shown).to_string());
+    } else {
+        let mut listing = Listing::new(&["what", "where"]);
+        for (what, place) in shown {
+            listing.row(vec![what.into(), place]);
+        }
+        output.listing(&listing)?;
+        output.note(&format!(
+            "State in {}. Access key and secret: monthend / monthend, region us-east-1. Ctrl-C ends it.",
+            home.root().display()
+        ));
+    }
+
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    embedded.stop().await;
+    drop(lock);
+    Ok(Ended::Done)
+}

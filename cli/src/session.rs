@@ -1,0 +1,181 @@
+//! What a command works on: the embedded cloud of the home, started here or reached in the process that runs
+//! it, or a deployed stack.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use billing::month::BillingMonth;
+use chrono::Utc;
+use cloud::aws::Aws;
+use cloud::bucket::Bucket;
+use cloud::ledger::Ledger;
+use cloud::vars::Vars;
+use local::sandbox::{AtlasSandbox, Organisation};
+use local::{
+    DeadLetter, Embedded, Endpoints, Functions, Home, HomeError, HomeKind, HomeLock, Options, Queue,
+};
+
+use crate::args::{Args, Cloud};
+use crate::output::Output;
+
+pub(crate) struct Session {
+    pub(crate) bucket: Bucket,
+    pub(crate) ledger: Ledger,
+    pub(crate) functions: Arc<Functions>,
+    /// Nothing on AWS.
+    pub(crate) embedded: Option<EmbeddedSession>,
+    aws: Aws,
+}
+
+pub(crate) struct EmbeddedSession {
+    pub(crate) home: Home,
+    pub(crate) queue: Queue,
+    dead_letters_before: usize,
+    /// Nothing if another process runs it. Dropped before the lock.
+    pub(crate) running: Option<Embedded>,
+    _lock: Option<HomeLock>,
+}
+
+/// The folder that `MONTHEND_HOME` names, else `.monthend`.
+pub(crate) fn home_folder() -> PathBuf {
+    std::env::var_os("MONTHEND_HOME")
+        .filter(|path| !path.is_empty())
+        .map_or_else(|| ".monthend".into(), PathBuf::from)
+}
+
+/// The environment, and what a file `.env` in this folder adds to it.
+pub(crate) fn variables() -> anyhow::Result<Vars> {
+    let file = match dotenvy::from_path_iter(".env") {
+        Ok(pairs) => pairs.collect::<Result<Vars, _>>().context("failed to read .env")?,
+        Err(error) if error.not_found() => Vars::default(),
+        Err(error) => return Err(error).context("failed to read .env"),
+    };
+    Ok(Vars::from_process().or(&file))
+}
+
+/// The sandbox of Atlas, closing that month or the one before this.
+pub(crate) fn sandbox(month: Option<BillingMonth>) -> AtlasSandbox {
+    let last = || BillingMonth::containing(Utc::now()).previous();
+    AtlasSandbox::new(Organisation::example(month.unwrap_or_else(last)))
+}
+
+impl Session {
+    pub(crate) async fn open(args: &Args, sandboxed: bool, follow: bool) -> anyhow::Result<Self> {
+        let vars = variables()?;
+        if args.cloud == Cloud::Aws {
+            anyhow::ensure!(!sandboxed, "--sandbox is for the embedded cloud, not for --cloud aws");
+            return Self::connect(vars, None, None).await;
+        }
+        let home = Home::open(home_folder())?;
+        match home.lock()? {
+            Some(lock) => {
+                let sandboxed = sandboxed || home.kind() == Some(HomeKind::Sandbox);
+                claim(&home, sandboxed, &vars)?;
+                let options = Options {
+                    follow,
+                    atlas: sandboxed.then(|| self::sandbox(None)),
+                    vars,
+                    ..Options::default()
+                };
+                let embedded = Embedded::start(&home, options).await?;
+                lock.announce(embedded.endpoints())?;
+                Self::of_embedded(home, embedded, lock).await
+            }
+            None => {
+                let endpoints = wait_for_endpoints(&home).await?;
+                anyhow::ensure!(
+                    !sandboxed || endpoints.atlas.is_some(),
+                    "`monthend up` runs on this home without its sandbox: start it with --sandbox"
+                );
+                claim(&home, endpoints.atlas.is_some(), &vars)?;
+                let queue = Queue::new(&home);
+                let session = EmbeddedSession {
+                    dead_letters_before: queue.dead_letters()?.len(),
+                    home,
+                    queue,
+                    running: None,
+                    _lock: None,
+                };
+                Self::connect(local::vars_for(&endpoints).or(&vars), Some(session), None).await
+            }
+        }
+    }
+
+    /// A session in the process that runs the embedded cloud.
+    pub(crate) async fn of_embedded(home: Home, embedded: Embedded, lock: HomeLock) -> anyhow::Result<Self> {
+        let (vars, queue, functions) =
+            (embedded.vars().clone(), embedded.queue().clone(), embedded.functions().clone());
+        let dead_letters_before = queue.dead_letters()?.len();
+        let session =
+            EmbeddedSession { home, queue, dead_letters_before, running: Some(embedded), _lock: Some(lock) };
+        Self::connect(vars, Some(session), Some(functions)).await
+    }
+
+    async fn connect(
+        vars: Vars,
+        embedded: Option<EmbeddedSession>,
+        functions: Option<Arc<Functions>>,
+    ) -> anyhow::Result<Self> {
+        let aws = Aws::connect(&vars).await?;
+        let bucket =
+            vars.require("DATA_BUCKET", "the name of the data bucket (output DataBucket of the stack)")?;
+        let table =
+            vars.require("STATE_TABLE", "the name of the ledger's table (output StateTable of the stack)")?;
+        Ok(Self {
+            bucket: Bucket::new(&aws, bucket),
+            ledger: Ledger::new(&aws, table),
+            functions: functions.unwrap_or_else(|| Arc::new(Functions::new(vars))),
+            embedded,
+            aws,
+        })
+    }
+
+    /// Another bucket, or the data bucket.
+    pub(crate) fn bucket_named(&self, name: Option<&str>) -> Bucket {
+        name.map_or_else(|| self.bucket.clone(), |name| Bucket::new(&self.aws, name))
+    }
+
+    /// Waits until no notification waits. On AWS there is nothing to wait for here.
+    pub(crate) async fn follow(&self, output: &Output, what: &str) -> anyhow::Result<()> {
+        let Some(embedded) = &self.embedded else { return Ok(()) };
+        let mut progress = None;
+        loop {
+            let waiting = embedded.queue.waiting().context("failed to read the queue of notifications")?;
+            if waiting == 0 {
+                return Ok(());
+            }
+            progress.get_or_insert_with(|| output.progress(what)).waiting(waiting);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Events given up since this session began.
+    pub(crate) fn new_dead_letters(&self) -> anyhow::Result<Vec<(PathBuf, DeadLetter)>> {
+        let Some(embedded) = &self.embedded else { return Ok(Vec::new()) };
+        Ok(embedded.queue.dead_letters()?.split_off(embedded.dead_letters_before))
+    }
+}
+
+/// Own and invented data never stand in one home. A home is the user's own once there are credentials to use.
+fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
+    let has_credentials =
+        ["PUBLIC_KEY", "CLIENT_ID", "ATLAS_SECRET_ARN"].iter().any(|name| vars.get(name).is_some());
+    match (sandboxed, has_credentials) {
+        (true, _) => home.claim(HomeKind::Sandbox),
+        (false, true) => home.claim(HomeKind::Own),
+        (false, false) => Ok(()),
+    }
+}
+
+/// Another process has the home: it says where it answers, or it is about to.
+async fn wait_for_endpoints(home: &Home) -> Result<Endpoints, HomeError> {
+    for _ in 0..100 {
+        if let Some(endpoints) = home.endpoints() {
+            return Ok(endpoints);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(HomeError::Busy(home.root().to_owned()))
+}
