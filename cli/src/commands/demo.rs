@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use billing::certificate::{Certificate, Status};
 use billing::keys::{InvoiceKey, RawDocumentKey};
+use billing::money::{Decimal, sum};
+use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::vars::Vars;
 use local::{Embedded, Home, HomeError, HomeKind, Options};
@@ -18,58 +20,82 @@ use crate::session::{Session, home_folder, sandbox};
 
 pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<Ended> {
     let started = Instant::now();
-    let closing =
-        demo.month.unwrap_or_else(|| billing::month::BillingMonth::containing(Utc::now()).previous());
+    let closing = demo.month.unwrap_or_else(|| BillingMonth::containing(Utc::now()).previous());
     let session = begin(closing).await?;
-    let tell = |text: &str| {
-        if output.format == Format::Table {
-            output.line(text);
-        }
-    };
+    let teller = Teller { output, speaks: output.format == Format::Table };
 
-    output.heading(&format!("1. Fetch: what MongoDB Atlas has for the month end of {closing}"));
+    teller.heading(&format!("1. Fetch: what MongoDB Atlas has for the month end of {closing}"));
     let first = fetch(&session, output).await?;
-    output.listing(&fetched(&first))?;
+    teller.listing(&fetched(&first))?;
 
-    output.heading("2. Allocate: each raw document's arrival started its allocation");
+    teller.heading("2. Allocate: each raw document's arrival started its allocation");
     let invoices = invoices(&first)?;
-    let mut certificates = Vec::new();
-    for invoice in &invoices {
-        if let Some(certificate) = newest_certificate(&session, invoice).await? {
-            show(&certificate, output)?;
-            certificates.push(certificate);
-        }
+    for certificate in certificates(&session, &invoices).await? {
+        show(&certificate, &teller)?;
     }
 
-    output.heading("3. Again: the same fetch a second time");
+    teller.heading("3. Again: the same fetch a second time");
     let second = fetch(&session, output).await?;
-    tell(&format!(
-        "{} fetched, {} unchanged: nothing new was written, so nothing was started",
-        second["fetched"], second["unchanged"]
-    ));
+    teller.line(&counts(&second, "nothing new was written, so nothing was started"));
 
-    output.heading("4. Restated: Atlas amends an invoice of the month before");
-    if let Some(id) = session.embedded.as_ref().and_then(|e| e.running.as_ref()?.atlas()?.amend()) {
-        let third = fetch(&session, output).await?;
-        tell(&format!(
-            "{} fetched, {} unchanged: invoice {id} came in a new revision",
-            third["fetched"], third["unchanged"]
-        ));
-        if let Some(invoice) = invoices.iter().find(|invoice| invoice.invoice_id.as_str() == id) {
-            restated(&session, invoice, output).await?;
-        }
+    teller.heading("4. Restated: Atlas amends an invoice of the month before");
+    let running = session.embedded.as_ref().and_then(|embedded| embedded.running.as_ref());
+    let amended = running.and_then(|cloud| cloud.atlas()?.amend()).unwrap_or_default();
+    let third = fetch(&session, output).await?;
+    teller.line(&counts(&third, &format!("invoice {amended} came in a new revision")));
+    if let Some(invoice) = invoices.iter().find(|invoice| invoice.invoice_id.as_str() == amended) {
+        restated(&session, invoice, &teller).await?;
     }
 
     let ended = report_dead_letters(&session, output)?;
-    let held = certificates.iter().any(|certificate| certificate.status == Status::Mismatch);
-    output.heading("Certificates");
-    output.listing(&summary(&certificates))?;
-    tell(&epilogue(&session, &certificates, started));
-    Ok(if held { Ended::Held } else { ended })
+    let certificates = certificates(&session, &invoices).await?;
+    teller.heading("5. Certificates: for every invoice, what came in equals what went out");
+    match output.format {
+        Format::Table | Format::Csv => output.listing(&summary(&certificates)?)?,
+        Format::Json => output.json(&json!({
+            "fetch": first, "second_fetch": second, "fetch_after_amendment": third, "certificates": certificates,
+        })),
+    }
+    teller.line(&epilogue(&session, &certificates, started));
+    Ok(ended)
+}
+
+/// Tells the story where a person reads it; data formats get the end only.
+struct Teller<'o> {
+    output: &'o Output,
+    speaks: bool,
+}
+
+impl Teller<'_> {
+    fn heading(&self, text: &str) {
+        self.output.heading(text);
+    }
+
+    fn line(&self, text: &str) {
+        if self.speaks {
+            self.output.line(text);
+        }
+    }
+
+    fn listing(&self, listing: &Listing) -> anyhow::Result<()> {
+        if self.speaks { self.output.listing(listing) } else { Ok(()) }
+    }
+}
+
+fn counts(report: &Value, remark: &str) -> String {
+    format!("{} fetched, {} unchanged: {remark}", report["fetched"], report["unchanged"])
+}
+
+async fn certificates(session: &Session, invoices: &[InvoiceKey]) -> anyhow::Result<Vec<Certificate>> {
+    let mut certificates = Vec::new();
+    for invoice in invoices {
+        certificates.extend(newest_certificate(session, invoice).await?);
+    }
+    Ok(certificates)
 }
 
 /// A fresh home with a sandbox of Atlas; invented data of an earlier demo goes.
-async fn begin(closing: billing::month::BillingMonth) -> anyhow::Result<Session> {
+async fn begin(closing: BillingMonth) -> anyhow::Result<Session> {
     let home = Home::open(home_folder())?;
     home.claim(HomeKind::Sandbox)?;
     home.reset()?;
@@ -114,9 +140,9 @@ fn invoices(report: &Value) -> anyhow::Result<Vec<InvoiceKey>> {
     keys.map(|key| Ok(RawDocumentKey::parse(key)?.invoice)).collect()
 }
 
-fn show(certificate: &Certificate, output: &Output) -> anyhow::Result<()> {
+fn show(certificate: &Certificate, teller: &Teller<'_>) -> anyhow::Result<()> {
     let subject = &certificate.subject;
-    output.heading(&format!(
+    teller.heading(&format!(
         "{} invoice {} ({}): {} {} by {}",
         subject.period,
         subject.invoice_id,
@@ -125,17 +151,15 @@ fn show(certificate: &Certificate, output: &Output) -> anyhow::Result<()> {
         certificate.currency,
         certificate.provider_total_source
     ));
-    output.listing(&rows(certificate)?)?;
-    if output.format == Format::Table {
-        output.line(&format!("   {}: {}", certificate.status, certificate.explanation));
-        for adjustment in &certificate.adjustments {
-            output.line(&format!("   {} of {}: {}", adjustment.kind, adjustment.amount, adjustment.reason));
-        }
+    teller.listing(&rows(certificate)?)?;
+    teller.line(&format!("   {}: {}", certificate.status, certificate.explanation));
+    for adjustment in &certificate.adjustments {
+        teller.line(&format!("   {} of {}: {}", adjustment.kind, adjustment.amount, adjustment.reason));
     }
     Ok(())
 }
 
-async fn restated(session: &Session, invoice: &InvoiceKey, output: &Output) -> anyhow::Result<()> {
+async fn restated(session: &Session, invoice: &InvoiceKey, teller: &Teller<'_>) -> anyhow::Result<()> {
     let Some(certificate) = newest_certificate(session, invoice).await? else { return Ok(()) };
     let Some(supersedes) = &certificate.supersedes else { return Ok(()) };
     let mut listing = Listing::new(&["project", "difference>"]);
@@ -143,37 +167,40 @@ async fn restated(session: &Session, invoice: &InvoiceKey, output: &Output) -> a
         listing.row(vec![change.name.clone(), change.difference.to_string()]);
     }
     listing.total(vec!["total".into(), supersedes.difference.to_string()]);
-    output.listing(&listing)?;
-    if output.format == Format::Table
-        && let Some(period) = session.ledger.period(invoice).await?
-    {
-        output.line(&format!("   the period {} is {}: {}", invoice.period, period.state, period.reason));
+    teller.listing(&listing)?;
+    if let Some(period) = session.ledger.period(invoice).await? {
+        teller.line(&format!("   the period {} is {}: {}", invoice.period, period.state, period.reason));
     }
     Ok(())
 }
 
-fn summary(certificates: &[Certificate]) -> Listing {
+fn summary(certificates: &[Certificate]) -> anyhow::Result<Listing> {
     let mut listing = Listing::new(&[
         "month",
         "invoice",
         "provider total>",
+        "adjustments>",
         "charges>",
         "allocated>",
         "unallocated>",
         "certificate",
     ]);
     for certificate in certificates {
+        // two decimals also where there are none
+        let adjustments = certificate.adjustments.iter().map(|adjustment| adjustment.amount);
+        let adjustments = sum(adjustments.chain([Decimal::new(0, 2)]))?;
         listing.row(vec![
             certificate.subject.period.to_string(),
             certificate.subject.invoice_id.to_string(),
             certificate.provider_total.to_string(),
+            adjustments.to_string(),
             certificate.charges_total.to_string(),
             certificate.allocated_total.to_string(),
             certificate.unallocated_total.to_string(),
             certificate.status.to_string(),
         ]);
     }
-    listing
+    Ok(listing)
 }
 
 fn epilogue(session: &Session, certificates: &[Certificate], started: Instant) -> String {
@@ -181,17 +208,29 @@ fn epilogue(session: &Session, certificates: &[Certificate], started: Instant) -
     let example = certificates.iter().rev().find(|certificate| certificate.status == Status::Explained);
     let (csv, proof) =
         example.map(|c| (c.invoice().allocations(), c.invoice().certificate(&c.subject.revision))).unzip();
+    let monthend = program();
     let lines = [
         format!("\nDone in {} ms. The files are in {}", started.elapsed().as_millis(), root.display()),
         String::new(),
         "Try next:".into(),
-        "  monthend status                       periods and invoices; the restated one is reopened".into(),
-        format!("  monthend cat {}", csv.unwrap_or_default()),
-        format!("  monthend cat {}", proof.unwrap_or_default()),
-        "  monthend ls charges/                  FOCUS rows as Parquet, for DuckDB, Athena and Spark".into(),
-        "  monthend run                          the same again: nothing changes".into(),
-        "  monthend reset                        remove all of it".into(),
+        format!("  {monthend} status        periods and invoices; the restated one is reopened"),
+        format!("  {monthend} cat {}", csv.unwrap_or_default()),
+        format!("  {monthend} cat {}", proof.unwrap_or_default()),
+        format!("  {monthend} ls charges/   FOCUS rows as Parquet, for DuckDB, Athena and Spark"),
+        format!("  {monthend} run           the same again: nothing changes"),
+        format!("  {monthend} reset         remove all of it"),
         "With your own organisation: PUBLIC_KEY, PRIVATE_KEY and ORG_ID in .env, then `monthend reset` and `monthend run`.".into(),
     ];
     lines.join("\n")
+}
+
+/// How this program is called from here: by its name if it stands in the PATH, else by its path.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    if !called.contains('/') {
+        return called;
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = std::path::Path::new(&called);
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }

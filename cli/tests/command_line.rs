@@ -1,0 +1,231 @@
+//! The program as a person uses it: commands, output, exit codes, what survives.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+/// A folder of a person who has nothing configured.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+struct Answer {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_monthend"));
+        command.args(args).current_dir(self.path()).env_clear().stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Answer {
+        answer(self.command(args).output().unwrap())
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let answer = self.run(&[args, &["--format", "json"]].concat());
+        serde_json::from_str(&answer.out).unwrap_or_else(|_| panic!("{args:?}: {}{}", answer.out, answer.err))
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.path().join(name), content).unwrap();
+    }
+}
+
+fn answer(output: Output) -> Answer {
+    Answer {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn invoice(subtotal: i64) -> Vec<u8> {
+    json!({
+        "id": "i1", "orgId": "o1", "startDate": "2026-10-01T00:00:00Z", "endDate": "2026-11-01T00:00:00Z",
+        "statusName": "PAID", "subtotalCents": subtotal,
+        "lineItems": [{"sku": "X", "groupId": "a", "groupName": "=alpha", "totalPriceCents": 5}],
+    })
+    .to_string()
+    .into_bytes()
+}
+
+#[test]
+fn the_demo_needs_nothing_and_leaves_something_to_look_at() {
+    let desk = Desk::new();
+    let demo = desk.run(&["demo", "--month", "2026-10", "--no-color"]);
+    assert_eq!(demo.code, 0, "{}", demo.err);
+    for part in ["0 fetched, 7 unchanged", "reopened", "matched", "explained", "monthend status"] {
+        assert!(demo.out.contains(part), "{part}: {}", demo.out);
+    }
+    assert!(!demo.out.contains('\u{1b}'));
+
+    let status = desk.json(&["status", "--month", "2026-09"]);
+    assert_eq!(status["invoices"][0]["period"], "reopened");
+    assert_eq!(status["invoices"][0]["revisions"], "2");
+    let keys = desk.run(&["ls", "allocations/", "--format", "csv"]);
+    let key = keys.out.lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
+    let csv = desk.run(&["cat", &key]);
+    assert!(csv.out.starts_with("invoice_id,start_date,end_date,project_name,"), "{}", csv.out);
+    assert_eq!(desk.run(&["get", &key, "copy.csv"]).code, 0);
+    assert_eq!(std::fs::read_to_string(desk.path().join("copy.csv")).unwrap(), csv.out);
+
+    // the same again changes nothing, in another process
+    let again = desk.json(&["run"]);
+    assert_eq!(again["functions"]["fetch-atlas"]["fetched"], 0);
+    assert_eq!(desk.run(&["reset"]).code, 0);
+    assert!(!desk.path().join(".monthend").exists());
+}
+
+#[test]
+fn the_demo_as_json_is_one_document() {
+    let demo = Desk::new().json(&["demo", "--month", "2026-10"]);
+    assert_eq!(demo["certificates"].as_array().unwrap().len(), 7);
+    assert_eq!(demo["second_fetch"]["fetched"], 0);
+}
+
+#[test]
+fn without_credentials_the_first_missing_one_is_named() {
+    let desk = Desk::new();
+    let run = desk.run(&["run"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("PUBLIC_KEY") || run.err.contains("ORG_ID"), "{}", run.err);
+    desk.write(".env", b"PUBLIC_KEY=abcdefgh\nORG_ID=5f1a2b3c4d5e6f7081920a01\n");
+    let run = desk.run(&["run"]);
+    assert!(run.err.contains("PRIVATE_KEY is missing in the environment (or .env)"), "{}", run.err);
+    // and a home with own data takes no invented data
+    let demo = desk.run(&["demo"]);
+    assert_eq!(demo.code, 1);
+    assert!(demo.err.contains("holds your own data"), "{}", demo.err);
+}
+
+#[test]
+fn a_file_put_under_raw_is_allocated_and_a_mismatch_ends_with_3() {
+    let desk = Desk::new();
+    desk.write("good.json", &invoice(5));
+    desk.write("bad.json", &invoice(900));
+    let put = desk.run(&["put", "good.json", "raw/atlas/o1/2026-10/i1/"]);
+    assert_eq!(put.code, 0, "{}", put.err);
+    let key = put.out.trim().to_owned();
+    let rows = desk.run(&["cat", "allocations/atlas/o1/2026-10-i1.csv"]).out;
+    assert!(rows.contains("'=alpha"), "{rows}");
+    assert_eq!(desk.run(&["status"]).code, 0);
+
+    let put = desk.run(&["put", "bad.json", "raw/atlas/o1/2026-10/i1/"]);
+    assert_eq!(put.code, 3, "{}", put.err);
+    assert!(put.err.contains("lines are missing or doubled"), "{}", put.err);
+    assert_eq!(desk.run(&["status"]).code, 3);
+
+    let event = format!("{{\"key\": \"{key}\", \"dry_run\": true}}");
+    let mut invoke = desk.command(&["invoke", "allocate", "-e", "-"]);
+    let mut invoke = invoke.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    invoke.stdin.take().unwrap().write_all(event.as_bytes()).unwrap();
+    let preview: Value = serde_json::from_slice(&invoke.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(preview["documents"][0]["state"], "preview");
+}
+
+#[test]
+fn what_is_queued_survives_and_is_delivered_later() {
+    let desk = Desk::new();
+    desk.write("good.json", &invoice(5));
+    assert_eq!(desk.run(&["put", "good.json", "raw/atlas/o1/2026-10/i1/", "--no-follow"]).code, 0);
+    assert_eq!(desk.json(&["status"])["invoices"][0]["state"], "waiting");
+    desk.write("note.txt", b"x");
+    assert_eq!(desk.run(&["put", "note.txt", "notes/"]).code, 0);
+    assert_eq!(desk.json(&["status"])["invoices"][0]["state"], "allocated");
+}
+
+#[test]
+fn mistakes_are_answered_in_one_line() {
+    let desk = Desk::new();
+    for (args, code, part) in [
+        (vec!["nonsense"], 2, "unrecognized subcommand"),
+        (vec!["run", "--month", "october"], 2, "is not a month, write it as YYYY-MM"),
+        (vec!["invoke", "bill"], 1, "there is no function 'bill'; there are fetch-atlas, allocate"),
+        (vec!["invoke", "allocate", "-e", "missing.json"], 1, "failed to read the event missing.json"),
+        (vec!["cat", "nothing"], 1, "there is no object s3://monthend-data/nothing"),
+        (vec!["put", "missing.json", "raw/x"], 1, "failed to read missing.json"),
+        (vec!["ls", "--cloud", "aws"], 1, "the variable DATA_BUCKET is missing"),
+        (vec!["invoke", "allocate"], 1, "the event has no usable Records"),
+    ] {
+        let answer = desk.run(&args);
+        assert_eq!(answer.code, code, "{args:?}: {}", answer.err);
+        assert!(answer.err.contains(part), "{args:?}: {}", answer.err);
+        assert!(!answer.err.contains("panicked"));
+    }
+}
+
+/// `monthend up`, ended when the test ends.
+struct Up {
+    child: Child,
+    endpoints: Value,
+}
+
+impl Up {
+    fn start(desk: &Desk, args: &[&str]) -> Self {
+        // ports of this test alone: the process id spreads them
+        let base = 20_000 + (std::process::id() % 2_000) * 10 + 1;
+        let base = base.to_string();
+        let all = [&["up", "--format", "json", "--port-base", &base], args].concat();
+        let mut child = desk.command(&all).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, endpoints: serde_json::from_str(&line).unwrap() }
+    }
+
+    /// As `kill PID` does.
+    fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
+    let desk = Desk::new();
+    let up = Up::start(&desk, &["--sandbox", "--month", "2026-10"]);
+    for name in ["s3", "dynamodb", "bucket", "table", "atlas"] {
+        assert!(up.endpoints[name].is_string(), "{}", up.endpoints);
+    }
+    let run = desk.json(&["run", "--month", "2026-10"]);
+    assert_eq!(run["functions"]["fetch-atlas"]["fetched"], 3);
+    let states: Vec<_> =
+        run["documents"].as_array().unwrap().iter().map(|row| row["state"].clone()).collect();
+    assert_eq!(states, ["allocated"; 3]);
+    let second = desk.run(&["up"]);
+    assert_eq!(second.code, 1);
+    assert!(second.err.contains("another monthend works in .monthend"), "{}", second.err);
+    assert_eq!(up.terminate(), Some(0));
+    // what it held is still there
+    assert_eq!(desk.json(&["status"])["invoices"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_killed_cloud_loses_nothing() {
+    let desk = Desk::new();
+    let mut up = Up::start(&desk, &["--sandbox", "--month", "2026-10"]);
+    desk.json(&["run", "--month", "2026-10"]);
+    up.child.kill().unwrap();
+    up.child.wait().unwrap();
+    let status = desk.json(&["status"]);
+    let states: Vec<_> =
+        status["invoices"].as_array().unwrap().iter().map(|row| row["state"].clone()).collect();
+    assert_eq!(states, ["allocated"; 3]);
+}

@@ -1,0 +1,128 @@
+//! Least privilege: what a function calls is what template.yaml allows it, no less and no more.
+
+use std::collections::BTreeSet;
+
+use cloud::vars::Vars;
+use local::sandbox::{Organisation, secrets};
+use local::{Call, Functions, Gate};
+use serde_json::{Value, json};
+
+use crate::world::{World, example, now, quick};
+
+/// An action on a resource, as a policy writes it: `s3:GetObject raw/`, `dynamodb:PutItem`.
+type Permission = String;
+
+/// Needed without being called: without it S3 answers 403 for an object that is not there.
+const ONLY_GRANTED: [&str; 2] = ["s3:ListBucket", "s3:GetObjectVersion raw/"];
+
+fn permission(call: &Call) -> Permission {
+    let target = call.target.as_deref().unwrap_or_default();
+    match call.service {
+        "s3" => {
+            let action = match call.method.as_str() {
+                "GET" | "HEAD" => "s3:GetObject",
+                "PUT" => "s3:PutObject",
+                other => panic!("no action known for {other}"),
+            };
+            let key = call.path.trim_start_matches('/').split_once('/').unwrap().1;
+            format!("{action} {}", prefix(key))
+        }
+        "dynamodb" => format!("dynamodb:{}", target.rsplit('.').next().unwrap()),
+        "secretsmanager" => "secretsmanager:GetSecretValue".into(),
+        other => panic!("{other}"),
+    }
+}
+
+/// The part of a key that a policy names: `raw/`, `held/`, ...
+fn prefix(key: &str) -> String {
+    format!("{}/", key.split('/').next().unwrap())
+}
+
+fn granted(function: &str) -> BTreeSet<Permission> {
+    let template = include_str!("../template.yaml");
+    let template: serde_yaml_ng::Value = serde_yaml_ng::from_str(template).unwrap();
+    let mut permissions = BTreeSet::new();
+    let policies = template["Resources"][function]["Properties"]["Policies"].as_sequence().unwrap();
+    // a policy under a condition stands in the second place of its !If
+    let statements = policies.iter().flat_map(|policy| {
+        let conditional = match policy {
+            serde_yaml_ng::Value::Tagged(tagged) => &tagged.value[1],
+            plain => plain,
+        };
+        conditional["Statement"].as_sequence().unwrap()
+    });
+    let list = |value: &serde_yaml_ng::Value| match value {
+        serde_yaml_ng::Value::Sequence(items) => items.clone(),
+        one => vec![one.clone()],
+    };
+    for statement in statements {
+        for action in list(&statement["Action"]).iter().map(|action| action.as_str().unwrap().to_owned()) {
+            for resource in list(&statement["Resource"]) {
+                let resource = match &resource {
+                    serde_yaml_ng::Value::Tagged(tagged) => {
+                        tagged.value.as_str().unwrap_or_default().to_owned()
+                    }
+                    plain => plain.as_str().unwrap().to_owned(),
+                };
+                let key = resource.split_once("AccountId}/").map(|(_, key)| prefix(key));
+                permissions.insert(key.map_or(action.clone(), |key| format!("{action} {key}")));
+            }
+        }
+    }
+    permissions
+}
+
+/// Runs a function on these events and answers what it needed.
+async fn needed(world: &World, function: &str, events: Vec<Value>) -> BTreeSet<Permission> {
+    let gate = Gate::default();
+    let endpoints = world.cloud.endpoints();
+    let vars = Vars::from_iter([
+        ("AWS_ENDPOINT_URL_S3", gate.before("s3", &endpoints.s3).await.unwrap()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", gate.before("dynamodb", &endpoints.dynamodb).await.unwrap()),
+        (
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            gate.before("secretsmanager", &endpoints.secrets).await.unwrap(),
+        ),
+        ("SECRETS", "secretsmanager".into()),
+        ("ATLAS_SECRET_ARN", secrets::ATLAS_SECRET_ARN.into()),
+    ]);
+    let functions = Functions::new(vars.or(world.cloud.vars()));
+    for event in events {
+        let _ = functions.invoke(function, &event, "test", now()).await; // held ones fail, as they should
+    }
+    gate.calls().iter().map(permission).collect()
+}
+
+fn compare(function: &str, needed: BTreeSet<Permission>) {
+    let mut granted = granted(function);
+    for permission in ONLY_GRANTED {
+        granted.remove(permission);
+    }
+    assert_eq!(needed, granted, "{function}: left is what it calls, right what its policy allows");
+}
+
+#[tokio::test]
+async fn fetch_atlas_may_do_what_it_does() {
+    let world = World::with(example(), false, quick()).await;
+    compare("FetchAtlas", needed(&world, "fetch-atlas", vec![json!({}), json!({"month": "2026-10"})]).await);
+}
+
+#[tokio::test]
+async fn allocate_may_do_what_it_does() {
+    let world = World::with(Organisation::recorded([]), false, quick()).await;
+    let invoice = |subtotal: i64| {
+        let line = json!({"sku": "X", "groupId": "a", "totalPriceCents": 5});
+        json!({
+            "id": "i1", "orgId": "o1", "startDate": "2026-10-01T00:00:00Z", "endDate": "2026-11-01T00:00:00Z",
+            "statusName": "PAID", "subtotalCents": subtotal, "lineItems": [line],
+        })
+    };
+    let mut events = Vec::new();
+    for document in [invoice(5), invoice(6), invoice(500), json!({})] {
+        let bytes = document.to_string().into_bytes();
+        let key = format!("raw/atlas/o1/2026-10/i1/{}.json", billing::revision::Revision::of(&bytes));
+        world.put_raw(&key, &bytes, "2026-11-02T00:00:00Z").await;
+        events.push(json!({"key": key}));
+    }
+    compare("Allocate", needed(&world, "allocate", events).await);
+}

@@ -1,0 +1,17 @@
+//! Stories from end to end: the functions' own code, the real protocols, the embedded cloud and the sandbox.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod atlas_month;
+mod bad_input;
+mod errors;
+mod faults;
+mod permissions;
+mod recorded;
+mod revisions;
+mod world;

@@ -1,0 +1,155 @@
+//! A fresh embedded cloud for one test, and ways to look at what is in it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use billing::certificate::Certificate;
+use billing::keys::{InvoiceKey, RawDocumentKey};
+use billing::revision::sha256_hex;
+use chrono::{DateTime, Utc};
+use cloud::aws::Aws;
+use cloud::bucket::Bucket;
+use cloud::invocation::Failure;
+use cloud::ledger::Ledger;
+use cloud::vars::Vars;
+use local::sandbox::{AtlasSandbox, Organisation};
+use local::{Embedded, Functions, Home, Options};
+use serde_json::Value;
+
+pub(crate) struct World {
+    pub(crate) cloud: Embedded,
+    pub(crate) atlas: AtlasSandbox,
+    pub(crate) bucket: Bucket,
+    pub(crate) ledger: Ledger,
+    pub(crate) aws: Aws,
+    _folder: tempfile::TempDir,
+}
+
+/// The time that counts as now in every test.
+pub(crate) fn now() -> DateTime<Utc> {
+    "2026-11-02T06:00:00Z".parse().unwrap()
+}
+
+/// The organisation that closes October 2026.
+pub(crate) fn example() -> Organisation {
+    Organisation::example("2026-10".parse().unwrap())
+}
+
+/// Retries that do not wait.
+pub(crate) fn quick() -> Vars {
+    Vars::from_iter([("HTTP_BACKOFF_MS", "1"), ("HTTP_CONNECT_TIMEOUT_MS", "2000")])
+}
+
+impl World {
+    /// A cloud that delivers its notifications itself.
+    pub(crate) async fn new(organisation: Organisation) -> Self {
+        Self::with(organisation, true, quick()).await
+    }
+
+    pub(crate) async fn with(organisation: Organisation, follow: bool, vars: Vars) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path().join("home")).unwrap();
+        let atlas = AtlasSandbox::new(organisation);
+        let options = Options {
+            ledger_in_memory: true,
+            follow,
+            retry_delay: Duration::ZERO,
+            atlas: Some(atlas.clone()),
+            vars,
+            ..Options::default()
+        };
+        let cloud = Embedded::start(&home, options).await.unwrap();
+        let aws = Aws::connect(cloud.vars()).await.unwrap();
+        let bucket = Bucket::new(&aws, local::BUCKET);
+        let ledger = Ledger::new(&aws, local::TABLE);
+        Self { cloud, atlas, bucket, ledger, aws, _folder: folder }
+    }
+
+    pub(crate) async fn invoke(&self, function: &str, event: Value) -> Result<Value, Failure> {
+        self.cloud.functions().invoke(function, &event, "test", now()).await
+    }
+
+    /// The same function with other variables.
+    pub(crate) async fn invoke_with(
+        &self,
+        vars: &[(&str, &str)],
+        function: &str,
+        event: Value,
+    ) -> Result<Value, Failure> {
+        let vars = Vars::from_iter(vars.iter().copied()).or(self.cloud.vars());
+        Functions::new(vars).invoke(function, &event, "test", now()).await
+    }
+
+    /// Fetches and waits until everything that followed is done.
+    pub(crate) async fn fetch(&self, event: Value) -> Value {
+        let report = self.invoke("fetch-atlas", event).await.unwrap();
+        self.quiet().await;
+        report
+    }
+
+    /// Waits until no notification waits.
+    pub(crate) async fn quiet(&self) {
+        for _ in 0..6000 {
+            if self.cloud.queue().waiting().unwrap() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("notifications still wait after 30 s");
+    }
+
+    pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
+        self.bucket.list(prefix).await.unwrap().into_iter().map(|object| object.key).collect()
+    }
+
+    pub(crate) async fn read(&self, key: &str) -> Vec<u8> {
+        let object = self.bucket.get(key, None).await.unwrap();
+        object.unwrap_or_else(|| panic!("there is no {key}")).bytes.to_vec()
+    }
+
+    pub(crate) async fn put_raw(&self, key: &str, bytes: &[u8], fetched_at: &str) {
+        let metadata = [("fetched-at".to_owned(), fetched_at.to_owned())].into();
+        self.bucket.put_new(key, bytes.to_vec(), "application/json", metadata).await.unwrap();
+    }
+
+    /// Invoices in the bucket, by id.
+    pub(crate) async fn invoices(&self) -> BTreeMap<String, InvoiceKey> {
+        let keys = self.keys("raw/").await;
+        let invoices = keys.iter().map(|key| RawDocumentKey::parse(key).unwrap().invoice);
+        invoices.map(|invoice| (invoice.invoice_id.to_string(), invoice)).collect()
+    }
+
+    /// The certificate of an invoice's newest revision.
+    pub(crate) async fn certificate(&self, invoice: &InvoiceKey) -> Certificate {
+        let latest = self.ledger.latest(invoice).await.unwrap().unwrap();
+        Certificate::from_json(&self.read(&invoice.certificate(&latest)).await).unwrap()
+    }
+
+    /// Rows of an invoice's CSV.
+    pub(crate) async fn rows(&self, invoice: &InvoiceKey) -> Vec<BTreeMap<String, String>> {
+        let bytes = self.read(&invoice.allocations()).await;
+        csv::Reader::from_reader(bytes.as_slice()).deserialize().map(Result::unwrap).collect()
+    }
+
+    /// Everything that stands at the end: objects by content, ledger items by attribute. Runs are left out, how
+    /// often something was tried may differ.
+    pub(crate) async fn state(&self) -> BTreeMap<String, String> {
+        let mut state = BTreeMap::new();
+        for key in self.keys("").await {
+            let bytes = self.read(&key).await;
+            state.insert(format!("s3 {key}"), sha256_hex(&bytes));
+        }
+        let scan = self.aws.dynamodb().scan().table_name(local::TABLE).send().await.unwrap();
+        for item in scan.items() {
+            let text: BTreeMap<_, _> =
+                item.iter().map(|(name, value)| (name, format!("{value:?}"))).collect();
+            if !text[&"pk".to_owned()].contains("RUN#") {
+                state.insert(
+                    format!("ledger {} {}", text[&"pk".to_owned()], text[&"sk".to_owned()]),
+                    format!("{text:?}"),
+                );
+            }
+        }
+        state
+    }
+}
