@@ -7,7 +7,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::{Value, json};
 
-use crate::world::{World, example};
+use crate::world::{World, assert_same, example};
 
 fn event(name: &str) -> Value {
     let file = format!("{}/../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -70,7 +70,7 @@ async fn a_second_run_changes_nothing_and_starts_nothing() {
     let before = world.state().await;
     let report = world.fetch(json!({})).await;
     assert_eq!((&report["fetched"], &report["unchanged"]), (&json!(0), &json!(5)));
-    assert_eq!(world.state().await, before);
+    assert_same(&world.state().await, &before);
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn a_dry_run_writes_nothing() {
     let key = world.keys("raw/").await.remove(0);
     let preview = world.invoke("allocate", json!({"key": key, "dry_run": true})).await.unwrap();
     assert_eq!(preview["documents"][0]["state"], "preview");
-    assert_eq!(world.state().await, before);
+    assert_same(&world.state().await, &before);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn two_deliveries_at_once_and_one_more_come_to_the_same_end() {
     for answer in futures::future::join_all(deliveries).await {
         answer.unwrap();
     }
-    assert_eq!(world.state().await, expected);
+    assert_same(&world.state().await, &expected);
     let (_, function, event) = &due[0];
     let again = world.invoke(function, event.clone()).await.unwrap();
     assert_eq!(again["documents"][0]["state"], "already");
@@ -200,7 +200,7 @@ async fn the_sample_events_are_about_documents_that_the_sandbox_has() {
     let before = world.state().await;
     let again = world.invoke("allocate", event("allocate-again")).await.unwrap();
     assert_eq!(again["documents"][0]["state"], "allocated");
-    assert_eq!(world.state().await, before);
+    assert_same(&world.state().await, &before);
     assert_eq!(
         world.invoke("allocate", event("allocate-dry-run")).await.unwrap()["documents"][0]["state"],
         "preview"

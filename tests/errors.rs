@@ -21,9 +21,9 @@ async fn wrong_and_missing_credentials_are_named_and_never_shown() {
     // not tried again and again: two requests, the challenge and its answer
     assert_eq!(world.atlas.requests().len(), 2);
     let wrong = message(&world, &[("CLIENT_ID", "mdb_sa_id_x"), ("CLIENT_SECRET", "dead-beef")]).await;
-    assert!(
-        wrong.contains("The client credentials are invalid.")
-            && wrong.ends_with("check CLIENT_ID and CLIENT_SECRET")
+    assert_eq!(
+        wrong,
+        "Atlas refused the credentials (401 The client credentials are invalid.): check CLIENT_ID and CLIENT_SECRET"
     );
 
     let vars = cloud::vars::Vars::from_iter([

@@ -5,7 +5,7 @@ use billing::revision::Revision;
 use local::sandbox::Organisation;
 use serde_json::{Value, json};
 
-use crate::world::{World, example, quick};
+use crate::world::{World, assert_same, example, quick};
 
 /// An invoice of one project, in a version that was updated on that day of November.
 fn revision(cents: i64, day: u32, status: &str) -> Vec<u8> {
@@ -53,7 +53,7 @@ async fn every_order_of_arrival_comes_to_the_same_end() {
         &[b, a, b, c, a, b, c],
     ];
     for order in orders {
-        assert_eq!(delivered(order).await.state().await, expected);
+        assert_same(&delivered(order).await.state().await, &expected);
     }
 }
 
@@ -71,7 +71,7 @@ async fn revisions_at_once_come_to_the_same_end() {
         for answer in futures::future::join_all(answers).await {
             answer.unwrap();
         }
-        assert_eq!(world.state().await, expected);
+        assert_same(&world.state().await, &expected);
     }
 }
 

@@ -141,8 +141,9 @@ impl World {
         }
         let scan = self.aws.dynamodb().scan().table_name(local::TABLE).send().await.unwrap();
         for item in scan.items() {
-            let text: BTreeMap<_, _> =
-                item.iter().map(|(name, value)| (name, format!("{value:?}"))).collect();
+            // what is recorded, not when
+            let item = item.iter().filter(|(name, _)| !["recorded_at", "since"].contains(&name.as_str()));
+            let text: BTreeMap<_, _> = item.map(|(name, value)| (name, format!("{value:?}"))).collect();
             if !text[&"pk".to_owned()].contains("RUN#") {
                 state.insert(
                     format!("ledger {} {}", text[&"pk".to_owned()], text[&"sk".to_owned()]),
@@ -152,4 +153,18 @@ impl World {
         }
         state
     }
+}
+
+/// What differs between two states: nothing if they are the same.
+pub(crate) fn differences(left: &BTreeMap<String, String>, right: &BTreeMap<String, String>) -> Vec<String> {
+    let keys: std::collections::BTreeSet<_> = left.keys().chain(right.keys()).collect();
+    let differing = keys.into_iter().filter(|key| left.get(*key) != right.get(*key));
+    differing.map(|key| format!("{key}:\n   {:?}\n   {:?}", left.get(key), right.get(key))).collect()
+}
+
+/// Two states are the same.
+#[track_caller]
+pub(crate) fn assert_same(left: &BTreeMap<String, String>, right: &BTreeMap<String, String>) {
+    let differences = differences(left, right);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

@@ -1,6 +1,8 @@
 //! S3 on a folder: `s3s-fs`, with conditional writes that are atomic, and a notification for every new object.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
@@ -14,8 +16,11 @@ const LOCKS: usize = 64;
 /// The file system underneath takes file names of 255 bytes and makes one of the whole key, in Base64.
 const LONGEST_KEY: usize = 150;
 
-pub(crate) struct NotifyingBucket {
+pub(crate) struct NotifyingBucket(Arc<Inner>);
+
+struct Inner {
     files: FileSystem,
+    root: PathBuf,
     template: Template,
     queue: Queue,
     /// A reader must not see the bytes of one write with the ETag of another, and between the check of a
@@ -24,10 +29,13 @@ pub(crate) struct NotifyingBucket {
 }
 
 impl NotifyingBucket {
-    pub(crate) fn new(files: FileSystem, template: Template, queue: Queue) -> Self {
-        Self { files, template, queue, locks: (0..LOCKS).map(|_| RwLock::new(())).collect() }
+    pub(crate) fn new(files: FileSystem, root: PathBuf, template: Template, queue: Queue) -> Self {
+        let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
+        Self(Arc::new(Inner { files, root, template, queue, locks }))
     }
+}
 
+impl Inner {
     fn lock(&self, bucket: &str, key: &str) -> &RwLock<()> {
         let mut hasher = DefaultHasher::new();
         (bucket, key).hash(&mut hasher);
@@ -42,6 +50,10 @@ impl NotifyingBucket {
     async fn writing(&self, bucket: &str, key: &str) -> S3Result<RwLockWriteGuard<'_, ()>> {
         if key.len() > LONGEST_KEY {
             return Err(s3_error!(KeyTooLongError, "the embedded cloud takes keys of at most 150 bytes"));
+        }
+        // the file system underneath would make a bucket of any name
+        if !self.root.join(bucket).is_dir() {
+            return Err(s3_error!(NoSuchBucket));
         }
         Ok(self.lock(bucket, key).write().await)
     }
@@ -64,68 +76,69 @@ fn conclude<T>(intent: Option<Intent>, written: S3Result<T>) -> S3Result<T> {
     }
 }
 
-/// Operations that need nothing but the files.
-macro_rules! pass_on {
-    ($($operation:ident: $input:ident -> $output:ident;)*) => {
+/// The operations: those that need nothing but the files, and those that write an object and so start a function.
+macro_rules! operations {
+    (
+        plain { $($plain:ident: $plain_input:ident -> $plain_output:ident;)* }
+        writing { $($write:ident: $write_input:ident -> $write_output:ident;)* }
+    ) => {
         #[async_trait::async_trait]
         impl S3 for NotifyingBucket {
-            $(async fn $operation(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
-                self.files.$operation(request).await
+            $(async fn $plain(&self, request: S3Request<$plain_input>) -> S3Result<S3Response<$plain_output>> {
+                self.0.files.$plain(request).await
+            })*
+
+            $(async fn $write(&self, request: S3Request<$write_input>) -> S3Result<S3Response<$write_output>> {
+                let bucket = self.0.clone();
+                // in a task of its own: a caller that goes away half-way must not leave an object without its
+                // notification
+                let writing = tokio::spawn(async move {
+                    let _guard = bucket.writing(&request.input.bucket, &request.input.key).await?;
+                    let intent = bucket.intend(&request.input.bucket, &request.input.key)?;
+                    conclude(intent, bucket.files.$write(request).await)
+                });
+                writing.await.map_err(S3Error::internal_error)?
             })*
 
             async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-                let _guard = self.reading(&request.input.bucket, &request.input.key).await;
-                self.files.get_object(request).await
+                let _guard = self.0.reading(&request.input.bucket, &request.input.key).await;
+                self.0.files.get_object(request).await
             }
 
             async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-                let _guard = self.reading(&request.input.bucket, &request.input.key).await;
-                self.files.head_object(request).await
+                let _guard = self.0.reading(&request.input.bucket, &request.input.key).await;
+                self.0.files.head_object(request).await
             }
 
             async fn delete_object(
                 &self,
                 request: S3Request<DeleteObjectInput>,
             ) -> S3Result<S3Response<DeleteObjectOutput>> {
-                let _guard = self.writing(&request.input.bucket, &request.input.key).await?;
-                self.files.delete_object(request).await
-            }
-
-            async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-                let _guard = self.writing(&request.input.bucket, &request.input.key).await?;
-                let intent = self.intend(&request.input.bucket, &request.input.key)?;
-                conclude(intent, self.files.put_object(request).await)
-            }
-
-            async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-                let _guard = self.writing(&request.input.bucket, &request.input.key).await?;
-                let intent = self.intend(&request.input.bucket, &request.input.key)?;
-                conclude(intent, self.files.copy_object(request).await)
-            }
-
-            async fn complete_multipart_upload(
-                &self,
-                request: S3Request<CompleteMultipartUploadInput>,
-            ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-                let _guard = self.writing(&request.input.bucket, &request.input.key).await?;
-                let intent = self.intend(&request.input.bucket, &request.input.key)?;
-                conclude(intent, self.files.complete_multipart_upload(request).await)
+                let _guard = self.0.writing(&request.input.bucket, &request.input.key).await?;
+                self.0.files.delete_object(request).await
             }
         }
     };
 }
 
-pass_on! {
-    abort_multipart_upload: AbortMultipartUploadInput -> AbortMultipartUploadOutput;
-    create_bucket: CreateBucketInput -> CreateBucketOutput;
-    create_multipart_upload: CreateMultipartUploadInput -> CreateMultipartUploadOutput;
-    delete_objects: DeleteObjectsInput -> DeleteObjectsOutput;
-    get_bucket_location: GetBucketLocationInput -> GetBucketLocationOutput;
-    head_bucket: HeadBucketInput -> HeadBucketOutput;
-    list_buckets: ListBucketsInput -> ListBucketsOutput;
-    list_objects: ListObjectsInput -> ListObjectsOutput;
-    list_objects_v2: ListObjectsV2Input -> ListObjectsV2Output;
-    list_parts: ListPartsInput -> ListPartsOutput;
-    upload_part: UploadPartInput -> UploadPartOutput;
-    upload_part_copy: UploadPartCopyInput -> UploadPartCopyOutput;
+operations! {
+    plain {
+        abort_multipart_upload: AbortMultipartUploadInput -> AbortMultipartUploadOutput;
+        create_bucket: CreateBucketInput -> CreateBucketOutput;
+        create_multipart_upload: CreateMultipartUploadInput -> CreateMultipartUploadOutput;
+        delete_objects: DeleteObjectsInput -> DeleteObjectsOutput;
+        get_bucket_location: GetBucketLocationInput -> GetBucketLocationOutput;
+        head_bucket: HeadBucketInput -> HeadBucketOutput;
+        list_buckets: ListBucketsInput -> ListBucketsOutput;
+        list_objects: ListObjectsInput -> ListObjectsOutput;
+        list_objects_v2: ListObjectsV2Input -> ListObjectsV2Output;
+        list_parts: ListPartsInput -> ListPartsOutput;
+        upload_part: UploadPartInput -> UploadPartOutput;
+        upload_part_copy: UploadPartCopyInput -> UploadPartCopyOutput;
+    }
+    writing {
+        put_object: PutObjectInput -> PutObjectOutput;
+        copy_object: CopyObjectInput -> CopyObjectOutput;
+        complete_multipart_upload: CompleteMultipartUploadInput -> CompleteMultipartUploadOutput;
+    }
 }

@@ -104,7 +104,7 @@ impl Embedded {
         };
 
         let (s3_listener, s3) = bind(1).await?;
-        let bucket = NotifyingBucket::new(files(home)?, template, queue.clone());
+        let bucket = NotifyingBucket::new(files(home)?, home.s3(), template, queue.clone());
         let mut service = S3ServiceBuilder::new(bucket);
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, ACCESS_KEY));
         tasks.push(tokio::spawn(serve(s3_listener, service.build(), stop.clone())));

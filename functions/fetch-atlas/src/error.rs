@@ -50,6 +50,7 @@ pub enum AtlasError {
 struct ErrorBody {
     error_code: Option<String>,
     detail: Option<String>,
+    #[serde(rename = "error_description")]
     error_description: Option<String>,
 }
 

@@ -22,7 +22,8 @@ pub struct PeriodRecord {
     pub since: DateTime<Utc>,
     /// The invoices of the month by id, each as its newest published revision.
     pub invoices: BTreeMap<String, PeriodInvoice>,
-    version: u64,
+    /// The invoices as the record had them when it was read; nothing for a new record.
+    seen: Option<String>,
 }
 
 impl PeriodRecord {
@@ -48,7 +49,7 @@ impl PeriodRecord {
             by: by.to_owned(),
             since: same.map_or(now, |record| record.since),
             invoices,
-            version: before.map_or(1, |record| record.version + 1),
+            seen: before.and_then(|record| record.seen.clone()),
         })
     }
 }
@@ -80,7 +81,7 @@ impl Ledger {
             by: text("by"),
             since: record.field("since")?,
             invoices,
-            version: record.field("version")?,
+            seen: Some(text("invoices")),
         }))
     }
 
@@ -106,11 +107,10 @@ impl Ledger {
             ("by", period.by.clone()),
             ("since", period.since.to_rfc3339_opts(SecondsFormat::Millis, true)),
             ("invoices", invoices),
-            ("version", period.version.to_string()),
         ];
         let fields = fields.map(|(name, value)| (name.to_owned(), value)).into();
-        let seen = (period.version > 1).then(|| (period.version - 1).to_string());
-        let condition = Condition::Unchanged { field: "version", seen: seen.as_deref() };
+        // the state follows from the invoices alone, so they are what must not have changed meanwhile
+        let condition = Condition::Unchanged { field: "invoices", seen: period.seen.as_deref() };
         self.put(&Record { pk, sk: "STATUS".into(), fields }, condition).await
     }
 }

@@ -1,0 +1,37 @@
+# The index of commands. `make` alone lists them.
+
+.PHONY: help demo up test check unit sam bench fmt docs clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: ## a whole month end with invented data, no account anywhere
+	cargo run --release -- demo
+
+up: ## the embedded cloud with its sandbox, until Ctrl-C
+	cargo run --release -- up --sandbox
+
+test: ## install what the tests need and run all of them
+	tools/test
+
+check: ## format, lints, documentation
+	tools/check
+
+unit: ## all tests that need nothing installed
+	cargo test --workspace
+
+sam: ## build the functions as for AWS and invoke them in SAM's containers
+	tools/test-sam
+
+bench: ## measure, and write bench/RESULTS.md
+	bench/run
+
+fmt: ## format
+	cargo fmt
+
+docs: ## documentation of the code
+	cargo doc --workspace --no-deps
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf .aws-sam
