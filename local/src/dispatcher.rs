@@ -1,7 +1,7 @@
 //! Delivers notifications to functions as Lambda does: at least once, three attempts, then a dead letter.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,8 +49,8 @@ impl Dispatcher {
         }
     }
 
-    fn take(&self, path: &PathBuf) -> bool {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone())
+    fn take(&self, path: &Path) -> bool {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned())
     }
 
     fn deliver(&self, path: PathBuf) -> impl Future<Output = ()> + Send + 'static {
@@ -71,7 +71,7 @@ async fn deliver(
     functions: &Functions,
     delay: Duration,
     permits: &tokio::sync::Semaphore,
-    path: &std::path::Path,
+    path: &Path,
 ) -> std::io::Result<()> {
     let mut message = Queue::read(path)?;
     loop {

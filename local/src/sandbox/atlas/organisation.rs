@@ -39,11 +39,11 @@ const LINKED_ORG: &str = "64f0a1b2c3d4e5f6071829ff";
 
 /// (group id, name, cluster, tier, cents an hour times 100, whether it has backup)
 const PROJECTS: [(&str, &str, &str, &str, i64, bool); 6] = [
-    ("64f1000000000000000000a1", "payments-prod", "pay-main", "M30", 54_00, true),
-    ("64f1000000000000000000a2", "web-shop", "shop", "M20", 20_00, true),
-    ("64f1000000000000000000a3", "analytics", "warehouse", "M40", 104_00, false),
-    ("64f1000000000000000000a4", "mobile-app", "mobile", "M10", 8_00, false),
-    ("64f1000000000000000000a5", "staging", "stage", "M10", 8_00, false),
+    ("64f1000000000000000000a1", "payments-prod", "pay-main", "M30", 5_400, true),
+    ("64f1000000000000000000a2", "web-shop", "shop", "M20", 2_000, true),
+    ("64f1000000000000000000a3", "analytics", "warehouse", "M40", 10_400, false),
+    ("64f1000000000000000000a4", "mobile-app", "mobile", "M10", 800, false),
+    ("64f1000000000000000000a5", "staging", "stage", "M10", 800, false),
     ("64f1000000000000000000a6", "sandbox", "play", "M0", 0, false),
 ];
 
@@ -85,7 +85,7 @@ impl Organisation {
             open,
             main,
             refund,
-            month(org, before[0], 'a', before[0].days(), &card("PAID", 0, 25_00, true)),
+            month(org, before[0], 'a', before[0].days(), &card("PAID", 0, 2_500, true)),
             month(org, before[1], 'a', before[1].days(), &credits(-1)),
             month(org, before[2], 'a', before[2].days(), &credits(0)),
             other,
@@ -139,7 +139,7 @@ impl Organisation {
         let served = self.invoices.get_mut(self.amendable?)?;
         let mut invoice: Value = serde_json::from_slice(&served.document).ok()?;
         let first = invoice["lineItems"].get(0)?.clone();
-        let cents = 12_34;
+        let cents = 1_234;
         let mut late = first;
         late["totalPriceCents"] = json!(cents);
         late["sku"] = json!("ATLAS_AWS_DATA_TRANSFER_INTERNET");
@@ -260,14 +260,14 @@ fn refund(org: &str, month: BillingMonth) -> Value {
     json!({
         "id": invoice_id(month, 'c'), "orgId": org, "statusName": "CLOSED", "startDate": time(0),
         "endDate": month.end().to_rfc3339_opts(SecondsFormat::Secs, true), "created": time(20), "updated": time(21),
-        "subtotalCents": 150_00, "creditsCents": 0, "salesTaxCents": 0, "startingBalanceCents": 0,
-        "amountBilledCents": 50_00, "amountPaidCents": 0,
+        "subtotalCents": 15_000, "creditsCents": 0, "salesTaxCents": 0, "startingBalanceCents": 0,
+        "amountBilledCents": 5_000, "amountPaidCents": 0,
         "lineItems": [
-            line(Some(0), 100_00, "Backup download billed to the right project"),
-            line(Some(1), -100_00, "Backup download billed to the wrong project"),
-            line(None, 50_00, "Handling"),
+            line(Some(0), 10_000, "Backup download billed to the right project"),
+            line(Some(1), -10_000, "Backup download billed to the wrong project"),
+            line(None, 5_000, "Handling"),
         ],
-        "payments": [], "refunds": [{"paymentId": "66b0000000000000000000c1", "amountCents": 100_00, "reason": "Billed to the wrong project"}],
+        "payments": [], "refunds": [{"paymentId": "66b0000000000000000000c1", "amountCents": 10_000, "reason": "Billed to the wrong project"}],
         "linkedInvoices": [], "links": [],
     })
 }
