@@ -98,7 +98,7 @@ impl Session {
                     running: None,
                     _lock: None,
                 };
-                Self::connect(local::vars_for(&endpoints).or(&vars), Some(session), None).await
+                Self::connect(local::vars_for(&endpoints, &vars), Some(session), None).await
             }
         }
     }

@@ -171,6 +171,36 @@ fn mistakes_are_answered_in_one_line() {
     }
 }
 
+#[test]
+fn no_secret_appears_in_what_is_printed_or_logged() {
+    let desk = Desk::new();
+    let mut seen = String::new();
+    for args in [vec!["demo", "-v"], vec!["run", "-v"], vec!["status", "-v"]] {
+        let answer = desk.run(&args);
+        seen.extend([answer.out, answer.err]);
+    }
+    desk.run(&["reset"]);
+    let private_key = "3f6d0c52-aaaa-bbbb-cccc-5a6d0c1e8f34";
+    desk.write(".env", format!("PUBLIC_KEY=abcdefgh\nPRIVATE_KEY={private_key}\nORG_ID=o\n").as_bytes());
+    let answer = desk
+        .command(&["run", "-v"])
+        .env("ATLAS_API_URL", "http://127.0.0.1:9/api/atlas/v2")
+        .env("HTTP_ATTEMPTS", "1")
+        .output()
+        .unwrap();
+    let answer = self::answer(answer);
+    assert_eq!(answer.code, 1);
+    seen.extend([answer.out, answer.err]);
+    let [(_, public), (_, private), _] = local::sandbox::ATLAS_CREDENTIALS;
+    for secret in [public, private, private_key, "abcdefgh", "Digest username", "Bearer "] {
+        assert!(!seen.contains(secret), "{secret}");
+    }
+    // and they do not stand in the state either
+    let state =
+        Command::new("grep").args(["-rlE", private, ".monthend"]).current_dir(desk.path()).output().unwrap();
+    assert_eq!(String::from_utf8(state.stdout).unwrap(), "");
+}
+
 /// `monthend up`, ended when the test ends.
 struct Up {
     child: Child,

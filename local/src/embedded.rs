@@ -137,7 +137,7 @@ impl Embedded {
             table: TABLE.into(),
             pid: std::process::id(),
         };
-        let vars = vars_for(&endpoints).or(&options.vars);
+        let vars = vars_for(&endpoints, &options.vars);
         let functions = Arc::new(Functions::new(vars.clone()));
         if options.follow {
             let dispatcher =
@@ -199,9 +199,10 @@ impl Drop for Embedded {
     }
 }
 
-/// The variables that point a function at an embedded cloud, those of its sandbox of Atlas included.
+/// The variables of a function in an embedded cloud: those that point it there, and of `others` what has nothing
+/// to do with AWS (a session token of the real one would spoil the credentials).
 #[must_use]
-pub fn vars_for(endpoints: &Endpoints) -> Vars {
+pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
     let mut vars = Vars::from_iter([
         ("AWS_ENDPOINT_URL_S3", endpoints.s3.as_str()),
         ("AWS_ENDPOINT_URL_DYNAMODB", &endpoints.dynamodb),
@@ -219,7 +220,7 @@ pub fn vars_for(endpoints: &Endpoints) -> Vars {
             vars.set(name, value);
         }
     }
-    vars
+    vars.or(&others.clone().without("AWS_"))
 }
 
 fn files(home: &Home) -> Result<FileSystem, EmbeddedError> {

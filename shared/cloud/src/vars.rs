@@ -85,6 +85,13 @@ impl Vars {
         self.0.insert(name.to_owned(), value.into());
     }
 
+    /// These variables without those whose name starts so.
+    #[must_use]
+    pub fn without(mut self, prefix: &str) -> Self {
+        self.0.retain(|name, _| !name.starts_with(prefix));
+        self
+    }
+
     /// These variables, and those of `other` where a name is not set here.
     #[must_use]
     pub fn or(mut self, other: &Self) -> Self {
