@@ -15,6 +15,21 @@ pub(crate) async fn record_of(session: &Session, raw_key: &str) -> anyhow::Resul
     Ok(session.ledger.revision(&key.invoice, &key.revision).await?)
 }
 
+/// Columns that tell of a revision; see [`record_cells`].
+pub(crate) const RECORD_COLUMNS: [&str; 6] =
+    ["finality", "state", "certificate", "currency", "provider total>", "charges>"];
+
+/// What the ledger knows of a revision; one that it does not know waits.
+pub(crate) fn record_cells(record: Option<&RevisionRecord>) -> [String; 6] {
+    let Some(record) = record else {
+        return ["", "waiting", "", "", "", ""].map(str::to_owned);
+    };
+    let [currency, provider_total, charges_total, _] = record.totals.clone().unwrap_or_default();
+    let finality = record.finality.map(|finality| finality.to_string()).unwrap_or_default();
+    let status = record.status.map(|status| status.to_string()).unwrap_or_default();
+    [finality, record.state.to_string(), status, currency, provider_total, charges_total]
+}
+
 /// The certificate of an invoice's newest published revision.
 pub(crate) async fn newest_certificate(
     session: &Session,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Ended;
 use crate::args;
-use crate::commands::invoices::{record_of, report_dead_letters};
+use crate::commands::invoices::{RECORD_COLUMNS, record_cells, record_of, report_dead_letters};
 use crate::commands::invoke::{call, ended};
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
@@ -51,36 +51,15 @@ pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> 
 
 /// What became of the documents fetched.
 pub(crate) async fn allocated(session: &Session, documents: &[(String, Value)]) -> anyhow::Result<Listing> {
-    let mut listing = Listing::new(&[
-        "month",
-        "invoice",
-        "fetched",
-        "finality",
-        "state",
-        "certificate",
-        "currency",
-        "provider total>",
-        "charges>",
-        "key",
-    ]);
+    let columns = [&["month", "invoice", "fetched"], RECORD_COLUMNS.as_slice(), &["key"]].concat();
+    let mut listing = Listing::new(&columns);
     for (raw_key, fetched) in documents {
-        let key = RawDocumentKey::parse(raw_key)?;
-        let record = record_of(session, raw_key).await?;
-        let text = |value: Option<String>| value.unwrap_or_default();
-        let totals = record.as_ref().and_then(|record| record.totals.clone());
-        let [currency, provider, charges, _] = totals.unwrap_or_default();
-        listing.row(vec![
-            key.invoice.period.to_string(),
-            key.invoice.invoice_id.to_string(),
-            fetched.as_str().unwrap_or_default().to_owned(),
-            text(record.as_ref().and_then(|record| record.finality).map(|finality| finality.to_string())),
-            text(record.as_ref().map(|record| record.state.to_string()).or(Some("waiting".into()))),
-            text(record.as_ref().and_then(|record| record.status).map(|status| status.to_string())),
-            currency,
-            provider,
-            charges,
-            raw_key.clone(),
-        ]);
+        let invoice = RawDocumentKey::parse(raw_key)?.invoice;
+        let fetched = fetched.as_str().unwrap_or_default().to_owned();
+        let mut row = vec![invoice.period.to_string(), invoice.invoice_id.to_string(), fetched];
+        row.extend(record_cells(record_of(session, raw_key).await?.as_ref()));
+        row.push(raw_key.clone());
+        listing.row(row);
     }
     Ok(listing)
 }

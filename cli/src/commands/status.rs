@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::Ended;
 use crate::args;
+use crate::commands::invoices::{RECORD_COLUMNS, record_cells};
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
@@ -63,20 +64,8 @@ async fn look_up(session: &Session, key: InvoiceKey, raw: Vec<Revision>) -> anyh
 }
 
 fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
-    let mut listing = Listing::new(&[
-        "month",
-        "period",
-        "provider",
-        "account",
-        "invoice",
-        "revisions>",
-        "finality",
-        "state",
-        "certificate",
-        "currency",
-        "provider total>",
-        "charges>",
-    ]);
+    let columns = ["month", "period", "provider", "account", "invoice", "revisions>"];
+    let mut listing = Listing::new(&[columns, RECORD_COLUMNS].concat());
     let (mut remarks, mut held) = (Vec::new(), false);
     for invoice in invoices {
         let key = &invoice.key;
@@ -104,23 +93,14 @@ fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
                 remarks.push(remark);
             }
         }
-        let [currency, provider, charges, _] =
-            shown.and_then(|record| record.totals.clone()).unwrap_or_default();
-        let text = |value: Option<String>| value.unwrap_or_default();
-        listing.row(vec![
-            key.period.to_string(),
-            text(invoice.period.as_ref().map(|period| period.state.to_string())),
-            key.provider.to_string(),
-            key.billing_account.to_string(),
-            key.invoice_id.to_string(),
-            invoice.raw.len().to_string(),
-            text(shown.and_then(|record| record.finality).map(|finality| finality.to_string())),
-            text(shown.map(|record| record.state.to_string()).or(Some("waiting".into()))),
-            text(shown.and_then(|record| record.status).map(|status| status.to_string())),
-            currency,
-            provider,
-            charges,
-        ]);
+        let period = invoice.period.as_ref().map(|period| period.state.to_string()).unwrap_or_default();
+        let mut row = vec![key.period.to_string(), period];
+        row.extend(
+            [key.provider.as_str(), key.billing_account.as_str(), key.invoice_id.as_str()].map(str::to_owned),
+        );
+        row.push(invoice.raw.len().to_string());
+        row.extend(record_cells(shown));
+        listing.row(row);
     }
     (listing, remarks, held)
 }

@@ -38,7 +38,7 @@ use serde_json::Value;
 use crate::atlas::{AtlasClient, Entry};
 use crate::auth::Auth;
 use crate::event::{InvalidEvent, Wanted, read_event};
-use crate::select::newest;
+use crate::select::{newest, of_month};
 
 pub use error::AtlasError;
 pub use report::{FailedInvoice, FetchReport, FetchState, FetchedDocument};
@@ -127,9 +127,7 @@ impl App {
         }
         let listed = self.atlas.invoices(&self.organisation).await?;
         let mut entries = match wanted {
-            Wanted::Month(month) => {
-                listed.into_iter().filter(|entry| entry.month() == Some(*month)).collect()
-            }
+            Wanted::Month(month) => of_month(listed, *month),
             Wanted::Newest | Wanted::Invoice(_) => newest(listed, self.limit),
         };
         if !entries.iter().any(Entry::is_open) {

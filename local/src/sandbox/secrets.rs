@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::ATLAS_CREDENTIALS;
+use crate::ACCESS_KEY;
 
 /// The secret with the sandbox's Atlas credentials.
 pub const ATLAS_SECRET_ARN: &str =
@@ -25,8 +26,11 @@ pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) {
 
 async fn answer(headers: HeaderMap, body: Bytes) -> Response {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=") {
-        return refuse("MissingAuthenticationTokenException", "sign the request");
+    if !header("authorization").starts_with(&format!("AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/")) {
+        return refuse(
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        );
     }
     if header("x-amz-target") != "secretsmanager.GetSecretValue" {
         return refuse("UnknownOperationException", "only GetSecretValue is here");

@@ -3,6 +3,8 @@
 //! `LOG_LEVEL` (or Lambda's `AWS_LAMBDA_LOG_LEVEL`) is `error`, `warn`, `info` (default), `debug` or `trace`; libraries
 //! log warnings only, because their details may hold what must not be logged.
 
+use std::io::IsTerminal;
+
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -29,7 +31,7 @@ pub fn init_text(level: Level) {
 
 fn start(level: Level, json: bool) {
     let ours = OURS.map(|target| (target, LevelFilter::from_level(level)));
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours).with_targets(QUIET);
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = if json {
@@ -37,7 +39,8 @@ fn start(level: Level, json: bool) {
             .with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false))
             .try_init()
     } else {
-        registry.with(layer.compact().with_target(false)).try_init()
+        let colors = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        registry.with(layer.compact().with_target(false).with_ansi(colors)).try_init()
     };
     drop(started); // the only error is that logging has started already
 }
