@@ -60,6 +60,9 @@ async fn unusable_documents_are_held_with_a_reason_that_names_the_place() {
                 .unwrap();
         assert!(held["reason"].as_str().unwrap().contains(part));
         assert_eq!(world.keys("").await.len(), 2);
+        // and the month is not closed over it
+        let invoice = billing::keys::RawDocumentKey::parse(&key(&document)).unwrap().invoice;
+        assert_eq!(world.ledger.period(&invoice).await.unwrap().unwrap().state.to_string(), "open");
         // the same again is refused again, without more work
         assert_eq!(
             world.invoke("allocate", json!({"key": key(&document)})).await.unwrap_err().message,
@@ -76,6 +79,7 @@ async fn a_mismatch_holds_its_outputs() {
     assert!(message.contains("differ by 9.00"), "{message}");
     let held = world.keys("held/").await;
     assert_eq!(held.len(), 3, "{held:?}");
+    assert!(held.iter().all(|key| key.contains(Revision::of(&document).as_str())), "{held:?}");
     assert!(world.keys("allocations/").await.is_empty());
     assert!(world.keys("certificates/").await.is_empty());
     assert!(world.keys("charges/").await.is_empty());
@@ -135,6 +139,7 @@ async fn other_buckets_providers_and_missing_objects_are_refused_clearly() {
     let gcp = key.replace("atlas", "gcp");
     assert!(message(json!({"key": gcp})).await.contains("no allocation for provider 'gcp' yet"));
     assert!(message(json!({"hello": 1})).await.contains("the event has no usable Records"));
+    assert!(message(json!({"key": key, "dry-run": true})).await.contains("unknown field `dry-run`"));
 }
 
 #[tokio::test]

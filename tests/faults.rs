@@ -53,6 +53,8 @@ impl Story {
             ("ATLAS_API_URL", gate.before("atlas", endpoints.atlas.as_ref().unwrap()).await.unwrap()),
             ("AWS_MAX_ATTEMPTS", "1".into()),
             ("HTTP_ATTEMPTS", "1".into()),
+            ("AWS_CALL_TIMEOUT_MS", "1000".into()),
+            ("HTTP_READ_TIMEOUT_MS", "1000".into()),
             ("ORG_ID", "o1".into()),
         ])
         .or(world.cloud.vars());
@@ -128,6 +130,11 @@ async fn a_call_that_answers_with_an_error() {
 #[tokio::test]
 async fn a_call_that_is_throttled() {
     sweep(GateMode::Throttle).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered() {
+    sweep(GateMode::Silence).await;
 }
 
 #[tokio::test]

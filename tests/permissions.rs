@@ -110,15 +110,15 @@ async fn fetch_atlas_may_do_what_it_does() {
 #[tokio::test]
 async fn allocate_may_do_what_it_does() {
     let world = World::with(Organisation::recorded([]), false, quick()).await;
-    let invoice = |subtotal: i64| {
+    let invoice = |subtotal: i64, status: &str| {
         let line = json!({"sku": "X", "groupId": "a", "totalPriceCents": 5});
         json!({
             "id": "i1", "orgId": "o1", "startDate": "2026-10-01T00:00:00Z", "endDate": "2026-11-01T00:00:00Z",
-            "statusName": "PAID", "subtotalCents": subtotal, "lineItems": [line],
+            "statusName": status, "subtotalCents": subtotal, "lineItems": [line],
         })
     };
     let mut events = Vec::new();
-    for document in [invoice(5), invoice(6), invoice(500), json!({})] {
+    for document in [invoice(5, "CLOSED"), invoice(5, "PAID"), invoice(500, "PAID"), json!({})] {
         let bytes = document.to_string().into_bytes();
         let key = format!("raw/atlas/o1/2026-10/i1/{}.json", billing::revision::Revision::of(&bytes));
         world.put_raw(&key, &bytes, "2026-11-02T00:00:00Z").await;

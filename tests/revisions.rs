@@ -134,12 +134,38 @@ async fn an_amended_invoice_of_atlas_reopens_its_month() {
 }
 
 #[tokio::test]
-async fn changed_rules_are_applied_by_allocating_again() {
+async fn a_published_revision_keeps_its_rules_and_a_held_one_follows_todays() {
     let document = revision(500, 2, "CLOSED");
     let world = delivered(&[&document]).await;
-    let tax = [("ATLAS_TAX", "allocate")];
-    let answer = world.invoke_with(&tax, "allocate", json!({"key": key(&document)})).await.unwrap();
+    let before = world.state().await;
+    let (tax, force) = ([("ATLAS_TAX", "allocate")], json!({"key": key(&document), "force": true}));
+    let answer = world.invoke_with(&tax, "allocate", force).await.unwrap();
     assert_eq!(answer["documents"][0]["state"], "allocated");
+    assert_same(&world.state().await, &before);
+
+    // held while credits are demanded, published when they are not
+    let world = World::with(Organisation::recorded([]), false, quick()).await;
+    world.put_raw(&key(&document), &document, "2026-11-20T00:00:00Z").await;
+    let credits = [("ATLAS_RECONCILE", "credits")];
+    let held = world.invoke_with(&credits, "allocate", json!({"key": key(&document)})).await.unwrap_err();
+    assert_eq!(held.outcome.to_string(), "held");
     let invoice = RawDocumentKey::parse(&key(&document)).unwrap().invoice;
-    assert_eq!(world.certificate(&invoice).await.rules["atlas_tax"], "allocate");
+    let period = world.ledger.period(&invoice).await.unwrap().unwrap();
+    assert_eq!(period.state.to_string(), "open");
+    assert!(period.reason.starts_with("invoice i1 is held: creditsCents 0.00"), "{}", period.reason);
+    let answer = world.invoke("allocate", json!({"key": key(&document)})).await.unwrap();
+    assert_eq!(answer["documents"][0]["state"], "allocated");
+    assert_eq!(world.ledger.period(&invoice).await.unwrap().unwrap().state.to_string(), "closed");
+}
+
+#[tokio::test]
+async fn a_document_put_twice_is_not_its_own_predecessor() {
+    let document = revision(500, 2, "CLOSED");
+    let world = World::with(Organisation::recorded([]), false, quick()).await;
+    for force in [false, true] {
+        world.bucket.overwrite(&key(&document), document.clone(), "application/json").await.unwrap();
+        world.invoke("allocate", json!({"key": key(&document), "force": force})).await.unwrap();
+    }
+    let invoice = RawDocumentKey::parse(&key(&document)).unwrap().invoice;
+    assert_eq!(world.certificate(&invoice).await.supersedes, None);
 }

@@ -45,6 +45,9 @@ pub(crate) fn home_folder() -> PathBuf {
         .map_or_else(|| ".monthend".into(), PathBuf::from)
 }
 
+/// Before the second attempt at a provider, doubling: somebody waits here, unlike on Lambda.
+const BACKOFF_MS: &str = "2000";
+
 /// The environment, and what a file `.env` in this folder adds to it.
 pub(crate) fn variables() -> anyhow::Result<Vars> {
     let file = match dotenvy::from_path_iter(".env") {
@@ -52,7 +55,7 @@ pub(crate) fn variables() -> anyhow::Result<Vars> {
         Err(error) if error.not_found() => Vars::default(),
         Err(error) => return Err(error).context("failed to read .env"),
     };
-    Ok(Vars::from_process().or(&file))
+    Ok(Vars::from_process().or(&file).or(&Vars::from_iter([("HTTP_BACKOFF_MS", BACKOFF_MS)])))
 }
 
 /// The sandbox of Atlas, closing that month or the one before this.

@@ -25,6 +25,8 @@ pub enum GateMode {
     Error,
     /// The server says "too many requests" in its own way; nothing was done.
     Throttle,
+    /// Nothing is answered, and nothing was done, until the caller gives up.
+    Silence,
     /// The connection breaks; nothing was done.
     DropBefore,
     /// The connection breaks after the server has done it.
@@ -37,8 +39,15 @@ pub enum GateMode {
 
 impl GateMode {
     /// All ways.
-    pub const ALL: [Self; 6] =
-        [Self::Error, Self::Throttle, Self::DropBefore, Self::DropAfter, Self::KillBefore, Self::KillAfter];
+    pub const ALL: [Self; 7] = [
+        Self::Error,
+        Self::Throttle,
+        Self::Silence,
+        Self::DropBefore,
+        Self::DropAfter,
+        Self::KillBefore,
+        Self::KillAfter,
+    ];
 }
 
 /// A call that came through.
@@ -164,6 +173,7 @@ impl State {
             None => forward(host, request).await,
             Some(GateMode::Error) => Ok(answer(service, false)),
             Some(GateMode::Throttle) => Ok(answer(service, true)),
+            Some(GateMode::Silence) => std::future::pending().await,
             Some(GateMode::DropBefore) => Err(Cut),
             Some(GateMode::DropAfter) => forward(host, request).await.and(Err(Cut)),
             Some(GateMode::KillBefore) => self.die(),

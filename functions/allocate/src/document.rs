@@ -5,7 +5,7 @@
 //! from the ledger and from certificates by compare-and-swap (see `publish`); only then the revision is
 //! recorded as allocated. A redelivery repeats what is not recorded as done and comes to the same end.
 
-use billing::atlas::{Statement, StatementError};
+use billing::atlas::{Rules, Statement, StatementError};
 use billing::certificate::{CertificateError, Status};
 use billing::keys::{self, InvalidKey, RawDocumentKey};
 use billing::money::MoneyError;
@@ -36,6 +36,13 @@ pub(crate) enum DocumentError {
     UnknownProvider(String),
     #[error("{0} changed under our hands ten times in a row; the retry will settle it")]
     Contention(String),
+    #[error(
+        "this document was published, and this version of the software would hold it: nothing is changed; compare \
+         its certificate with a dry run"
+    )]
+    NoLongerAllocates,
+    #[error("it was published under rules that this version of the software does not know: {0}")]
+    UnknownRules(String),
     #[error(
         "there is no certificate {0}, which the ledger names; allocate its raw document again with \"force\": true"
     )]
@@ -85,50 +92,46 @@ impl App {
         mode: Mode,
         now: DateTime<Utc>,
     ) -> Result<DocumentReport, DocumentError> {
-        if mode == Mode::Work
-            && let Some(record) = self.done_before(key).await?
+        let before = self.ledger.revision(&key.invoice, &key.revision).await?;
+        if let Some(record) = before.as_ref().filter(|record| record.state == RevisionState::Allocated)
+            && mode == Mode::Work
         {
-            return Ok(already(&object.key, &record));
+            return Ok(already(&object.key, record));
         }
+        let published = before.filter(|record| record.state != RevisionState::Held);
+        let rules = self.rules_for(published.as_ref())?;
         let stored = self.bucket.get(&object.key, object.version.as_deref()).await?.ok_or_else(|| {
             DocumentError::NoSuchObject { bucket: self.bucket.name().to_owned(), key: object.key.clone() }
         })?;
-        match self.state(key, &stored) {
-            Ok(statement) if mode == Mode::DryRun => Ok(DocumentReport::certified(
-                &object.key,
-                DocumentState::Preview,
-                &statement.certificate,
-                None,
-            )),
-            Ok(statement) if statement.certificate.status == Status::Mismatch => {
-                self.hold_mismatch(key, &statement, &stored, now).await
+        let statement = state(key, &stored, rules);
+        let mismatch = |statement: &Statement| statement.certificate.status == Status::Mismatch;
+        match statement {
+            Ok(statement) if mode == Mode::DryRun => {
+                let state = if mismatch(&statement) { DocumentState::Held } else { DocumentState::Preview };
+                Ok(DocumentReport::certified(&object.key, state, &statement.certificate, None))
             }
-            Ok(statement) => self.publish(key, statement, &stored, now).await,
             Err(reason) if mode == Mode::DryRun => {
                 Ok(DocumentReport::new(&object.key, DocumentState::Held, reason.to_string()))
             }
+            Ok(statement) if !mismatch(&statement) => {
+                let order = published.map(|record| record.order);
+                let order = order.unwrap_or_else(|| order_of(key, &stored, statement.updated, now));
+                self.publish(key, statement, order, now).await
+            }
+            // the difference to the next revision hangs on what was published: it is not taken back
+            Ok(_) | Err(_) if published.is_some() => Err(DocumentError::NoLongerAllocates),
+            Ok(statement) => self.hold_mismatch(key, &statement, &stored, now).await,
             Err(reason) => self.hold_unusable(key, &reason.to_string(), &stored, now).await,
         }
     }
 
-    /// The record of this revision, if there is nothing left to do under today's rules.
-    async fn done_before(&self, key: &RawDocumentKey) -> Result<Option<RevisionRecord>, DocumentError> {
-        let record = self.ledger.revision(&key.invoice, &key.revision).await?;
-        let rules = rules_text(&self.rules.named());
-        Ok(record.filter(|record| record.state != RevisionState::Registered && record.rules == rules))
-    }
-
-    /// The pure part.
-    fn state(&self, key: &RawDocumentKey, stored: &Object) -> Result<Statement, DocumentError> {
-        let revision = Revision::of(&stored.bytes);
-        if revision != key.revision {
-            return Err(DocumentError::Unusable(format!(
-                "the bytes hash to {revision}, the key says {}: the document was cut short or renamed",
-                key.revision
-            )));
-        }
-        Statement::of(key, &stored.bytes, self.rules)
-            .map_err(|error: StatementError| DocumentError::Unusable(error.to_string()))
+    /// A revision keeps the rules that it was published under: differences to other revisions hang on them.
+    /// Others follow the rules of today.
+    fn rules_for(&self, published: Option<&RevisionRecord>) -> Result<Rules, DocumentError> {
+        let Some(record) = published else { return Ok(self.rules) };
+        let named = record.rules.split(' ').filter_map(|rule| rule.split_once('='));
+        let named = named.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Rules::from_named(&named).ok_or_else(|| DocumentError::UnknownRules(record.rules.clone()))
     }
 
     async fn hold_unusable(
@@ -144,7 +147,7 @@ impl App {
         self.bucket.overwrite(&keys::held_reason(&raw_key), why, JSON).await?;
         let record = RevisionRecord {
             revision: key.revision.clone(),
-            order: RevisionOrder::new(None, fetched_at(stored, now), &key.revision),
+            order: order_of(key, stored, None, now),
             state: RevisionState::Held,
             rules: rules_text(&self.rules.named()),
             status: None,
@@ -156,6 +159,7 @@ impl App {
             recorded_at: now,
         };
         self.ledger.record_revision(&key.invoice, &record).await?;
+        self.settle_period(&key.invoice, now).await?;
         Ok(DocumentReport::new(&raw_key, DocumentState::Held, reason))
     }
 
@@ -168,41 +172,45 @@ impl App {
     ) -> Result<DocumentReport, DocumentError> {
         let invoice = &key.invoice;
         let certificate = &statement.certificate;
-        let certificate_key = keys::held(&invoice.certificate(&key.revision));
+        let certificate_key = keys::held(&invoice.certificate(&key.revision), &key.revision);
+        let hold = |key: String| keys::held(&key, &certificate.subject.revision);
         let outputs = [
-            (keys::held(&invoice.allocations()), &statement.rows, "text/csv; charset=utf-8"),
-            (keys::held(&invoice.charges()), &statement.charges, "application/vnd.apache.parquet"),
+            (hold(invoice.allocations()), &statement.rows, "text/csv; charset=utf-8"),
+            (hold(invoice.charges()), &statement.charges, "application/vnd.apache.parquet"),
             (certificate_key.clone(), &certificate.to_json()?, JSON),
         ];
         for (held_key, bytes, content_type) in outputs {
             self.bucket.overwrite(&held_key, bytes.clone(), content_type).await?;
         }
-        let order = RevisionOrder::new(statement.updated, fetched_at(stored, now), &key.revision);
-        let record =
-            RevisionRecord::certified(certificate, certificate_key.clone(), order, RevisionState::Held, now);
+        let record = RevisionRecord::certified(
+            certificate,
+            certificate_key.clone(),
+            order_of(key, stored, statement.updated, now),
+            RevisionState::Held,
+            now,
+        );
         self.ledger.record_revision(invoice, &record).await?;
-        let key = key.to_string();
-        Ok(DocumentReport::certified(&key, DocumentState::Held, certificate, Some(certificate_key)))
+        self.settle_period(invoice, now).await?;
+        Ok(DocumentReport::certified(
+            &key.to_string(),
+            DocumentState::Held,
+            certificate,
+            Some(certificate_key),
+        ))
     }
 
     async fn publish(
         &self,
         key: &RawDocumentKey,
         statement: Statement,
-        stored: &Object,
+        order: RevisionOrder,
         now: DateTime<Utc>,
     ) -> Result<DocumentReport, DocumentError> {
         let invoice = &key.invoice;
         let certificate = &statement.certificate;
         let certificate_key = invoice.certificate(&key.revision);
-        let order = RevisionOrder::new(statement.updated, fetched_at(stored, now), &key.revision);
-        let record = RevisionRecord::certified(
-            certificate,
-            certificate_key.clone(),
-            order,
-            RevisionState::Registered,
-            now,
-        );
+        let state = RevisionState::Registered;
+        let record = RevisionRecord::certified(certificate, certificate_key.clone(), order, state, now);
 
         self.settle_certificate(invoice, &record, Some(certificate)).await?;
         // refused if another delivery has finished in the meantime; going on repeats its writes, which changes nothing
@@ -220,11 +228,20 @@ impl App {
     }
 }
 
+/// The pure part.
+fn state(key: &RawDocumentKey, stored: &Object, rules: Rules) -> Result<Statement, DocumentError> {
+    let revision = Revision::of(&stored.bytes);
+    if revision != key.revision {
+        return Err(DocumentError::Unusable(format!(
+            "the bytes hash to {revision}, the key says {}: the document was cut short or renamed",
+            key.revision
+        )));
+    }
+    Statement::of(key, &stored.bytes, rules)
+        .map_err(|error: StatementError| DocumentError::Unusable(error.to_string()))
+}
+
 fn already(key: &str, record: &RevisionRecord) -> DocumentReport {
-    let state = match record.state {
-        RevisionState::Held => DocumentState::Held,
-        RevisionState::Allocated | RevisionState::Registered => DocumentState::Already,
-    };
     let [currency, provider_total, charges_total, _] = match record.totals.clone() {
         Some(totals) => totals.map(Some),
         None => [None, None, None, None],
@@ -235,12 +252,19 @@ fn already(key: &str, record: &RevisionRecord) -> DocumentReport {
         provider_total,
         charges_total,
         certificate: record.certificate_key.clone(),
-        ..DocumentReport::new(key, state, record.reason.clone())
+        ..DocumentReport::new(key, DocumentState::Already, record.reason.clone())
     }
 }
 
-/// When the document was fetched: what the fetcher noted on it, else when it was put there.
-fn fetched_at(stored: &Object, now: DateTime<Utc>) -> DateTime<Utc> {
+/// The revision's place among the invoice's: by the provider's own time, then by when it was fetched, which the
+/// fetcher noted on the document (else: when it was put there).
+fn order_of(
+    key: &RawDocumentKey,
+    stored: &Object,
+    updated: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> RevisionOrder {
     let noted = stored.metadata.get("fetched-at").and_then(|text| text.parse().ok());
-    noted.or(stored.last_modified).unwrap_or(now)
+    let fetched_at = noted.or(stored.last_modified).unwrap_or(now);
+    RevisionOrder::new(updated, fetched_at, &key.revision)
 }

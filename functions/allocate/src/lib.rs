@@ -124,22 +124,29 @@ impl Function for App {
     }
 }
 
+/// The event of a person; a misspelt member is an error, because `dry-run` would otherwise write.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ByHand {
+    key: String,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    force: bool,
+}
+
 fn read_event(event: &Value) -> Result<(Vec<StoredObject>, Mode), InvalidEvent> {
-    let objects = stored_objects(event)?;
-    let flag = |name: &str| match event.get(name) {
-        None | Some(Value::Bool(false)) => Ok(false),
-        Some(Value::Bool(true)) => Ok(true),
-        Some(other) => Err(InvalidEvent {
-            field: name.to_owned(),
-            why: format!("it is {other}, expected true or false"),
-        }),
-    };
-    let mode = match (flag("dry_run")?, flag("force")?) {
+    if event.get("key").is_none() {
+        return Ok((stored_objects(event)?, Mode::Work));
+    }
+    let by_hand: ByHand = serde_json::from_value(event.clone())
+        .map_err(|error| InvalidEvent { field: "members".to_owned(), why: error.to_string() })?;
+    let mode = match (by_hand.dry_run, by_hand.force) {
         (true, _) => Mode::DryRun,
         (false, true) => Mode::Force,
         (false, false) => Mode::Work,
     };
-    Ok((objects, mode))
+    Ok((vec![StoredObject { bucket: None, key: by_hand.key, version: None }], mode))
 }
 
 #[cfg(test)]
@@ -168,6 +175,12 @@ mod tests {
         assert_eq!(mode(json!({"key": "raw/x"})), Ok(Mode::Work));
         assert_eq!(mode(json!({"key": "raw/x", "dry_run": true})), Ok(Mode::DryRun));
         assert_eq!(mode(json!({"key": "raw/x", "force": true})), Ok(Mode::Force));
-        assert!(mode(json!({"key": "raw/x", "force": "yes"})).is_err());
+        for misspelt in [
+            json!({"key": "raw/x", "dry-run": true}),
+            json!({"key": "raw/x", "force": "yes"}),
+            json!({"key": 7}),
+        ] {
+            assert!(mode(misspelt).is_err());
+        }
     }
 }

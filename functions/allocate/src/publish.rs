@@ -38,9 +38,11 @@ impl App {
                 (None, Some(bytes)) => Certificate::from_json(bytes)?,
                 (None, None) => return Err(DocumentError::NoCertificate(key)),
             };
-            let before = self.published(invoice).await?.into_iter().rfind(|other| other.order < record.order);
+            let mut published = self.published(invoice).await?.into_iter();
+            let before =
+                published.rfind(|other| other.order < record.order && other.revision != record.revision);
             let before = match &before {
-                Some(before) => Some(self.certificate(invoice, &before.revision).await?),
+                Some(before) => Some(self.certificate_of(before).await?),
                 None => None,
             };
             let wanted = certificate.superseding(before.as_ref())?.to_json()?;
@@ -96,7 +98,7 @@ impl App {
         for _ in 0..ROUNDS {
             let standing = self.bucket.get(&key, None).await?;
             let Some(latest) = self.ledger.latest(invoice).await? else { return Ok(()) };
-            let rows = rows_csv(&self.certificate(invoice, &latest).await?)?;
+            let rows = rows_csv(&self.certificate(&invoice.certificate(&latest)).await?)?;
             let (bytes, etag) = standing.map(|object| (object.bytes, object.etag)).unzip();
             // two revisions may have the same rows, so the swap alone does not prove that nobody was quicker:
             // only rows of the revision that is still the newest end the loop
@@ -132,27 +134,51 @@ impl App {
         )))
     }
 
-    /// What the invoice says about its period: its newest revision, and whether that restated an earlier final one.
+    /// What the invoice says about its period: its newest revision, whether that restated an earlier final one,
+    /// and whether something newer is held.
     async fn period_entry(&self, invoice: &InvoiceKey) -> Result<Option<PeriodInvoice>, DocumentError> {
-        let published = self.published(invoice).await?;
-        let Some(newest) = published.last() else { return Ok(None) };
-        let finality = newest.finality.unwrap_or(Finality::Final);
-        let mut restatement = None;
-        if finality == Finality::Final {
-            let certificate = self.certificate(invoice, &newest.revision).await?;
-            // the newest change of amounts after the invoice had been final
-            let earlier = published.iter().rev().skip(1).filter(|r| r.finality == Some(Finality::Final));
-            for before in earlier {
-                let before = self.certificate(invoice, &before.revision).await?;
-                if let Some(change) = certificate.superseding(Some(&before))?.supersedes
-                    && !(change.targets.is_empty() && change.difference.is_zero())
-                {
-                    restatement = Some(Restatement { from: change.revision, difference: change.difference });
-                    break;
-                }
+        let (held, published): (Vec<_>, Vec<_>) =
+            self.ledger.revisions(invoice).await?.into_iter().partition(|r| r.state == RevisionState::Held);
+        let newest = published.last();
+        // a document that cannot be read does not say when it was updated: the time of its fetch must do
+        let newer = |held: &&RevisionRecord| match newest {
+            None => true,
+            Some(newest) if held.status.is_none() => held.order.fetched_at() > newest.order.fetched_at(),
+            Some(newest) => held.order > newest.order,
+        };
+        let held = held.iter().rfind(newer);
+        let Some(newest) = newest else {
+            return Ok(held.map(|held| PeriodInvoice {
+                revision: held.revision.clone(),
+                finality: held.finality.unwrap_or(Finality::Final),
+                restatement: None,
+                held: Some(held.reason.clone()),
+            }));
+        };
+        Ok(Some(PeriodInvoice {
+            revision: newest.revision.clone(),
+            finality: newest.finality.unwrap_or(Finality::Final),
+            restatement: self.restatement(&published).await?,
+            held: held.map(|held| held.reason.clone()),
+        }))
+    }
+
+    /// The newest change of amounts after the invoice had been final.
+    async fn restatement(&self, published: &[RevisionRecord]) -> Result<Option<Restatement>, DocumentError> {
+        let is_final = |record: &&RevisionRecord| record.finality == Some(Finality::Final);
+        let Some((newest, earlier)) = published.split_last().filter(|(newest, _)| is_final(newest)) else {
+            return Ok(None);
+        };
+        let certificate = self.certificate_of(newest).await?;
+        for before in earlier.iter().rev().filter(is_final) {
+            let before = self.certificate_of(before).await?;
+            if let Some(change) = certificate.superseding(Some(&before))?.supersedes
+                && !(change.targets.is_empty() && change.difference.is_zero())
+            {
+                return Ok(Some(Restatement { from: change.revision, difference: change.difference }));
             }
         }
-        Ok(Some(PeriodInvoice { revision: newest.revision.clone(), finality, restatement }))
+        Ok(None)
     }
 
     /// The published revisions of an invoice, oldest first.
@@ -162,14 +188,13 @@ impl App {
         Ok(revisions)
     }
 
-    async fn certificate(
-        &self,
-        invoice: &InvoiceKey,
-        revision: &Revision,
-    ) -> Result<Certificate, DocumentError> {
-        let key = invoice.certificate(revision);
-        let object = self.bucket.get(&key, None).await?;
-        let object = object.ok_or(DocumentError::NoCertificate(key))?;
+    async fn certificate_of(&self, record: &RevisionRecord) -> Result<Certificate, DocumentError> {
+        self.certificate(record.certificate_key.as_deref().unwrap_or_default()).await
+    }
+
+    async fn certificate(&self, key: &str) -> Result<Certificate, DocumentError> {
+        let object = self.bucket.get(key, None).await?;
+        let object = object.ok_or_else(|| DocumentError::NoCertificate(key.to_owned()))?;
         Ok(Certificate::from_json(&object.bytes)?)
     }
 }

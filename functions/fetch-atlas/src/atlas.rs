@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use billing::month::BillingMonth;
-use chrono::{DateTime, Utc};
 use cloud::http::{RetryPolicy, Transient};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
@@ -17,7 +16,8 @@ const ACCEPTED: &str = "application/vnd.atlas.2023-01-01+json";
 const PAGE_SIZE: usize = 500;
 /// A list never ends otherwise if a server keeps offering a next page.
 const MOST_PAGES: usize = 1_000;
-const LARGEST_ANSWER_BYTES: usize = 512 * 1024 * 1024;
+/// Several are in memory at once; a larger one than this would end the function without a word.
+const LARGEST_ANSWER_BYTES: usize = 96 * 1024 * 1024;
 
 /// A client for one set of credentials.
 pub(crate) struct AtlasClient {
@@ -50,8 +50,7 @@ impl Entry {
     }
 
     pub(crate) fn month(&self) -> Option<BillingMonth> {
-        let start = self.start_date.as_deref()?.parse::<DateTime<Utc>>().ok()?;
-        Some(BillingMonth::containing(start))
+        billing::atlas::month_of(self.start_date.as_deref()?)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -78,7 +77,7 @@ pub(crate) enum Linked {
     Id(String),
     #[serde(rename_all = "camelCase")]
     Invoice {
-        id: String,
+        id: Option<String>,
         org_id: Option<String>,
     },
 }
@@ -149,23 +148,21 @@ impl AtlasClient {
     }
 
     /// The invoice of the running month: bare, in a page or in a list, with its document as it came; nothing if
-    /// there is none.
-    pub(crate) async fn pending(&self, organisation: &str) -> Result<Option<Entry>, AtlasError> {
+    /// there is none. Of several at once, only the names: each is then fetched on its own.
+    pub(crate) async fn pending(&self, organisation: &str) -> Result<Vec<Entry>, AtlasError> {
         let (path, body) = match self.get(&["orgs", organisation, "invoices", "pending"], "").await {
             Ok(answer) => answer,
-            Err(AtlasError::NotFound { .. }) => return Ok(None),
+            Err(AtlasError::NotFound { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let unexpected = |reason: String| AtlasError::Unexpected { path: path.clone(), reason };
-        let mut heads = read_heads(&body).map_err(|error| unexpected(error.to_string()))?;
-        match (heads.pop(), heads.len()) {
-            (None, _) => Ok(None),
-            // without an id it is an empty object: no open month
-            (Some(head), 0) => {
-                Ok(head.entry(organisation).map(|entry| Entry { document: Some(body), ..entry }))
-            }
-            (Some(_), others) => Err(unexpected(format!("{} open invoices at once", others + 1))),
+        let heads = read_heads(&body).map_err(|error| unexpected(error.to_string()))?;
+        // one without an id is an empty object: no open month
+        let mut entries: Vec<Entry> = heads.into_iter().filter_map(|head| head.entry(organisation)).collect();
+        if let [only] = entries.as_mut_slice() {
+            only.document = Some(body);
         }
+        Ok(entries)
     }
 
     /// GET with authentication and retries; answers the path too, for messages.
@@ -190,9 +187,14 @@ impl AtlasClient {
     }
 
     async fn get_once(&self, url: &Url, path: &str) -> Result<bytes::Bytes, AtlasError> {
-        let mut response = self.send(url).await?;
-        if response.status().as_u16() == 401 && self.auth.refused(response.headers()).await {
-            response = self.send(url).await?;
+        let (mut response, mut used) = self.send(url).await?;
+        for round in 0..2 {
+            let again = response.status().as_u16() == 401
+                && self.auth.refused(response.headers(), used.as_ref(), round).await;
+            if !again {
+                break;
+            }
+            (response, used) = self.send(url).await?;
         }
         let status = response.status().as_u16();
         let wait = retry_after(response.headers());
@@ -204,11 +206,13 @@ impl AtlasClient {
         }
     }
 
-    async fn send(&self, url: &Url) -> Result<reqwest::Response, AtlasError> {
+    /// The answer, and the header that it was asked with.
+    async fn send(&self, url: &Url) -> Result<(reqwest::Response, Option<SecretString>), AtlasError> {
         let path_and_query =
             url.query().map_or(url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         let mut request = self.http.get(url.clone()).header(ACCEPT, ACCEPTED);
-        if let Some(header) = self.auth.header(&self.http, &path_and_query).await? {
+        let header = self.auth.header(&self.http, &path_and_query).await?;
+        if let Some(header) = &header {
             let mut value =
                 HeaderValue::from_str(header.expose_secret()).map_err(|_| AtlasError::Unauthorized {
                     what: self.auth.names(),
@@ -217,7 +221,8 @@ impl AtlasClient {
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
-        request.send().await.map_err(|error| unreachable(url, error))
+        let response = request.send().await.map_err(|error| unreachable(url, error))?;
+        Ok((response, header))
     }
 }
 

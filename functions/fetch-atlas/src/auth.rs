@@ -99,21 +99,34 @@ impl Auth {
         }
     }
 
-    /// Takes in a 401. Answers whether trying once more makes sense: there is a new challenge, or the token can
-    /// be renewed.
-    pub(crate) async fn refused(&self, headers: &HeaderMap) -> bool {
+    /// Takes in the 401 to a request that was sent with `used`. Answers whether trying once more makes sense: a
+    /// first challenge, a nonce that went stale, a token that was taken back.
+    pub(crate) async fn refused(
+        &self,
+        headers: &HeaderMap,
+        used: Option<&SecretString>,
+        round: usize,
+    ) -> bool {
         match self {
             Self::Digest { challenge, .. } => {
                 let offered =
                     headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-                let Some(new) = offered.filter_map(|text| WwwAuthenticateHeader::parse(text).ok()).next()
-                else {
-                    return false;
-                };
+                let new = offered.filter_map(|text| WwwAuthenticateHeader::parse(text).ok()).next();
+                let Some(new) = new.filter(|new| round == 0 || new.stale) else { return false };
                 *challenge.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(new);
                 true
             }
-            Self::ServiceAccount { token, .. } => token.lock().await.take().is_some(),
+            Self::ServiceAccount { token, .. } => {
+                let mut token = token.lock().await;
+                // another request may have renewed it meanwhile
+                let same = |token: &Token| {
+                    used.is_some_and(|used| used.expose_secret() == bearer(&token.text).expose_secret())
+                };
+                if token.as_ref().is_some_and(same) {
+                    *token = None;
+                }
+                round == 0
+            }
         }
     }
 }
@@ -157,14 +170,31 @@ async fn request_token(
         path: path.to_owned(),
         reason: error.without_url().to_string(),
     })?;
-    if !(200..300).contains(&status) {
-        return Err(AtlasError::of_status(path, status, retry_after, &body, "CLIENT_ID and CLIENT_SECRET"));
+    match status {
+        200..300 => {}
+        // OAuth2 says 400 or 401 for a client that it does not know
+        400 | 401 | 403 => {
+            return Err(AtlasError::of_status(path, 401, None, &body, "CLIENT_ID and CLIENT_SECRET"));
+        }
+        404 => {
+            let reason = "there is no token endpoint (404)".to_owned();
+            return Err(AtlasError::WrongBase { url: url.origin().ascii_serialization(), reason });
+        }
+        _ => {
+            return Err(AtlasError::of_status(
+                path,
+                status,
+                retry_after,
+                &body,
+                "CLIENT_ID and CLIENT_SECRET",
+            ));
+        }
     }
     let body: TokenBody = serde_json::from_slice(&body).map_err(|_| AtlasError::Unexpected {
         path: path.to_owned(),
         reason: "no access_token and expires_in".into(),
     })?;
-    let lifetime = Duration::from_secs(body.expires_in.saturating_sub(60));
+    let lifetime = Duration::from_secs(body.expires_in.saturating_sub(60).min(24 * 3600));
     Ok(Token { text: body.access_token.into(), renew_at: asked + lifetime })
 }
 

@@ -30,6 +30,8 @@ pub enum AtlasError {
     Refused { path: String, status: u16, detail: String },
     #[error("Atlas cannot be reached at {url}: {reason}; check ATLAS_API_URL and the network")]
     Unreachable { url: String, reason: String },
+    #[error("{reason} at {url}; check ATLAS_API_URL")]
+    WrongBase { url: String, reason: String },
     #[error("the answer to {path} broke off: {reason}")]
     Interrupted { path: String, reason: String },
     #[error("the answer to {path} is larger than {limit_bytes} bytes")]

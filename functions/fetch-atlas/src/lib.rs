@@ -96,8 +96,8 @@ impl Function for App {
             organisation,
             bucket: Bucket::new(&aws, bucket),
             ledger: Ledger::new(&aws, table),
-            limit: vars.parse("INVOICE_LIMIT", 3)?,
-            concurrency: vars.parse("ATLAS_CONCURRENCY", 4usize)?.max(1),
+            limit: vars.number("INVOICE_LIMIT", 3)?,
+            concurrency: vars.number("ATLAS_CONCURRENCY", 4usize)?.max(1),
         })
     }
 
@@ -145,15 +145,17 @@ impl App {
     /// and nothing open need no asking, but asking costs one call and tells the same.
     async fn add_open_invoice(&self, wanted: &Wanted, entries: &mut Vec<Entry>, report: &mut FetchReport) {
         match self.atlas.pending(&self.organisation).await {
-            Ok(Some(open)) => {
-                let of_month = !matches!(wanted, Wanted::Month(month) if open.month() != Some(*month));
-                if of_month && !entries.iter().any(|entry| entry.id == open.id) {
-                    entries.push(open);
+            Ok(open) => {
+                let other_month =
+                    |open: &Entry| matches!(wanted, Wanted::Month(month) if open.month() != Some(*month));
+                for open in open.into_iter().filter(|open| !other_month(open)) {
+                    if !entries.iter().any(|entry| entry.id == open.id) {
+                        entries.push(open);
+                    }
                 }
             }
-            Ok(None) => {}
             Err(error) => {
-                report.failed.push(FailedInvoice { invoice_id: "pending".into(), error: error.to_string() })
+                report.failed.push(FailedInvoice { invoice_id: "pending".into(), error: error.to_string() });
             }
         }
     }

@@ -29,7 +29,7 @@ impl App {
         let unnameable =
             |reason: String| AtlasError::Unexpected { path: format!("invoice {}", entry.id), reason };
         let period =
-            named.month().ok_or_else(|| unnameable("it has no startDate, so it has no month".into()))?;
+            named.month().ok_or_else(|| unnameable("it is no invoice with an id and a startDate".into()))?;
         let key = key(&named, period, &document).map_err(|error| unnameable(error.to_string()))?;
         let metadata = HashMap::from([
             ("fetched-at".to_owned(), now.to_rfc3339_opts(SecondsFormat::Millis, true)),
@@ -56,10 +56,10 @@ impl App {
         }
         let pending = match self.atlas.pending(&entry.organisation).await {
             Ok(pending) => pending,
-            Err(AtlasError::Unexpected { .. }) => None,
+            Err(AtlasError::Unexpected { .. }) => Vec::new(),
             Err(error) => return Err(error),
         };
-        Ok(pending.filter(|pending| pending.id == entry.id).and_then(|pending| pending.document))
+        Ok(pending.into_iter().find(|pending| pending.id == entry.id).and_then(|pending| pending.document))
     }
 
     /// What the document says it is, or what it was listed as: a document that cannot be read is kept all the
@@ -76,10 +76,10 @@ impl App {
             status_name: head.status_name.or_else(|| entry.status_name.clone()),
             document: None,
         };
-        let linked = head.linked_invoices.unwrap_or_default().into_iter().map(|linked| match linked {
-            Linked::Id(id) => Entry::by_id(&self.organisation, &id),
+        let linked = head.linked_invoices.unwrap_or_default().into_iter().filter_map(|linked| match linked {
+            Linked::Id(id) => Some(Entry::by_id(&self.organisation, &id)),
             Linked::Invoice { id, org_id } => {
-                Entry::by_id(org_id.as_deref().unwrap_or(&self.organisation), &id)
+                Some(Entry::by_id(org_id.as_deref().unwrap_or(&self.organisation), &id?))
             }
         });
         let linked = linked.filter(|linked| linked.id != named.id).collect();

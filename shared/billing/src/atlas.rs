@@ -10,6 +10,7 @@ mod rows;
 mod statement;
 
 pub use charges::charges;
+pub use document::month_of;
 pub use document::{Invoice, InvoiceHead, LineItem, MalformedInvoice, Text};
 pub use reconcile::Reconcile;
 pub use rows::rows_csv;

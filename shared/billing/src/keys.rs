@@ -140,10 +140,15 @@ impl fmt::Display for RawDocumentKey {
     }
 }
 
-/// Where a key's object goes when its certificate does not match: `held/{key}`.
+/// Where a revision's object goes when its certificate does not match: `held/{key}`, with the revision in its name.
 #[must_use]
-pub fn held(key: &str) -> String {
-    format!("held/{key}")
+pub fn held(key: &str, revision: &Revision) -> String {
+    match key.rsplit_once('.') {
+        Some((stem, extension)) if !stem.ends_with(revision.as_str()) => {
+            format!("held/{stem}-{revision}.{extension}")
+        }
+        _ => format!("held/{key}"),
+    }
 }
 
 /// Where the reason stands why a document is held: `held/{key}.reason.json`.

@@ -130,12 +130,30 @@ pub fn sum(amounts: impl IntoIterator<Item = Decimal>) -> Result<Decimal, MoneyE
 /// # Errors
 /// [`MoneyError::NotADecimal`] if the text is no number or cannot be kept exactly.
 pub fn parse_decimal(text: &str) -> Result<Decimal, MoneyError> {
-    let parsed = if text.contains(['e', 'E']) {
-        Decimal::from_scientific(text)
-    } else {
-        Decimal::from_str_exact(text)
+    let parsed = match text.split_once(['e', 'E']) {
+        None => Decimal::from_str_exact(text).ok(),
+        Some((base, exponent)) => Decimal::from_str_exact(base)
+            .ok()
+            .zip(exponent.parse().ok())
+            .and_then(|(base, exponent)| shift(base, exponent)),
     };
-    parsed.map_err(|_| MoneyError::NotADecimal(text.chars().take(60).collect()))
+    parsed.ok_or_else(|| MoneyError::NotADecimal(text.chars().take(60).collect()))
+}
+
+/// A base times ten to the exponent, if that is exact.
+pub(crate) fn shift(base: Decimal, exponent: i32) -> Option<Decimal> {
+    let base = base.normalize();
+    if base.is_zero() {
+        return Some(base);
+    }
+    let scale = i32::try_from(base.scale()).ok()?.checked_sub(exponent)?;
+    match u32::try_from(scale) {
+        Ok(scale) => Decimal::try_from_i128_with_scale(base.mantissa(), scale).ok(),
+        Err(_) => {
+            let factor = 10i128.checked_pow(scale.unsigned_abs())?;
+            Decimal::try_from_i128_with_scale(base.mantissa().checked_mul(factor)?, 0).ok()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +180,20 @@ mod tests {
         assert_eq!(parse_decimal("12345678901234567.89").unwrap().to_string(), "12345678901234567.89");
         assert_eq!(parse_decimal("6.035e-07").unwrap().to_string(), "0.0000006035");
         assert_eq!(parse_decimal("1.04E-4").unwrap().to_string(), "0.000104");
-        for bad in ["", "NaN", "1,5", "0x10", "1e999", "0.12345678901234567890123456789012345"] {
+        assert_eq!(parse_decimal("-1.5e3").unwrap().to_string(), "-1500");
+        assert_eq!(parse_decimal("0e999").unwrap(), Decimal::ZERO);
+        for bad in [
+            "",
+            "NaN",
+            "1,5",
+            "0x10",
+            "1e999",
+            "1e-99",
+            "e5",
+            "1e",
+            "1.2345678901234567890123456789012e1",
+            "0.12345678901234567890123456789012345",
+        ] {
             assert!(parse_decimal(bad).is_err(), "{bad}");
         }
     }

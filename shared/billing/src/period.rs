@@ -38,6 +38,9 @@ pub struct PeriodInvoice {
     pub finality: Finality,
     /// Set when a final revision replaced another final one with different amounts.
     pub restatement: Option<Restatement>,
+    /// Why something newer of this invoice is held; nothing if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// A final invoice that came again with other amounts.
@@ -54,7 +57,7 @@ pub struct Restatement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PeriodState {
-    /// An invoice may still grow.
+    /// An invoice may still grow, or one is held.
     Open,
     /// All invoices known are final.
     Closed,
@@ -76,6 +79,9 @@ impl fmt::Display for PeriodState {
 /// order in which the invoices and their revisions arrived.
 #[must_use]
 pub fn period_state(invoices: &BTreeMap<String, PeriodInvoice>) -> (PeriodState, String) {
+    if let Some((id, reason)) = invoices.iter().find_map(|(id, invoice)| Some((id, invoice.held.as_ref()?))) {
+        return (PeriodState::Open, format!("invoice {id} is held: {reason}"));
+    }
     if let Some((id, _)) = invoices.iter().find(|(_, invoice)| invoice.finality == Finality::Open) {
         return (PeriodState::Open, format!("invoice {id} is still open at the provider"));
     }
@@ -104,6 +110,7 @@ mod tests {
         PeriodInvoice {
             revision: Revision::of(b"new"),
             finality,
+            held: None,
             restatement: difference
                 .map(|cents| Restatement { from: Revision::of(b"old"), difference: Decimal::new(cents, 2) }),
         }
@@ -123,6 +130,8 @@ mod tests {
             state(&[closed, restated.clone(), open]),
             (PeriodState::Open, "invoice i2 is still open at the provider".into())
         );
+        let held = PeriodInvoice { held: Some("it is cut short".into()), ..invoice(Finality::Final, None) };
+        assert_eq!(state(&[held]), (PeriodState::Open, "invoice i0 is held: it is cut short".into()));
         assert_eq!(
             state(&[restated]).1,
             format!(

@@ -84,6 +84,12 @@ impl RevisionOrder {
         Self(text)
     }
 
+    /// When it was fetched, as sortable text.
+    #[must_use]
+    pub fn fetched_at(&self) -> &str {
+        self.0.split('|').nth(1).unwrap_or_default()
+    }
+
     /// The order as sortable text.
     #[must_use]
     pub fn as_str(&self) -> &str {

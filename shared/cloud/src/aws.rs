@@ -34,10 +34,10 @@ impl Aws {
     /// # Errors
     /// [`VarError`] if a number is none.
     pub async fn connect(vars: &Vars) -> Result<Self, VarError> {
-        let retry = RetryConfig::standard().with_max_attempts(vars.parse("AWS_MAX_ATTEMPTS", 4)?);
+        let retry = RetryConfig::standard().with_max_attempts(vars.number("AWS_MAX_ATTEMPTS", 4)?);
         let timeout = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_millis(vars.parse("AWS_CALL_TIMEOUT_MS", 60_000)?))
+            .operation_attempt_timeout(Duration::from_millis(vars.number("AWS_CALL_TIMEOUT_MS", 60_000)?))
             .build();
         let region = vars.get("AWS_REGION").or(vars.get("AWS_DEFAULT_REGION"));
         let keys = vars.get("AWS_ACCESS_KEY_ID").zip(vars.get("AWS_SECRET_ACCESS_KEY"));

@@ -1,6 +1,7 @@
 //! The data bucket: objects read whole, written once or compared-and-swapped, listed by prefix.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
@@ -123,7 +124,15 @@ impl Bucket {
         content_type: &str,
         metadata: HashMap<String, String>,
     ) -> Result<Written, BucketError> {
-        self.put(key, bytes.into(), content_type, metadata, &Expected::Absent).await
+        let bytes = bytes.into();
+        // a conflict says that somebody is writing, not that it will be there
+        for attempt in 1..=CONFLICTS {
+            match self.put(key, bytes.clone(), content_type, metadata.clone(), &Expected::Absent).await? {
+                Put::Written(written) => return Ok(written),
+                Put::Conflict => tokio::time::sleep(Duration::from_millis(200 * attempt)).await,
+            }
+        }
+        Err(self.error("write", key, "somebody else keeps writing it".into(), "; try again"))
     }
 
     /// Replaces the object whose ETag is `seen`; with `None`, writes it if there is none.
@@ -138,7 +147,10 @@ impl Bucket {
         seen: Option<String>,
     ) -> Result<Written, BucketError> {
         let expected = seen.map_or(Expected::Absent, Expected::Etag);
-        self.put(key, bytes.into(), content_type, HashMap::new(), &expected).await
+        match self.put(key, bytes.into(), content_type, HashMap::new(), &expected).await? {
+            Put::Written(written) => Ok(written),
+            Put::Conflict => Ok(Written::Refused), // the caller looks again
+        }
     }
 
     /// Writes an object whatever stands there: for content that its key alone decides.
@@ -161,7 +173,7 @@ impl Bucket {
         content_type: &str,
         metadata: HashMap<String, String>,
         expected: &Expected,
-    ) -> Result<Written, BucketError> {
+    ) -> Result<Put, BucketError> {
         let request = self
             .client
             .put_object()
@@ -176,14 +188,14 @@ impl Bucket {
             Expected::Anything => request,
         };
         match request.send().await {
-            Ok(_) => Ok(Written::Now),
-            // 412: the condition does not hold. 409: somebody writes it at this moment; the caller looks again.
-            // 404 with If-Match: the object that was seen is gone.
+            Ok(_) => Ok(Put::Written(Written::Now)),
+            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 409 => Ok(Put::Conflict),
+            // 412: the condition does not hold; 404 with If-Match: the object that was seen is gone
             Err(SdkError::ServiceError(error))
-                if matches!(error.raw().status().as_u16(), 409 | 412)
+                if error.raw().status().as_u16() == 412
                     || (error.raw().status().as_u16() == 404 && error.err().code() == Some("NoSuchKey")) =>
             {
-                Ok(Written::Refused)
+                Ok(Put::Written(Written::Refused))
             }
             Err(error) => Err(self.failed("write", key, &error)),
         }
@@ -210,20 +222,37 @@ impl Bucket {
         Ok(listed)
     }
 
-    fn failed<E, R>(&self, action: &'static str, key: &str, error: &SdkError<E, R>) -> BucketError
+    fn failed<E>(&self, action: &'static str, key: &str, error: &SdkError<E>) -> BucketError
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
-        SdkError<E, R>: ProvideErrorMetadata + std::error::Error,
     {
-        let advice = match error.code() {
-            Some("AccessDenied") => "; the function's policy must allow it for this prefix",
-            Some("NoSuchBucket") => "; DATA_BUCKET must name a bucket of this account",
-            Some(_) => "",
-            None => "; is the endpoint right and reachable?",
-        };
-        BucketError { action, bucket: self.name.clone(), key: key.to_owned(), reason: explain(error), advice }
+        // the answer to a HEAD has no body, so there is no code to go by
+        let forbidden = error.raw_response().is_some_and(|response| response.status().as_u16() == 403);
+        match error.code() {
+            None if forbidden => self.error(action, key, "access denied (403)".into(), FORBIDDEN),
+            Some("AccessDenied") => self.error(action, key, explain(error), FORBIDDEN),
+            Some("NoSuchBucket") => {
+                self.error(action, key, explain(error), "; DATA_BUCKET must name a bucket of this account")
+            }
+            Some(_) => self.error(action, key, explain(error), ""),
+            None => self.error(action, key, explain(error), "; is the endpoint right and reachable?"),
+        }
     }
+
+    fn error(&self, action: &'static str, key: &str, reason: String, advice: &'static str) -> BucketError {
+        BucketError { action, bucket: self.name.clone(), key: key.to_owned(), reason, advice }
+    }
+}
+
+const FORBIDDEN: &str = "; the function's policy must allow it for this prefix";
+
+/// How often a new object is tried to be written while somebody else writes it.
+const CONFLICTS: u64 = 5;
+
+enum Put {
+    Written(Written),
+    /// 409: somebody writes it at this moment.
+    Conflict,
 }
 
 enum Expected {

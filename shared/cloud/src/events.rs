@@ -23,8 +23,8 @@ pub struct InvalidEvent {
     pub why: String,
 }
 
-/// The objects that an S3 notification announces, or the one that a manual `{"key": "raw/..."}` names.
-/// The test event that S3 sends when a notification is configured announces none.
+/// The objects that an S3 notification announces. The test event that S3 sends when a notification is
+/// configured announces none.
 ///
 /// # Errors
 /// [`InvalidEvent`] names the field.
@@ -32,10 +32,6 @@ pub fn stored_objects(event: &Value) -> Result<Vec<StoredObject>, InvalidEvent> 
     let invalid = |field: String, why: &str| InvalidEvent { field, why: why.to_owned() };
     if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
         return Ok(Vec::new());
-    }
-    if let Some(key) = event.get("key") {
-        let key = key.as_str().ok_or_else(|| invalid("key".into(), "it must be a text"))?;
-        return Ok(vec![StoredObject { bucket: None, key: key.to_owned(), version: None }]);
     }
     let records = event.get("Records").and_then(Value::as_array).ok_or_else(|| {
         invalid("Records".into(), "expected an S3 notification, or {\"key\": \"raw/...\"} by hand")
@@ -88,9 +84,8 @@ mod tests {
     }
 
     #[test]
-    fn a_test_event_announces_nothing_and_a_person_names_a_key() {
+    fn a_test_event_announces_nothing() {
         assert_eq!(stored_objects(&json!({"Service": "Amazon S3", "Event": "s3:TestEvent"})), Ok(vec![]));
-        assert_eq!(stored_objects(&json!({"key": "raw/a+b"})).unwrap()[0].key, "raw/a+b");
     }
 
     #[test]
@@ -104,7 +99,6 @@ mod tests {
             error(json!({"Records": [{}]})),
             "the event has no usable Records[0].s3.object.key: it must be a text"
         );
-        assert_eq!(error(json!({"key": 7})), "the event has no usable key: it must be a text");
         assert!(stored_objects(&json!({"Records": [{"s3": {"object": {"key": "%FF"}}}]})).is_err());
     }
 }

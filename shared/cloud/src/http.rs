@@ -17,7 +17,7 @@ use crate::vars::{VarError, Vars};
 /// # Errors
 /// [`ClientError`] if a number is none or there is no TLS.
 pub fn client(vars: &Vars) -> Result<reqwest::Client, ClientError> {
-    let millis = |name, default| vars.parse(name, default).map(Duration::from_millis);
+    let millis = |name, default| vars.number(name, default).map(Duration::from_millis);
     Ok(reqwest::Client::builder()
         .user_agent(billing::SOFTWARE.replace(' ', "/"))
         .redirect(reqwest::redirect::Policy::none())
@@ -74,8 +74,11 @@ pub struct RetryPolicy {
     base: Duration,
 }
 
-/// A longer wait than this is not honoured: the invocation's time would be gone, the next one tries again.
+/// If the peer asks for a longer wait, it is not tried again here: the invocation's time would be gone, and its
+/// own retry comes later anyway.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// After that long nothing is tried again, so that there is time left to report.
+const LONGEST_CALL: Duration = Duration::from_secs(300);
 
 impl RetryPolicy {
     /// `HTTP_ATTEMPTS` (default 5) attempts; `HTTP_BACKOFF_MS` (default 10000) before the second, doubling, with jitter.
@@ -83,8 +86,8 @@ impl RetryPolicy {
     /// # Errors
     /// [`VarError`] if a number is none.
     pub fn from_vars(vars: &Vars) -> Result<Self, VarError> {
-        let base = Duration::from_millis(vars.parse("HTTP_BACKOFF_MS", 10_000)?);
-        Ok(Self { attempts: vars.parse("HTTP_ATTEMPTS", 5usize)?.max(1), base })
+        let base = Duration::from_millis(vars.number("HTTP_BACKOFF_MS", 10_000)?);
+        Ok(Self { attempts: vars.number("HTTP_ATTEMPTS", 5usize)?.max(1), base })
     }
 
     /// Tries until it succeeds, fails for good, or the attempts are used up. A wait that the peer asked for is
@@ -102,13 +105,14 @@ impl RetryPolicy {
             .with_max_delay(LONGEST_WAIT)
             .with_max_times(self.attempts - 1)
             .with_jitter();
+        let started = std::time::Instant::now();
         call.retry(backoff.build())
             .sleep(tokio::time::sleep)
-            .when(E::is_transient)
-            .adjust(|error: &E, ours| {
-                let asked = error.retry_after().map(|asked| asked.min(LONGEST_WAIT));
-                ours.map(|ours| asked.map_or(ours, |asked| asked.max(ours)))
+            .when(|error: &E| {
+                let asked = error.retry_after().unwrap_or_default();
+                error.is_transient() && asked <= LONGEST_WAIT && started.elapsed() + asked < LONGEST_CALL
             })
+            .adjust(|error: &E, ours| ours.map(|ours| error.retry_after().unwrap_or_default().max(ours)))
             .notify(|error: &E, wait: Duration| {
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!(wait_ms, "{error}; trying again");

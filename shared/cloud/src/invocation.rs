@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use crate::ledger::{Ledger, RunOutcome, RunRecord};
 use crate::telemetry;
@@ -139,26 +140,28 @@ pub async fn invoke<F: Function>(
         tracing::info!(function = F::NAME, request.id = id, duration_ms, "{message}");
         return answer;
     }
-    tracing::error!(function = F::NAME, request.id = id, duration_ms, %outcome, "{message}");
+    let (held, failed) = (tally.held, tally.failed);
+    tracing::error!(function = F::NAME, request.id = id, duration_ms, %outcome, held, failed, "{message}");
     Err(Failure { outcome, message, report: answer.ok() })
 }
 
-/// The `main` of a Lambda function. A function that cannot start (a missing variable, say) answers every
-/// invocation with that error, which is easier to find than a process that exits.
+/// The `main` of a Lambda function. It connects at the start, where the CPU is free; if that fails (a missing
+/// variable, a secret that cannot be read just now), the next invocation tries again and says why.
 ///
 /// # Errors
 /// When the Lambda runtime API is gone.
 pub async fn serve<F: Function>() -> Result<(), lambda_runtime::Error> {
     let vars = Vars::from_process();
     telemetry::init(&vars);
-    let app = F::connect(&vars).await.map_err(|error| {
-        tracing::error!(function = F::NAME, "cannot start: {error}");
-        Failure::whole(error.to_string())
-    });
-    let app = &app;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| match app {
-        Ok(app) => invoke(app, &event.payload, &event.context.request_id, Utc::now()).await,
-        Err(failure) => Err(failure.clone()),
+    let app = OnceCell::new();
+    let connect = || async { F::connect(&vars).await.map_err(|error| Failure::whole(error.to_string())) };
+    if let Err(failure) = app.get_or_try_init(connect).await {
+        tracing::error!(function = F::NAME, "cannot start: {failure}");
+    }
+    let (app, connect) = (&app, &connect);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        let app = app.get_or_try_init(connect).await?;
+        invoke(app, &event.payload, &event.context.request_id, Utc::now()).await
     }))
     .await
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::aws::{Aws, explain};
@@ -24,14 +25,14 @@ pub enum SecretsError {
     #[error(transparent)]
     Var(#[from] VarError),
     /// Secrets Manager refused or could not be reached.
-    #[error(
-        "failed to read the secret {arn}: {reason}; the function's policy must allow secretsmanager:GetSecretValue"
-    )]
+    #[error("failed to read the secret {arn}: {reason}{advice}")]
     Call {
         /// Which secret.
         arn: String,
         /// What the service said.
         reason: String,
+        /// What to do about it.
+        advice: &'static str,
     },
     /// The secret is no JSON object of texts. What it is instead is not said: it is a secret.
     #[error("the secret {arn} must be a JSON object of texts, for example {{\"PUBLIC_KEY\": \"...\"}}")]
@@ -73,8 +74,19 @@ impl Secrets {
 
     async fn fetch(aws: &Aws, arn: &str) -> Result<Self, SecretsError> {
         let response = aws.secrets_manager().get_secret_value().secret_id(arn).send().await;
-        let response =
-            response.map_err(|error| SecretsError::Call { arn: arn.to_owned(), reason: explain(&error) })?;
+        let response = response.map_err(|error| SecretsError::Call {
+            arn: arn.to_owned(),
+            reason: explain(&error),
+            advice: match error.code() {
+                Some("AccessDeniedException") => {
+                    "; the function's policy must allow secretsmanager:GetSecretValue"
+                }
+                Some("ResourceNotFoundException") => {
+                    "; the variable must name a secret of this account and region"
+                }
+                _ => "",
+            },
+        })?;
         let shape = || SecretsError::Shape { arn: arn.to_owned() };
         let members: BTreeMap<String, String> =
             serde_json::from_str(response.secret_string().ok_or_else(shape)?).map_err(|_| shape())?;

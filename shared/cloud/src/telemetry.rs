@@ -13,8 +13,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::vars::Vars;
 
 /// Our own crates: everything else is a library.
-const OURS: [&str; 7] =
-    ["allocate", "billing", "cloud", "fetch_atlas", "local", "monthend", "lambda_runtime"];
+const OURS: [&str; 6] = ["allocate", "billing", "cloud", "fetch_atlas", "local", "monthend"];
+/// Libraries that say with a warning or an error what is no news: the runtime repeats every failed answer, the
+/// embedded ledger every condition that does not hold.
+const QUIET: [(&str, LevelFilter); 2] =
+    [("lambda_runtime", LevelFilter::OFF), ("dynoxide", LevelFilter::ERROR)];
 
 /// Starts logging for a function. Called once, in `main`; a second call changes nothing.
 pub fn init(vars: &Vars) {

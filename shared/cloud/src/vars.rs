@@ -1,7 +1,6 @@
 //! Configuration variables: read once, at the start, and passed on as a value.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::str::FromStr;
 
 /// A snapshot of variables. An empty variable counts as not set: templates declare variables that stay empty.
@@ -42,7 +41,10 @@ impl Vars {
     /// The environment of this process.
     #[must_use]
     pub fn from_process() -> Self {
-        std::env::vars().collect()
+        // a variable that is not UTF-8 is none of ours
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     /// The value, if set and not empty.
@@ -59,20 +61,15 @@ impl Vars {
         self.get(name).ok_or(VarError::Missing { name, meaning })
     }
 
-    /// The value parsed, or a default when it is not set.
+    /// The value as a whole number, or a default when it is not set.
     ///
     /// # Errors
-    /// [`VarError::Invalid`] if it cannot be parsed.
-    pub fn parse<T: FromStr>(&self, name: &'static str, default: T) -> Result<T, VarError>
-    where
-        T::Err: Display,
-    {
+    /// [`VarError::Invalid`] if it is none.
+    pub fn number<T: FromStr>(&self, name: &'static str, default: T) -> Result<T, VarError> {
         let Some(value) = self.get(name) else { return Ok(default) };
-        value.parse().map_err(|error: T::Err| VarError::Invalid {
-            name,
-            value: value.to_owned(),
-            expected: error.to_string(),
-        })
+        let invalid =
+            || VarError::Invalid { name, value: value.to_owned(), expected: "a whole number".into() };
+        value.parse().map_err(|_| invalid())
     }
 
     /// All variables that are set and not empty.
@@ -123,10 +120,10 @@ mod tests {
             "the variable A is missing: set it to the organisation's id"
         );
         assert_eq!(
-            vars.parse("N", 3u32).unwrap_err().to_string(),
-            "the variable N is 'many', expected invalid digit found in string"
+            vars.number("N", 3u32).unwrap_err().to_string(),
+            "the variable N is 'many', expected a whole number"
         );
-        assert_eq!(vars.parse("M", 3u32), Ok(3));
+        assert_eq!(vars.number("M", 3u32), Ok(3));
         assert_eq!(
             Vars::from_iter([("A", "")]).or(&Vars::from_iter([("A", "a"), ("B", "b")])).get("A"),
             Some("a")

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
+use std::str::FromStr;
+
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::CURRENCY;
 use super::document::{Invoice, InvoiceHead, LineItem, MalformedInvoice, Text, timestamp};
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
-use crate::money::{Money, parse_decimal};
+use crate::money::{Money, shift};
 
 /// The charges of an invoice in the order of its lines, sales tax last. `BilledCost` is `totalPriceCents / 100`.
 pub fn charges<'i>(invoice: &'i Invoice<'_>) -> impl Iterator<Item = Result<Charge<'i>, MalformedInvoice>> {
@@ -33,9 +35,9 @@ fn line_charge<'i>(
     let missing =
         || MalformedInvoice::MissingAmount { line: number, sku: sku.unwrap_or("no SKU").to_owned() };
     let cents = line.total_price_cents.ok_or_else(missing)?;
-    let decimal = |field, raw| decimal(number, field, raw);
+    let information = |field, raw| information(number, field, raw);
     let category = category(cents, sku.unwrap_or_default());
-    let quantity = decimal("quantity", line.quantity)?;
+    let quantity = information("quantity", line.quantity)?;
     let unit = text(line.unit.as_ref());
     let resource = text(line.cluster_name.as_ref()).or(text(line.stitch_app_name.as_ref()));
     let charge_period = Period {
@@ -58,9 +60,9 @@ fn line_charge<'i>(
         consumed_unit: unit.filter(|_| category == ChargeCategory::Usage).map(Cow::Borrowed),
         pricing_quantity: quantity,
         pricing_unit: unit.map(Cow::Borrowed),
-        contracted_unit_price: decimal("unitPriceDollars", line.unit_price_dollars)?,
+        contracted_unit_price: information("unitPriceDollars", line.unit_price_dollars)?,
         tags: line.tags.and_then(flat_tags).map(Cow::Owned),
-        x_discount_cents: decimal("discountCents", line.discount_cents)?,
+        x_discount_cents: information("discountCents", line.discount_cents)?,
         x_line_number: Some(number),
         ..of_invoice(head, cents)
     })
@@ -159,13 +161,37 @@ fn service_name(sku: &str) -> &'static str {
     SERVICES.iter().find(|(word, _)| sku.contains(word)).map_or("Atlas", |(_, service)| service)
 }
 
-fn decimal(line: usize, field: &str, raw: Option<&RawValue>) -> Result<Option<Decimal>, MalformedInvoice> {
+/// A number that is information only (quantity, unit price, discount), rounded half away from zero to the 18
+/// decimals that the charges keep: Atlas sends doubles, whose text can be longer. No amount depends on it.
+fn information(
+    line: usize,
+    field: &str,
+    raw: Option<&RawValue>,
+) -> Result<Option<Decimal>, MalformedInvoice> {
     let Some(text) = raw.map(RawValue::get).filter(|text| *text != "null") else { return Ok(None) };
-    parse_decimal(text).map(Some).map_err(|_| MalformedInvoice::Field {
+    rounded(text).map(Some).ok_or_else(|| MalformedInvoice::Field {
         field: format!("line item {line}: {field}"),
         text: text.chars().take(60).collect(),
-        expected: "an exact decimal number of at most 28 digits",
+        expected: "a number of at most 28 digits",
     })
+}
+
+fn rounded(text: &str) -> Option<Decimal> {
+    const DECIMALS: i32 = 18;
+    let round = |number: Decimal, decimals: i32| {
+        let decimals = u32::try_from(decimals).ok()?;
+        Some(number.round_dp_with_strategy(decimals, RoundingStrategy::MidpointAwayFromZero))
+    };
+    let Some((base, exponent)) = text.split_once(['e', 'E']) else {
+        return round(Decimal::from_str(text).ok()?, DECIMALS);
+    };
+    let (base, exponent) = (Decimal::from_str(base).ok()?, exponent.parse::<i32>().ok()?);
+    if exponent >= 0 {
+        return round(shift(base, exponent)?, DECIMALS);
+    }
+    // the base has one digit before its point: less than this is less than the last decimal kept
+    let kept = DECIMALS.saturating_add(exponent);
+    if kept < 0 { Some(Decimal::ZERO) } else { shift(round(base, kept)?, exponent) }
 }
 
 /// `{"team": ["a", "b"]}` as FOCUS wants tags, a flat object: `{"team":"a,b"}`. Other shapes stay as JSON text.
@@ -238,6 +264,19 @@ mod tests {
     }
 
     #[test]
+    fn long_doubles_that_are_information_only_hold_no_invoice() {
+        let quantity = |text: &str| {
+            let raw = one_line(&format!(r#"{{"totalPriceCents":1,"quantity":{text}}}"#));
+            let invoice = Invoice::parse(raw.as_bytes()).unwrap();
+            charges(&invoice).next().unwrap().unwrap().pricing_quantity.unwrap().to_string()
+        };
+        assert_eq!(quantity("1.862645149230957E-9"), "0.000000001862645149");
+        assert_eq!(quantity("1.2345678901234567e-15"), "0.000000000000001235");
+        assert_eq!(quantity("1e-300"), "0");
+        assert_eq!(quantity("0.1234567890123456789012345678901"), "0.123456789012345679");
+    }
+
+    #[test]
     fn what_cannot_be_kept_exactly_names_the_line() {
         let error = |line: &str| {
             let raw = one_line(line);
@@ -251,7 +290,7 @@ mod tests {
         );
         assert_eq!(
             error(r#"{"totalPriceCents":1,"quantity":1e99}"#).unwrap(),
-            "line item 1: quantity '1e99' is not an exact decimal number of at most 28 digits"
+            "line item 1: quantity '1e99' is not a number of at most 28 digits"
         );
         assert!(
             error(r#"{"totalPriceCents":1,"startDate":"yesterday"}"#)

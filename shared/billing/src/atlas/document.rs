@@ -349,6 +349,12 @@ pub(crate) fn timestamp(field: &str, text: &str) -> Result<DateTime<Utc>, Malfor
     })
 }
 
+/// The month of a `startDate`, if it is one.
+#[must_use]
+pub fn month_of(start_date: &str) -> Option<BillingMonth> {
+    timestamp("startDate", start_date).ok().map(BillingMonth::containing)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -65,7 +65,7 @@ pub(crate) struct Verdict {
 /// The first project, which carries a rounding difference: its id and name.
 pub(crate) type FirstProject<'p> = Option<(&'p str, &'p str)>;
 
-/// Compares. The bound of a rounding difference is one cent per project.
+/// Compares. `creditsCents` may be one cent per project off; `subtotalCents` must be reached exactly.
 pub(crate) fn reconcile(
     rule: Reconcile,
     figures: &Figures,
@@ -85,7 +85,7 @@ pub(crate) fn reconcile(
         (Reconcile::Auto, Some(credits)) if pays_by_credits(credits) => {
             to_credits(credits, net, bound, first)?
         }
-        _ => to_lines(figures, lines, net, bound)?,
+        _ => to_lines(figures, lines, net)?,
     };
     let tax =
         figures.sales_tax_cents.map_or(Decimal::ZERO, |cents| Money::from_minor(cents, CURRENCY).amount());
@@ -139,12 +139,7 @@ fn to_credits(
     Ok(verdict(Status::Explained, vec![rounding], Decimal::ZERO, explanation))
 }
 
-fn to_lines(
-    figures: &Figures,
-    lines: &LineTotals,
-    net: Decimal,
-    bound: Decimal,
-) -> Result<Verdict, MoneyError> {
+fn to_lines(figures: &Figures, lines: &LineTotals, net: Decimal) -> Result<Verdict, MoneyError> {
     let paid = settlement(figures);
     let Some(subtotal) = figures.subtotal_cents.map(|cents| Money::from_minor(cents, CURRENCY).amount())
     else {
@@ -173,27 +168,16 @@ fn to_lines(
         });
     }
     let compared = if adjustments.is_empty() { net } else { lines.positive };
-    let difference = sub(subtotal, compared)?;
-    let (status, unexplained, explanation) = if difference.abs() > bound {
+    let unexplained = sub(subtotal, compared)?;
+    let (status, explanation) = if unexplained.is_zero() {
+        (Status::Explained, format!("the rows add up to the lines, {net}; {paid}"))
+    } else {
         let explanation = format!(
-            "subtotalCents {subtotal} and the positive lines {} differ by {difference}, more than one cent per project \
-             ({bound}): lines are missing or doubled",
+            "subtotalCents {subtotal} and the positive lines {} differ by {unexplained}: lines are missing or doubled",
             lines.positive
         );
-        (Status::Mismatch, difference, explanation)
-    } else {
-        (Status::Explained, Decimal::ZERO, format!("the rows add up to the lines, {net}; {paid}"))
+        (Status::Mismatch, explanation)
     };
-    if unexplained.is_zero() && !difference.is_zero() {
-        adjustments.push(Adjustment {
-            kind: "rounding".into(),
-            amount: difference,
-            target: None,
-            reason: format!(
-                "subtotalCents is {subtotal}, its lines {compared}; within one cent per project ({bound})"
-            ),
-        });
-    }
     Ok(Verdict {
         provider_total: subtotal,
         source: "subtotalCents".into(),

@@ -28,6 +28,15 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The rules that [`Self::named`] gave, back from a record; nothing if they are not of this version.
+    #[must_use]
+    pub fn from_named(named: &BTreeMap<String, String>) -> Option<Self> {
+        let reconcile = [Reconcile::Auto, Reconcile::Credits, Reconcile::Lines];
+        let tax = [TaxTreatment::Name, TaxTreatment::Allocate];
+        let all = reconcile.iter().flat_map(|&reconcile| tax.map(|tax| Self { reconcile, tax }));
+        all.into_iter().find(|rules| rules.named() == *named)
+    }
+
     /// The rules by name, as certificates and records state them.
     #[must_use]
     pub fn named(self) -> BTreeMap<String, String> {
@@ -88,7 +97,7 @@ impl Statement {
         let charges = file.finish()?;
         let rows = rows_csv(&certificate)?;
         let place = |key: String| match certificate.status {
-            Status::Mismatch => keys::held(&key),
+            Status::Mismatch => keys::held(&key, &certificate.subject.revision),
             Status::Matched | Status::Explained => key,
         };
         certificate.outputs = vec![
