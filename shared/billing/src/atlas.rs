@@ -1,6 +1,6 @@
 //! MongoDB Atlas: from the raw invoice to charges, rows and a certificate.
 //!
-//! [`Invoice::parse`] reads the document as the Administration API v2 sends it, [`charges`] turns it into FOCUS
+//! [`Invoice::parse`] reads the document as the Administration API v2 sends it, [`charges()`] turns it into FOCUS
 //! rows, [`Statement::of`] allocates and certifies, [`rows_csv`] writes the rows.
 
 mod charges;

@@ -1,11 +1,10 @@
 //! Atlas lines as FOCUS charges: one row a line, and one for the sales tax of the invoice.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -18,9 +17,9 @@ use crate::money::{Money, shift};
 /// The charges of an invoice in the order of its lines, sales tax last. `BilledCost` is `totalPriceCents / 100`.
 pub fn charges<'i>(invoice: &'i Invoice<'_>) -> impl Iterator<Item = Result<Charge<'i>, MalformedInvoice>> {
     let head = &invoice.head;
-    let mut times = Times::default();
+    let (mut times, mut skus) = (Times::default(), Skus::default());
     let lines = invoice.line_items.iter().enumerate();
-    let lines = lines.map(move |(index, line)| line_charge(head, line, index + 1, &mut times));
+    let lines = lines.map(move |(index, line)| line_charge(head, line, index + 1, &mut times, &mut skus));
     let tax = head.figures.sales_tax_cents.filter(|cents| *cents != 0);
     lines.chain(tax.map(|cents| Ok(tax_charge(head, cents))))
 }
@@ -30,13 +29,15 @@ fn line_charge<'i>(
     line: &'i LineItem<'_>,
     number: usize,
     times: &mut Times<'i>,
+    skus: &mut Skus<'i>,
 ) -> Result<Charge<'i>, MalformedInvoice> {
     let sku = text(line.sku.as_ref());
+    let known = skus.read(sku.unwrap_or_default());
     let missing =
         || MalformedInvoice::MissingAmount { line: number, sku: sku.unwrap_or("no SKU").to_owned() };
     let cents = line.total_price_cents.ok_or_else(missing)?;
     let information = |field, raw| information(number, field, raw);
-    let category = category(cents, sku.unwrap_or_default());
+    let category = known.category(cents);
     let quantity = information("quantity", line.quantity)?;
     let unit = text(line.unit.as_ref());
     let resource = text(line.cluster_name.as_ref()).or(text(line.stitch_app_name.as_ref()));
@@ -48,9 +49,9 @@ fn line_charge<'i>(
         charge_period,
         charge_category: category,
         charge_description: text(line.note.as_ref()).or(sku).map(Cow::Borrowed),
-        charge_frequency: frequency(category, sku.unwrap_or_default()),
+        charge_frequency: known.frequency(category),
         service_category: "Databases",
-        service_name: Cow::Borrowed(service_name(sku.unwrap_or_default())),
+        service_name: Cow::Borrowed(known.service),
         sku_id: sku.map(Cow::Borrowed),
         resource_id: resource.map(Cow::Borrowed),
         resource_name: resource.map(Cow::Borrowed),
@@ -119,22 +120,43 @@ fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
     text.map(|text| text.0.as_ref()).filter(|text| !text.is_empty())
 }
 
-/// Credit for negative lines and for SKUs that say so, else Usage.
-fn category(cents: i64, sku: &str) -> ChargeCategory {
-    if cents < 0 || sku.contains("CREDIT") || sku.contains("DISCOUNT") {
-        ChargeCategory::Credit
-    } else {
-        ChargeCategory::Usage
+/// What a SKU says.
+#[derive(Clone, Copy)]
+struct Sku {
+    service: &'static str,
+    credit: bool,
+    support: bool,
+}
+
+impl Sku {
+    fn of(sku: &str) -> Self {
+        let credit = sku.contains("CREDIT") || sku.contains("DISCOUNT");
+        Self { service: service_name(sku), credit, support: sku.contains("SUPPORT") }
+    }
+
+    /// Credit for negative lines and for SKUs that say so, else Usage.
+    fn category(self, cents: i64) -> ChargeCategory {
+        if cents < 0 || self.credit { ChargeCategory::Credit } else { ChargeCategory::Usage }
+    }
+
+    fn frequency(self, category: ChargeCategory) -> ChargeFrequency {
+        if self.support {
+            ChargeFrequency::Recurring
+        } else if category == ChargeCategory::Credit {
+            ChargeFrequency::OneTime
+        } else {
+            ChargeFrequency::UsageBased
+        }
     }
 }
 
-fn frequency(category: ChargeCategory, sku: &str) -> ChargeFrequency {
-    if sku.contains("SUPPORT") {
-        ChargeFrequency::Recurring
-    } else if category == ChargeCategory::Credit {
-        ChargeFrequency::OneTime
-    } else {
-        ChargeFrequency::UsageBased
+/// Reads SKUs, each once: an invoice has few.
+#[derive(Default)]
+struct Skus<'i>(HashMap<&'i str, Sku>);
+
+impl<'i> Skus<'i> {
+    fn read(&mut self, sku: &'i str) -> Sku {
+        *self.0.entry(sku).or_insert_with(|| Sku::of(sku))
     }
 }
 
@@ -196,6 +218,9 @@ fn rounded(text: &str) -> Option<Decimal> {
 
 /// `{"team": ["a", "b"]}` as FOCUS wants tags, a flat object: `{"team":"a,b"}`. Other shapes stay as JSON text.
 fn flat_tags(raw: &RawValue) -> Option<String> {
+    if raw.get() == "{}" {
+        return None;
+    }
     let tags: BTreeMap<String, Value> = serde_json::from_str(raw.get()).ok()?;
     let flat: BTreeMap<&String, String> = tags
         .iter()
@@ -258,9 +283,9 @@ mod tests {
 
     #[test]
     fn negative_lines_and_credits_are_credit_the_rest_is_usage() {
-        assert_eq!(category(-1, "ATLAS_AWS_INSTANCE_M10"), ChargeCategory::Credit);
-        assert_eq!(category(0, "CREDIT"), ChargeCategory::Credit);
-        assert_eq!(category(1, "ATLAS_SUPPORT"), ChargeCategory::Usage);
+        assert_eq!(Sku::of("ATLAS_AWS_INSTANCE_M10").category(-1), ChargeCategory::Credit);
+        assert_eq!(Sku::of("CREDIT").category(0), ChargeCategory::Credit);
+        assert_eq!(Sku::of("ATLAS_SUPPORT").category(1), ChargeCategory::Usage);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -203,11 +203,12 @@ impl<'a> Invoice<'a> {
     /// # Errors
     /// [`MalformedInvoice`] names the field or line.
     pub fn parse(document: &'a [u8]) -> Result<Self, MalformedInvoice> {
-        let first = document.iter().find(|byte| !byte.is_ascii_whitespace());
-        let mut invoices: Vec<Wire<'a>> = if first == Some(&b'[') {
-            serde_json::from_slice(document)?
+        // checked once as a whole, which is quicker than text by text
+        let document = str::from_utf8(document).map_err(serde_json::Error::custom)?;
+        let mut invoices: Vec<Wire<'a>> = if document.trim_ascii_start().starts_with('[') {
+            serde_json::from_str(document)?
         } else {
-            let mut page: Wire<'a> = serde_json::from_slice(document)?;
+            let mut page: Wire<'a> = serde_json::from_str(document)?;
             match page.results.take() {
                 Some(results) => results,
                 None => vec![page],

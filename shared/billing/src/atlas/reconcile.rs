@@ -81,7 +81,9 @@ pub(crate) fn reconcile(
         near && (!credits.is_zero() || net.is_zero())
     };
     let mut verdict = match (rule, credits) {
-        (Reconcile::Credits, credits) => to_credits(credits.unwrap_or(Decimal::new(0, 2)), net, bound, first)?,
+        (Reconcile::Credits, credits) => {
+            to_credits(credits.unwrap_or(Decimal::new(0, 2)), net, bound, first)?
+        }
         (Reconcile::Auto, Some(credits)) if pays_by_credits(credits) => {
             to_credits(credits, net, bound, first)?
         }

@@ -19,6 +19,7 @@ use rust_decimal::Decimal;
 use super::Charge;
 
 const ROWS_PER_GROUP: usize = 16_384;
+const ROWS_AT_ONCE: usize = 1_024;
 const DECIMAL_SCALE: u32 = 18;
 
 /// Why charges could not be written.
@@ -113,8 +114,13 @@ columns! {
 
 /// Values of one column of the row group being filled.
 enum Buffer {
-    Text { values: Vec<ByteArray>, last: Bytes },
-    Decimal(Vec<FixedLenByteArray>),
+    /// Texts that differ from the one before, and for each value which of them it is.
+    Text {
+        runs: Vec<ByteArray>,
+        values: Vec<u32>,
+    },
+    /// Units of `10^-18`.
+    Decimal(Vec<i128>),
     Integer(Vec<i64>),
 }
 
@@ -176,16 +182,34 @@ impl ChargesFile {
         let mut group = self.writer.next_row_group()?;
         for (column, buffer) in COLUMNS.iter().zip(&mut self.buffers) {
             let Some(mut writer) = group.next_column()? else { break };
-            let levels = (!column.required).then_some(buffer.levels.as_slice());
-            match &mut buffer.values {
-                Buffer::Text { values, .. } => {
-                    writer.typed::<ByteArrayType>().write_batch(values, levels, None)?
-                }
-                Buffer::Decimal(values) => {
-                    writer.typed::<FixedLenByteArrayType>().write_batch(values, levels, None)?
-                }
-                Buffer::Integer(values) => writer.typed::<Int64Type>().write_batch(values, levels, None)?,
-            };
+            let mut written = 0;
+            for first in (0..self.rows).step_by(ROWS_AT_ONCE) {
+                let rows = first..self.rows.min(first + ROWS_AT_ONCE);
+                let levels = (!column.required).then(|| &buffer.levels[rows.clone()]);
+                let present =
+                    levels.map_or(rows.len(), |levels| levels.iter().filter(|level| **level == 1).count());
+                let range = written..written + present;
+                written += present;
+                match &buffer.values {
+                    Buffer::Text { runs, values } => {
+                        let values = values[range].iter().map(|run| runs[*run as usize].clone());
+                        let values: Vec<ByteArray> = values.collect();
+                        writer.typed::<ByteArrayType>().write_batch(&values, levels, None)?
+                    }
+                    Buffer::Decimal(values) => {
+                        let bytes: Vec<u8> =
+                            values[range].iter().flat_map(|units| units.to_be_bytes()).collect();
+                        let bytes = Bytes::from(bytes);
+                        let values: Vec<FixedLenByteArray> = (0..present)
+                            .map(|value| ByteArray::from(bytes.slice(value * 16..value * 16 + 16)).into())
+                            .collect();
+                        writer.typed::<FixedLenByteArrayType>().write_batch(&values, levels, None)?
+                    }
+                    Buffer::Integer(values) => {
+                        writer.typed::<Int64Type>().write_batch(&values[range], levels, None)?
+                    }
+                };
+            }
             writer.close()?;
             buffer.clear();
         }
@@ -198,7 +222,7 @@ impl ChargesFile {
 impl ColumnBuffer {
     fn new(column: &Column) -> Self {
         let values = match column.kind {
-            Kind::Text => Buffer::Text { values: Vec::new(), last: Bytes::new() },
+            Kind::Text => Buffer::Text { runs: Vec::new(), values: Vec::new() },
             Kind::Decimal => Buffer::Decimal(Vec::new()),
             Kind::Time | Kind::Integer => Buffer::Integer(Vec::new()),
         };
@@ -207,17 +231,17 @@ impl ColumnBuffer {
 
     fn push(&mut self, column: &Column, cell: Cell<'_>) -> Result<(), ChargesFileError> {
         let present = match (&mut self.values, cell) {
-            (Buffer::Text { values, last }, Cell::Text(Some(text))) => {
+            (Buffer::Text { runs, values }, Cell::Text(Some(text))) => {
                 // neighbours are mostly alike: share the bytes instead of copying them
-                if last.as_ref() != text.as_bytes() {
-                    *last = Bytes::copy_from_slice(text.as_bytes());
+                if runs.last().is_none_or(|last| last.data() != text.as_bytes()) {
+                    runs.push(ByteArray::from(text.as_bytes().to_vec()));
                 }
-                values.push(ByteArray::from(last.clone()));
+                values.push(u32::try_from(runs.len() - 1).unwrap_or_default());
                 true
             }
             (Buffer::Decimal(values), Cell::Decimal(Some(value))) => {
                 let out_of_range = || ChargesFileError::DecimalRange { column: column.name, value };
-                values.push(fixed_bytes(value).ok_or_else(out_of_range)?);
+                values.push(units(value).ok_or_else(out_of_range)?);
                 true
             }
             (Buffer::Integer(values), Cell::Time(time)) => {
@@ -239,20 +263,22 @@ impl ColumnBuffer {
     fn clear(&mut self) {
         self.levels.clear();
         match &mut self.values {
-            Buffer::Text { values, .. } => values.clear(),
+            Buffer::Text { runs, values } => {
+                runs.clear();
+                values.clear();
+            }
             Buffer::Decimal(values) => values.clear(),
             Buffer::Integer(values) => values.clear(),
         }
     }
 }
 
-/// Sixteen bytes, big endian, at scale 18; nothing if it would not be exact.
-fn fixed_bytes(value: Decimal) -> Option<FixedLenByteArray> {
+/// Units of `10^-18`; nothing if it would not be exact.
+fn units(value: Decimal) -> Option<i128> {
     let value = value.normalize();
     let shift = 10i128.checked_pow(DECIMAL_SCALE.checked_sub(value.scale())?)?;
     let units = value.mantissa().checked_mul(shift)?;
-    (units.unsigned_abs() < 10u128.pow(38))
-        .then(|| FixedLenByteArray::from(ByteArray::from(units.to_be_bytes().to_vec())))
+    (units.unsigned_abs() < 10u128.pow(38)).then_some(units)
 }
 
 fn schema() -> Result<Arc<Type>, ParquetError> {

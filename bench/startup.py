@@ -1,0 +1,66 @@
+"""How long a function takes from being started to asking for its first invocation.
+
+A stub of the Lambda runtime API listens; a program is started with its address; the clock stops when the whole first
+request is there. Nothing is answered, and the program is ended.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+NEXT = b"GET /2018-06-01/runtime/invocation/next "
+# what `allocate` and `fetch-atlas` want to be set; none of it is used before the first invocation
+VARIABLES = {
+    "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "eu-central-1",
+    "AWS_LAMBDA_FUNCTION_NAME": "bench", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
+    "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_LOG_GROUP_NAME": "none",
+    "AWS_LAMBDA_LOG_STREAM_NAME": "none",
+    "DATA_BUCKET": "bench", "STATE_TABLE": "bench", "ORG_ID": "bench", "PUBLIC_KEY": "none", "PRIVATE_KEY": "none",
+}
+
+
+def start(program):
+    """Starts it once: wall clock and CPU in milliseconds, resident memory in MB at the first request."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        port = server.getsockname()[1]
+        environment = VARIABLES | {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"}
+        before = time.perf_counter_ns()
+        process = subprocess.Popen([program], env=environment, close_fds=False, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            connection = server.accept()[0]
+            with connection:
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    part = connection.recv(4096)
+                    if not part:
+                        raise SystemExit(f"{program} hung up: {process.stderr.read()}")
+                    request += part
+                wall = time.perf_counter_ns() - before
+                if not request.startswith(NEXT):
+                    raise SystemExit(f"{program} asked for something else: {request[:80]}")
+                time.sleep(0.002)  # it is waiting now: its times are up to date
+                return {"wall_ms": wall / 1e6, **cost(process.pid)}
+        finally:
+            process.kill()
+            said = process.stderr.read()
+            process.stderr.close()
+            process.wait()
+            if b"cannot start" in said:
+                raise SystemExit(f"{program}: {said.decode()}")
+
+
+def cost(pid):
+    tasks = [Path(task.path, "schedstat").read_text().split() for task in os.scandir(f"/proc/{pid}/task")]
+    status = Path(f"/proc/{pid}/status").read_text()
+    memory = {name: int(re.search(rf"{name}:\s*(\d+) kB", status)[1]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM")}
+    return {"cpu_ms": sum(int(task[0]) for task in tasks) / 1e6, "threads": len(tasks),
+            "rss_mb": memory["VmRSS"], "peak_mb": memory["VmHWM"]}
+
+
+def compile_yardstick(source, program):
+    subprocess.run(["gcc", "-O2", "-static", "-s", "-o", program, source], check=True)
