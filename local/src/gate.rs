@@ -37,19 +37,6 @@ pub enum GateMode {
     KillAfter,
 }
 
-impl GateMode {
-    /// All ways.
-    pub const ALL: [Self; 7] = [
-        Self::Error,
-        Self::Throttle,
-        Self::Silence,
-        Self::DropBefore,
-        Self::DropAfter,
-        Self::KillBefore,
-        Self::KillAfter,
-    ];
-}
-
 /// A call that came through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
