@@ -1,6 +1,7 @@
 //! `monthend run`
 
 use billing::keys::RawDocumentKey;
+use cloud::ledger::RevisionState;
 use local::Template;
 use serde_json::{Value, json};
 
@@ -37,29 +38,31 @@ pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> 
     }
     session.follow(output, "allocating").await?;
     result = result.max(report_dead_letters(session, output)?);
-    let listing = allocated(session, &documents).await?;
+    let (listing, held) = allocated(session, &documents).await?;
     if output.format == Format::Json {
         output.json(&json!({"functions": reports, "documents": listing.to_json()}));
     } else {
         output.listing(&listing)?;
     }
-    if listing.to_json().as_array().is_some_and(|rows| rows.iter().any(|row| row["state"] == "held")) {
+    if held {
         result = result.max(Ended::Held);
     }
     Ok(result)
 }
 
-/// What became of the documents fetched.
-pub(crate) async fn allocated(session: &Session, documents: &[(String, Value)]) -> anyhow::Result<Listing> {
+/// What became of the documents fetched, and whether one of them is held.
+async fn allocated(session: &Session, documents: &[(String, Value)]) -> anyhow::Result<(Listing, bool)> {
     let columns = [&["month", "invoice", "fetched"], RECORD_COLUMNS.as_slice(), &["key"]].concat();
-    let mut listing = Listing::new(&columns);
+    let (mut listing, mut held) = (Listing::new(&columns), false);
     for (raw_key, fetched) in documents {
         let invoice = RawDocumentKey::parse(raw_key)?.invoice;
         let fetched = fetched.as_str().unwrap_or_default().to_owned();
         let mut row = vec![invoice.period.to_string(), invoice.invoice_id.to_string(), fetched];
-        row.extend(record_cells(record_of(session, raw_key).await?.as_ref()));
+        let record = record_of(session, raw_key).await?;
+        held |= record.as_ref().is_some_and(|record| record.state == RevisionState::Held);
+        row.extend(record_cells(record.as_ref()));
         row.push(raw_key.clone());
         listing.row(row);
     }
-    Ok(listing)
+    Ok((listing, held))
 }

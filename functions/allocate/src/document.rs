@@ -5,11 +5,11 @@
 //! from the ledger and from certificates by compare-and-swap (see `publish`); only then the revision is
 //! recorded as allocated. A redelivery repeats what is not recorded as done and comes to the same end.
 
-use billing::atlas::{Rules, Statement, StatementError};
+use billing::atlas::{Rules, Statement};
 use billing::certificate::{CertificateError, Status};
 use billing::keys::{self, InvalidKey, RawDocumentKey};
 use billing::money::MoneyError;
-use billing::revision::{Revision, RevisionOrder};
+use billing::revision::RevisionOrder;
 use chrono::{DateTime, Utc};
 use cloud::bucket::{BucketError, Object};
 use cloud::events::StoredObject;
@@ -19,13 +19,13 @@ use serde_json::json;
 use crate::report::{DocumentReport, DocumentState};
 use crate::{App, Mode};
 
+pub(crate) const CSV: &str = "text/csv; charset=utf-8";
 pub(crate) const JSON: &str = "application/json";
+pub(crate) const PARQUET: &str = "application/vnd.apache.parquet";
 
-/// Why a document is not done. The first kind is the document's fault: it is held.
+/// Why a document is not done, other than by its own fault: then it is held.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DocumentError {
-    #[error("{0}")]
-    Unusable(String),
     #[error(transparent)]
     Key(#[from] InvalidKey),
     #[error("the event is about bucket {0}, this function works on {1}")]
@@ -103,7 +103,7 @@ impl App {
         let stored = self.bucket.get(&object.key, object.version.as_deref()).await?.ok_or_else(|| {
             DocumentError::NoSuchObject { bucket: self.bucket.name().to_owned(), key: object.key.clone() }
         })?;
-        let statement = state(key, &stored, rules);
+        let statement = Statement::of(key, &stored.bytes, rules);
         let mismatch = |statement: &Statement| statement.certificate.status == Status::Mismatch;
         match statement {
             Ok(statement) if mode == Mode::DryRun => {
@@ -175,8 +175,8 @@ impl App {
         let certificate_key = keys::held(&invoice.certificate(&key.revision), &key.revision);
         let hold = |key: String| keys::held(&key, &certificate.subject.revision);
         let outputs = [
-            (hold(invoice.allocations()), &statement.rows, "text/csv; charset=utf-8"),
-            (hold(invoice.charges()), &statement.charges, "application/vnd.apache.parquet"),
+            (hold(invoice.allocations()), &statement.rows, CSV),
+            (hold(invoice.charges()), &statement.charges, PARQUET),
             (certificate_key.clone(), &certificate.to_json()?, JSON),
         ];
         for (held_key, bytes, content_type) in outputs {
@@ -226,19 +226,6 @@ impl App {
         let key = key.to_string();
         Ok(DocumentReport::certified(&key, DocumentState::Allocated, certificate, Some(certificate_key)))
     }
-}
-
-/// The pure part.
-fn state(key: &RawDocumentKey, stored: &Object, rules: Rules) -> Result<Statement, DocumentError> {
-    let revision = Revision::of(&stored.bytes);
-    if revision != key.revision {
-        return Err(DocumentError::Unusable(format!(
-            "the bytes hash to {revision}, the key says {}: the document was cut short or renamed",
-            key.revision
-        )));
-    }
-    Statement::of(key, &stored.bytes, rules)
-        .map_err(|error: StatementError| DocumentError::Unusable(error.to_string()))
 }
 
 fn already(key: &str, record: &RevisionRecord) -> DocumentReport {

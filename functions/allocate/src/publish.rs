@@ -15,7 +15,7 @@ use cloud::bucket::Written;
 use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
 
 use crate::App;
-use crate::document::{DocumentError, JSON};
+use crate::document::{CSV, DocumentError, JSON, PARQUET};
 
 /// How often a write may find that somebody was quicker.
 const ROUNDS: usize = 10;
@@ -83,8 +83,7 @@ impl App {
             if self.ledger.latest(invoice).await?.as_ref() != Some(revision) {
                 return Ok(());
             }
-            let written =
-                self.bucket.replace(&key, charges.to_vec(), "application/vnd.apache.parquet", etag).await?;
+            let written = self.bucket.replace(&key, charges.to_vec(), PARQUET, etag).await?;
             if written == Written::Now {
                 return Ok(());
             }
@@ -105,7 +104,7 @@ impl App {
             if bytes.is_some_and(|bytes| bytes == rows) {
                 return Ok(());
             }
-            self.bucket.replace(&key, rows, "text/csv; charset=utf-8", etag).await?;
+            self.bucket.replace(&key, rows, CSV, etag).await?;
         }
         Err(DocumentError::Contention(key))
     }

@@ -28,7 +28,13 @@ impl Revision {
     /// The revision that these bytes are.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(sha256_hex(bytes)[..Self::LENGTH].to_owned())
+        Self::of_sha256(&sha256_hex(bytes))
+    }
+
+    /// The revision of bytes whose hash, as [`sha256_hex`] gives it, is known already.
+    #[must_use]
+    pub fn of_sha256(sha256: &str) -> Self {
+        Self(sha256.chars().take(Self::LENGTH).collect())
     }
 
     /// Reads a revision from a key or a record.

@@ -16,7 +16,7 @@ use crate::charge::{Charge, ChargeCategory, ChargesFile, ChargesFileError};
 use crate::keys::{self, RawDocumentKey};
 use crate::money::{self, MoneyError, format_amount, parse_decimal};
 use crate::period::Finality;
-use crate::revision::sha256_hex;
+use crate::revision::{Revision, sha256_hex};
 
 /// What a person may decide about Atlas invoices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,8 @@ impl Rules {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each wraps one error that says it all")]
 pub enum StatementError {
+    #[error("the bytes hash to {found}, the key says {expected}: the document was cut short or renamed")]
+    OtherContent { found: Revision, expected: Revision },
     #[error(transparent)]
     Malformed(#[from] MalformedInvoice),
     #[error("the document is filed under {expected} but says {found}: put it under its own key")]
@@ -86,14 +88,19 @@ impl Statement {
     /// Allocates and certifies a document that stands under `key`.
     ///
     /// # Errors
-    /// [`StatementError`] if it is no invoice, stands in the wrong place or cannot be added up exactly.
+    /// [`StatementError`] if it is not the document that the key names, is no invoice, stands in the wrong place or cannot be added up exactly.
     /// A total that does not match is no error here: the certificate says so.
     pub fn of(key: &RawDocumentKey, document: &[u8], rules: Rules) -> Result<Self, StatementError> {
+        let sha256 = sha256_hex(document);
+        let found = Revision::of_sha256(&sha256);
+        if found != key.revision {
+            return Err(StatementError::OtherContent { found, expected: key.revision.clone() });
+        }
         let invoice = Invoice::parse(document)?;
         check_place(key, &invoice.head)?;
         let mut file = ChargesFile::create(&[("monthend.raw", &key.to_string())])?;
         let mut certificate = certify(key, &invoice, rules, |charge| file.push(charge))?;
-        certificate.inputs = vec![DocumentRef { key: key.to_string(), sha256: sha256_hex(document) }];
+        certificate.inputs = vec![DocumentRef { key: key.to_string(), sha256 }];
         let charges = file.finish()?;
         let rows = rows_csv(&certificate)?;
         let place = |key: String| match certificate.status {

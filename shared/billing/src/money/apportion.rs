@@ -64,7 +64,8 @@ pub fn apportion<K: Ord + fmt::Display>(
     }
 
     let total_units = units.unsigned_abs();
-    let (mut shares, remainders) = divide(total_units, &weights_int, sum);
+    let (mut shares, remainders): (Vec<u128>, Vec<u128>) =
+        weights_int.iter().map(|weight| mul_div_rem(total_units, *weight, sum)).unzip();
     let handed_out: u128 = shares.iter().sum(); // at most total_units: every share was cut toward zero
     let left_over = usize::try_from(total_units - handed_out).map_err(|_| ApportionError::Overflow)?;
     if left_over > 0 {
@@ -157,11 +158,6 @@ fn integer_weights<K: fmt::Display>(weights: &[(K, Decimal)]) -> Result<Vec<u128
     let normal = || weights.iter().map(|(_, weight)| weight.normalize());
     let scale = normal().map(|weight| weight.scale()).max().unwrap_or(0);
     normal().map(|weight| Ok(shift(weight.mantissa(), scale - weight.scale())?.unsigned_abs())).collect()
-}
-
-/// For each weight `total * weight / sum` and the remainder.
-fn divide(total: u128, weights: &[u128], sum: u128) -> (Vec<u128>, Vec<u128>) {
-    weights.iter().map(|weight| mul_div_rem(total, *weight, sum)).unzip()
 }
 
 fn shift(mantissa: i128, digits: u32) -> Result<i128, ApportionError> {
