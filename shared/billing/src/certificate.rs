@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::canonical;
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::keys::InvoiceKey;
 use crate::money::{self, MoneyError};
@@ -183,7 +183,7 @@ pub struct Certificate {
     /// What no sub account carries, by kind.
     pub unallocated: Vec<CertifiedRest>,
     /// The invoice's own figures, as the provider wrote them.
-    pub provider_figures: Value,
+    pub provider_figures: serde_json::Value,
     /// The published revision before this one, and the differences.
     pub supersedes: Option<Supersedes>,
     /// Raw documents.
@@ -279,9 +279,7 @@ impl Certificate {
     /// [`CertificateError`] if a law does not hold: such a certificate is never written.
     pub fn to_json(&self) -> Result<Vec<u8>, CertificateError> {
         self.verify()?;
-        let mut bytes = serde_json::to_vec_pretty(&Sorted(&serde_json::to_value(self)?))?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        Ok(canonical::to_json(self)?)
     }
 
     /// Reads a document and checks its laws again.
@@ -340,23 +338,6 @@ impl Certificate {
             difference: money::sub(self.published_total()?, before.published_total()?)?,
             targets,
         })
-    }
-}
-
-/// A JSON value whose objects are written in the order of their keys, whatever map `serde_json` was built with.
-struct Sorted<'a>(&'a Value);
-
-impl Serialize for Sorted<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Array(items) => serializer.collect_seq(items.iter().map(Sorted)),
-            Value::Object(members) => {
-                let sorted: BTreeMap<_, _> =
-                    members.iter().map(|(key, value)| (key, Sorted(value))).collect();
-                serializer.collect_map(sorted)
-            }
-            other => other.serialize(serializer),
-        }
     }
 }
 

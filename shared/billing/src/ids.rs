@@ -70,6 +70,17 @@ id!(
     "invoice id"
 );
 
+id!(
+    /// Whom a metered product is sold to: the contract's id at Clazar, Omnistrate's `externalPayerId`.
+    ContractId,
+    "contract"
+);
+id!(
+    /// What is metered, as it is registered with the marketplace: `cpu_core_hours`, ...
+    Dimension,
+    "dimension"
+);
+
 impl Provider {
     /// MongoDB Atlas.
     #[must_use]

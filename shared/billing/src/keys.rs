@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
+use crate::metering::{Plan, Source};
 use crate::month::BillingMonth;
 use crate::revision::Revision;
 
@@ -140,6 +141,80 @@ impl fmt::Display for RawDocumentKey {
     }
 }
 
+/// Where usage snapshots stand: `usage/{source}/{service}/{environment}/{plan}/{YYYY-MM}/{revision}.json`.
+pub const USAGE: &str = "usage/";
+
+/// Where the metering state stands in the earlier exporter's schema.
+pub const METERING_STATE: &str = "state/metering_state.json";
+
+/// One usage snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageKey {
+    /// Who measured.
+    pub source: Source,
+    /// What was metered.
+    pub plan: Plan,
+    /// The month.
+    pub month: BillingMonth,
+    /// The hash of the bytes.
+    pub revision: Revision,
+}
+
+/// A key that is not the key of a usage snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{key}' is not the key of a usage snapshot ({why}): \
+     expected usage/{{source}}/{{service}}/{{environment}}/{{plan}}/{{YYYY-MM}}/{{sha256[..16]}}.json"
+)]
+pub struct InvalidUsageKey {
+    key: String,
+    why: String,
+}
+
+impl UsageKey {
+    fn plan_path(&self) -> String {
+        let [service, environment, plan] = self.plan.names().map(encode);
+        format!("{}/{service}/{environment}/{plan}", self.source.as_str())
+    }
+
+    /// The certificate of the month by this snapshot.
+    #[must_use]
+    pub fn certificate(&self) -> String {
+        format!("certificates/{}/{}-{}.json", self.plan_path(), self.month, self.revision)
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// [`InvalidUsageKey`] says which part is wrong.
+    pub fn parse(key: &str) -> Result<Self, InvalidUsageKey> {
+        let invalid = |why: String| InvalidUsageKey { key: key.chars().take(300).collect(), why };
+        let why = |error: &dyn fmt::Display| invalid(error.to_string());
+        let path = key.strip_prefix(USAGE).ok_or_else(|| invalid("it does not start with usage/".into()))?;
+        let parts: Vec<&str> = path.split('/').collect();
+        let [source, service, environment, plan, month, file] = parts[..] else {
+            return Err(invalid(format!("it has {} parts after usage/, not 6", parts.len())));
+        };
+        let text =
+            |part: &str| decode(part).ok_or_else(|| invalid(format!("'{part}' is not encoded as a key")));
+        let revision =
+            file.strip_suffix(".json").ok_or_else(|| invalid(format!("'{file}' does not end with .json")))?;
+        Ok(Self {
+            source: source.parse().map_err(|e: String| invalid(e))?,
+            plan: Plan::new(&text(service)?, &text(environment)?, &text(plan)?).map_err(|e| why(&e))?,
+            month: month.parse::<BillingMonth>().map_err(|e| why(&e))?,
+            revision: Revision::parse(revision).map_err(|e| why(&e))?,
+        })
+    }
+}
+
+/// The key itself.
+impl fmt::Display for UsageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{USAGE}{}/{}/{}.json", self.plan_path(), self.month, self.revision)
+    }
+}
+
 /// Where a revision's object goes when its certificate does not match: `held/{key}`, with the revision in its name.
 #[must_use]
 pub fn held(key: &str, revision: &Revision) -> String {
@@ -234,6 +309,26 @@ mod tests {
         assert!(why(&KEY.replace("44136f", "zzzzzz")).contains("is no revision"));
         assert_eq!(why(&KEY.replace("/atlas/", "/a b/")), "'a b' is not encoded as a key");
         assert_eq!(why(&KEY.replace(".json", "")), "'44136fa355b3678a' has no extension");
+    }
+
+    #[test]
+    fn a_usage_key_names_the_plan_and_its_certificate() {
+        let text = "usage/omnistrate/Postgres/PROD/pt-HJSv20iWX0/2025-06/44136fa355b3678a.json";
+        let key = UsageKey::parse(text).unwrap();
+        assert_eq!(key.to_string(), text);
+        assert_eq!(key.plan.to_string(), "Postgres:PROD:pt-HJSv20iWX0");
+        assert_eq!(
+            key.certificate(),
+            "certificates/omnistrate/Postgres/PROD/pt-HJSv20iWX0/2025-06-44136fa355b3678a.json"
+        );
+        let why = |key: &str| UsageKey::parse(key).unwrap_err().why;
+        assert_eq!(why("raw/x"), "it does not start with usage/");
+        assert_eq!(why("usage/x.json"), "it has 1 parts after usage/, not 6");
+        assert_eq!(
+            why(&text.replace("omnistrate", "other")),
+            "'other' is no source of usage, expected omnistrate"
+        );
+        assert!(why(&text.replace("44136f", "zzzzzz")).contains("is no revision"));
     }
 
     #[test]

@@ -16,15 +16,20 @@
 //! | [`certificate`] | the proof that what came in equals what went out |
 //! | [`period`] | open, closed, reopened |
 //! | [`atlas`] | MongoDB Atlas: its invoice, its charges, its statement |
+//! | [`metering`] | usage sold on a marketplace: what is due, what was submitted, what may close |
+//! | [`catalog`] | what a person configures, as far as it is needed here |
 
 #![warn(missing_docs)]
 
 pub mod allocation;
 pub mod atlas;
+pub mod canonical;
+pub mod catalog;
 pub mod certificate;
 pub mod charge;
 pub mod ids;
 pub mod keys;
+pub mod metering;
 pub mod money;
 pub mod month;
 pub mod period;

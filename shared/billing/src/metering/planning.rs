@@ -1,0 +1,331 @@
+//! What a month must submit, given its usage and what is known already.
+//!
+//! A quantity is a whole number: the fraction is carried to the next month, and with it whatever a dimension has less
+//! than one unit of. A quantity that the service may hold never changes again; usage beyond it is *late*. Once the next month's
+//! quantity is fixed, so is the fraction that it was given, and what a correction leaves over is late too: nothing is ever
+//! counted twice or dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::UsageSnapshot;
+use super::quantity::{Quantity, QuantityError};
+use super::submission::{Line, Reply, Submission, SubmissionState};
+use crate::ids::ContractId;
+use crate::revision::Revision;
+
+/// All that decides what a month submits.
+#[derive(Clone, Copy, Debug)]
+pub struct MonthBooks<'b> {
+    /// The newest usage of the month.
+    pub usage: &'b UsageSnapshot,
+    /// Its revision.
+    pub revision: &'b Revision,
+    /// What stands for the month.
+    pub standing: &'b BTreeMap<Line, Submission>,
+    /// What stands for the month before.
+    pub before: &'b BTreeMap<Line, Submission>,
+    /// What stands for the month after.
+    pub after: &'b BTreeMap<Line, Submission>,
+    /// Contracts whose month the earlier exporter has reported.
+    pub imported: &'b BTreeSet<ContractId>,
+    /// The month has closed: nothing new is sent for it.
+    pub closed: bool,
+}
+
+/// A quantity that cannot be computed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}: {source}")]
+pub struct PlanningError {
+    line: Line,
+    source: QuantityError,
+}
+
+/// All submissions of the month as they should stand, in the order of their lines. What the service may hold is as it was, but
+/// for its newest usage.
+///
+/// # Errors
+/// [`PlanningError`] names the line whose figures overflow.
+pub fn plan_month(books: &MonthBooks<'_>) -> Result<BTreeMap<Line, Submission>, PlanningError> {
+    let mut usage: BTreeMap<Line, Quantity> = BTreeMap::new();
+    for used in &books.usage.usage {
+        let line = Line { contract: used.contract.clone(), dimension: used.dimension.clone() };
+        usage.insert(line, used.quantity);
+    }
+    let carried = books.before.iter().filter(|(_, before)| !before.carry_out.is_zero());
+    let lines = books.standing.keys().chain(carried.map(|(line, _)| line));
+    for line in lines {
+        usage.entry(line.clone()).or_default();
+    }
+    let plan = |(line, used): (Line, Quantity)| {
+        let planned = plan_line(books, &line, used);
+        planned.map(|planned| (line.clone(), planned)).map_err(|source| PlanningError { line, source })
+    };
+    usage.into_iter().map(plan).collect()
+}
+
+fn plan_line(books: &MonthBooks<'_>, line: &Line, usage: Quantity) -> Result<Submission, QuantityError> {
+    let standing = books.standing.get(line);
+    if let Some(standing) =
+        standing.filter(|standing| standing.fixed || (books.closed && standing.state.is_settled()))
+    {
+        return Ok(Submission { usage, ..standing.clone() });
+    }
+    let carry_in = books.before.get(line).map(|before| before.carry_out).unwrap_or_default();
+    let blank = Submission {
+        line: line.clone(),
+        state: SubmissionState::Late,
+        usage,
+        carry_in: Quantity::ZERO,
+        quantity: Quantity::ZERO,
+        carry_out: Quantity::ZERO,
+        snapshot: books.revision.clone(),
+        fixed: false,
+        attempts: standing.map_or(0, |standing| standing.attempts),
+        sent_at: standing.and_then(|standing| standing.sent_at),
+        reply: None,
+    };
+    if books.imported.contains(&line.contract) {
+        return Ok(Submission { state: SubmissionState::Imported, carry_in, fixed: true, ..blank });
+    }
+    if books.closed {
+        return Ok(blank);
+    }
+    let fresh = quantify(Submission { carry_in, ..blank }, books.after.get(line))?;
+    Ok(match standing {
+        // the same figures again: what the service said of them stays with them
+        Some(standing) if same_figures(standing, &fresh) => Submission { usage, ..standing.clone() },
+        _ => fresh,
+    })
+}
+
+fn same_figures(standing: &Submission, fresh: &Submission) -> bool {
+    let state = match standing.state {
+        SubmissionState::Rejected | SubmissionState::Unknown => SubmissionState::Planned,
+        other => other,
+    };
+    let figures = |s: &Submission| (s.carry_in, s.quantity, s.carry_out);
+    figures(standing) == figures(fresh) && state == fresh.state && standing.usage == fresh.usage
+}
+
+/// Rounds down and carries the fraction. `after` is the same line of the next month: if that is fixed, so is what it
+/// was given.
+fn quantify(submission: Submission, after: Option<&Submission>) -> Result<Submission, QuantityError> {
+    let given = after.filter(|after| after.fixed).map(|after| after.carry_in);
+    let due = submission.usage.plus(submission.carry_in)?.minus(given.unwrap_or_default())?;
+    if due.is_negative() {
+        let message = format!("its sum is negative ({due}), and no marketplace takes that back");
+        let reply = Some(Reply { message: Some(message), ..Reply::default() });
+        let carry_out = given.unwrap_or_default();
+        return Ok(Submission { state: SubmissionState::Held, carry_out, reply, ..submission });
+    }
+    let quantity = due.floor();
+    let carry_out = match given {
+        Some(given) => given,
+        None => due.minus(quantity)?,
+    };
+    let state = if quantity.is_zero() { SubmissionState::NothingToSend } else { SubmissionState::Planned };
+    Ok(Submission { state, quantity, carry_out, ..submission })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::Dimension;
+    use crate::metering::{ContractUsage, Source};
+
+    type Lines = BTreeMap<Line, Submission>;
+
+    fn line(contract: &str) -> Line {
+        Line { contract: ContractId::new(contract).unwrap(), dimension: Dimension::new("d").unwrap() }
+    }
+
+    fn quantity(text: &str) -> Quantity {
+        text.parse().unwrap()
+    }
+
+    fn snapshot(usage: &[(&str, &str)]) -> UsageSnapshot {
+        let used = |(contract, sum): &(&str, &str)| ContractUsage {
+            contract: ContractId::new(*contract).unwrap(),
+            dimension: Dimension::new("d").unwrap(),
+            quantity: quantity(sum),
+            records: 1,
+        };
+        UsageSnapshot {
+            snapshot: 1,
+            source: Source::Omnistrate,
+            plan: "s:e:p".parse().unwrap(),
+            period: "2025-06".parse().unwrap(),
+            files: 1,
+            records: 1,
+            outside_period: 0,
+            digest: String::new(),
+            usage: usage.iter().map(used).collect(),
+            unattributed: Vec::new(),
+        }
+    }
+
+    #[derive(Default)]
+    struct Around {
+        standing: Lines,
+        before: Lines,
+        after: Lines,
+        imported: BTreeSet<ContractId>,
+        closed: bool,
+    }
+
+    impl Around {
+        fn plan(&self, usage: &[(&str, &str)]) -> Lines {
+            let snapshot = snapshot(usage);
+            let revision = Revision::of(format!("{usage:?}").as_bytes());
+            plan_month(&MonthBooks {
+                usage: &snapshot,
+                revision: &revision,
+                standing: &self.standing,
+                before: &self.before,
+                after: &self.after,
+                imported: &self.imported,
+                closed: self.closed,
+            })
+            .unwrap()
+        }
+    }
+
+    /// State, carry in, quantity, carry out, late.
+    fn shown(lines: &Lines, contract: &str) -> String {
+        let s = &lines[&line(contract)];
+        format!("{} {} {} {} {}", s.state, s.carry_in, s.quantity, s.carry_out, s.late_usage().unwrap())
+    }
+
+    fn accepted(lines: &Lines) -> Lines {
+        let accept =
+            |s: &Submission| Submission { state: SubmissionState::Accepted, fixed: true, ..s.clone() };
+        lines.iter().map(|(line, s)| (line.clone(), accept(s))).collect()
+    }
+
+    #[test]
+    fn the_fraction_is_carried_from_month_to_month() {
+        let june = Around::default().plan(&[("a", "669.6")]);
+        assert_eq!(shown(&june, "a"), "planned 0 669 0.6 0");
+        let july = Around { before: accepted(&june), ..Around::default() }.plan(&[("a", "0.5")]);
+        assert_eq!(shown(&july, "a"), "planned 0.6 1 0.1 0");
+        let august = Around { before: accepted(&july), ..Around::default() }.plan(&[("b", "3")]);
+        assert_eq!(shown(&august, "a"), "nothing-to-send 0.1 0 0.1 0");
+        assert_eq!(shown(&august, "b"), "planned 0 3 0 0");
+        let september = Around { before: august, ..Around::default() }.plan(&[("a", "0.9")]);
+        assert_eq!(shown(&september, "a"), "planned 0.1 1 0 0");
+        assert!(!september.contains_key(&line("b")), "nothing carried, nothing used");
+    }
+
+    #[test]
+    fn negative_sums_are_held_and_do_not_stop_the_others() {
+        let planned = Around::default().plan(&[("a", "-0.5"), ("b", "2")]);
+        assert_eq!(shown(&planned, "a"), "held 0 0 0 0");
+        assert_eq!(planned[&line("a")].rest().unwrap(), quantity("-0.5"));
+        assert_eq!(shown(&planned, "b"), "planned 0 2 0 0");
+    }
+
+    #[test]
+    fn what_the_service_may_hold_never_changes_and_more_usage_is_late() {
+        let first = Around::default().plan(&[("a", "10.5"), ("b", "7")]);
+        let mut standing = accepted(&first);
+        let unknown = first[&line("b")].sending("2025-07-01T00:00:00Z".parse().unwrap()).unknown("time-out");
+        standing.insert(line("b"), unknown);
+        let again = Around { standing, ..Around::default() }.plan(&[("a", "12.75"), ("b", "6"), ("c", "1")]);
+        assert_eq!(shown(&again, "a"), "accepted 0 10 0.5 2.25");
+        assert_eq!(shown(&again, "b"), "unknown 0 7 0 -1");
+        assert_eq!(shown(&again, "c"), "planned 0 1 0 0");
+    }
+
+    #[test]
+    fn what_was_refused_for_certain_follows_the_newest_usage() {
+        let mut standing = Around::default().plan(&[("a", "10.5")]);
+        let before = standing[&line("a")].clone();
+        let verdict = crate::metering::Verdict::Refused { reply: Reply::default(), certain: true };
+        let rejected = before.sending("2025-07-01T00:00:00Z".parse().unwrap()).settled(&before, &verdict);
+        standing.insert(line("a"), rejected);
+        let around = Around { standing, ..Around::default() };
+        assert_eq!(shown(&around.plan(&[("a", "10.5")]), "a"), "rejected 0 10 0.5 0");
+        let newer = around.plan(&[("a", "12")]);
+        assert_eq!(shown(&newer, "a"), "planned 0 12 0 0");
+        assert_eq!(newer[&line("a")].attempts, 1);
+    }
+
+    #[test]
+    fn once_the_next_month_is_fixed_a_correction_cannot_change_what_it_was_given() {
+        let june = Around::default().plan(&[("a", "10.5")]);
+        let july = accepted(&Around { before: june.clone(), ..Around::default() }.plan(&[("a", "1")]));
+        assert_eq!(shown(&july, "a"), "accepted 0.5 1 0.5 0");
+        let around = Around { standing: june, after: july.clone(), ..Around::default() };
+        let corrected = around.plan(&[("a", "12.75")]);
+        assert_eq!(shown(&corrected, "a"), "planned 0 12 0.5 0.25");
+        // one that the next month had nothing of, too
+        let appeared =
+            Around { after: accepted(&Around::default().plan(&[("b", "4")])), ..Around::default() };
+        assert_eq!(shown(&appeared.plan(&[("b", "2.5")]), "b"), "planned 0 2 0 0.5");
+        let less = around.plan(&[("a", "0.25")]);
+        assert_eq!(shown(&less, "a"), "held 0 0 0.5 0");
+    }
+
+    #[test]
+    fn a_closed_month_sends_nothing_new() {
+        let around = Around {
+            standing: accepted(&Around::default().plan(&[("a", "2")])),
+            closed: true,
+            ..Around::default()
+        };
+        let late = around.plan(&[("a", "3"), ("b", "4.5")]);
+        assert_eq!(shown(&late, "a"), "accepted 0 2 0 1");
+        assert_eq!(shown(&late, "b"), "late 0 0 0 4.5");
+        // and a reopened one does
+        let reopened = Around { standing: late, ..Around::default() }.plan(&[("a", "3"), ("b", "4.5")]);
+        assert_eq!(shown(&reopened, "a"), "accepted 0 2 0 1");
+        assert_eq!(shown(&reopened, "b"), "planned 0 4 0.5 0");
+    }
+
+    #[test]
+    fn what_the_earlier_exporter_reported_is_never_sent() {
+        let imported = BTreeSet::from([ContractId::new("a").unwrap()]);
+        let planned = Around { imported, ..Around::default() }.plan(&[("a", "3.5"), ("b", "1")]);
+        assert_eq!(shown(&planned, "a"), "imported 0 0 0 0");
+        assert_eq!(planned[&line("a")].rest().unwrap(), quantity("3.5"));
+        assert_eq!(shown(&planned, "b"), "planned 0 1 0 0");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Months of any usage: what is sent and what is carried at the end is what was used.
+        #[test]
+        fn nothing_is_lost_from_month_to_month(usage in prop::collection::vec(0i64..5_000, 1..24), scale in 0u32..4) {
+            let (mut before, mut sent, mut used) = (Lines::new(), Quantity::ZERO, Quantity::ZERO);
+            for month in usage {
+                let month = Quantity::from(rust_decimal::Decimal::new(month, scale));
+                used = used.plus(month).unwrap();
+                let planned = Around { before, ..Around::default() }.plan(&[("a", &month.to_string())]);
+                let line = &planned[&line("a")];
+                prop_assert!(line.rest().unwrap().is_zero());
+                prop_assert!(!line.carry_out.is_negative() && line.carry_out < quantity("1"));
+                sent = sent.plus(line.quantity).unwrap();
+                before = planned;
+            }
+            let carried = before.values().next().unwrap().carry_out;
+            prop_assert_eq!(sent.plus(carried).unwrap(), used);
+        }
+
+        /// Planning what is planned changes nothing.
+        #[test]
+        fn planning_twice_is_planning_once(used in -50i64..5_000, carried in 0i64..10, closed: bool, fixed: bool) {
+            let carry = Submission { carry_out: Quantity::from(rust_decimal::Decimal::new(carried, 1)), ..Around::default().plan(&[("a", "0")])[&line("a")].clone() };
+            let used = Quantity::from(rust_decimal::Decimal::new(used, 2)).to_string();
+            let mut around = Around { before: BTreeMap::from([(line("a"), carry)]), closed, ..Around::default() };
+            if fixed {
+                around.after = accepted(&Around::default().plan(&[("a", "5.5")]));
+            }
+            let once = around.plan(&[("a", &used)]);
+            around.standing = once.clone();
+            prop_assert_eq!(around.plan(&[("a", &used)]), once);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! One contract, one dimension, one month: what is submitted of it and how far that has come.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::quantity::{Quantity, QuantityError};
+use super::reply::Verdict;
+use crate::ids::{ContractId, Dimension};
+use crate::revision::Revision;
+
+/// What a submission is about, within its month.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Line {
+    /// The contract.
+    pub contract: ContractId,
+    /// The dimension.
+    pub dimension: Dimension,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.contract, self.dimension)
+    }
+}
+
+/// How far a submission has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SubmissionState {
+    /// To be sent.
+    Planned,
+    /// Written before its request; whoever finds it so later does not know how that ended.
+    Sent,
+    /// The service holds it.
+    Accepted,
+    /// The service said no; sent again by every run.
+    Rejected,
+    /// Nobody knows whether the service holds it; sent again as it was, which settles it.
+    Unknown,
+    /// Less than one unit: carried to the next month.
+    NothingToSend,
+    /// Not sent because it cannot be: the sum is negative.
+    Held,
+    /// The earlier exporter has reported this contract's month.
+    Imported,
+    /// Appeared after its month had closed; sent only if the month is reopened.
+    Late,
+}
+
+impl SubmissionState {
+    /// All states, in the order in which they are shown.
+    pub const ALL: [Self; 9] = [
+        Self::Planned,
+        Self::Sent,
+        Self::Accepted,
+        Self::Rejected,
+        Self::Unknown,
+        Self::NothingToSend,
+        Self::Held,
+        Self::Imported,
+        Self::Late,
+    ];
+
+    /// As it is recorded and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Sent => "sent",
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::NothingToSend => "nothing-to-send",
+            Self::Held => "held",
+            Self::Imported => "imported",
+            Self::Late => "late",
+        }
+    }
+
+    /// Whether its month may close with it.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Accepted | Self::NothingToSend | Self::Imported | Self::Late)
+    }
+
+    /// Whether a run sends it.
+    #[must_use]
+    pub fn is_to_send(self) -> bool {
+        matches!(self, Self::Planned | Self::Sent | Self::Rejected | Self::Unknown)
+    }
+}
+
+impl fmt::Display for SubmissionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for SubmissionState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        known.ok_or_else(|| format!("'{text}' is no state of a submission"))
+    }
+}
+
+/// What the service said last, in its own words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The id that the service gave the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its error code, or how the call ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Its message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Its errors, each as text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    /// It said that the record was there already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub already_there: bool,
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [self.code.as_deref(), self.message.as_deref()].into_iter().flatten();
+        let parts: Vec<&str> = parts.chain(self.errors.iter().map(String::as_str)).collect();
+        f.write_str(&parts.join(": "))
+    }
+}
+
+/// A submission. Its law: `usage + carry_in = quantity + carry_out + rest`, where the rest is what came too late, what is
+/// held, or what the earlier exporter reported, by the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// What it is about.
+    pub line: Line,
+    /// How far it has come.
+    pub state: SubmissionState,
+    /// The exact usage by the newest snapshot.
+    pub usage: Quantity,
+    /// The fraction carried from the month before.
+    pub carry_in: Quantity,
+    /// What is sent: a whole number.
+    pub quantity: Quantity,
+    /// The fraction carried to the next month.
+    pub carry_out: Quantity,
+    /// The snapshot that the quantity was made from.
+    pub snapshot: Revision,
+    /// The service may hold this quantity, so that it must not change any more.
+    pub fixed: bool,
+    /// Requests made.
+    pub attempts: u32,
+    /// When the last request was made.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// What the service said last.
+    pub reply: Option<Reply>,
+}
+
+impl Submission {
+    /// What is neither sent nor carried: `usage + carry_in - quantity - carry_out`.
+    ///
+    /// # Errors
+    /// [`QuantityError::Overflow`].
+    pub fn rest(&self) -> Result<Quantity, QuantityError> {
+        self.usage.plus(self.carry_in)?.minus(self.quantity)?.minus(self.carry_out)
+    }
+
+    /// Usage that came too late to be sent; negative if less was used than was sent.
+    ///
+    /// # Errors
+    /// [`QuantityError::Overflow`].
+    pub fn late_usage(&self) -> Result<Quantity, QuantityError> {
+        match self.state {
+            SubmissionState::Held | SubmissionState::Imported => Ok(Quantity::ZERO),
+            _ => self.rest(),
+        }
+    }
+
+    /// About to be sent: recorded before the request.
+    #[must_use]
+    pub fn sending(&self, at: DateTime<Utc>) -> Self {
+        Self {
+            state: SubmissionState::Sent,
+            attempts: self.attempts + 1,
+            sent_at: Some(at),
+            // a process that finds it so does not know how the request ended
+            fixed: true,
+            ..self.clone()
+        }
+    }
+
+    /// What the answer to its request makes of it; `before` is the submission before it was sent.
+    #[must_use]
+    pub fn settled(&self, before: &Self, verdict: &Verdict) -> Self {
+        let (state, fixed, reply) = match verdict {
+            Verdict::Accepted { id } => {
+                (SubmissionState::Accepted, true, Reply { id: id.clone(), ..Reply::default() })
+            }
+            Verdict::AlreadyThere { text } => {
+                let reply = Reply { message: Some(text.clone()), already_there: true, ..Reply::default() };
+                (SubmissionState::Accepted, true, reply)
+            }
+            // one clear no does not tell what became of an attempt before it
+            Verdict::Refused { reply, certain } => {
+                (SubmissionState::Rejected, before.fixed || !certain, reply.clone())
+            }
+            Verdict::Missing => (SubmissionState::Unknown, true, ended("the reply has no entry for it")),
+        };
+        Self { state, fixed, reply: Some(reply), ..self.clone() }
+    }
+
+    /// Its request may have arrived, nobody knows.
+    #[must_use]
+    pub fn unknown(&self, how: &str) -> Self {
+        Self { state: SubmissionState::Unknown, fixed: true, reply: Some(ended(how)), ..self.clone() }
+    }
+
+    /// Its request certainly did nothing: it is what it was before, with the reason.
+    #[must_use]
+    pub fn not_sent(&self, before: &Self, how: &str) -> Self {
+        let state = match before.state {
+            SubmissionState::Sent => SubmissionState::Unknown, // by a process that died
+            other => other,
+        };
+        Self { state, fixed: before.fixed, reply: Some(ended(how)), ..self.clone() }
+    }
+}
+
+fn ended(how: &str) -> Reply {
+    Reply { message: Some(how.to_owned()), ..Reply::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned() -> Submission {
+        Submission {
+            line: Line { contract: ContractId::new("c").unwrap(), dimension: Dimension::new("d").unwrap() },
+            state: SubmissionState::Planned,
+            usage: "669.6".parse().unwrap(),
+            carry_in: Quantity::ZERO,
+            quantity: "669".parse().unwrap(),
+            carry_out: "0.6".parse().unwrap(),
+            snapshot: Revision::of(b""),
+            fixed: false,
+            attempts: 0,
+            sent_at: None,
+            reply: None,
+        }
+    }
+
+    fn refused(certain: bool) -> Verdict {
+        Verdict::Refused { reply: Reply { code: Some("API1001".into()), ..Reply::default() }, certain }
+    }
+
+    /// Every answer to every state that is sent: what follows, and whether the quantity is fixed from then on.
+    #[test]
+    fn every_answer_in_every_state() {
+        let at = "2025-07-01T00:00:00Z".parse().unwrap();
+        let fixed_before = Submission { fixed: true, state: SubmissionState::Unknown, ..planned() };
+        let dead = planned().sending(at);
+        let rejected = Submission { state: SubmissionState::Rejected, ..planned() };
+        for before in [planned(), rejected, fixed_before, dead] {
+            let sent = before.sending(at);
+            assert_eq!(
+                (sent.state, sent.fixed, sent.attempts),
+                (SubmissionState::Sent, true, before.attempts + 1)
+            );
+            let after = |verdict: &Verdict| {
+                let after = sent.settled(&before, verdict);
+                (after.state, after.fixed)
+            };
+            assert_eq!(after(&Verdict::Accepted { id: None }), (SubmissionState::Accepted, true));
+            assert_eq!(after(&Verdict::AlreadyThere { text: "x".into() }), (SubmissionState::Accepted, true));
+            assert_eq!(after(&refused(true)), (SubmissionState::Rejected, before.fixed));
+            assert_eq!(after(&refused(false)), (SubmissionState::Rejected, true));
+            assert_eq!(after(&Verdict::Missing), (SubmissionState::Unknown, true));
+            assert_eq!(sent.unknown("time-out").state, SubmissionState::Unknown);
+            let back = sent.not_sent(&before, "throttled");
+            let expected =
+                if before.state == SubmissionState::Sent { SubmissionState::Unknown } else { before.state };
+            assert_eq!((back.state, back.fixed), (expected, before.fixed));
+            // nothing of this changes an amount
+            for other in [sent.settled(&before, &Verdict::Missing), back] {
+                assert_eq!(
+                    (other.quantity, other.carry_out, other.usage),
+                    (before.quantity, before.carry_out, before.usage)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn states_are_read_as_they_are_written_and_either_settled_or_open() {
+        for state in SubmissionState::ALL {
+            assert_eq!(state.as_str().parse(), Ok(state));
+            assert!(!(state.is_settled() && state.is_to_send()), "{state}");
+        }
+        assert!(!SubmissionState::Held.is_settled() && !SubmissionState::Held.is_to_send());
+        assert!("done".parse::<SubmissionState>().is_err());
+    }
+}
