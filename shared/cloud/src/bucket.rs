@@ -1,22 +1,42 @@
 //! The data bucket: objects read whole, written once or compared-and-swapped, listed by prefix.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::list_objects_v2::{ListObjectsV2Error, ListObjectsV2Output};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_async::future::pagination_stream::PaginationStream;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::aws::{Aws, explain};
 
-/// One bucket.
+/// One bucket, to read: holds nothing that could write.
 #[derive(Clone, Debug)]
-pub struct Bucket {
+pub struct BucketReader {
     client: Client,
     name: String,
+    /// The variable that names it, for messages.
+    variable: &'static str,
+}
+
+/// One bucket, to read and to write.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    reader: BucketReader,
+}
+
+/// What can write can read.
+impl Deref for Bucket {
+    type Target = BucketReader;
+
+    fn deref(&self) -> &BucketReader {
+        &self.reader
+    }
 }
 
 /// An object as it was read.
@@ -39,6 +59,8 @@ pub struct Listed {
     pub key: String,
     /// Its size in bytes.
     pub size_bytes: i64,
+    /// Names its content.
+    pub etag: String,
     /// When it was written.
     pub last_modified: Option<DateTime<Utc>>,
 }
@@ -63,11 +85,11 @@ pub struct BucketError {
     advice: &'static str,
 }
 
-impl Bucket {
-    /// The bucket of that name.
+impl BucketReader {
+    /// The bucket of that name; `variable` is where the name comes from.
     #[must_use]
-    pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
-        Self { client: aws.s3(), name: name.into() }
+    pub fn new(aws: &Aws, name: impl Into<String>, variable: &'static str) -> Self {
+        Self { client: aws.s3(), name: name.into(), variable }
     }
 
     /// Its name.
@@ -111,6 +133,90 @@ impl Bucket {
             Err(SdkError::ServiceError(error)) if error.err().is_not_found() => Ok(None),
             Err(error) => Err(self.failed("look up", key, &error)),
         }
+    }
+
+    /// All objects under a prefix, in the order of their keys; pages are followed.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>, BucketError> {
+        let mut pages = self.pages(prefix);
+        let mut listed = Vec::new();
+        while let Some(page) = pages.next().await? {
+            listed.extend(page);
+        }
+        Ok(listed)
+    }
+
+    /// The same page by page, for prefixes with more objects than there is memory.
+    #[must_use]
+    pub fn pages(&self, prefix: &str) -> Pages<'_> {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+        Pages { bucket: self, prefix: prefix.to_owned(), pages: request.into_paginator().send() }
+    }
+
+    fn failed<E>(&self, action: &'static str, key: &str, error: &SdkError<E>) -> BucketError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        // the answer to a HEAD has no body, so there is no code to go by
+        let forbidden = error.raw_response().is_some_and(|response| response.status().as_u16() == 403);
+        match error.code() {
+            None if forbidden => self.error(action, key, "access denied (403)".into(), FORBIDDEN),
+            Some("AccessDenied") => self.error(action, key, explain(error), FORBIDDEN),
+            Some("NoSuchBucket") => {
+                let reason =
+                    format!("{}; {} must name a bucket that is there", explain(error), self.variable);
+                self.error(action, key, reason, "")
+            }
+            Some(_) => self.error(action, key, explain(error), ""),
+            None => self.error(action, key, explain(error), "; is the endpoint right and reachable?"),
+        }
+    }
+
+    fn error(&self, action: &'static str, key: &str, reason: String, advice: &'static str) -> BucketError {
+        BucketError { action, bucket: self.name.clone(), key: key.to_owned(), reason, advice }
+    }
+}
+
+/// The pages of a listing, each of at most 1,000 objects.
+pub struct Pages<'b> {
+    bucket: &'b BucketReader,
+    prefix: String,
+    pages: PaginationStream<Result<ListObjectsV2Output, SdkError<ListObjectsV2Error>>>,
+}
+
+impl Pages<'_> {
+    /// The next page, or nothing after the last.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn next(&mut self) -> Result<Option<Vec<Listed>>, BucketError> {
+        let Some(page) = self.pages.next().await else { return Ok(None) };
+        let page = page.map_err(|error| self.bucket.failed("list", &self.prefix, &error))?;
+        let listed = page.contents().iter().filter_map(|object| {
+            Some(Listed {
+                key: object.key()?.to_owned(),
+                size_bytes: object.size().unwrap_or_default(),
+                etag: object.e_tag().unwrap_or_default().to_owned(),
+                last_modified: object.last_modified().and_then(time),
+            })
+        });
+        Ok(Some(listed.collect()))
+    }
+}
+
+impl Bucket {
+    /// The data bucket of that name.
+    #[must_use]
+    pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
+        Self { reader: BucketReader::new(aws, name, "DATA_BUCKET") }
+    }
+
+    /// The same bucket, to read only.
+    #[must_use]
+    pub fn reader(&self) -> &BucketReader {
+        &self.reader
     }
 
     /// Writes an object unless one stands there already (`If-None-Match: *`).
@@ -199,48 +305,6 @@ impl Bucket {
             }
             Err(error) => Err(self.failed("write", key, &error)),
         }
-    }
-
-    /// All objects under a prefix, in the order of their keys; pages are followed.
-    ///
-    /// # Errors
-    /// [`BucketError`].
-    pub async fn list(&self, prefix: &str) -> Result<Vec<Listed>, BucketError> {
-        let mut pages =
-            self.client.list_objects_v2().bucket(&self.name).prefix(prefix).into_paginator().send();
-        let mut listed = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| self.failed("list", prefix, &error))?;
-            listed.extend(page.contents().iter().filter_map(|object| {
-                Some(Listed {
-                    key: object.key()?.to_owned(),
-                    size_bytes: object.size().unwrap_or_default(),
-                    last_modified: object.last_modified().and_then(time),
-                })
-            }));
-        }
-        Ok(listed)
-    }
-
-    fn failed<E>(&self, action: &'static str, key: &str, error: &SdkError<E>) -> BucketError
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        // the answer to a HEAD has no body, so there is no code to go by
-        let forbidden = error.raw_response().is_some_and(|response| response.status().as_u16() == 403);
-        match error.code() {
-            None if forbidden => self.error(action, key, "access denied (403)".into(), FORBIDDEN),
-            Some("AccessDenied") => self.error(action, key, explain(error), FORBIDDEN),
-            Some("NoSuchBucket") => {
-                self.error(action, key, explain(error), "; DATA_BUCKET must name a bucket of this account")
-            }
-            Some(_) => self.error(action, key, explain(error), ""),
-            None => self.error(action, key, explain(error), "; is the endpoint right and reachable?"),
-        }
-    }
-
-    fn error(&self, action: &'static str, key: &str, reason: String, advice: &'static str) -> BucketError {
-        BucketError { action, bucket: self.name.clone(), key: key.to_owned(), reason, advice }
     }
 }
 

@@ -4,10 +4,12 @@
 //! Every write that matters is conditional; [`Ledger::put`] says whether the condition held. Reads are consistent.
 
 mod invoices;
+mod metering;
 mod periods;
 mod runs;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -18,14 +20,30 @@ use crate::aws::{Aws, explain};
 use crate::bucket::Written;
 
 pub use invoices::{RevisionRecord, RevisionState, rules_text};
+pub use metering::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
 pub use periods::PeriodRecord;
 pub use runs::{RunOutcome, RunRecord, RunShown};
 
-/// The state table.
+/// The state table, to read: holds nothing that could write.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct LedgerReader {
     client: Client,
     table: String,
+}
+
+/// The state table, to read and to write.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    reader: LedgerReader,
+}
+
+/// What can write can read.
+impl Deref for Ledger {
+    type Target = LedgerReader;
+
+    fn deref(&self) -> &LedgerReader {
+        &self.reader
+    }
 }
 
 /// A failed call or a record that cannot be read.
@@ -92,9 +110,16 @@ pub enum Condition<'c> {
         /// The attributes compared with the values given.
         fields: [(&'c str, &'c str); 2],
     },
+    /// There is none yet, or its `until` is over, or its `owner` is this one.
+    Free {
+        /// Who wants it.
+        owner: &'c str,
+        /// The moment, as sortable text.
+        now: &'c str,
+    },
 }
 
-impl Ledger {
+impl LedgerReader {
     /// The table of that name.
     #[must_use]
     pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
@@ -139,6 +164,34 @@ impl Ledger {
         Ok(records)
     }
 
+    fn failed<E, R>(&self, action: &'static str, pk: &str, error: &SdkError<E, R>) -> LedgerError
+    where
+        SdkError<E, R>: ProvideErrorMetadata + std::error::Error,
+    {
+        let advice = match error.code() {
+            Some("AccessDeniedException") => "; the function's policy must allow it",
+            Some("ResourceNotFoundException") => "; STATE_TABLE must name a table of this account and region",
+            Some(_) => "",
+            None => "; is the endpoint right and reachable?",
+        };
+        let (pk, table) = (pk.to_owned(), self.table.clone());
+        LedgerError::Call { action, pk, table, reason: explain(error), advice }
+    }
+}
+
+impl Ledger {
+    /// The table of that name.
+    #[must_use]
+    pub fn new(aws: &Aws, table: impl Into<String>) -> Self {
+        Self { reader: LedgerReader::new(aws, table) }
+    }
+
+    /// The same table, to read only.
+    #[must_use]
+    pub fn reader(&self) -> &LedgerReader {
+        &self.reader
+    }
+
     /// Writes a record if the condition holds.
     ///
     /// # Errors
@@ -171,6 +224,14 @@ impl Ledger {
                     .expression_attribute_values(":f", text(first_value))
                     .expression_attribute_values(":g", text(second_value));
             }
+            Condition::Free { owner, now } => {
+                request = request
+                    .expression_attribute_names("#until", "until")
+                    .expression_attribute_names("#owner", "owner")
+                    .condition_expression("attribute_not_exists(pk) OR #until < :now OR #owner = :owner")
+                    .expression_attribute_values(":now", text(now))
+                    .expression_attribute_values(":owner", text(owner));
+            }
         }
         match request.send().await {
             Ok(_) => Ok(Written::Now),
@@ -179,20 +240,6 @@ impl Ledger {
             }
             Err(error) => Err(self.failed("write", &record.pk, &error)),
         }
-    }
-
-    fn failed<E, R>(&self, action: &'static str, pk: &str, error: &SdkError<E, R>) -> LedgerError
-    where
-        SdkError<E, R>: ProvideErrorMetadata + std::error::Error,
-    {
-        let advice = match error.code() {
-            Some("AccessDeniedException") => "; the function's policy must allow it",
-            Some("ResourceNotFoundException") => "; STATE_TABLE must name a table of this account and region",
-            Some(_) => "",
-            None => "; is the endpoint right and reachable?",
-        };
-        let (pk, table) = (pk.to_owned(), self.table.clone());
-        LedgerError::Call { action, pk, table, reason: explain(error), advice }
     }
 }
 

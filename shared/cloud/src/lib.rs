@@ -11,6 +11,7 @@ pub mod events;
 pub mod http;
 pub mod invocation;
 pub mod ledger;
+pub mod plans;
 pub mod secrets;
 pub mod telemetry;
 pub mod vars;

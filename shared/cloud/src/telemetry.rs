@@ -13,7 +13,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::vars::Vars;
 
 /// Our own crates: everything else is a library.
-const OURS: [&str; 6] = ["allocate", "billing", "cloud", "fetch_atlas", "local", "monthend"];
+const OURS: [&str; 8] =
+    ["allocate", "billing", "cloud", "fetch_atlas", "fetch_omnistrate", "local", "meter_clazar", "monthend"];
 /// Libraries that say with a warning or an error what is no news: the runtime repeats every failed answer, the
 /// embedded ledger every condition that does not hold.
 const QUIET: [(&str, LevelFilter); 2] =

@@ -72,6 +72,20 @@ impl Vars {
         value.parse().map_err(|_| invalid())
     }
 
+    /// The value as yes or no, or no when it is not set.
+    ///
+    /// # Errors
+    /// [`VarError::Invalid`] if it is neither `true` nor `false`.
+    pub fn flag(&self, name: &'static str) -> Result<bool, VarError> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(value) => {
+                Err(VarError::Invalid { name, value: value.to_owned(), expected: "true or false".into() })
+            }
+        }
+    }
+
     /// All variables that are set and not empty.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.keys().filter_map(|name| Some((name.as_str(), self.get(name)?)))
@@ -124,6 +138,8 @@ mod tests {
             "the variable N is 'many', expected a whole number"
         );
         assert_eq!(vars.number("M", 3u32), Ok(3));
+        assert_eq!(vars.flag("A"), Ok(false));
+        assert_eq!(vars.flag("B").unwrap_err().to_string(), "the variable B is 'x', expected true or false");
         assert_eq!(
             Vars::from_iter([("A", "")]).or(&Vars::from_iter([("A", "a"), ("B", "b")])).get("A"),
             Some("a")

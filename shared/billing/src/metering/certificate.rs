@@ -79,10 +79,8 @@ pub struct SubmissionLine {
     pub carry_out: Quantity,
     /// Late, held or imported, by the state.
     pub rest: Quantity,
-    /// The service said that it held the record before; the quantity is then what we sent or meant to send.
+    /// The service held the record before we had sent any: the quantity that it holds is somebody else's.
     pub already_there: bool,
-    /// The service's id of the record.
-    pub record_id: Option<String>,
 }
 
 /// The certificate. Its JSON Schema stands in `docs/metering-certificate.schema.json`.
@@ -319,7 +317,7 @@ impl DimensionTotals {
 
 impl SubmissionLine {
     fn of(submission: &Submission) -> Result<Self, QuantityError> {
-        let reply = submission.reply.as_ref();
+        let already_there = submission.reply.as_ref().is_some_and(|reply| reply.already_there);
         Ok(Self {
             contract: submission.line.contract.clone(),
             dimension: submission.line.dimension.clone(),
@@ -329,8 +327,7 @@ impl SubmissionLine {
             quantity: submission.quantity,
             carry_out: submission.carry_out,
             rest: submission.rest()?,
-            already_there: reply.is_some_and(|reply| reply.already_there),
-            record_id: reply.and_then(|reply| reply.id.clone()),
+            already_there,
         })
     }
 }

@@ -123,7 +123,7 @@ pub struct Reply {
     /// Its errors, each as text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
-    /// It said that the record was there already.
+    /// It said that the record was there before we had sent any: somebody else reported it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub already_there: bool,
 }
@@ -205,7 +205,9 @@ impl Submission {
                 (SubmissionState::Accepted, true, Reply { id: id.clone(), ..Reply::default() })
             }
             Verdict::AlreadyThere { text } => {
-                let reply = Reply { message: Some(text.clone()), already_there: true, ..Reply::default() };
+                // after a request of ours whose end nobody knew, this is its end
+                let already_there = !before.fixed;
+                let reply = Reply { message: Some(text.clone()), already_there, ..Reply::default() };
                 (SubmissionState::Accepted, true, reply)
             }
             // one clear no does not tell what became of an attempt before it

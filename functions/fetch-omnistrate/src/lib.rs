@@ -1,0 +1,284 @@
+//! Schedule -> `usage/omnistrate/...`: a month of Omnistrate's metering export, summed.
+//!
+//! Without more in the event, every month that is due and, for usage that comes late, the last closed ones; `{"month": "2026-10"}` by
+//! hand; `"dry_run": true` counts and writes nothing. One month that fails does not stop the others; the invocation then fails, so
+//! that it is tried again. A month whose files did not change is not read again.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `DATA_BUCKET`, `STATE_TABLE` | the data bucket and the ledger's table |
+//! | `S3_BUCKET_NAME` | the bucket that Omnistrate exports to; it is only read |
+//! | `SERVICE_NAME`, `ENVIRONMENT_TYPE`, `PLAN_ID`, `START_MONTH` | the plan, see [`cloud::plans`] |
+//! | `MAX_MONTHS_PER_RUN` | due months counted at most, default 12 |
+//! | `LATE_USAGE_MONTHS` | closed months looked at again, default 2 |
+//! | `OMNISTRATE_CONCURRENCY` | files read at once, default 64 |
+//! | `DRY_RUN` | `true`: every invocation is a dry run |
+
+mod event;
+mod export;
+mod report;
+
+use billing::ids::InvalidId;
+use billing::keys::UsageKey;
+use billing::metering::{
+    DueMonths, Plan, Source, UsageError, UsageSnapshot, due_months, exported_to, first_month,
+};
+use billing::month::BillingMonth;
+use billing::revision::Revision;
+use chrono::{DateTime, SecondsFormat, Utc};
+use cloud::aws::Aws;
+use cloud::bucket::{Bucket, BucketError, BucketReader};
+use cloud::invocation::Function;
+use cloud::ledger::{Ledger, LedgerError, LedgerReader, UsageRecord};
+use cloud::plans::{PlanToMeter, PlansConfig, PlansError};
+use cloud::vars::{VarError, Vars};
+use serde_json::Value;
+
+use crate::event::{InvalidEvent, Wanted, read_event};
+use crate::export::Export;
+
+pub use report::{CountedMonth, FailedMonth, FetchUsageReport, MonthOutcome};
+
+/// What looks: it reads the export and the ledger, and holds nothing that could write. A dry run is given this alone.
+pub(crate) struct Looker {
+    export: Export,
+    bucket: BucketReader,
+    ledger: LedgerReader,
+    plans: PlansConfig,
+    most_months: usize,
+    late_usage_months: usize,
+}
+
+/// The function with its clients.
+pub struct App {
+    looker: Looker,
+    bucket: Bucket,
+    ledger: Ledger,
+    dry_run: bool,
+}
+
+/// Why nothing could be counted; what goes wrong with one month is in the report.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each wraps one error that says it all")]
+pub enum Error {
+    #[error(transparent)]
+    Var(#[from] VarError),
+    #[error(transparent)]
+    Plans(#[from] PlansError),
+    #[error(transparent)]
+    Event(#[from] InvalidEvent),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
+
+/// Why one month could not be counted: nothing is written of it, and the next run tries again.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum MonthError {
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    #[error("{key} changed or went away while the month was read; the next run reads it again")]
+    Moved { key: String },
+    #[error(
+        "{key} has {size_bytes} bytes, which no file of hourly usage has; at most {limit_bytes} are read"
+    )]
+    TooLarge { key: String, size_bytes: i64, limit_bytes: i64 },
+    #[error("{key}: {why}")]
+    Marker { key: &'static str, why: String },
+    #[error("{month} is not over, or the export does not say that it is complete")]
+    NotComplete { month: BillingMonth },
+    #[error("the usage snapshot cannot be written: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Function for App {
+    const NAME: &'static str = "fetch-omnistrate";
+    type Report = FetchUsageReport;
+    type Error = Error;
+
+    async fn connect(vars: &Vars) -> Result<Self, Error> {
+        let bucket = vars.require("DATA_BUCKET", "the name of the data bucket")?;
+        let table = vars.require("STATE_TABLE", "the name of the ledger's table")?;
+        let export =
+            vars.require("S3_BUCKET_NAME", "the name of the bucket that Omnistrate exports usage to")?;
+        let aws = Aws::connect(vars).await?;
+        let (bucket, ledger) = (Bucket::new(&aws, bucket), Ledger::new(&aws, table));
+        let looker = Looker {
+            export: Export::new(
+                BucketReader::new(&aws, export, "S3_BUCKET_NAME"),
+                vars.number("OMNISTRATE_CONCURRENCY", 64usize)?.max(1),
+            ),
+            bucket: bucket.reader().clone(),
+            ledger: ledger.reader().clone(),
+            plans: PlansConfig::from_vars(vars)?,
+            most_months: vars.number("MAX_MONTHS_PER_RUN", 12)?,
+            late_usage_months: vars.number("LATE_USAGE_MONTHS", 2)?,
+        };
+        Ok(Self { looker, bucket, ledger, dry_run: vars.flag("DRY_RUN")? })
+    }
+
+    async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchUsageReport, Error> {
+        let wanted = read_event(event)?;
+        let dry_run = wanted.dry_run || self.dry_run;
+        let mut report = FetchUsageReport::new(dry_run);
+        let marker = self.looker.export.marker().await?;
+        for plan in self.looker.plans(&wanted).await? {
+            let asked = Asked { plan: &plan, month: wanted.month, marker: marker.as_deref(), now };
+            if dry_run {
+                self.looker.look(&asked, &mut report).await;
+            } else {
+                self.count(&asked, &mut report).await;
+            }
+        }
+        report.log(self.looker.export.reads());
+        Ok(report)
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+/// One plan of one invocation.
+struct Asked<'a> {
+    plan: &'a PlanToMeter,
+    month: Option<BillingMonth>,
+    marker: Option<&'a [u8]>,
+    now: DateTime<Utc>,
+}
+
+impl Looker {
+    async fn plans(&self, wanted: &Wanted) -> Result<Vec<PlanToMeter>, PlansError> {
+        match &wanted.plan {
+            Some(plan) => Ok(vec![self.plans.unlisted(plan.clone())]),
+            None => self.plans.plans(&self.bucket).await,
+        }
+    }
+
+    /// Counts every month asked for and keeps nothing.
+    async fn look(&self, asked: &Asked<'_>, report: &mut FetchUsageReport) {
+        let plan = &asked.plan.plan;
+        match self.months(asked).await {
+            Ok(months) => {
+                for month in months {
+                    let counted = self.export.count(plan, month).await.and_then(|snapshot| {
+                        let key = key(plan, month, &Revision::of(&snapshot.to_json()?));
+                        Ok(CountedMonth::counted(MonthOutcome::WouldCount, &key, snapshot))
+                    });
+                    report.add(plan, month, counted);
+                }
+            }
+            Err(error) => report.fail(plan, asked.month, &error),
+        }
+    }
+
+    /// The months to count: the one asked for, or those due and the last closed ones.
+    async fn months(&self, asked: &Asked<'_>) -> Result<Vec<BillingMonth>, MonthError> {
+        let Asked { plan: PlanToMeter { plan, start_month, .. }, now, .. } = *asked;
+        let says =
+            |marker| exported_to(marker, plan).map_err(|why| MonthError::Marker { key: export::MARKER, why });
+        let exported_to = asked.marker.map(says).transpose()?;
+        let due = |last_processed, most| {
+            due_months(&DueMonths { last_processed, start: *start_month, now, exported_to, most })
+        };
+        if let Some(month) = asked.month {
+            let complete = due(Some(month.previous()), 1).contains(&month);
+            return if complete { Ok(vec![month]) } else { Err(MonthError::NotComplete { month }) };
+        }
+        let last = self.ledger.cursor(plan).await?.map(|cursor| cursor.last_processed_month);
+        // of a month that was closed without us there is no snapshot, and nothing to compare late usage with
+        let counted = self.ledger.usage(plan).await?.into_iter().map(|usage| usage.month);
+        let closed: Vec<BillingMonth> =
+            counted.filter(|month| last.is_some_and(|last| *month <= last)).collect();
+        let late = &closed[closed.len().saturating_sub(self.late_usage_months)..];
+        Ok([late, &due(last, self.most_months)].concat())
+    }
+
+    /// The month as it was counted before, if its files are still the same: told without reading them.
+    async fn unchanged(&self, plan: &Plan, month: BillingMonth) -> Result<Option<CountedMonth>, MonthError> {
+        let known = self.ledger.usage(plan).await?.into_iter().find(|usage| usage.month == month);
+        let Some(known) = known else { return Ok(None) };
+        let same = self.export.digest(plan, month).await? == known.digest;
+        Ok(same.then(|| CountedMonth::unchanged(&key(plan, month, &known.revision), &known)))
+    }
+}
+
+impl App {
+    /// Counts every month asked for and keeps what is new.
+    async fn count(&self, asked: &Asked<'_>, report: &mut FetchUsageReport) {
+        let plan = &asked.plan.plan;
+        let begun = self.begin(asked).await.map_err(MonthError::from);
+        let months = match begun {
+            Ok(()) => self.looker.months(asked).await,
+            Err(error) => Err(error),
+        };
+        match months {
+            Ok(months) => {
+                for month in months {
+                    // one month that fails does not stop the others
+                    report.add(plan, month, self.month(plan, month, asked.now).await);
+                }
+            }
+            Err(error) => report.fail(plan, asked.month, &error),
+        }
+    }
+
+    /// A plan without history gets its beginning on record, so that months count from there whatever order their usage comes in.
+    async fn begin(&self, asked: &Asked<'_>) -> Result<(), LedgerError> {
+        let PlanToMeter { plan, start_month, .. } = asked.plan;
+        if self.ledger.cursor(plan).await?.is_none() {
+            let before_first = first_month(*start_month, asked.now).previous();
+            self.ledger.begin_metering(plan, before_first, asked.now).await?;
+        }
+        Ok(())
+    }
+
+    async fn month(
+        &self,
+        plan: &Plan,
+        month: BillingMonth,
+        now: DateTime<Utc>,
+    ) -> Result<CountedMonth, MonthError> {
+        if let Some(unchanged) = self.looker.unchanged(plan, month).await? {
+            return Ok(unchanged);
+        }
+        let snapshot = self.looker.export.count(plan, month).await?;
+        let bytes = snapshot.to_json()?;
+        let key = key(plan, month, &Revision::of(&bytes));
+        self.keep(&key, bytes, &snapshot, now).await?;
+        Ok(CountedMonth::counted(MonthOutcome::Counted, &key, snapshot))
+    }
+
+    /// The snapshot under its hash, then its place as the newest usage: a month that went back to what it was before finds its object
+    /// there and becomes the newest again.
+    async fn keep(
+        &self,
+        key: &UsageKey,
+        bytes: Vec<u8>,
+        snapshot: &UsageSnapshot,
+        now: DateTime<Utc>,
+    ) -> Result<(), MonthError> {
+        let fetched_at = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let metadata = [("fetched-at".to_owned(), fetched_at)].into();
+        self.bucket.put_new(&key.to_string(), bytes, "application/json", metadata).await?;
+        let record = UsageRecord {
+            month: key.month,
+            revision: key.revision.clone(),
+            fetched_at: now,
+            digest: snapshot.digest.clone(),
+            files: snapshot.files,
+        };
+        self.ledger.register_usage(&key.plan, &record).await?;
+        Ok(())
+    }
+}
+
+fn key(plan: &Plan, month: BillingMonth, revision: &Revision) -> UsageKey {
+    UsageKey { source: Source::Omnistrate, plan: plan.clone(), month, revision: revision.clone() }
+}

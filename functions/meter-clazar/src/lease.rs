@@ -1,0 +1,124 @@
+//! One invocation at a time works on a plan: the right to do so is a record with an end, prolonged while the work goes on.
+//!
+//! The lease keeps two invocations from doing the same; that nothing is billed twice does not hang on it (an invocation that was frozen
+//! for longer than its lease would still believe in it): every write of a submission says which version it saw, and the service
+//! refuses a second record.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use billing::metering::Plan;
+use chrono::{DateTime, TimeDelta, Utc};
+use cloud::bucket::Written;
+use cloud::ledger::Ledger;
+use futures::future::{self, Either};
+
+use crate::error::MeterError;
+
+/// How long a lease lasts. Lambda tries a dead invocation again after a minute.
+const LASTS: TimeDelta = TimeDelta::seconds(50);
+/// How often it is prolonged meanwhile.
+const PROLONGED: Duration = Duration::from_secs(15);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// The time as the invocation counts it: what counted as now at its start, and what has passed since.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    at: DateTime<Utc>,
+    started: Instant,
+}
+
+impl Clock {
+    pub(crate) fn starting(at: DateTime<Utc>) -> Self {
+        Self { at, started: Instant::now() }
+    }
+
+    pub(crate) fn now(self) -> DateTime<Utc> {
+        self.at + self.elapsed()
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// The right to work on a plan.
+pub(crate) struct Lease<'a> {
+    ledger: &'a Ledger,
+    plan: &'a Plan,
+    clock: Clock,
+    owner: String,
+    until: Mutex<DateTime<Utc>>,
+}
+
+impl<'a> Lease<'a> {
+    /// Takes it, waiting for whoever has it for at most that long: longer than a lease lasts, so that one who died with it
+    /// stops nobody.
+    pub(crate) async fn take(
+        ledger: &'a Ledger,
+        plan: &'a Plan,
+        clock: Clock,
+        wait: Duration,
+    ) -> Result<Lease<'a>, MeterError> {
+        // random enough: each hasher is seeded anew
+        let random = || RandomState::new().build_hasher().finish();
+        let lease = Self {
+            ledger,
+            plan,
+            clock,
+            owner: format!("{:016x}{:016x}", random(), random()),
+            until: Mutex::new(DateTime::<Utc>::MIN_UTC),
+        };
+        let began = Instant::now();
+        while lease.prolong().await? == Written::Refused {
+            if began.elapsed() >= wait {
+                return Err(MeterError::Leased { plan: plan.clone() });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(lease)
+    }
+
+    /// Does the work and prolongs the lease until it is done.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let (mut work, mut next) = (std::pin::pin!(work), Box::pin(self.prolong_later()));
+        loop {
+            match future::select(work.as_mut(), next.as_mut()).await {
+                Either::Left((done, _)) => return done,
+                Either::Right(((), _)) => next = Box::pin(self.prolong_later()),
+            }
+        }
+    }
+
+    async fn prolong_later(&self) {
+        tokio::time::sleep(PROLONGED).await;
+        match self.prolong().await {
+            Ok(Written::Now) => {}
+            // the next request looks whether it still lasts
+            Ok(Written::Refused) => tracing::warn!("somebody else took {} over", self.plan),
+            Err(error) => tracing::warn!("the lease of {} is not prolonged: {error}", self.plan),
+        }
+    }
+
+    /// Makes sure that it still lasts.
+    pub(crate) fn check(&self) -> Result<(), MeterError> {
+        let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.clock.now() < until { Ok(()) } else { Err(MeterError::LeaseLost { plan: self.plan.clone() }) }
+    }
+
+    async fn prolong(&self) -> Result<Written, MeterError> {
+        let now = self.clock.now();
+        let written = self.ledger.lease(self.plan, &self.owner, now, now + LASTS).await?;
+        let until = if written == Written::Now { now + LASTS } else { DateTime::<Utc>::MIN_UTC };
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        Ok(written)
+    }
+
+    /// Gives it back. If that fails, it ends by itself.
+    pub(crate) async fn release(self) {
+        if let Err(error) = self.ledger.release(self.plan, &self.owner).await {
+            tracing::warn!("the lease of {} is not given back and ends by itself: {error}", self.plan);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What others read: the month's certificate, and the state in the earlier exporter's schema. Both follow from the ledger, and are
+//! written only over what stood there when it was read.
+
+use billing::keys::{METERING_STATE, UsageKey};
+use billing::metering::{EarlierState, MeteringCertificate};
+use cloud::bucket::Written;
+
+use crate::books::{Month, submissions};
+use crate::error::MeterError;
+use crate::work::Work;
+
+const JSON: &str = "application/json";
+/// How often a write may find that somebody was quicker.
+const ROUNDS: usize = 10;
+
+impl Work<'_> {
+    /// Writes the certificate of a month by its newest usage; answers its key.
+    pub(crate) async fn publish_certificate(&self, month: &Month) -> Result<String, MeterError> {
+        let usage = &month.usage;
+        let key = UsageKey {
+            source: usage.snapshot.source,
+            plan: self.plan.clone(),
+            month: month.month,
+            revision: usage.revision.clone(),
+        };
+        let key = key.certificate();
+        for _ in 0..ROUNDS {
+            let seen = self.bucket.get(&key, None).await?;
+            let standing = submissions(&self.ledger.submissions(self.plan, month.month).await?);
+            let cursor = self.ledger.cursor(self.plan).await?;
+            let closed = cursor.is_some_and(|cursor| cursor.last_processed_month >= month.month);
+            let certificate = MeteringCertificate::of(
+                &usage.snapshot,
+                &usage.revision,
+                usage.input.clone(),
+                &standing,
+                closed,
+            )?;
+            let wanted = certificate.to_json()?;
+            let (bytes, etag) = seen.map(|seen| (seen.bytes, seen.etag)).unzip();
+            if bytes.is_some_and(|bytes| bytes == wanted)
+                || self.bucket.replace(&key, wanted, JSON, etag).await? == Written::Now
+            {
+                return Ok(key);
+            }
+        }
+        Err(MeterError::Contention { key })
+    }
+
+    /// Writes `state/metering_state.json`. Other plans in it stay as they are.
+    pub(crate) async fn export_state(&self) -> Result<(), MeterError> {
+        for _ in 0..ROUNDS {
+            let seen = self.bucket.get(METERING_STATE, None).await?;
+            let mut state = match &seen {
+                Some(seen) => EarlierState::from_json(&seen.bytes, None).unwrap_or_else(|error| {
+                    // it is written for others to read; what we know stands in the ledger
+                    tracing::warn!("{METERING_STATE} cannot be read and is written anew: {error}");
+                    EarlierState::default()
+                }),
+                None => EarlierState::default(),
+            };
+            let plan = self.ledger.reported_contracts(self.plan).await?;
+            if plan.last_processed_month.is_none() {
+                return Ok(());
+            }
+            state.0.insert(self.plan.clone(), plan);
+            let wanted = state.to_json()?;
+            let (bytes, etag) = seen.map(|seen| (seen.bytes, seen.etag)).unzip();
+            if bytes.is_some_and(|bytes| bytes == wanted)
+                || self.bucket.replace(METERING_STATE, wanted, JSON, etag).await? == Written::Now
+            {
+                return Ok(());
+            }
+        }
+        Err(MeterError::Contention { key: METERING_STATE.into() })
+    }
+}

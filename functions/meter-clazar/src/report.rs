@@ -1,0 +1,294 @@
+//! What `meter-clazar` answers.
+
+use std::collections::BTreeMap;
+
+use billing::metering::{Line, Marketplace, Plan, Quantity, Submission, SubmissionState};
+use billing::month::BillingMonth;
+use chrono::{DateTime, Utc};
+use cloud::invocation::{Report, Tally};
+use serde::Serialize;
+
+use crate::request::MeteringRequest;
+
+/// What became of the plans of one event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MeterReport {
+    /// Whether nothing was written or sent.
+    pub dry_run: bool,
+    /// One entry for each plan.
+    pub plans: Vec<PlanReport>,
+    /// Documents that are no usage snapshots, with the reason.
+    pub held: Vec<String>,
+}
+
+/// What became of one plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanReport {
+    /// `service:environment:plan`.
+    pub plan: Plan,
+    /// Where it is sold.
+    pub cloud: Marketplace,
+    /// Its months, oldest first.
+    pub months: Vec<MonthReport>,
+    /// A month whose usage is missing, so that the later ones wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<BillingMonth>,
+    /// What could not be done, each in one line.
+    pub errors: Vec<String>,
+}
+
+/// How a month stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MonthStanding {
+    /// Something of it is not settled.
+    Open,
+    /// Everything of it is settled.
+    Closed,
+    /// What would be sent, in a dry run.
+    Preview,
+}
+
+/// One month.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MonthReport {
+    /// The month.
+    pub month: BillingMonth,
+    /// How it stands.
+    pub standing: MonthStanding,
+    /// Why it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
+    /// Contracts with usage or a carried fraction.
+    pub contracts: usize,
+    /// Submissions by state.
+    pub submissions: BTreeMap<SubmissionState, usize>,
+    /// Requests made now.
+    pub requests_sent: usize,
+    /// Submissions that need a person or another run.
+    pub problems: Vec<Problem>,
+    /// Usage that came too late to be sent.
+    pub late_usage: Vec<LateUsage>,
+    /// Records without a contract or a dimension.
+    pub unattributed_records: u64,
+    /// Whether nothing was used.
+    pub no_usage: bool,
+    /// Hours until the marketplace's bill closes; negative when it has.
+    pub hours_left: i64,
+    /// The exact requests, in a dry run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<MeteringRequest>,
+    /// Key of the month's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Submissions that were not to be sent now: the event asked for others.
+    #[serde(skip)]
+    pub(crate) left_out: usize,
+}
+
+/// A submission that is not settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The contract.
+    pub contract: String,
+    /// The dimension.
+    pub dimension: String,
+    /// How far it has come.
+    pub state: SubmissionState,
+    /// What the service said, or how the request ended.
+    pub why: String,
+}
+
+/// Usage that is not sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LateUsage {
+    /// The contract.
+    pub contract: String,
+    /// The dimension.
+    pub dimension: String,
+    /// How much; negative if less was used than was sent.
+    pub quantity: Quantity,
+}
+
+impl MonthReport {
+    /// How these submissions stand.
+    pub(crate) fn of(
+        month: BillingMonth,
+        standing: MonthStanding,
+        submissions: &BTreeMap<Line, Submission>,
+        cloud: Marketplace,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut report = Self {
+            month,
+            standing,
+            blocked: None,
+            contracts: 0,
+            submissions: BTreeMap::new(),
+            requests_sent: 0,
+            problems: Vec::new(),
+            late_usage: Vec::new(),
+            unattributed_records: 0,
+            no_usage: false,
+            hours_left: (cloud.cut_off(month) - now).num_hours(),
+            requests: Vec::new(),
+            certificate: None,
+            left_out: 0,
+        };
+        let mut contracts: Vec<&str> = submissions.keys().map(|line| line.contract.as_str()).collect();
+        contracts.dedup();
+        report.contracts = contracts.len();
+        for submission in submissions.values() {
+            report.add(submission);
+        }
+        report
+    }
+
+    fn add(&mut self, submission: &Submission) {
+        let (contract, dimension) =
+            (submission.line.contract.to_string(), submission.line.dimension.to_string());
+        let (state, preview) = (submission.state, self.standing == MonthStanding::Preview);
+        *self.submissions.entry(state).or_default() += 1;
+        let late = submission.late_usage().unwrap_or_default(); // its certificate says if that overflows
+        if !late.is_zero() {
+            self.late_usage.push(LateUsage {
+                contract: contract.clone(),
+                dimension: dimension.clone(),
+                quantity: late,
+            });
+        }
+        let to_be_sent = preview && state == SubmissionState::Planned;
+        if !(state.is_settled() || to_be_sent) {
+            let why = submission.reply.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.problems.push(Problem { contract, dimension, state, why });
+        }
+    }
+
+    fn count(&self, states: &[SubmissionState]) -> usize {
+        states.iter().filter_map(|state| self.submissions.get(state)).sum()
+    }
+
+    /// Refused, or not to be sent at all: a person has to look.
+    fn held(&self) -> usize {
+        self.count(&[SubmissionState::Rejected, SubmissionState::Held])
+            + usize::from(self.no_usage && self.blocked.is_some())
+    }
+
+    fn unfinished(&self) -> usize {
+        let open = self.count(&[SubmissionState::Planned, SubmissionState::Sent, SubmissionState::Unknown]);
+        open.saturating_sub(self.left_out)
+    }
+
+    fn log(&self, plan: &Plan) {
+        let count = |states: &[SubmissionState]| self.count(states);
+        tracing::info!(
+            plan = %plan,
+            month = %self.month,
+            contracts = self.contracts,
+            accepted = count(&[SubmissionState::Accepted]),
+            rejected = count(&[SubmissionState::Rejected]),
+            unknown = count(&[SubmissionState::Unknown, SubmissionState::Sent]),
+            planned = count(&[SubmissionState::Planned]),
+            submissions_held = count(&[SubmissionState::Held]),
+            late_usage = self.late_usage.len(),
+            unattributed_records = self.unattributed_records,
+            no_usage = u8::from(self.no_usage),
+            open = u8::from(self.standing == MonthStanding::Open),
+            hours_left = self.hours_left,
+            "{} of {plan} is {}",
+            self.month,
+            if self.standing == MonthStanding::Closed { "closed" } else { "open" },
+        );
+    }
+}
+
+impl PlanReport {
+    pub(crate) fn new(plan: &Plan, cloud: Marketplace) -> Self {
+        Self { plan: plan.clone(), cloud, months: Vec::new(), waiting_for: None, errors: Vec::new() }
+    }
+
+    /// Notes what could not be done; what several contracts have in common is said once.
+    pub(crate) fn fail(&mut self, error: &dyn std::fmt::Display) {
+        let error = error.to_string();
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    /// One line for each month, which metrics are made from.
+    pub(crate) fn log(&self) {
+        self.months.iter().for_each(|month| month.log(&self.plan));
+    }
+}
+
+impl MeterReport {
+    pub(crate) fn new(dry_run: bool) -> Self {
+        Self { dry_run, plans: Vec::new(), held: Vec::new() }
+    }
+
+    fn months(&self) -> impl Iterator<Item = (&Plan, &MonthReport)> {
+        self.plans.iter().flat_map(|plan| plan.months.iter().map(|month| (&plan.plan, month)))
+    }
+}
+
+impl Report for MeterReport {
+    fn tally(&self) -> Tally {
+        let sum = |of: fn(&MonthReport) -> usize| self.months().map(|(_, month)| of(month)).sum::<usize>();
+        if self.dry_run {
+            let failed = self.plans.iter().map(|plan| plan.errors.len()).sum();
+            return Tally { success: sum(|month| month.requests.len()), held: 0, failed };
+        }
+        let settled = |month: &MonthReport| {
+            SubmissionState::ALL
+                .iter()
+                .filter(|state| state.is_settled())
+                .filter_map(|state| month.submissions.get(state))
+                .sum()
+        };
+        // what an error kept from being sent is counted by its submissions; an error without any counts itself
+        let errors = |plan: &PlanReport| {
+            let unfinished: usize = plan.months.iter().map(MonthReport::unfinished).sum();
+            usize::from(!plan.errors.is_empty()).max(unfinished)
+        };
+        Tally {
+            success: sum(settled),
+            held: sum(MonthReport::held) + self.held.len(),
+            failed: self.plans.iter().map(errors).sum(),
+        }
+    }
+
+    fn message(&self) -> String {
+        let mut parts = Vec::new();
+        for (plan, month) in self.months() {
+            let states: Vec<String> =
+                month.submissions.iter().map(|(state, count)| format!("{count} {state}")).collect();
+            let standing = match month.standing {
+                MonthStanding::Open => "open",
+                MonthStanding::Closed => "closed",
+                MonthStanding::Preview => "would be sent",
+            };
+            let states = if states.is_empty() { "no submissions".into() } else { states.join(", ") };
+            parts.push(format!("{} of {plan} {standing}: {states}", month.month));
+            if month.no_usage {
+                parts.extend(month.blocked.clone());
+            }
+            let problems = month.problems.iter().take(5);
+            parts.extend(problems.map(|p| format!("{} {} {}: {}", p.contract, p.dimension, p.state, p.why)));
+            if !month.late_usage.is_empty() {
+                parts.push(format!("{} with late usage", month.late_usage.len()));
+            }
+        }
+        for plan in &self.plans {
+            parts.extend(
+                plan.waiting_for.map(|month| format!("{} waits for the usage of {month}", plan.plan)),
+            );
+            parts.extend(plan.errors.iter().map(|error| format!("{} failed: {error}", plan.plan)));
+        }
+        parts.extend(self.held.iter().cloned());
+        if parts.is_empty() { "nothing to meter".into() } else { parts.join("; ") }
+    }
+
+    fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+}

@@ -1,0 +1,494 @@
+//! Metering of one plan, `METER#{service}:{environment}:{plan}`:
+//!
+//! | sort key | what |
+//! |---|---|
+//! | `CURSOR` | the last month that is closed |
+//! | `USAGE#{YYYY-MM}` | the newest usage snapshot of a month |
+//! | `{YYYY-MM}#{contract}#{dimension}` | a submission |
+//! | `MONTH#{YYYY-MM}` | whether a month is closed or reopened, and why |
+//! | `IMPORTED#{YYYY-MM}#{contract}` | a contract whose month the earlier exporter reported |
+//! | `LEASE` | who works on the plan, and until when |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use billing::ids::{ContractId, Dimension};
+use billing::keys::{decode, encode};
+use billing::metering::{EarlierPlan, Line, Plan, Submission};
+use billing::month::BillingMonth;
+use billing::revision::Revision;
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::{Condition, Ledger, LedgerError, LedgerReader, Record};
+use crate::bucket::Written;
+
+/// How far the months of a plan are closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The last closed month; all before it are closed too, or not ours.
+    pub last_processed_month: BillingMonth,
+    /// When it was set.
+    pub last_updated: DateTime<Utc>,
+}
+
+/// The newest usage snapshot of a month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRecord {
+    /// The month.
+    pub month: BillingMonth,
+    /// The snapshot.
+    pub revision: Revision,
+    /// When the export was read.
+    pub fetched_at: DateTime<Utc>,
+    /// Over the key and the ETag of every file.
+    pub digest: String,
+    /// Files counted.
+    pub files: u64,
+}
+
+/// Whether a month is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MonthState {
+    /// Everything of it is accepted, or was nothing to send.
+    Closed,
+    /// A person opened it again.
+    Reopened,
+}
+
+/// What is known of a month as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonthRecord {
+    /// The month.
+    pub month: BillingMonth,
+    /// Its state.
+    pub state: MonthState,
+    /// Why.
+    pub reason: String,
+    /// Who set it.
+    pub by: String,
+    /// When.
+    pub since: DateTime<Utc>,
+}
+
+/// A submission with the version of its record: a write says which version it saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The submission.
+    pub submission: Submission,
+    /// Counts the writes of its record.
+    pub version: u64,
+}
+
+impl fmt::Display for MonthState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed",
+            Self::Reopened => "reopened",
+        })
+    }
+}
+
+impl FromStr for MonthState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "closed" => Ok(Self::Closed),
+            "reopened" => Ok(Self::Reopened),
+            other => Err(format!("'{other}' is no state of a month")),
+        }
+    }
+}
+
+fn partition(plan: &Plan) -> String {
+    format!("METER#{}", plan.names().map(encode).join(":"))
+}
+
+fn time(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn record<const N: usize>(plan: &Plan, sk: String, fields: [(&str, String); N]) -> Record {
+    Record { pk: partition(plan), sk, fields: fields.map(|(name, value)| (name.to_owned(), value)).into() }
+}
+
+const CURSOR: &str = "CURSOR";
+const LEASE: &str = "LEASE";
+
+impl LedgerReader {
+    /// How far a plan is closed; nothing if it was never metered.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; a record that cannot be read is never taken for none.
+    pub async fn cursor(&self, plan: &Plan) -> Result<Option<Cursor>, LedgerError> {
+        let Some(record) = self.get(&partition(plan), CURSOR).await? else { return Ok(None) };
+        let last_processed_month = record.field("last_processed_month")?;
+        Ok(Some(Cursor { last_processed_month, last_updated: record.field("last_updated")? }))
+    }
+
+    /// The newest usage of all months, oldest month first.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn usage(&self, plan: &Plan) -> Result<Vec<UsageRecord>, LedgerError> {
+        let read = |record: &Record| {
+            let month = record.sk.trim_start_matches("USAGE#").parse();
+            let revision = record.fields.get("revision").map(String::as_str).unwrap_or_default();
+            Ok(UsageRecord {
+                month: month.map_err(|error| record.unusable("month", &error))?,
+                revision: Revision::parse(revision).map_err(|error| record.unusable("revision", &error))?,
+                fetched_at: record.field("fetched_at")?,
+                digest: record.fields.get("digest").cloned().unwrap_or_default(),
+                files: record.field("files")?,
+            })
+        };
+        self.query(&partition(plan), "USAGE#").await?.iter().map(read).collect()
+    }
+
+    /// The submissions of a month.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn submissions(
+        &self,
+        plan: &Plan,
+        month: BillingMonth,
+    ) -> Result<BTreeMap<Line, Stored>, LedgerError> {
+        let records = self.query(&partition(plan), &format!("{month}#")).await?;
+        records.iter().map(|record| read_submission(record).map(|s| (s.submission.line.clone(), s))).collect()
+    }
+
+    /// Contracts of a month that the earlier exporter reported.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn imported(
+        &self,
+        plan: &Plan,
+        month: BillingMonth,
+    ) -> Result<BTreeSet<ContractId>, LedgerError> {
+        let prefix = format!("IMPORTED#{month}#");
+        let records = self.query(&partition(plan), &prefix).await?;
+        let contract =
+            |record: &Record| segment(record, record.sk.trim_start_matches(&prefix), ContractId::new);
+        records.iter().map(contract).collect()
+    }
+
+    /// What is known of the months that were closed or reopened, oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn metered_months(&self, plan: &Plan) -> Result<Vec<MonthRecord>, LedgerError> {
+        let read = |record: &Record| {
+            let text = |field: &str| record.fields.get(field).cloned().unwrap_or_default();
+            let month = record.sk.trim_start_matches("MONTH#").parse();
+            Ok(MonthRecord {
+                month: month.map_err(|error| record.unusable("month", &error))?,
+                state: record.field("state")?,
+                reason: text("reason"),
+                by: text("by"),
+                since: record.field("since")?,
+            })
+        };
+        self.query(&partition(plan), "MONTH#").await?.iter().map(read).collect()
+    }
+
+    /// All contracts that were reported, by month: by us or by the earlier exporter.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn reported_contracts(&self, plan: &Plan) -> Result<EarlierPlan, LedgerError> {
+        let cursor = self.cursor(plan).await?;
+        let mut months: BTreeMap<BillingMonth, BTreeMap<ContractId, bool>> = BTreeMap::new();
+        for record in self.query(&partition(plan), "").await? {
+            if record.sk.starts_with(|c: char| c.is_ascii_digit()) {
+                let (month, stored) = (month_of(&record, &record.sk)?, read_submission(&record)?);
+                let reported = months.entry(month).or_default().entry(stored.submission.line.contract);
+                *reported.or_insert(true) &= stored.submission.state.is_settled();
+            } else if let Some(rest) = record.sk.strip_prefix("IMPORTED#") {
+                let month = month_of(&record, rest)?;
+                let contract = segment(&record, rest.split('#').nth(1).unwrap_or_default(), ContractId::new)?;
+                months.entry(month).or_default().insert(contract, true);
+            }
+        }
+        let reported = |contracts: BTreeMap<ContractId, bool>| {
+            contracts
+                .into_iter()
+                .filter(|(_, reported)| *reported)
+                .map(|(contract, _)| contract)
+                .collect::<BTreeSet<_>>()
+        };
+        let months = months.into_iter().map(|(month, contracts)| (month, reported(contracts)));
+        Ok(EarlierPlan {
+            last_processed_month: cursor.map(|cursor| cursor.last_processed_month),
+            last_updated: cursor.map(|cursor| cursor.last_updated),
+            processed_contracts: months.filter(|(_, contracts)| !contracts.is_empty()).collect(),
+        })
+    }
+}
+
+impl Ledger {
+    /// Gives a plan without history its beginning: everything up to this month is not ours.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn begin_metering(
+        &self,
+        plan: &Plan,
+        before_first: BillingMonth,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        let cursor = cursor_record(plan, before_first, now);
+        self.put(&cursor, Condition::Unchanged { field: "last_processed_month", seen: None })
+            .await
+            .map(|_| ())
+    }
+
+    /// Makes a snapshot the newest usage of its month, unless one that was fetched later is.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn register_usage(&self, plan: &Plan, usage: &UsageRecord) -> Result<Written, LedgerError> {
+        let fetched_at = time(usage.fetched_at);
+        let order = format!("{fetched_at}|{}", usage.revision);
+        let fields = [
+            ("revision", usage.revision.to_string()),
+            ("fetched_at", fetched_at),
+            ("order", order),
+            ("digest", usage.digest.clone()),
+            ("files", usage.files.to_string()),
+        ];
+        let record = record(plan, format!("USAGE#{}", usage.month), fields);
+        self.put(&record, Condition::Newer { field: "order" }).await
+    }
+
+    /// Writes a submission if its record is still the one that was seen (version 0: none). A write whose answer was lost and that
+    /// was tried again finds itself written, which is as good.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn put_submission(
+        &self,
+        plan: &Plan,
+        month: BillingMonth,
+        submission: &Submission,
+        seen: u64,
+    ) -> Result<Written, LedgerError> {
+        let record = write_submission(plan, month, submission, seen + 1)?;
+        let seen = seen.to_string();
+        let seen = Some(seen.as_str()).filter(|seen| *seen != "0");
+        let written = self.put(&record, Condition::Unchanged { field: "version", seen }).await?;
+        if written == Written::Refused && self.get(&record.pk, &record.sk).await?.as_ref() == Some(&record) {
+            return Ok(Written::Now);
+        }
+        Ok(written)
+    }
+
+    /// Records that a month is closed, and moves the cursor onto it if it stands on the month before.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn close_month(
+        &self,
+        plan: &Plan,
+        month: BillingMonth,
+        reason: &str,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Written, LedgerError> {
+        self.put(&month_record(plan, month, MonthState::Closed, reason, by, now), Condition::Always).await?;
+        let before = month.previous().to_string();
+        let condition = Condition::Unchanged { field: "last_processed_month", seen: Some(&before) };
+        let written = self.put(&cursor_record(plan, month, now), condition).await?;
+        let there = self.cursor(plan).await?.is_some_and(|cursor| cursor.last_processed_month == month);
+        Ok(if there { Written::Now } else { written })
+    }
+
+    /// Opens a month and those after it again; answers which. Accepted submissions stay as they are.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn reopen_months(
+        &self,
+        plan: &Plan,
+        from: BillingMonth,
+        reason: &str,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<BillingMonth>, LedgerError> {
+        loop {
+            let Some(cursor) = self.cursor(plan).await? else { return Ok(Vec::new()) };
+            let last = cursor.last_processed_month;
+            let next = |month: &BillingMonth| Some(month.next());
+            let months: Vec<BillingMonth> =
+                std::iter::successors(Some(from), next).take_while(|month| *month <= last).collect();
+            for month in &months {
+                let record = month_record(plan, *month, MonthState::Reopened, reason, by, now);
+                self.put(&record, Condition::Always).await?;
+            }
+            let seen = last.to_string();
+            let unchanged = Condition::Unchanged { field: "last_processed_month", seen: Some(&seen) };
+            if months.is_empty()
+                || self.put(&cursor_record(plan, from.previous(), now), unchanged).await? == Written::Now
+            {
+                return Ok(months);
+            }
+        }
+    }
+
+    /// Takes over what the earlier exporter has reported: its contracts are never sent for these months, and the cursor moves
+    /// forward to its last month. What is there already stays.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn import_metering(
+        &self,
+        plan: &Plan,
+        state: &EarlierPlan,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        for (month, contracts) in &state.processed_contracts {
+            for contract in contracts {
+                let sk = format!("IMPORTED#{month}#{}", encode(contract.as_str()));
+                self.put(&record(plan, sk, [("imported_at", time(now))]), Condition::Always).await?;
+            }
+        }
+        let Some(last) = state.last_processed_month else { return Ok(()) };
+        loop {
+            let cursor = self.cursor(plan).await?;
+            let seen = cursor.map(|cursor| cursor.last_processed_month);
+            if seen.is_some_and(|seen| seen >= last) {
+                return Ok(());
+            }
+            let seen = seen.map(|seen| seen.to_string());
+            let unchanged = Condition::Unchanged { field: "last_processed_month", seen: seen.as_deref() };
+            let updated = state.last_updated.unwrap_or(now);
+            if self.put(&cursor_record(plan, last, updated), unchanged).await? == Written::Now {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes or prolongs the right to work on a plan. Refused while somebody else has it.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn lease(
+        &self,
+        plan: &Plan,
+        owner: &str,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Written, LedgerError> {
+        let lease = record(plan, LEASE.into(), [("owner", owner.to_owned()), ("until", time(until))]);
+        self.put(&lease, Condition::Free { owner, now: &time(now) }).await
+    }
+
+    /// Gives the right back; if somebody else has it by now, nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn release(&self, plan: &Plan, owner: &str) -> Result<(), LedgerError> {
+        let free = record(plan, LEASE.into(), [("owner", String::new()), ("until", String::new())]);
+        self.put(&free, Condition::Unchanged { field: "owner", seen: Some(owner) }).await.map(|_| ())
+    }
+}
+
+fn cursor_record(plan: &Plan, month: BillingMonth, now: DateTime<Utc>) -> Record {
+    let fields = [("last_processed_month", month.to_string()), ("last_updated", time(now))];
+    record(plan, CURSOR.into(), fields)
+}
+
+fn month_record(
+    plan: &Plan,
+    month: BillingMonth,
+    state: MonthState,
+    reason: &str,
+    by: &str,
+    now: DateTime<Utc>,
+) -> Record {
+    let fields = [
+        ("state", state.to_string()),
+        ("reason", reason.to_owned()),
+        ("by", by.to_owned()),
+        ("since", time(now)),
+    ];
+    record(plan, format!("MONTH#{month}"), fields)
+}
+
+fn write_submission(
+    plan: &Plan,
+    month: BillingMonth,
+    submission: &Submission,
+    version: u64,
+) -> Result<Record, LedgerError> {
+    let Line { contract, dimension } = &submission.line;
+    let sk = format!("{month}#{}#{}", encode(contract.as_str()), encode(dimension.as_str()));
+    let mut record = record(
+        plan,
+        sk,
+        [
+            ("state", submission.state.to_string()),
+            ("usage", submission.usage.to_string()),
+            ("carry_in", submission.carry_in.to_string()),
+            ("quantity", submission.quantity.to_string()),
+            ("carry_out", submission.carry_out.to_string()),
+            ("snapshot", submission.snapshot.to_string()),
+            ("fixed", submission.fixed.to_string()),
+            ("attempts", submission.attempts.to_string()),
+            ("version", version.to_string()),
+        ],
+    );
+    if let Some(sent_at) = submission.sent_at {
+        record.fields.insert("sent_at".into(), time(sent_at));
+    }
+    if let Some(reply) = &submission.reply {
+        let reply = serde_json::to_string(reply).map_err(|error| record.unusable("reply", &error))?;
+        record.fields.insert("reply".into(), reply);
+    }
+    Ok(record)
+}
+
+fn read_submission(record: &Record) -> Result<Stored, LedgerError> {
+    let mut parts = record.sk.split('#').skip(1);
+    let mut part = || parts.next().unwrap_or_default();
+    let (contract, dimension) = (part(), part());
+    let text = |field: &str| record.fields.get(field).map(String::as_str);
+    let reply = text("reply").map(serde_json::from_str).transpose();
+    let sent_at = text("sent_at").map(|_| record.field("sent_at")).transpose()?;
+    let snapshot = Revision::parse(text("snapshot").unwrap_or_default());
+    Ok(Stored {
+        submission: Submission {
+            line: Line {
+                contract: segment(record, contract, ContractId::new)?,
+                dimension: segment(record, dimension, Dimension::new)?,
+            },
+            state: record.field("state")?,
+            usage: record.field("usage")?,
+            carry_in: record.field("carry_in")?,
+            quantity: record.field("quantity")?,
+            carry_out: record.field("carry_out")?,
+            snapshot: snapshot.map_err(|error| record.unusable("snapshot", &error))?,
+            fixed: record.field("fixed")?,
+            attempts: record.field("attempts")?,
+            sent_at,
+            reply: reply.map_err(|error| record.unusable("reply", &error))?,
+        },
+        version: record.field("version")?,
+    })
+}
+
+fn month_of(record: &Record, text: &str) -> Result<BillingMonth, LedgerError> {
+    let month = text.split('#').next().unwrap_or_default();
+    month.parse().map_err(|error| record.unusable("month", &error))
+}
+
+fn segment<T, E: fmt::Display>(
+    record: &Record,
+    text: &str,
+    of: fn(String) -> Result<T, E>,
+) -> Result<T, LedgerError> {
+    let decoded = decode(text).ok_or_else(|| record.unusable("key", &format!("'{text}' is not encoded")))?;
+    of(decoded).map_err(|error| record.unusable("key", &error))
+}
