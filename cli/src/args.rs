@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use billing::metering::Plan;
 use billing::month::BillingMonth;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -47,7 +48,7 @@ pub(crate) enum Command {
     /// Run the embedded cloud until Ctrl-C
     #[command(after_help = "Example: monthend up --sandbox --format json")]
     Up(Up),
-    /// Fetch from every configured provider, then follow until everything is allocated
+    /// Fetch from every configured provider, then follow until everything is allocated and metered
     #[command(
         after_help = "Example: PUBLIC_KEY=... PRIVATE_KEY=... ORG_ID=... monthend run --month 2026-10\n\
                             The variables may stand in a file .env in the current folder."
@@ -76,7 +77,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example: monthend put invoice.json raw/atlas/ORG/2026-10/INVOICE/\n\
                             A key that ends with / gets the name that its content asks for, HASH.json")]
     Put(Put),
-    /// Show periods, invoices, certificates, and what waits or failed; exits with 3 if something is held
+    /// Usage metering: what was submitted to the marketplace, what is open, dry runs, the earlier exporter's state
+    #[command(subcommand)]
+    Metering(Metering),
+    /// Show periods, invoices, certificates, submissions, and what waits or failed; exits with 3 if something is held
     #[command(after_help = "Example: monthend status --month 2026-10")]
     Status(Status),
     /// Remove all state of the embedded cloud
@@ -96,7 +100,7 @@ pub(crate) struct Up {
     /// Run the sandbox providers with it
     #[arg(long)]
     pub(crate) sandbox: bool,
-    /// First of the ports used: this one is kept for the console, S3 is next, then DynamoDB, Secrets Manager, Atlas
+    /// First of the ports used: this one is kept for the console, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar
     #[arg(long, default_value_t = 8787, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) port_base: u16,
     /// Address to listen on; containers reach this machine by the address of their bridge
@@ -119,7 +123,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Invoke {
-    /// The function: fetch-atlas, allocate
+    /// The function: fetch-atlas, allocate, fetch-omnistrate, meter-clazar
     pub(crate) function: String,
     /// File with the event; - for standard input; without it, the event is {}
     #[arg(short, long, value_name = "FILE")]
@@ -179,6 +183,90 @@ pub(crate) struct Status {
     /// Only this month
     #[arg(long)]
     pub(crate) month: Option<BillingMonth>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Metering {
+    /// Contracts and months by state, and what needs a person; exits with 3 if something is refused or held
+    #[command(after_help = "Example: monthend metering status --month 2026-10 --format json")]
+    Status(MeteringStatus),
+    /// Print the exact requests that a run would send; writes and sends nothing, and needs no Clazar credentials
+    #[command(
+        after_help = "Example: monthend metering dry-run --month 2026-10 --contract ae641bd1-edf8-4038-bfed-d2ff556c729e"
+    )]
+    DryRun(MeteringRun),
+    /// Count what is due, then send what is open
+    #[command(after_help = "Example: monthend metering run\n\
+                            Example: monthend metering run --month 2026-10 --contract ae641bd1-edf8-4038-bfed-d2ff556c729e")]
+    Run(MeteringRun),
+    /// Take over the state file of the earlier exporter: nothing that it lists is sent again
+    #[command(
+        after_help = "Example: aws s3 cp s3://BUCKET/metering_state.json . && monthend metering import-state metering_state.json"
+    )]
+    ImportState(ImportState),
+    /// Print the state in the earlier exporter's schema
+    #[command(after_help = "Example: monthend metering export-state > metering_state.json")]
+    ExportState(ExportState),
+    /// Open a closed month, and those after it, again: the next run sends what was not sent; what was accepted stays
+    #[command(
+        after_help = "Example: monthend metering reopen --month 2026-10 --reason 'contract c7 was registered late'"
+    )]
+    Reopen(Reopen),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MeteringStatus {
+    /// Only this month
+    #[arg(long)]
+    pub(crate) month: Option<BillingMonth>,
+    /// Only this plan, service:environment:plan
+    #[arg(long)]
+    pub(crate) plan: Option<Plan>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MeteringRun {
+    /// Send only this month
+    #[arg(long)]
+    pub(crate) month: Option<BillingMonth>,
+    /// Send only this contract
+    #[arg(long)]
+    pub(crate) contract: Option<String>,
+    /// Only this plan, service:environment:plan
+    #[arg(long)]
+    pub(crate) plan: Option<Plan>,
+    /// Use the sandbox providers
+    #[arg(long)]
+    pub(crate) sandbox: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportState {
+    /// The state file; - for standard input
+    pub(crate) file: PathBuf,
+    /// The plan, if the file is the state of a single one and does not say of which
+    #[arg(long)]
+    pub(crate) plan: Option<Plan>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportState {
+    /// Only this plan, service:environment:plan
+    #[arg(long)]
+    pub(crate) plan: Option<Plan>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reopen {
+    /// The first month to open
+    #[arg(long)]
+    pub(crate) month: BillingMonth,
+    /// Why; it is recorded and shown
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) reason: String,
+    /// The plan, where there are several
+    #[arg(long)]
+    pub(crate) plan: Option<Plan>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,6 +3,8 @@
 pub(crate) mod demo;
 pub(crate) mod invoices;
 pub(crate) mod invoke;
+pub(crate) mod metering;
+pub(crate) mod metering_status;
 pub(crate) mod objects;
 pub(crate) mod reset;
 pub(crate) mod run;

@@ -76,6 +76,7 @@ async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
         Command::Status(status) => {
             commands::status::status(status, &Session::open(args, false, false).await?, output).await
         }
+        Command::Metering(metering) => commands::metering::metering(metering, args, output).await,
         Command::Reset(reset) => commands::reset::reset(reset, output),
     }
 }

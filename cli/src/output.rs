@@ -22,7 +22,7 @@ pub(crate) struct Output {
 
 /// A list to print: columns with their alignment, and rows of texts.
 pub(crate) struct Listing {
-    columns: Vec<(&'static str, CellAlignment)>,
+    columns: Vec<(String, CellAlignment)>,
     rows: Vec<Vec<String>>,
     totals: usize,
 }
@@ -31,10 +31,16 @@ impl Listing {
     /// Columns whose name ends with `>` stand to the right.
     pub(crate) fn new(columns: &[&'static str]) -> Self {
         let column = |name: &&'static str| match name.strip_suffix('>') {
-            Some(name) => (name, CellAlignment::Right),
-            None => (*name, CellAlignment::Left),
+            Some(name) => (name.to_owned(), CellAlignment::Right),
+            None => ((*name).to_owned(), CellAlignment::Left),
         };
         Self { columns: columns.iter().map(column).collect(), rows: Vec::new(), totals: 0 }
+    }
+
+    /// Columns whose names are made here; all stand to the left.
+    pub(crate) fn titled(titles: Vec<String>) -> Self {
+        let columns = titles.into_iter().map(|title| (title, CellAlignment::Left));
+        Self { columns: columns.collect(), rows: Vec::new(), totals: 0 }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
@@ -119,9 +125,10 @@ impl Output {
 
     fn cell(&self, text: &str) -> Cell {
         let color = match text {
-            "matched" | "closed" | "final" | "allocated" | "done" => Some(Color::Green),
-            "explained" | "open" | "reopened" | "registered" | "waiting" => Some(Color::Yellow),
-            "mismatch" | "held" | "failed" => Some(Color::Red),
+            "matched" | "closed" | "final" | "allocated" | "done" | "accepted" => Some(Color::Green),
+            "explained" | "open" | "reopened" | "registered" | "waiting" | "planned" | "sent" | "unknown"
+            | "late" => Some(Color::Yellow),
+            "mismatch" | "held" | "failed" | "rejected" => Some(Color::Red),
             _ => None,
         };
         let cell = Cell::new(text);

@@ -26,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) functions: Arc<Functions>,
     /// Nothing on AWS.
     pub(crate) embedded: Option<EmbeddedSession>,
+    /// What the functions are configured with.
+    pub(crate) vars: Vars,
     aws: Aws,
 }
 
@@ -129,8 +131,9 @@ impl Session {
         Ok(Self {
             bucket: Bucket::new(&aws, bucket),
             ledger: Ledger::new(&aws, table),
-            functions: functions.unwrap_or_else(|| Arc::new(Functions::new(vars))),
+            functions: functions.unwrap_or_else(|| Arc::new(Functions::new(vars.clone()))),
             embedded,
+            vars,
             aws,
         })
     }

@@ -1,0 +1,244 @@
+//! `monthend metering ...`
+
+use std::io::Read;
+
+use anyhow::Context;
+use billing::metering::{EarlierState, Plan};
+use chrono::Utc;
+use cloud::plans::{PlansConfig, PlansError};
+use serde_json::{Map, Value, json};
+
+use crate::Ended;
+use crate::args::{Args, ExportState, ImportState, Metering, MeteringRun, Reopen};
+use crate::commands::invoices::report_dead_letters;
+use crate::commands::invoke::{call, ended};
+use crate::commands::metering_status::status;
+use crate::output::{Format, Listing, Output};
+use crate::session::Session;
+
+pub(crate) async fn metering(metering: &Metering, args: &Args, output: &Output) -> anyhow::Result<Ended> {
+    match metering {
+        Metering::Status(asked) => status(asked, &Session::open(args, false, false).await?, output).await,
+        Metering::DryRun(asked) => {
+            dry_run(asked, &Session::open(args, asked.sandbox, false).await?, output).await
+        }
+        Metering::Run(asked) => run(asked, &Session::open(args, asked.sandbox, true).await?, output).await,
+        Metering::ImportState(asked) => {
+            import(asked, &Session::open(args, false, false).await?, output).await
+        }
+        Metering::ExportState(asked) => {
+            export(asked, &Session::open(args, false, false).await?, output).await
+        }
+        Metering::Reopen(asked) => reopen(asked, &Session::open(args, false, false).await?, output).await,
+    }
+}
+
+/// The plans that are configured, or the one asked for.
+pub(crate) async fn plans(
+    session: &Session,
+    asked: Option<&Plan>,
+) -> anyhow::Result<Vec<cloud::plans::PlanToMeter>> {
+    let config = PlansConfig::from_vars(&session.vars)?;
+    let configured = match config.plans(session.bucket.reader()).await {
+        Err(PlansError::None) if asked.is_some() => Vec::new(),
+        plans => plans?,
+    };
+    let Some(plan) = asked else { return Ok(configured) };
+    let found = configured.into_iter().find(|known| known.plan == *plan);
+    Ok(vec![found.unwrap_or_else(|| config.unlisted(plan.clone()))])
+}
+
+/// An event with the members that are given.
+fn event<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(given.collect::<Map<_, _>>())
+}
+
+/// Counts without keeping, and says what would be sent of it.
+async fn dry_run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let (plan, dry) = (asked.plan.as_ref().map(|plan| json!(plan)), Some(json!(true)));
+    // all months that are due: what a later one is carried hangs on those before
+    let counting = event([("plan", plan.clone()), ("dry_run", dry.clone())]);
+    let counted = match call(session, "fetch-omnistrate", &counting).await {
+        Ok(counted) => counted,
+        Err(failure) => {
+            output.note(&format!("error: {}", failure.message));
+            failure.report.unwrap_or_default()
+        }
+    };
+    let months = counted["months"].as_array().into_iter().flatten();
+    let usage: Value = months.filter_map(|month| month.get("snapshot").cloned()).collect();
+    let preview = event([
+        ("plan", plan),
+        ("dry_run", dry),
+        ("usage", Some(usage)),
+        ("month", asked.month.map(|month| json!(month))),
+        ("contract", asked.contract.as_ref().map(|contract| json!(contract))),
+    ]);
+    let previewed = call(session, "meter-clazar", &preview).await;
+    let (report, ended) = match previewed {
+        Ok(report) => (report, Ended::Done),
+        Err(failure) => {
+            output.note(&format!("error: {}", failure.message));
+            (failure.report.unwrap_or_default(), ended(failure.outcome))
+        }
+    };
+    let ended = if counted["failed"].as_array().is_some_and(|failed| failed.is_empty()) {
+        ended
+    } else {
+        ended.max(Ended::Failed)
+    };
+    show_requests(&report, output)?;
+    Ok(ended)
+}
+
+fn months(report: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let plans = report["plans"].as_array().into_iter().flatten();
+    plans.flat_map(|plan| {
+        let name = plan["plan"].as_str().unwrap_or_default();
+        plan["months"].as_array().into_iter().flatten().map(move |month| (name, month))
+    })
+}
+
+fn show_requests(report: &Value, output: &Output) -> anyhow::Result<()> {
+    let requests = |month: &Value| month["requests"].as_array().cloned().unwrap_or_default();
+    if output.format == Format::Json {
+        output.json(&months(report).flat_map(|(_, month)| requests(month)).collect());
+        return Ok(());
+    }
+    let mut listing = Listing::new(&["month", "cloud", "contract", "dimension", "start", "end", "quantity>"]);
+    for (_, month) in months(report) {
+        for request in requests(month) {
+            for record in request["request"].as_array().into_iter().flatten() {
+                let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
+                let month = month["month"].as_str().unwrap_or_default().to_owned();
+                let fields = ["cloud", "contract_id", "dimension", "start_time", "end_time", "quantity"];
+                listing.row([vec![month], fields.map(text).to_vec()].concat());
+            }
+        }
+    }
+    output.listing(&listing)?;
+    if output.format == Format::Table {
+        for request in months(report).flat_map(|(_, month)| requests(month)) {
+            output.line(&format!("POST /metering/ {request}"));
+        }
+        output.note("dry run: nothing was written, nothing was sent");
+    }
+    Ok(())
+}
+
+async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let plan = asked.plan.as_ref().map(|plan| json!(plan));
+    output.note("fetch-omnistrate: counting");
+    let mut result = Ended::Done;
+    let counting = event([("plan", plan.clone())]);
+    let counted = match call(session, "fetch-omnistrate", &counting).await {
+        Ok(counted) => counted,
+        Err(failure) => {
+            output.note(&format!("error: fetch-omnistrate: {}", failure.message));
+            result = result.max(ended(failure.outcome));
+            failure.report.unwrap_or_default()
+        }
+    };
+    // new usage starts metering by itself, of everything; a selection is for what stays open
+    if asked.month.is_none() && asked.contract.is_none() {
+        session.follow(output, "metering").await?;
+    }
+    output.note("meter-clazar: sending");
+    let selected = event([
+        ("plan", plan),
+        ("month", asked.month.map(|month| json!(month))),
+        ("contract", asked.contract.as_ref().map(|contract| json!(contract))),
+    ]);
+    let metered = match call(session, "meter-clazar", &selected).await {
+        Ok(metered) => metered,
+        Err(failure) => {
+            output.note(&format!("error: meter-clazar: {}", failure.message));
+            result = result.max(ended(failure.outcome));
+            failure.report.unwrap_or_default()
+        }
+    };
+    session.follow(output, "metering").await?;
+    result = result.max(report_dead_letters(session, output)?);
+    if output.format == Format::Json {
+        output.json(&json!({"fetch-omnistrate": counted, "meter-clazar": metered}));
+    } else {
+        output.listing(&counted_listing(&counted))?;
+        let shown = crate::args::MeteringStatus { month: asked.month, plan: asked.plan.clone() };
+        result = result.max(status(&shown, session, output).await?);
+    }
+    Ok(result)
+}
+
+/// What fetching counted.
+pub(crate) fn counted_listing(report: &Value) -> Listing {
+    let mut listing = Listing::new(&["plan", "month", "files>", "outcome", "usage"]);
+    for month in report["months"].as_array().into_iter().flatten() {
+        let text = |field: &str| month[field].as_str().unwrap_or_default().to_owned();
+        listing.row(vec![
+            text("plan"),
+            text("month"),
+            month["files"].to_string(),
+            text("outcome"),
+            text("key"),
+        ]);
+    }
+    listing
+}
+
+async fn import(asked: &ImportState, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let name = asked.file.display();
+    let bytes = if asked.file.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("failed to read the state from standard input")?;
+        bytes
+    } else {
+        std::fs::read(&asked.file).with_context(|| format!("failed to read {name}"))?
+    };
+    // read whole before anything is written
+    let state = EarlierState::from_json(&bytes, asked.plan.as_ref())
+        .with_context(|| format!("{name} is not taken over"))?;
+    anyhow::ensure!(!state.0.is_empty(), "{name} names no plan; nothing is taken over");
+    let mut listing = Listing::new(&["plan", "last processed month", "months>", "contracts>"]);
+    for (plan, entry) in &state.0 {
+        session.ledger.import_metering(plan, entry, Utc::now()).await?;
+        let contracts: usize = entry.processed_contracts.values().map(std::collections::BTreeSet::len).sum();
+        listing.row(vec![
+            plan.to_string(),
+            entry.last_processed_month.map(|month| month.to_string()).unwrap_or_default(),
+            entry.processed_contracts.len().to_string(),
+            contracts.to_string(),
+        ]);
+    }
+    output.listing(&listing)?;
+    Ok(Ended::Done)
+}
+
+async fn export(asked: &ExportState, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let mut state = EarlierState::default();
+    for plan in plans(session, asked.plan.as_ref()).await? {
+        let reported = session.ledger.reported_contracts(&plan.plan).await?;
+        if reported.last_processed_month.is_some() || !reported.processed_contracts.is_empty() {
+            state.0.insert(plan.plan, reported);
+        }
+    }
+    output.line(String::from_utf8_lossy(&state.to_json()?).trim_end());
+    Ok(Ended::Done)
+}
+
+async fn reopen(asked: &Reopen, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let plans = plans(session, asked.plan.as_ref()).await?;
+    let [plan] = plans.as_slice() else {
+        let names: Vec<String> = plans.iter().map(|plan| plan.plan.to_string()).collect();
+        anyhow::bail!("there are several plans, say which with --plan: {}", names.join(", "));
+    };
+    let by = std::env::var("USER").unwrap_or_else(|_| "somebody".into());
+    let reopened =
+        session.ledger.reopen_months(&plan.plan, asked.month, &asked.reason, &by, Utc::now()).await?;
+    anyhow::ensure!(!reopened.is_empty(), "{} of {} is not closed", asked.month, plan.plan);
+    for month in reopened {
+        output.line(&format!("{month} of {} is open again", plan.plan));
+    }
+    output.note("the next run sends what was not sent; what was accepted is never sent again");
+    Ok(Ended::Done)
+}

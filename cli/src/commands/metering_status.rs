@@ -1,0 +1,254 @@
+//! `monthend metering status`: contracts x months, and what needs a person.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use billing::ids::ContractId;
+use billing::metering::{Quantity, SubmissionState};
+use billing::month::BillingMonth;
+use chrono::Utc;
+use cloud::ledger::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
+use cloud::plans::PlanToMeter;
+use serde_json::{Value, json};
+
+use crate::Ended;
+use crate::args::MeteringStatus;
+use crate::commands::metering::plans;
+use crate::output::{Format, Listing, Output};
+use crate::session::Session;
+
+/// Months in a grid that nobody asked for.
+const MONTHS_SHOWN: usize = 6;
+
+/// All that is known of one plan.
+pub(crate) struct PlanStatus {
+    plan: PlanToMeter,
+    cursor: Option<Cursor>,
+    usage: Vec<UsageRecord>,
+    records: Vec<MonthRecord>,
+    months: BTreeMap<BillingMonth, MonthStatus>,
+}
+
+struct MonthStatus {
+    submissions: Vec<Stored>,
+    imported: BTreeSet<ContractId>,
+}
+
+pub(crate) async fn status(
+    asked: &MeteringStatus,
+    session: &Session,
+    output: &Output,
+) -> anyhow::Result<Ended> {
+    let mut result = Ended::Done;
+    let mut shown = Vec::new();
+    for plan in plans(session, asked.plan.as_ref()).await? {
+        let status = PlanStatus::read(session, plan, asked.month).await?;
+        let (remarks, held) = status.remarks();
+        if held {
+            result = Ended::Held;
+        }
+        match output.format {
+            Format::Json => shown.push(status.to_json(&remarks)),
+            Format::Csv => output.listing(&status.submissions())?,
+            Format::Table => {
+                output.heading(&status.title());
+                output.listing(&status.grid())?;
+                remarks.iter().for_each(|remark| output.note(remark));
+            }
+        }
+    }
+    if output.format == Format::Json {
+        output.json(&json!({"plans": shown}));
+    }
+    Ok(result)
+}
+
+impl PlanStatus {
+    pub(crate) async fn read(
+        session: &Session,
+        plan: PlanToMeter,
+        only: Option<BillingMonth>,
+    ) -> anyhow::Result<Self> {
+        let ledger = session.ledger.reader();
+        let cursor = ledger.cursor(&plan.plan).await?;
+        let usage = ledger.usage(&plan.plan).await?;
+        let records = ledger.metered_months(&plan.plan).await?;
+        // an imported plan has neither before its first run
+        let imported = ledger.reported_contracts(&plan.plan).await?.processed_contracts.into_keys();
+        let known: BTreeSet<BillingMonth> = usage
+            .iter()
+            .map(|usage| usage.month)
+            .chain(records.iter().map(|record| record.month))
+            .chain(imported)
+            .collect();
+        let known: Vec<BillingMonth> =
+            known.into_iter().filter(|month| only.is_none_or(|only| only == *month)).collect();
+        let mut months = BTreeMap::new();
+        for month in &known[known.len().saturating_sub(MONTHS_SHOWN)..] {
+            let submissions = ledger.submissions(&plan.plan, *month).await?.into_values().collect();
+            let imported = ledger.imported(&plan.plan, *month).await?;
+            months.insert(*month, MonthStatus { submissions, imported });
+        }
+        Ok(Self { plan, cursor, usage, records, months })
+    }
+
+    fn title(&self) -> String {
+        let cursor = self.cursor.map_or_else(
+            || "never metered".to_owned(),
+            |cursor| format!("closed through {}", cursor.last_processed_month),
+        );
+        format!("{} ({}): {cursor}", self.plan.plan, self.plan.cloud)
+    }
+
+    fn is_closed(&self, month: BillingMonth) -> bool {
+        self.cursor.is_some_and(|cursor| month <= cursor.last_processed_month)
+    }
+
+    /// One row a contract, one column a month: the state that all its dimensions have, else how many have which.
+    fn grid(&self) -> Listing {
+        let mut titles = vec!["contract".to_owned()];
+        for month in self.months.keys() {
+            let standing = if self.is_closed(*month) { "closed" } else { "open" };
+            titles.push(format!("{month} ({standing})"));
+        }
+        let mut listing = Listing::titled(titles);
+        for contract in self.contracts() {
+            let cells = self.months.values().map(|month| month.cell(contract));
+            listing.row([contract.to_string()].into_iter().chain(cells).collect());
+        }
+        listing
+    }
+
+    fn contracts(&self) -> BTreeSet<&ContractId> {
+        self.months
+            .values()
+            .flat_map(|month| {
+                let submitted = month.submissions.iter().map(|stored| &stored.submission.line.contract);
+                submitted.chain(&month.imported)
+            })
+            .collect()
+    }
+
+    /// What needs a person, and whether something is refused or held.
+    pub(crate) fn remarks(&self) -> (Vec<String>, bool) {
+        let (mut remarks, mut held) = (Vec::new(), false);
+        let cloud = self.plan.cloud;
+        for (month, status) in &self.months {
+            let standing = format!("{month} of {}", self.plan.plan);
+            if let Some(record) = self.records.iter().find(|record| record.month == *month)
+                && record.state == MonthState::Reopened
+            {
+                remarks.push(format!("{standing} was reopened by {}: {}", record.by, record.reason));
+            }
+            let usage = self.usage.iter().find(|usage| usage.month == *month);
+            if !self.is_closed(*month) {
+                let hours = (cloud.cut_off(*month) - Utc::now()).num_hours();
+                let left =
+                    if hours >= 0 { format!("{hours} hours are left until") } else { "it is past".into() };
+                remarks.push(format!(
+                    "{standing} is open; {left} the cut-off of {cloud} at {}",
+                    cloud.cut_off(*month).format("%Y-%m-%d %H:%M UTC")
+                ));
+                if usage.is_some_and(|usage| usage.files == 0) {
+                    held = true;
+                    remarks.push(format!(
+                        "{standing} has no usage; if that is right, set ALLOW_EMPTY_MONTHS=true"
+                    ));
+                }
+            }
+            for stored in &status.submissions {
+                let submission = &stored.submission;
+                held |= matches!(submission.state, SubmissionState::Rejected | SubmissionState::Held);
+                let why = submission.reply.as_ref().map(ToString::to_string).unwrap_or_default();
+                if !submission.state.is_settled() {
+                    remarks.push(format!("{month} {} {}: {why}", submission.line, submission.state));
+                } else if submission.reply.as_ref().is_some_and(|reply| reply.already_there) {
+                    remarks.push(format!(
+                        "{month} {}: somebody else reported it before us: {why}",
+                        submission.line
+                    ));
+                }
+                let late = submission.late_usage().unwrap_or_default();
+                if late != Quantity::ZERO {
+                    remarks
+                        .push(format!("{month} {}: {late} came too late and is not sent", submission.line));
+                }
+            }
+        }
+        (remarks, held)
+    }
+
+    /// One row a submission.
+    fn submissions(&self) -> Listing {
+        let mut listing = Listing::new(&[
+            "plan",
+            "month",
+            "contract",
+            "dimension",
+            "state",
+            "usage>",
+            "carry in>",
+            "quantity>",
+            "carry out>",
+            "late>",
+            "attempts>",
+            "reply",
+        ]);
+        for (month, status) in &self.months {
+            for Stored { submission, .. } in &status.submissions {
+                listing.row(vec![
+                    self.plan.plan.to_string(),
+                    month.to_string(),
+                    submission.line.contract.to_string(),
+                    submission.line.dimension.to_string(),
+                    submission.state.to_string(),
+                    submission.usage.to_string(),
+                    submission.carry_in.to_string(),
+                    submission.quantity.to_string(),
+                    submission.carry_out.to_string(),
+                    submission.late_usage().unwrap_or_default().to_string(),
+                    submission.attempts.to_string(),
+                    submission.reply.as_ref().map(ToString::to_string).unwrap_or_default(),
+                ]);
+            }
+        }
+        listing
+    }
+
+    fn to_json(&self, remarks: &[String]) -> Value {
+        let month = |month: &BillingMonth| {
+            let record = self.records.iter().find(|record| record.month == *month);
+            let usage = self.usage.iter().find(|usage| usage.month == *month);
+            json!({
+                "month": month,
+                "standing": if self.is_closed(*month) { "closed" } else { "open" },
+                "record": record.map(|record| json!({"state": record.state.to_string(), "reason": record.reason, "by": record.by, "since": record.since})),
+                "usage": usage.map(|usage| json!({"revision": usage.revision, "files": usage.files, "fetched_at": usage.fetched_at})),
+                "cut_off": self.plan.cloud.cut_off(*month),
+            })
+        };
+        json!({
+            "plan": self.plan.plan,
+            "cloud": self.plan.cloud,
+            "last_processed_month": self.cursor.map(|cursor| cursor.last_processed_month),
+            "months": self.months.keys().map(month).collect::<Vec<_>>(),
+            "submissions": self.submissions().to_json(),
+            "remarks": remarks,
+        })
+    }
+}
+
+impl MonthStatus {
+    fn cell(&self, contract: &ContractId) -> String {
+        let mut states: BTreeMap<SubmissionState, usize> = BTreeMap::new();
+        for stored in self.submissions.iter().filter(|stored| stored.submission.line.contract == *contract) {
+            *states.entry(stored.submission.state).or_default() += 1;
+        }
+        match (states.len(), states.first_key_value()) {
+            (0, _) if self.imported.contains(contract) => SubmissionState::Imported.to_string(),
+            (1, Some((state, _))) => state.to_string(),
+            _ => {
+                states.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+}
