@@ -12,8 +12,8 @@ use cloud::bucket::Bucket;
 use cloud::invocation::Failure;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, Organisation};
-use local::{Embedded, Functions, Home, Options};
+use local::sandbox::{AtlasSandbox, ClazarSandbox, OmnistrateExport, Organisation};
+use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
 
 pub(crate) struct World {
@@ -47,6 +47,18 @@ impl World {
     }
 
     pub(crate) async fn with(organisation: Organisation, follow: bool, vars: Vars) -> Self {
+        // an export that nobody has metered, and whose months have no files
+        let export = OmnistrateExport::sized(vec!["2026-10".parse().unwrap()], 0);
+        Self::exporting(export, organisation, follow, vars).await
+    }
+
+    /// A cloud with that export of usage.
+    pub(crate) async fn exporting(
+        export: OmnistrateExport,
+        organisation: Organisation,
+        follow: bool,
+        vars: Vars,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path().join("home")).unwrap();
         let atlas = AtlasSandbox::new(organisation);
@@ -54,7 +66,11 @@ impl World {
             ledger_in_memory: true,
             follow,
             retry_delay: Duration::ZERO,
-            atlas: Some(atlas.clone()),
+            sandboxes: Some(Sandboxes {
+                atlas: atlas.clone(),
+                clazar: Some(ClazarSandbox::new()),
+                omnistrate: export,
+            }),
             vars,
             ..Options::default()
         };

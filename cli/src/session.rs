@@ -12,9 +12,10 @@ use cloud::aws::Aws;
 use cloud::bucket::Bucket;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, Organisation};
+use local::sandbox::{AtlasSandbox, OmnistrateExport, Organisation};
 use local::{
     DeadLetter, Embedded, Endpoints, Functions, Home, HomeError, HomeKind, HomeLock, Options, Queue,
+    Sandboxes,
 };
 
 use crate::args::{Args, Cloud};
@@ -60,10 +61,14 @@ pub(crate) fn variables() -> anyhow::Result<Vars> {
     Ok(Vars::from_process().or(&file).or(&Vars::from_iter([("HTTP_BACKOFF_MS", BACKOFF_MS)])))
 }
 
-/// The sandbox of Atlas, closing that month or the one before this.
-pub(crate) fn sandbox(month: Option<BillingMonth>) -> AtlasSandbox {
-    let last = || BillingMonth::containing(Utc::now()).previous();
-    AtlasSandbox::new(Organisation::example(month.unwrap_or_else(last)))
+/// The sandbox providers, closing that month or the one before this.
+pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
+    let closing = month.unwrap_or_else(|| BillingMonth::containing(Utc::now()).previous());
+    Sandboxes {
+        atlas: AtlasSandbox::new(Organisation::example(closing)),
+        clazar: None,
+        omnistrate: OmnistrateExport::example(closing),
+    }
 }
 
 impl Session {
@@ -80,7 +85,7 @@ impl Session {
                 claim(&home, sandboxed, &vars)?;
                 let options = Options {
                     follow,
-                    atlas: sandboxed.then(|| self::sandbox(None)),
+                    sandboxes: sandboxed.then(|| self::sandbox(None)),
                     vars,
                     ..Options::default()
                 };
@@ -166,8 +171,15 @@ impl Session {
 
 /// Own and invented data never stand in one home. A home is the user's own once there are credentials to use.
 fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
-    let has_credentials =
-        ["PUBLIC_KEY", "CLIENT_ID", "ATLAS_SECRET_ARN"].iter().any(|name| vars.get(name).is_some());
+    const OWN: [&str; 6] = [
+        "PUBLIC_KEY",
+        "CLIENT_ID",
+        "ATLAS_SECRET_ARN",
+        "CLAZAR_CLIENT_ID",
+        "CLAZAR_SECRET_ARN",
+        "S3_BUCKET_NAME",
+    ];
+    let has_credentials = OWN.iter().any(|name| vars.get(name).is_some());
     match (sandboxed, has_credentials) {
         (true, _) => home.claim(HomeKind::Sandbox),
         (false, true) => home.claim(HomeKind::Own),

@@ -18,8 +18,10 @@ use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::etags::Etags;
 use crate::queue::{Intent, Queue};
 use crate::template::Template;
+use crate::{listing, reading};
 
 const LOCKS: usize = 64;
 /// The file system underneath takes file names of 255 bytes and makes one of the whole key, in Base64.
@@ -32,6 +34,7 @@ struct Inner {
     root: PathBuf,
     template: Template,
     queue: Queue,
+    etags: Etags,
     /// A reader must not see the bytes of one write with the ETag of another, and between the check of a
     /// condition and the write nobody else may write: one lock for each object (or several that share it).
     locks: Vec<RwLock<()>>,
@@ -40,7 +43,8 @@ struct Inner {
 impl NotifyingBucket {
     pub(crate) fn new(files: FileSystem, root: PathBuf, template: Template, queue: Queue) -> Self {
         let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
-        Self(Arc::new(Inner { files, root, template, queue, locks }))
+        let etags = Etags::new(root.clone());
+        Self(Arc::new(Inner { files, root, template, queue, etags, locks }))
     }
 }
 
@@ -65,6 +69,22 @@ impl Inner {
             return Err(s3_error!(NoSuchBucket));
         }
         Ok(self.lock(bucket, key).write().await)
+    }
+
+    /// The object, if it is a small file and nothing else.
+    async fn read_small(self: &Arc<Self>, input: &GetObjectInput) -> S3Result<Option<GetObjectOutput>> {
+        if !reading::is_unconditional(input) {
+            return Ok(None);
+        }
+        let (inner, bucket, key) = (self.clone(), input.bucket.clone(), input.key.clone());
+        let read = move || reading::read_small(&inner.root, &inner.etags, &bucket, &key);
+        tokio::task::spawn_blocking(read).await.map_err(S3Error::internal_error)
+    }
+
+    async fn list(self: &Arc<Self>, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
+        let inner = self.clone();
+        let list = move || listing::list_objects_v2(&inner.root, &inner.etags, input);
+        tokio::task::spawn_blocking(list).await.map_err(S3Error::internal_error)?
     }
 
     fn intend(&self, bucket: &str, key: &str) -> S3Result<Option<Intent>> {
@@ -111,7 +131,17 @@ macro_rules! operations {
 
             async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
                 let _guard = self.0.reading(&request.input.bucket, &request.input.key).await;
-                self.0.files.get_object(request).await
+                match self.0.read_small(&request.input).await? {
+                    Some(output) => Ok(S3Response::new(output)),
+                    None => self.0.files.get_object(request).await,
+                }
+            }
+
+            async fn list_objects_v2(
+                &self,
+                request: S3Request<ListObjectsV2Input>,
+            ) -> S3Result<S3Response<ListObjectsV2Output>> {
+                self.0.list(request.input).await.map(S3Response::new)
             }
 
             async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
@@ -140,7 +170,6 @@ operations! {
         head_bucket: HeadBucketInput -> HeadBucketOutput;
         list_buckets: ListBucketsInput -> ListBucketsOutput;
         list_objects: ListObjectsInput -> ListObjectsOutput;
-        list_objects_v2: ListObjectsV2Input -> ListObjectsV2Output;
         list_parts: ListPartsInput -> ListPartsOutput;
         upload_part: UploadPartInput -> UploadPartOutput;
         upload_part_copy: UploadPartCopyInput -> UploadPartCopyOutput;
@@ -151,3 +180,6 @@ operations! {
         complete_multipart_upload: CompleteMultipartUploadInput -> CompleteMultipartUploadOutput;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::bucket::NotifyingBucket;
 use crate::dispatcher::Dispatcher;
 use crate::functions::Functions;
-use crate::home::{Endpoints, Home};
+use crate::home::{Endpoints, Exported, Home};
 use crate::queue::Queue;
-use crate::sandbox::{AtlasSandbox, secrets};
+use crate::sandbox::{AtlasSandbox, ClazarSandbox, OmnistrateExport, secrets};
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
-use crate::{ACCESS_KEY, BUCKET, REGION, TABLE};
+use crate::{ACCESS_KEY, BUCKET, EXPORT_BUCKET, REGION, TABLE};
 
 /// How to run an embedded cloud.
 #[derive(Debug)]
@@ -38,10 +38,21 @@ pub struct Options {
     pub retry_delay: Duration,
     /// Notifications delivered at once.
     pub concurrency: usize,
-    /// A sandbox of Atlas to run with it.
-    pub atlas: Option<AtlasSandbox>,
+    /// Sandbox providers to run with it.
+    pub sandboxes: Option<Sandboxes>,
     /// Further variables of the functions.
     pub vars: Vars,
+}
+
+/// The sandbox providers.
+#[derive(Clone, Debug)]
+pub struct Sandboxes {
+    /// MongoDB Atlas.
+    pub atlas: AtlasSandbox,
+    /// Clazar; nothing for one that keeps what it holds in the home.
+    pub clazar: Option<ClazarSandbox>,
+    /// What Omnistrate has exported.
+    pub omnistrate: OmnistrateExport,
 }
 
 impl Default for Options {
@@ -53,7 +64,7 @@ impl Default for Options {
             follow: true,
             retry_delay: Duration::from_secs(1),
             concurrency: 4,
-            atlas: None,
+            sandboxes: None,
             vars: Vars::default(),
         }
     }
@@ -69,6 +80,8 @@ pub enum EmbeddedError {
     S3(String),
     #[error("the embedded DynamoDB cannot use its file: {0}")]
     Ledger(String),
+    #[error("the sandbox cannot use its files: {0}")]
+    Sandbox(std::io::Error),
     #[error("the queue of notifications cannot be read: {0}")]
     Queue(std::io::Error),
     #[error(transparent)]
@@ -81,7 +94,7 @@ pub struct Embedded {
     vars: Vars,
     functions: Arc<Functions>,
     queue: Queue,
-    atlas: Option<AtlasSandbox>,
+    sandboxes: Option<Sandboxes>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     database: Database,
@@ -104,7 +117,7 @@ impl Embedded {
         };
 
         let (s3_listener, s3) = bind(1).await?;
-        let bucket = NotifyingBucket::new(files(home)?, home.s3(), template, queue.clone());
+        let bucket = NotifyingBucket::new(files(home, &options.vars)?, home.s3(), template, queue.clone());
         let mut service = S3ServiceBuilder::new(bucket);
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, ACCESS_KEY));
         tasks.push(tokio::spawn(serve(s3_listener, service.build(), stop.clone())));
@@ -121,18 +134,30 @@ impl Embedded {
 
         let (secrets_listener, secrets_url) = bind(3).await?;
         tasks.push(tokio::spawn(secrets::serve(secrets_listener, stop.clone())));
-        let mut atlas_url = None;
-        if let Some(sandbox) = &options.atlas {
+        let (mut atlas, mut clazar, mut omnistrate) = (None, None, None);
+        let mut sandboxes = options.sandboxes;
+        if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
-            atlas_url = Some(format!("{url}/api/atlas/v2"));
+            atlas = Some(format!("{url}/api/atlas/v2"));
+            tasks.push(tokio::spawn(sandboxes.atlas.clone().serve(listener, stop.clone())));
+            let (listener, url) = bind(5).await?;
+            clazar = Some(format!("{url}/metering/"));
+            let sandbox = match sandboxes.clazar.take() {
+                Some(sandbox) => sandbox,
+                None => ClazarSandbox::in_file(home.clazar()).map_err(EmbeddedError::Sandbox)?,
+            };
             tasks.push(tokio::spawn(sandbox.clone().serve(listener, stop.clone())));
+            sandboxes.clazar = Some(sandbox);
+            omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
         }
 
         let endpoints = Endpoints {
             s3,
             dynamodb,
             secrets: secrets_url,
-            atlas: atlas_url,
+            atlas,
+            clazar,
+            omnistrate,
             bucket: BUCKET.into(),
             table: TABLE.into(),
             pid: std::process::id(),
@@ -144,7 +169,7 @@ impl Embedded {
                 Dispatcher::new(queue.clone(), functions.clone(), options.retry_delay, options.concurrency);
             tasks.push(tokio::spawn(dispatcher.run()));
         }
-        Ok(Self { endpoints, vars, functions, queue, atlas: options.atlas, stop, tasks, database })
+        Ok(Self { endpoints, vars, functions, queue, sandboxes, stop, tasks, database })
     }
 
     /// Where it answers.
@@ -174,7 +199,13 @@ impl Embedded {
     /// Its sandbox of Atlas.
     #[must_use]
     pub fn atlas(&self) -> Option<&AtlasSandbox> {
-        self.atlas.as_ref()
+        self.sandboxes.as_ref().map(|sandboxes| &sandboxes.atlas)
+    }
+
+    /// Its sandbox of Clazar.
+    #[must_use]
+    pub fn clazar(&self) -> Option<&ClazarSandbox> {
+        self.sandboxes.as_ref().and_then(|sandboxes| sandboxes.clazar.as_ref())
     }
 
     /// Stops everything and waits for it.
@@ -220,12 +251,41 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
             vars.set(name, value);
         }
     }
+    if let Some(url) = &endpoints.clazar {
+        vars.set("CLAZAR_API_URL", url.as_str());
+        for (name, value) in crate::sandbox::CLAZAR_CREDENTIALS {
+            vars.set(name, value);
+        }
+    }
+    if let Some(exported) = &endpoints.omnistrate {
+        vars.set("S3_BUCKET_NAME", exported.bucket.as_str());
+        vars.set("SERVICE_NAME", exported.service.as_str());
+        vars.set("ENVIRONMENT_TYPE", exported.environment.as_str());
+        vars.set("PLAN_ID", exported.plan.as_str());
+        vars.set("START_MONTH", exported.start_month.as_str());
+    }
     vars.or(&others.clone().without("AWS_"))
 }
 
-fn files(home: &Home) -> Result<FileSystem, EmbeddedError> {
+/// Writes the export where the embedded S3 keeps the objects of its bucket.
+fn export(home: &Home, export: &OmnistrateExport) -> std::io::Result<Exported> {
+    export.write_to(&home.s3().join(EXPORT_BUCKET))?;
+    let start_month = export.months().first().map(ToString::to_string).unwrap_or_default();
+    Ok(Exported {
+        bucket: EXPORT_BUCKET.into(),
+        service: export.service().into(),
+        environment: export.environment().into(),
+        plan: export.plan().into(),
+        start_month,
+    })
+}
+
+/// The buckets: the data bucket, and the one that usage is exported to if the variables name one.
+fn files(home: &Home, vars: &Vars) -> Result<FileSystem, EmbeddedError> {
     let folder = home.s3();
-    std::fs::create_dir_all(folder.join(BUCKET)).map_err(|error| EmbeddedError::S3(error.to_string()))?;
+    for bucket in [Some(BUCKET), vars.get("S3_BUCKET_NAME")].into_iter().flatten() {
+        std::fs::create_dir_all(folder.join(bucket)).map_err(|error| EmbeddedError::S3(error.to_string()))?;
+    }
     FileSystem::new(folder).map_err(|error| EmbeddedError::S3(format!("{error:?}")))
 }
 

@@ -12,6 +12,8 @@ pub struct Functions {
     vars: Vars,
     fetch_atlas: OnceCell<fetch_atlas::App>,
     allocate: OnceCell<allocate::App>,
+    fetch_omnistrate: OnceCell<fetch_omnistrate::App>,
+    meter_clazar: OnceCell<meter_clazar::App>,
 }
 
 impl Functions {
@@ -35,6 +37,8 @@ impl Functions {
         match name {
             fetch_atlas::App::NAME => self.run(&self.fetch_atlas, event, id, now).await,
             allocate::App::NAME => self.run(&self.allocate, event, id, now).await,
+            fetch_omnistrate::App::NAME => self.run(&self.fetch_omnistrate, event, id, now).await,
+            meter_clazar::App::NAME => self.run(&self.meter_clazar, event, id, now).await,
             other => Err(Failure::whole(format!("there is no function '{other}'"))),
         }
     }

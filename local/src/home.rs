@@ -33,12 +33,31 @@ pub struct Endpoints {
     pub secrets: String,
     /// The sandbox of MongoDB Atlas (base URL of its API), if it runs.
     pub atlas: Option<String>,
+    /// The sandbox of Clazar (its metering endpoint), if it runs.
+    pub clazar: Option<String>,
+    /// What the sandbox of Omnistrate has exported, if it runs.
+    pub omnistrate: Option<Exported>,
     /// The data bucket.
     pub bucket: String,
     /// The ledger's table.
     pub table: String,
     /// The process that runs it.
     pub pid: u32,
+}
+
+/// An export of usage by the sandbox of Omnistrate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// Into which bucket.
+    pub bucket: String,
+    /// The service.
+    pub service: String,
+    /// Its environment.
+    pub environment: String,
+    /// Its plan.
+    pub plan: String,
+    /// The first month, `YYYY-MM`.
+    pub start_month: String,
 }
 
 /// Held while a process runs the embedded cloud of a home; dropping it frees the home.
@@ -123,6 +142,11 @@ impl Home {
         self.root.join("dead-letters")
     }
 
+    /// What the sandbox of Clazar holds.
+    pub(crate) fn clazar(&self) -> PathBuf {
+        self.root.join("clazar.jsonl")
+    }
+
     /// Where an object of the data bucket stands as a file.
     #[must_use]
     pub fn object(&self, key: &str) -> PathBuf {
@@ -193,6 +217,7 @@ impl Home {
             file.push(suffix);
             let _ = fs::remove_file(file); // not there in a home that was never used
         }
+        let _ = fs::remove_file(self.clazar()); // only there with the sandbox
         let _ = fs::remove_file(self.root.join("kind.json"));
         drop(lock);
         let _ = fs::remove_file(self.root.join("lock"));

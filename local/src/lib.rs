@@ -8,23 +8,28 @@
 mod bucket;
 mod dispatcher;
 mod embedded;
+mod etags;
 mod functions;
 mod gate;
 mod home;
+mod listing;
 mod queue;
+mod reading;
 pub mod sandbox;
 mod serve;
 mod template;
 
-pub use embedded::{Embedded, EmbeddedError, Options, vars_for};
+pub use embedded::{Embedded, EmbeddedError, Options, Sandboxes, vars_for};
 pub use functions::Functions;
 pub use gate::{Call, Gate, GateMode};
-pub use home::{Endpoints, Home, HomeError, HomeKind, HomeLock};
+pub use home::{Endpoints, Exported, Home, HomeError, HomeKind, HomeLock};
 pub use queue::{DeadLetter, Queue};
 pub use template::{Template, TemplateError};
 
 /// The bucket of an embedded cloud.
 pub const BUCKET: &str = "monthend-data";
+/// The bucket that the sandbox of Omnistrate exports to.
+pub const EXPORT_BUCKET: &str = "omnistrate-export";
 /// The table of an embedded cloud.
 pub const TABLE: &str = "monthend-state";
 /// The access key id and the secret access key of an embedded cloud.

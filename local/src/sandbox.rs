@@ -1,9 +1,13 @@
 //! Stand-ins for what is outside: real protocols, real authentication, invented data.
 
 mod atlas;
+mod clazar;
+mod omnistrate;
 pub mod secrets;
 
 pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
+pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};
+pub use omnistrate::OmnistrateExport;
 
 /// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.
 pub const ATLAS_CREDENTIALS: [(&str, &str); 3] = [
@@ -16,4 +20,10 @@ pub const ATLAS_CREDENTIALS: [(&str, &str); 3] = [
 pub const ATLAS_SERVICE_ACCOUNT: [(&str, &str); 2] = [
     ("CLIENT_ID", "mdb_sa_id_64f0a1b2c3d4e5f607182931"),
     ("CLIENT_SECRET", "mdb_sa_sk_not-a-secret+in/the=sandbox"),
+];
+
+/// What opens the sandbox of Clazar.
+pub const CLAZAR_CREDENTIALS: [(&str, &str); 2] = [
+    ("CLAZAR_CLIENT_ID", "sandbox-client"),
+    ("CLAZAR_CLIENT_SECRET", "3c6e1b0a-9d24-4f57-8a41-c2f0b7d95e16"),
 ];

@@ -103,7 +103,7 @@ async fn begin(closing: BillingMonth) -> anyhow::Result<Session> {
     home.claim(HomeKind::Sandbox)?;
     let lock = home.lock()?.ok_or_else(|| HomeError::Busy(home.root().to_owned()))?;
     let vars = Vars::from_iter([("INVOICE_LIMIT", "5")]);
-    let options = Options { atlas: Some(sandbox(Some(closing))), vars, ..Options::default() };
+    let options = Options { sandboxes: Some(sandbox(Some(closing))), vars, ..Options::default() };
     let embedded = Embedded::start(&home, options).await?;
     lock.announce(embedded.endpoints())?;
     Session::of_embedded(home, embedded, lock).await

@@ -26,7 +26,7 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
     let options = Options {
         address: up.listen,
         port_base: up.port_base,
-        atlas: sandboxed.then(|| sandbox(up.month)),
+        sandboxes: sandboxed.then(|| sandbox(up.month)),
         vars: variables()?,
         ..Options::default()
     };
@@ -41,9 +41,13 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
         ("bucket", endpoints.bucket.clone()),
         ("table", endpoints.table.clone()),
     ]);
-    if let Some(atlas) = &endpoints.atlas {
-        shown.insert("atlas", atlas.clone());
-    }
+    let exported = endpoints.omnistrate.as_ref().map(|exported| exported.bucket.clone());
+    let sandboxes = [
+        ("atlas", endpoints.atlas.clone()),
+        ("clazar", endpoints.clazar.clone()),
+        ("export_bucket", exported),
+    ];
+    shown.extend(sandboxes.into_iter().filter_map(|(what, place)| Some((what, place?))));
     if output.format == Format::Json {
         output.line(&json!(shown).to_string());
     } else {

@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::ATLAS_CREDENTIALS;
+use super::{ATLAS_CREDENTIALS, CLAZAR_CREDENTIALS};
 use crate::ACCESS_KEY;
 
 /// The secret with the sandbox's Atlas credentials.
 pub const ATLAS_SECRET_ARN: &str =
     "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/atlas-AbCdEf";
+
+/// The secret with the sandbox's Clazar credentials.
+pub const CLAZAR_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/clazar-AbCdEf";
 
 pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) {
     let router = Router::new().route("/", post(answer));
@@ -36,16 +40,18 @@ async fn answer(headers: HeaderMap, body: Bytes) -> Response {
         return refuse("UnknownOperationException", "only GetSecretValue is here");
     }
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let members: serde_json::Map<String, Value> = match request["SecretId"].as_str() {
-        Some(ATLAS_SECRET_ARN | "monthend/atlas") => {
-            ATLAS_CREDENTIALS.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect()
+    let (arn, name, members): (_, _, &[(&str, &str)]) = match request["SecretId"].as_str() {
+        Some(ATLAS_SECRET_ARN | "monthend/atlas") => (ATLAS_SECRET_ARN, "monthend/atlas", &ATLAS_CREDENTIALS),
+        Some(CLAZAR_SECRET_ARN | "monthend/clazar") => {
+            (CLAZAR_SECRET_ARN, "monthend/clazar", &CLAZAR_CREDENTIALS)
         }
         _ => return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
     };
+    let members = members.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
     let secret = json!({
-        "ARN": ATLAS_SECRET_ARN,
-        "Name": "monthend/atlas",
-        "SecretString": Value::Object(members).to_string(),
+        "ARN": arn,
+        "Name": name,
+        "SecretString": Value::Object(members.collect()).to_string(),
         "VersionId": "EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE",
         "VersionStages": ["AWSCURRENT"],
     });
