@@ -1,16 +1,71 @@
-//! Every outside call of the Atlas story fails once in every way; redelivery must come to the undisturbed end.
+//! Every outside call of a story fails once in every way; redelivery must come to the undisturbed end.
+//!
+//! One harness for all stories: a [`Tale`] says how its world begins and what happens in it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use cloud::vars::Vars;
 use local::sandbox::Organisation;
 use local::{Functions, Gate, GateMode};
 use serde_json::{Value, json};
 
+use crate::metering_world::metered;
 use crate::world::{self, World, now, quick};
 
 /// Deliveries of one event before the story counts as stuck.
 const DELIVERIES: usize = 6;
+
+/// A story whose calls are swept.
+#[derive(Clone, Copy, Debug)]
+enum Tale {
+    /// An invoice in two revisions, and an open month.
+    Atlas,
+    /// Two months of two contracts, usage that comes late, and the daily run.
+    Metering,
+}
+
+struct Stage {
+    tale: Tale,
+    /// Schedules so far: each comes at a later time.
+    schedules: AtomicU32,
+    world: World,
+    gate: Gate,
+    vars: Vars,
+}
+
+impl Tale {
+    async fn begin(self) -> Stage {
+        let world = match self {
+            Self::Atlas => {
+                let first = Organisation::recorded([open(), revision(500, "2026-11-02T00:00:00Z")]);
+                World::with(first, false, quick()).await
+            }
+            Self::Metering => usage().await,
+        };
+        let gate = Gate::default();
+        let endpoints = world.cloud.endpoints();
+        let before = async |service, url: &str| gate.before(service, url).await.unwrap();
+        // one attempt a call and one call at a time: what fails reaches our code, always at the same place
+        let vars = Vars::from_iter([
+            ("AWS_ENDPOINT_URL_S3", before("s3", &endpoints.s3).await),
+            ("AWS_ENDPOINT_URL_DYNAMODB", before("dynamodb", &endpoints.dynamodb).await),
+            ("ATLAS_API_URL", before("atlas", endpoints.atlas.as_ref().unwrap()).await),
+            ("CLAZAR_API_URL", before("clazar", endpoints.clazar.as_ref().unwrap()).await),
+            ("AWS_MAX_ATTEMPTS", "1".into()),
+            ("HTTP_ATTEMPTS", "1".into()),
+            ("AWS_CALL_TIMEOUT_MS", "500".into()),
+            ("HTTP_READ_TIMEOUT_MS", "500".into()),
+            ("CLAZAR_TIMEOUT_MS", "500".into()),
+            ("OMNISTRATE_CONCURRENCY", "1".into()),
+            ("CLAZAR_CONCURRENCY", "1".into()),
+            ("ORG_ID", "o1".into()),
+        ])
+        .or(world.cloud.vars());
+        Stage { tale: self, schedules: AtomicU32::new(0), world, gate, vars }
+    }
+}
 
 /// A small organisation: an ended month, in two revisions one after the other, and an open one.
 fn revision(cents: i64, updated: &str) -> Vec<u8> {
@@ -34,43 +89,38 @@ fn open() -> Vec<u8> {
     .into_bytes()
 }
 
-struct Story {
-    world: World,
-    gate: Gate,
-    vars: Vars,
+/// Two months, two contracts, fractions that are carried.
+async fn usage() -> World {
+    let world = metered(false).await;
+    world.usage("2026/09/01/00/s.json", &[("c1", "cpu", "5.75"), ("c1", "ram", "9007199254740993")]).await;
+    world.usage("2026/09/01/01/s.json", &[("c2", "cpu", "7")]).await;
+    world.usage("2026/10/01/00/s.json", &[("c1", "cpu", "0.5"), ("c2", "cpu", "0.25")]).await;
+    world
 }
 
-impl Story {
-    async fn begin() -> Self {
-        let first = Organisation::recorded([open(), revision(500, "2026-11-02T00:00:00Z")]);
-        let world = World::with(first, false, quick()).await;
-        let gate = Gate::default();
-        let endpoints = world.cloud.endpoints();
-        // one attempt a call: what fails reaches our code
-        let vars = Vars::from_iter([
-            ("AWS_ENDPOINT_URL_S3", gate.before("s3", &endpoints.s3).await.unwrap()),
-            ("AWS_ENDPOINT_URL_DYNAMODB", gate.before("dynamodb", &endpoints.dynamodb).await.unwrap()),
-            ("ATLAS_API_URL", gate.before("atlas", endpoints.atlas.as_ref().unwrap()).await.unwrap()),
-            ("AWS_MAX_ATTEMPTS", "1".into()),
-            ("HTTP_ATTEMPTS", "1".into()),
-            ("AWS_CALL_TIMEOUT_MS", "1000".into()),
-            ("HTTP_READ_TIMEOUT_MS", "1000".into()),
-            ("ORG_ID", "o1".into()),
-        ])
-        .or(world.cloud.vars());
-        Self { world, gate, vars }
-    }
-
-    /// The whole story: a fetch and what follows, a restatement, another fetch and what follows.
+impl Stage {
     async fn tell(&self) -> BTreeMap<String, String> {
-        self.month().await;
-        self.world.atlas.replace(Organisation::recorded([open(), revision(620, "2026-11-09T00:00:00Z")]));
-        self.month().await;
+        match self.tale {
+            Tale::Atlas => {
+                self.deliver_all("fetch-atlas").await;
+                let restated = revision(620, "2026-11-09T00:00:00Z");
+                self.world.atlas.replace(Organisation::recorded([open(), restated]));
+                self.deliver_all("fetch-atlas").await;
+            }
+            Tale::Metering => {
+                self.deliver_all("fetch-omnistrate").await;
+                self.world.usage("2026/10/31/23/late.json", &[("c2", "cpu", "3")]).await;
+                self.deliver_all("fetch-omnistrate").await;
+                self.deliver_all("meter-clazar").await;
+            }
+        }
         self.world.state().await
     }
 
-    async fn month(&self) {
-        self.deliver("fetch-atlas", &json!({})).await;
+    /// A schedule, and the notifications that follow.
+    async fn deliver_all(&self, function: &str) {
+        self.schedules.fetch_add(1, Ordering::Relaxed);
+        self.deliver(function, &json!({})).await;
         loop {
             let due = self.world.cloud.queue().due().unwrap();
             if due.is_empty() {
@@ -83,13 +133,26 @@ impl Story {
         }
     }
 
+    /// What counts as now. The first revision of an invoice stays the first however often it is fetched; usage is the newest by
+    /// the time at which it was counted, and whoever died with a lease has it for less than a minute.
+    fn at(&self, delivery: usize) -> DateTime<Utc> {
+        let minutes = match self.tale {
+            Tale::Atlas => 0,
+            Tale::Metering => {
+                i64::from(self.schedules.load(Ordering::Relaxed)) * 60 + i64::try_from(delivery).unwrap()
+            }
+        };
+        now() + TimeDelta::minutes(minutes)
+    }
+
     /// Delivers an event until it succeeds, in a new process each time, as Lambda may.
     async fn deliver(&self, function: &str, event: &Value) {
         let mut last = String::new();
-        for _ in 0..DELIVERIES {
+        for delivery in 0..DELIVERIES {
+            let at = self.at(delivery);
             let functions = Functions::new(self.vars.clone());
             let answer = tokio::select! {
-                answer = functions.invoke(function, event, "test", now()) => answer,
+                answer = functions.invoke(function, event, "test", at) => answer,
                 () = self.gate.died() => {
                     self.gate.recover();
                     continue;
@@ -104,55 +167,51 @@ impl Story {
     }
 }
 
-async fn sweep(mode: GateMode) {
-    let undisturbed = Story::begin().await;
+async fn sweep(tale: Tale, mode: GateMode) {
+    let undisturbed = tale.begin().await;
     let expected = undisturbed.tell().await;
     let calls = undisturbed.gate.calls();
     assert!(calls.len() > 50, "the story makes {} calls", calls.len());
     let mut differences = Vec::new();
     for number in 1..=calls.len() {
-        let story = Story::begin().await;
-        story.gate.fail(number, mode);
-        let found = world::differences(&story.tell().await, &expected);
+        let stage = tale.begin().await;
+        stage.gate.fail(number, mode);
+        let found = world::differences(&stage.tell().await, &expected);
         if !found.is_empty() {
             differences.push(format!("{number}: {}\n{}", calls[number - 1], found.join("\n")));
         }
     }
-    eprintln!("{mode:?}: {} calls swept, {} differences", calls.len(), differences.len());
-    assert!(differences.is_empty(), "{mode:?}\n{}", differences.join("\n"));
+    eprintln!("{tale:?}, {mode:?}: {} calls swept, {} differences", calls.len(), differences.len());
+    assert!(differences.is_empty(), "{tale:?}, {mode:?}\n{}", differences.join("\n"));
 }
 
-#[tokio::test]
-async fn a_call_that_answers_with_an_error() {
-    sweep(GateMode::Error).await;
+/// One test for each way, so that they run side by side.
+macro_rules! sweeps {
+    ($($name:ident: $mode:ident;)*) => {
+        mod atlas {
+            use super::{GateMode, Tale, sweep};
+            $(#[tokio::test]
+            async fn $name() {
+                sweep(Tale::Atlas, GateMode::$mode).await;
+            })*
+        }
+
+        mod metering {
+            use super::{GateMode, Tale, sweep};
+            $(#[tokio::test]
+            async fn $name() {
+                sweep(Tale::Metering, GateMode::$mode).await;
+            })*
+        }
+    };
 }
 
-#[tokio::test]
-async fn a_call_that_is_throttled() {
-    sweep(GateMode::Throttle).await;
-}
-
-#[tokio::test]
-async fn a_call_that_is_never_answered() {
-    sweep(GateMode::Silence).await;
-}
-
-#[tokio::test]
-async fn a_call_whose_connection_breaks_before_it_is_done() {
-    sweep(GateMode::DropBefore).await;
-}
-
-#[tokio::test]
-async fn a_call_whose_connection_breaks_after_it_is_done() {
-    sweep(GateMode::DropAfter).await;
-}
-
-#[tokio::test]
-async fn a_process_killed_before_a_call() {
-    sweep(GateMode::KillBefore).await;
-}
-
-#[tokio::test]
-async fn a_process_killed_after_a_call() {
-    sweep(GateMode::KillAfter).await;
+sweeps! {
+    a_call_that_answers_with_an_error: Error;
+    a_call_that_is_throttled: Throttle;
+    a_call_that_is_never_answered: Silence;
+    a_call_whose_connection_breaks_before_it_is_done: DropBefore;
+    a_call_whose_connection_breaks_after_it_is_done: DropAfter;
+    a_process_killed_before_a_call: KillBefore;
+    a_process_killed_after_a_call: KillAfter;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use billing::certificate::Certificate;
-use billing::keys::{InvoiceKey, RawDocumentKey};
+use billing::keys::{InvoiceKey, METERING_STATE, RawDocumentKey};
 use billing::revision::sha256_hex;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
@@ -12,14 +12,17 @@ use cloud::bucket::Bucket;
 use cloud::invocation::Failure;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, ClazarSandbox, OmnistrateExport, Organisation};
+use local::sandbox::{AtlasSandbox, ClazarSandbox, HeldRecord, OmnistrateExport, Organisation};
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
 
 pub(crate) struct World {
     pub(crate) cloud: Embedded,
     pub(crate) atlas: AtlasSandbox,
+    pub(crate) clazar: ClazarSandbox,
     pub(crate) bucket: Bucket,
+    /// What usage is exported to.
+    pub(crate) export: Bucket,
     pub(crate) ledger: Ledger,
     pub(crate) aws: Aws,
     _folder: tempfile::TempDir,
@@ -61,14 +64,14 @@ impl World {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path().join("home")).unwrap();
-        let atlas = AtlasSandbox::new(organisation);
+        let (atlas, clazar) = (AtlasSandbox::new(organisation), ClazarSandbox::new());
         let options = Options {
             ledger_in_memory: true,
             follow,
             retry_delay: Duration::ZERO,
             sandboxes: Some(Sandboxes {
                 atlas: atlas.clone(),
-                clazar: Some(ClazarSandbox::new()),
+                clazar: Some(clazar.clone()),
                 omnistrate: export,
             }),
             vars,
@@ -77,8 +80,9 @@ impl World {
         let cloud = Embedded::start(&home, options).await.unwrap();
         let aws = Aws::connect(cloud.vars()).await.unwrap();
         let bucket = Bucket::new(&aws, local::BUCKET);
+        let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let ledger = Ledger::new(&aws, local::TABLE);
-        Self { cloud, atlas, bucket, ledger, aws, _folder: folder }
+        Self { cloud, atlas, clazar, bucket, export, ledger, aws, _folder: folder }
     }
 
     pub(crate) async fn invoke(&self, function: &str, event: Value) -> Result<Value, Failure> {
@@ -147,28 +151,67 @@ impl World {
         csv::Reader::from_reader(bytes.as_slice()).deserialize().map(Result::unwrap).collect()
     }
 
-    /// Everything that stands at the end: objects by content, ledger items by attribute. Runs are left out, how
-    /// often something was tried may differ.
+    /// Everything that stands at the end: objects by content, ledger items by attribute, and what Clazar holds. Runs
+    /// are left out, how often something was tried may differ.
     pub(crate) async fn state(&self) -> BTreeMap<String, String> {
         let mut state = BTreeMap::new();
         for key in self.keys("").await {
-            let bytes = self.read(&key).await;
+            let mut bytes = self.read(&key).await;
+            if key == METERING_STATE {
+                bytes = without_times(&bytes);
+            }
             state.insert(format!("s3 {key}"), sha256_hex(&bytes));
         }
         let scan = self.aws.dynamodb().scan().table_name(local::TABLE).send().await.unwrap();
         for item in scan.items() {
-            // what is recorded, not when
-            let item = item.iter().filter(|(name, _)| !["recorded_at", "since"].contains(&name.as_str()));
-            let text: BTreeMap<_, _> = item.map(|(name, value)| (name, format!("{value:?}"))).collect();
-            if !text[&"pk".to_owned()].contains("RUN#") {
-                state.insert(
-                    format!("ledger {} {}", text[&"pk".to_owned()], text[&"sk".to_owned()]),
-                    format!("{text:?}"),
-                );
+            let text: BTreeMap<_, _> =
+                item.iter().map(|(name, value)| (name.as_str(), format!("{value:?}"))).collect();
+            let (pk, sk) = (text["pk"].clone(), text["sk"].clone());
+            if pk.contains("RUN#") {
+                continue;
             }
+            let history: &[&str] =
+                if pk.contains("METER#") { &METERING_HISTORY } else { &["recorded_at", "since"] };
+            let text: BTreeMap<_, _> = text.into_iter().filter(|(name, _)| !history.contains(name)).collect();
+            state.insert(format!("ledger {pk} {sk}"), format!("{text:?}"));
+        }
+        for record in self.clazar.records() {
+            let slot = format!("clazar {} {} {}", record.contract_id, record.dimension, record.hour);
+            let held =
+                format!("{} {} {} {}", record.quantity, record.cloud, record.start_time, record.end_time);
+            assert_eq!(state.insert(slot, held), None, "Clazar holds a record twice");
         }
         state
     }
+
+    /// What Clazar holds: contract, dimension, hour and quantity.
+    pub(crate) fn billed(&self) -> BTreeMap<(String, String, String), String> {
+        let slot =
+            |record: HeldRecord| ((record.contract_id, record.dimension, record.hour), record.quantity);
+        self.clazar.records().into_iter().map(slot).collect()
+    }
+}
+
+/// What a record says of how it came to be, not of what it is.
+const METERING_HISTORY: [&str; 10] = [
+    "since",
+    "fetched_at",
+    "order",
+    "last_updated",
+    "sent_at",
+    "until",
+    "owner",
+    "version",
+    "attempts",
+    "reply",
+];
+
+fn without_times(state: &[u8]) -> Vec<u8> {
+    let mut state: Value = serde_json::from_slice(state).unwrap();
+    for plan in state.as_object_mut().unwrap().values_mut() {
+        plan["last_updated"] = Value::Null;
+    }
+    state.to_string().into_bytes()
 }
 
 /// What differs between two states: nothing if they are the same.

@@ -148,12 +148,15 @@ impl PlanStatus {
                     "{standing} is open; {left} the cut-off of {cloud} at {}",
                     cloud.cut_off(*month).format("%Y-%m-%d %H:%M UTC")
                 ));
-                if usage.is_some_and(|usage| usage.files == 0) {
+                if usage.is_some_and(|usage| usage.records == 0) {
                     held = true;
                     remarks.push(format!(
                         "{standing} has no usage; if that is right, set ALLOW_EMPTY_MONTHS=true"
                     ));
                 }
+            }
+            if let Some(lost) = usage.map(|usage| usage.unattributed).filter(|lost| *lost > 0) {
+                remarks.push(format!("{standing}: {lost} records name no contract or no dimension; nobody is billed for them, its usage snapshot lists them"));
             }
             for stored in &status.submissions {
                 let submission = &stored.submission;

@@ -153,6 +153,12 @@ struct Asked<'a> {
     now: DateTime<Utc>,
 }
 
+/// What the ledger knows of a plan.
+struct Known {
+    last_processed: Option<BillingMonth>,
+    usage: Vec<UsageRecord>,
+}
+
 impl Looker {
     async fn plans(&self, wanted: &Wanted) -> Result<Vec<PlanToMeter>, PlansError> {
         match &wanted.plan {
@@ -164,7 +170,8 @@ impl Looker {
     /// Counts every month asked for and keeps nothing.
     async fn look(&self, asked: &Asked<'_>, report: &mut FetchUsageReport) {
         let plan = &asked.plan.plan;
-        match self.months(asked).await {
+        let known = self.known(plan).await;
+        match known.and_then(|known| self.months(asked, &known)) {
             Ok(months) => {
                 for month in months {
                     let counted = self.export.count(plan, month).await.and_then(|snapshot| {
@@ -178,8 +185,13 @@ impl Looker {
         }
     }
 
+    async fn known(&self, plan: &Plan) -> Result<Known, MonthError> {
+        let (cursor, usage) = futures::join!(self.ledger.cursor(plan), self.ledger.usage(plan));
+        Ok(Known { last_processed: cursor?.map(|cursor| cursor.last_processed_month), usage: usage? })
+    }
+
     /// The months to count: the one asked for, or those due and the last closed ones.
-    async fn months(&self, asked: &Asked<'_>) -> Result<Vec<BillingMonth>, MonthError> {
+    fn months(&self, asked: &Asked<'_>, known: &Known) -> Result<Vec<BillingMonth>, MonthError> {
         let Asked { plan: PlanToMeter { plan, start_month, .. }, now, .. } = *asked;
         let says =
             |marker| exported_to(marker, plan).map_err(|why| MonthError::Marker { key: export::MARKER, why });
@@ -191,21 +203,24 @@ impl Looker {
             let complete = due(Some(month.previous()), 1).contains(&month);
             return if complete { Ok(vec![month]) } else { Err(MonthError::NotComplete { month }) };
         }
-        let last = self.ledger.cursor(plan).await?.map(|cursor| cursor.last_processed_month);
         // of a month that was closed without us there is no snapshot, and nothing to compare late usage with
-        let counted = self.ledger.usage(plan).await?.into_iter().map(|usage| usage.month);
+        let counted = known.usage.iter().map(|usage| usage.month);
         let closed: Vec<BillingMonth> =
-            counted.filter(|month| last.is_some_and(|last| *month <= last)).collect();
+            counted.filter(|month| Some(*month) <= known.last_processed).collect();
         let late = &closed[closed.len().saturating_sub(self.late_usage_months)..];
-        Ok([late, &due(last, self.most_months)].concat())
+        Ok([late, &due(known.last_processed, self.most_months)].concat())
     }
 
     /// The month as it was counted before, if its files are still the same: told without reading them.
-    async fn unchanged(&self, plan: &Plan, month: BillingMonth) -> Result<Option<CountedMonth>, MonthError> {
-        let known = self.ledger.usage(plan).await?.into_iter().find(|usage| usage.month == month);
-        let Some(known) = known else { return Ok(None) };
+    async fn unchanged(
+        &self,
+        plan: &Plan,
+        month: BillingMonth,
+        known: &Known,
+    ) -> Result<Option<CountedMonth>, MonthError> {
+        let Some(known) = known.usage.iter().find(|usage| usage.month == month) else { return Ok(None) };
         let same = self.export.digest(plan, month).await? == known.digest;
-        Ok(same.then(|| CountedMonth::unchanged(&key(plan, month, &known.revision), &known)))
+        Ok(same.then(|| CountedMonth::unchanged(&key(plan, month, &known.revision), known)))
     }
 }
 
@@ -213,39 +228,42 @@ impl App {
     /// Counts every month asked for and keeps what is new.
     async fn count(&self, asked: &Asked<'_>, report: &mut FetchUsageReport) {
         let plan = &asked.plan.plan;
-        let begun = self.begin(asked).await.map_err(MonthError::from);
-        let months = match begun {
-            Ok(()) => self.looker.months(asked).await,
-            Err(error) => Err(error),
+        let known = match self.begin(asked).await {
+            Ok(known) => known,
+            Err(error) => return report.fail(plan, asked.month, &error),
         };
-        match months {
+        match self.looker.months(asked, &known) {
             Ok(months) => {
                 for month in months {
                     // one month that fails does not stop the others
-                    report.add(plan, month, self.month(plan, month, asked.now).await);
+                    report.add(plan, month, self.month(plan, month, &known, asked.now).await);
                 }
             }
             Err(error) => report.fail(plan, asked.month, &error),
         }
     }
 
-    /// A plan without history gets its beginning on record, so that months count from there whatever order their usage comes in.
-    async fn begin(&self, asked: &Asked<'_>) -> Result<(), LedgerError> {
+    /// What is known. A plan without history gets its beginning on record, so that months count from there whatever order
+    /// their usage comes in.
+    async fn begin(&self, asked: &Asked<'_>) -> Result<Known, MonthError> {
         let PlanToMeter { plan, start_month, .. } = asked.plan;
-        if self.ledger.cursor(plan).await?.is_none() {
-            let before_first = first_month(*start_month, asked.now).previous();
-            self.ledger.begin_metering(plan, before_first, asked.now).await?;
+        let known = self.looker.known(plan).await?;
+        if known.last_processed.is_some() {
+            return Ok(known);
         }
-        Ok(())
+        let before_first = first_month(*start_month, asked.now).previous();
+        self.ledger.begin_metering(plan, before_first, asked.now).await?;
+        self.looker.known(plan).await
     }
 
     async fn month(
         &self,
         plan: &Plan,
         month: BillingMonth,
+        known: &Known,
         now: DateTime<Utc>,
     ) -> Result<CountedMonth, MonthError> {
-        if let Some(unchanged) = self.looker.unchanged(plan, month).await? {
+        if let Some(unchanged) = self.looker.unchanged(plan, month, known).await? {
             return Ok(unchanged);
         }
         let snapshot = self.looker.export.count(plan, month).await?;
@@ -267,13 +285,7 @@ impl App {
         let fetched_at = now.to_rfc3339_opts(SecondsFormat::Millis, true);
         let metadata = [("fetched-at".to_owned(), fetched_at)].into();
         self.bucket.put_new(&key.to_string(), bytes, "application/json", metadata).await?;
-        let record = UsageRecord {
-            month: key.month,
-            revision: key.revision.clone(),
-            fetched_at: now,
-            digest: snapshot.digest.clone(),
-            files: snapshot.files,
-        };
+        let record = UsageRecord::of(snapshot, &key.revision, now);
         self.ledger.register_usage(&key.plan, &record).await?;
         Ok(())
     }

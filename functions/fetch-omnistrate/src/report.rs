@@ -72,8 +72,8 @@ impl CountedMonth {
             month: key.month,
             outcome: MonthOutcome::Unchanged,
             files: known.files,
-            no_usage: known.files == 0,
-            unattributed_records: 0,
+            no_usage: known.records == 0,
+            unattributed_records: known.unattributed,
             key: key.to_string(),
             snapshot: None,
         }
@@ -86,7 +86,7 @@ impl CountedMonth {
             outcome,
             files: snapshot.files,
             no_usage: snapshot.is_empty(),
-            unattributed_records: snapshot.unattributed.iter().map(|lost| lost.records).sum(),
+            unattributed_records: snapshot.unattributed_records(),
             key: key.to_string(),
             snapshot: Some(snapshot).filter(|_| outcome == MonthOutcome::WouldCount),
         }

@@ -166,6 +166,8 @@ mod tests {
             fetched_at: "2025-07-01T00:00:00Z".parse().unwrap(),
             digest: String::new(),
             files: 1,
+            records: 1,
+            unattributed: 0,
         }
     }
 

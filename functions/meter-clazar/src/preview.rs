@@ -74,13 +74,7 @@ impl Preview<'_> {
         let record = |snapshot: &UsageSnapshot| {
             let sha256 = sha256_hex(&snapshot.to_json()?);
             let revision = Revision::of_sha256(&sha256);
-            let record = UsageRecord {
-                month: snapshot.period,
-                revision: revision.clone(),
-                fetched_at: self.now,
-                digest: snapshot.digest.clone(),
-                files: snapshot.files,
-            };
+            let record = UsageRecord::of(snapshot, &revision, self.now);
             let input = DocumentRef { key: String::new(), sha256 };
             Ok((record, MonthUsage { snapshot: snapshot.clone(), revision, input }))
         };
@@ -92,7 +86,7 @@ impl Preview<'_> {
             MonthReport::of(month.month, MonthStanding::Preview, planned, self.plan.cloud, self.now);
         let to_send = planned.values().filter(|submission| self.only.takes(month.month, submission));
         report.requests = requests(self.plan.cloud, month.month, to_send, self.batch).collect();
-        report.unattributed_records = month.usage.snapshot.unattributed.iter().map(|lost| lost.records).sum();
+        report.unattributed_records = month.usage.snapshot.unattributed_records();
         report.no_usage = month.usage.snapshot.is_empty();
         report
     }

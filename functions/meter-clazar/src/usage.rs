@@ -51,13 +51,8 @@ impl App {
             let before_first = first_month(plan.start_month, now).previous();
             self.ledger.begin_metering(&key.plan, before_first, now).await?;
         }
-        let record = UsageRecord {
-            month: key.month,
-            revision: key.revision.clone(),
-            fetched_at: fetched_at(&stored).unwrap_or(now),
-            digest: usage.snapshot.digest,
-            files: usage.snapshot.files,
-        };
+        let fetched_at = fetched_at(&stored).unwrap_or(now);
+        let record = UsageRecord::of(&usage.snapshot, &key.revision, fetched_at);
         self.ledger.register_usage(&key.plan, &record).await?;
         Ok(key)
     }

@@ -139,7 +139,7 @@ impl Work<'_> {
             MonthReport::of(month.month, standing, &standing_submissions, self.cloud, self.clock.now());
         let to_send = standing_submissions.values().filter(|submission| submission.state.is_to_send());
         told.left_out = to_send.filter(|submission| !self.only.takes(month.month, submission)).count();
-        told.unattributed_records = month.usage.snapshot.unattributed.iter().map(|lost| lost.records).sum();
+        told.unattributed_records = month.usage.snapshot.unattributed_records();
         told.no_usage = month.usage.snapshot.is_empty();
         told
     }

@@ -132,6 +132,22 @@ impl ClazarSandbox {
         self.with(|state| state.faults.push(fault));
     }
 
+    /// Answers as it should again.
+    pub fn clear_faults(&self) {
+        self.with(|state| state.faults.clear());
+    }
+
+    /// Holds a record that came in another way, unless one of its hour is held.
+    ///
+    /// # Errors
+    /// If it cannot be written to the file.
+    pub fn hold(&self, record: HeldRecord) -> io::Result<()> {
+        self.with(|state| {
+            let slot = record.slot();
+            if state.records.has(&slot) { Ok(()) } else { state.records.hold([(slot, record)].into()) }
+        })
+    }
+
     /// Takes back the tokens given out.
     pub fn revoke_tokens(&self) {
         self.with(|state| state.tokens.clear());
@@ -164,7 +180,6 @@ impl ClazarSandbox {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the embedded cloud does not start it yet"))]
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         // as Django does: a path without its last slash is another one, and there is nothing
         let router = Router::new()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::quantity::{Quantity, QuantityError};
+use super::quantity::Quantity;
 use super::{Plan, Source};
 use crate::canonical;
 use crate::ids::{ContractId, Dimension};
@@ -119,12 +119,10 @@ impl UsageSnapshot {
         self.records == 0
     }
 
-    /// How much nobody is billed for, over all dimensions.
-    ///
-    /// # Errors
-    /// [`QuantityError::Overflow`].
-    pub fn unattributed_total(&self) -> Result<Quantity, QuantityError> {
-        Quantity::sum(self.unattributed.iter().map(|lost| lost.quantity))
+    /// Records that name no contract or no dimension.
+    #[must_use]
+    pub fn unattributed_records(&self) -> u64 {
+        self.unattributed.iter().map(|lost| lost.records).sum()
     }
 }
 

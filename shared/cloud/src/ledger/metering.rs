@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 use billing::ids::{ContractId, Dimension};
 use billing::keys::{decode, encode};
-use billing::metering::{EarlierPlan, Line, Plan, Submission};
+use billing::metering::{EarlierPlan, Line, Plan, Submission, UsageSnapshot};
 use billing::month::BillingMonth;
 use billing::revision::Revision;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -45,6 +45,26 @@ pub struct UsageRecord {
     pub digest: String,
     /// Files counted.
     pub files: u64,
+    /// Records counted.
+    pub records: u64,
+    /// Of these, records that name no contract or no dimension.
+    pub unattributed: u64,
+}
+
+impl UsageRecord {
+    /// What is recorded of a snapshot.
+    #[must_use]
+    pub fn of(snapshot: &UsageSnapshot, revision: &Revision, fetched_at: DateTime<Utc>) -> Self {
+        Self {
+            month: snapshot.period,
+            revision: revision.clone(),
+            fetched_at,
+            digest: snapshot.digest.clone(),
+            files: snapshot.files,
+            records: snapshot.records,
+            unattributed: snapshot.unattributed_records(),
+        }
+    }
 }
 
 /// Whether a month is closed.
@@ -141,6 +161,8 @@ impl LedgerReader {
                 fetched_at: record.field("fetched_at")?,
                 digest: record.fields.get("digest").cloned().unwrap_or_default(),
                 files: record.field("files")?,
+                records: record.field("records")?,
+                unattributed: record.field("unattributed")?,
             })
         };
         self.query(&partition(plan), "USAGE#").await?.iter().map(read).collect()
@@ -258,6 +280,8 @@ impl Ledger {
             ("order", order),
             ("digest", usage.digest.clone()),
             ("files", usage.files.to_string()),
+            ("records", usage.records.to_string()),
+            ("unattributed", usage.unattributed.to_string()),
         ];
         let record = record(plan, format!("USAGE#{}", usage.month), fields);
         self.put(&record, Condition::Newer { field: "order" }).await
