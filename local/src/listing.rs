@@ -170,7 +170,7 @@ struct Entry {
 impl<'a> Walk<'a> {
     fn new(folder: &Path, wanted: &'a Wanted) -> io::Result<Self> {
         // of a group that the last page ended with, or in, nothing more comes
-        let passed = None;
+        let passed = wanted.group_of(&wanted.after).map(str::to_owned);
         let mut walk = Self { wanted, passed, folders: Vec::new() };
         walk.enter("", folder)?;
         Ok(walk)

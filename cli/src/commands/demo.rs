@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use billing::certificate::{Certificate, Status};
 use billing::keys::{InvoiceKey, RawDocumentKey};
+use billing::metering::MeteringCertificate;
 use billing::money::{Decimal, sum};
 use billing::month::BillingMonth;
 use chrono::Utc;
@@ -15,6 +16,8 @@ use crate::Ended;
 use crate::args;
 use crate::commands::invoices::{newest_certificate, report_dead_letters, rows};
 use crate::commands::invoke::call;
+use crate::commands::metering::counted_listing;
+use crate::commands::metering_status::of_all;
 use crate::output::{Format, Listing, Output};
 use crate::session::{Session, home_folder, sandbox};
 
@@ -47,13 +50,19 @@ pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<E
         restated(&session, invoice, &teller).await?;
     }
 
+    teller.heading(
+        "5. Metering: a customer's usage of each hour, exported by Omnistrate, billed through Clazar",
+    );
+    let metering = metering(&session, &teller).await?;
+
     let ended = report_dead_letters(&session, output)?;
     let certificates = certificates(&session, &invoices).await?;
-    teller.heading("5. Certificates: for every invoice, what came in equals what went out");
+    teller.heading("6. Certificates: for every invoice, what came in equals what went out");
     match output.format {
         Format::Table | Format::Csv => output.listing(&summary(&certificates)?)?,
         Format::Json => output.json(&json!({
             "fetch": first, "second_fetch": second, "fetch_after_amendment": third, "certificates": certificates,
+            "metering": metering,
         })),
     }
     teller.line(&epilogue(&session, &certificates, started));
@@ -174,6 +183,56 @@ async fn restated(session: &Session, invoice: &InvoiceKey, teller: &Teller<'_>) 
     Ok(())
 }
 
+/// A month of usage, counted, sent, and sent again; answers the certificates.
+async fn metering(session: &Session, teller: &Teller<'_>) -> anyhow::Result<Vec<MeteringCertificate>> {
+    let counted = call(session, "fetch-omnistrate", &json!({})).await?;
+    session.follow(teller.output, "metering").await?;
+    teller.listing(&counted_listing(&counted))?;
+    let clazar = session.embedded.as_ref().and_then(|embedded| embedded.running.as_ref()?.clazar());
+    let requests = || clazar.map_or(0, |clazar| clazar.metering_requests().len());
+    let sent = requests();
+    let mut certificates = Vec::new();
+    for plan in of_all(session, None).await? {
+        teller.heading(&plan.title());
+        teller.listing(&plan.grid())?;
+        plan.remarks().0.iter().for_each(|remark| teller.line(&format!("   {remark}")));
+        certificates.extend(plan.certificates(session).await?);
+    }
+    for certificate in &certificates {
+        let subject = &certificate.subject;
+        teller.heading(&format!("{}: where the usage went, by dimension", subject.period));
+        teller.listing(&dimensions(certificate))?;
+        teller.line(&format!("   {}: {}", certificate.status, certificate.explanation));
+    }
+    call(session, "meter-clazar", &json!({})).await?;
+    teller.line(&format!(
+        "\n{sent} requests, one for each contract and month; Clazar holds {} records. The same again: {} requests",
+        clazar.map_or(0, |clazar| clazar.records().len()),
+        requests() - sent
+    ));
+    Ok(certificates)
+}
+
+fn dimensions(certificate: &MeteringCertificate) -> Listing {
+    let columns =
+        ["dimension", "usage>", "carried in>", "accepted>", "open>", "late>", "carried on>", "unattributed>"];
+    let mut listing = Listing::new(&columns);
+    for (dimension, totals) in &certificate.dimensions {
+        let figures = [
+            totals.usage,
+            totals.carry_in,
+            totals.accepted,
+            totals.open,
+            totals.late,
+            totals.carry_out,
+            totals.unattributed,
+        ];
+        listing
+            .row([dimension.clone()].into_iter().chain(figures.map(|figure| figure.to_string())).collect());
+    }
+    listing
+}
+
 fn summary(certificates: &[Certificate]) -> anyhow::Result<Listing> {
     let mut listing = Listing::new(&[
         "month",
@@ -216,6 +275,7 @@ fn epilogue(session: &Session, certificates: &[Certificate], started: Instant) -
         format!("  {monthend} status        periods and invoices; the restated one is reopened"),
         format!("  {monthend} cat {}", csv.unwrap_or_default()),
         format!("  {monthend} cat {}", proof.unwrap_or_default()),
+        format!("  {monthend} metering status   contracts and months; with --format csv, every submission"),
         format!("  {monthend} ls charges/   FOCUS rows as Parquet, for DuckDB, Athena and Spark"),
         format!("  {monthend} run           the same again: nothing changes"),
         format!("  {monthend} reset         remove all of it"),

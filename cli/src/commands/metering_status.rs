@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use billing::ids::ContractId;
-use billing::metering::{Quantity, SubmissionState};
+use billing::keys::UsageKey;
+use billing::metering::{MeteringCertificate, Quantity, Source, SubmissionState};
 use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::ledger::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
-use cloud::plans::PlanToMeter;
+use cloud::plans::{PlanToMeter, PlansConfig, PlansError};
 use serde_json::{Value, json};
 
 use crate::Ended;
@@ -18,6 +19,21 @@ use crate::session::Session;
 
 /// Months in a grid that nobody asked for.
 const MONTHS_SHOWN: usize = 6;
+
+const SUBMISSION_COLUMNS: [&str; 12] = [
+    "plan",
+    "month",
+    "contract",
+    "dimension",
+    "state",
+    "usage>",
+    "carry in>",
+    "quantity>",
+    "carry out>",
+    "late>",
+    "attempts>",
+    "reply",
+];
 
 /// All that is known of one plan.
 pub(crate) struct PlanStatus {
@@ -38,28 +54,43 @@ pub(crate) async fn status(
     session: &Session,
     output: &Output,
 ) -> anyhow::Result<Ended> {
-    let mut result = Ended::Done;
-    let mut shown = Vec::new();
+    let mut statuses = Vec::new();
     for plan in plans(session, asked.plan.as_ref()).await? {
-        let status = PlanStatus::read(session, plan, asked.month).await?;
-        let (remarks, held) = status.remarks();
-        if held {
-            result = Ended::Held;
+        statuses.push(PlanStatus::read(session, plan, asked.month).await?);
+    }
+    match output.format {
+        Format::Json => {
+            let plans: Vec<Value> = statuses.iter().map(|plan| plan.to_json(&plan.remarks().0)).collect();
+            output.json(&json!({"plans": plans}));
         }
-        match output.format {
-            Format::Json => shown.push(status.to_json(&remarks)),
-            Format::Csv => output.listing(&status.submissions())?,
-            Format::Table => {
-                output.heading(&status.title());
-                output.listing(&status.grid())?;
-                remarks.iter().for_each(|remark| output.note(remark));
+        Format::Csv => {
+            let mut all = Listing::new(&SUBMISSION_COLUMNS);
+            statuses.iter().for_each(|plan| plan.submissions(&mut all));
+            output.listing(&all)?;
+        }
+        Format::Table => {
+            for plan in &statuses {
+                plan.show(output)?;
             }
         }
     }
-    if output.format == Format::Json {
-        output.json(&json!({"plans": shown}));
+    Ok(if statuses.iter().any(|plan| plan.remarks().1) { Ended::Held } else { Ended::Done })
+}
+
+/// All plans; none where nothing is metered.
+pub(crate) async fn of_all(
+    session: &Session,
+    month: Option<BillingMonth>,
+) -> anyhow::Result<Vec<PlanStatus>> {
+    let metered = match PlansConfig::from_vars(&session.vars)?.plans(session.bucket.reader()).await {
+        Err(PlansError::None) => Vec::new(),
+        plans => plans?,
+    };
+    let mut statuses = Vec::new();
+    for plan in metered {
+        statuses.push(PlanStatus::read(session, plan, month).await?);
     }
-    Ok(result)
+    Ok(statuses)
 }
 
 impl PlanStatus {
@@ -91,7 +122,15 @@ impl PlanStatus {
         Ok(Self { plan, cursor, usage, records, months })
     }
 
-    fn title(&self) -> String {
+    /// The grid, and below it what needs a person.
+    pub(crate) fn show(&self, output: &Output) -> anyhow::Result<()> {
+        output.heading(&self.title());
+        output.listing(&self.grid())?;
+        self.remarks().0.iter().for_each(|remark| output.note(remark));
+        Ok(())
+    }
+
+    pub(crate) fn title(&self) -> String {
         let cursor = self.cursor.map_or_else(
             || "never metered".to_owned(),
             |cursor| format!("closed through {}", cursor.last_processed_month),
@@ -99,12 +138,25 @@ impl PlanStatus {
         format!("{} ({}): {cursor}", self.plan.plan, self.plan.cloud)
     }
 
+    /// The certificates of the months by their newest usage, oldest first.
+    pub(crate) async fn certificates(&self, session: &Session) -> anyhow::Result<Vec<MeteringCertificate>> {
+        let mut certificates = Vec::new();
+        for usage in self.usage.iter().filter(|usage| self.months.contains_key(&usage.month)) {
+            let (plan, revision) = (self.plan.plan.clone(), usage.revision.clone());
+            let key = UsageKey { source: Source::Omnistrate, plan, month: usage.month, revision };
+            if let Some(object) = session.bucket.get(&key.certificate(), None).await? {
+                certificates.push(MeteringCertificate::from_json(&object.bytes)?);
+            }
+        }
+        Ok(certificates)
+    }
+
     fn is_closed(&self, month: BillingMonth) -> bool {
         self.cursor.is_some_and(|cursor| month <= cursor.last_processed_month)
     }
 
     /// One row a contract, one column a month: the state that all its dimensions have, else how many have which.
-    fn grid(&self) -> Listing {
+    pub(crate) fn grid(&self) -> Listing {
         let mut titles = vec!["contract".to_owned()];
         for month in self.months.keys() {
             let standing = if self.is_closed(*month) { "closed" } else { "open" };
@@ -156,7 +208,7 @@ impl PlanStatus {
                 }
             }
             if let Some(lost) = usage.map(|usage| usage.unattributed).filter(|lost| *lost > 0) {
-                remarks.push(format!("{standing}: {lost} records name no contract or no dimension; nobody is billed for them, its usage snapshot lists them"));
+                remarks.push(format!("{standing}: records without a contract or a dimension: {lost}; nobody is billed for them, the usage snapshot lists them"));
             }
             for stored in &status.submissions {
                 let submission = &stored.submission;
@@ -181,21 +233,7 @@ impl PlanStatus {
     }
 
     /// One row a submission.
-    fn submissions(&self) -> Listing {
-        let mut listing = Listing::new(&[
-            "plan",
-            "month",
-            "contract",
-            "dimension",
-            "state",
-            "usage>",
-            "carry in>",
-            "quantity>",
-            "carry out>",
-            "late>",
-            "attempts>",
-            "reply",
-        ]);
+    fn submissions(&self, listing: &mut Listing) {
         for (month, status) in &self.months {
             for Stored { submission, .. } in &status.submissions {
                 listing.row(vec![
@@ -214,10 +252,9 @@ impl PlanStatus {
                 ]);
             }
         }
-        listing
     }
 
-    fn to_json(&self, remarks: &[String]) -> Value {
+    pub(crate) fn to_json(&self, remarks: &[String]) -> Value {
         let month = |month: &BillingMonth| {
             let record = self.records.iter().find(|record| record.month == *month);
             let usage = self.usage.iter().find(|usage| usage.month == *month);
@@ -229,12 +266,14 @@ impl PlanStatus {
                 "cut_off": self.plan.cloud.cut_off(*month),
             })
         };
+        let mut submissions = Listing::new(&SUBMISSION_COLUMNS);
+        self.submissions(&mut submissions);
         json!({
             "plan": self.plan.plan,
             "cloud": self.plan.cloud,
             "last_processed_month": self.cursor.map(|cursor| cursor.last_processed_month),
             "months": self.months.keys().map(month).collect::<Vec<_>>(),
-            "submissions": self.submissions().to_json(),
+            "submissions": submissions.to_json(),
             "remarks": remarks,
         })
     }

@@ -9,6 +9,7 @@ use crate::Ended;
 use crate::args;
 use crate::commands::invoices::{RECORD_COLUMNS, record_cells, record_of, report_dead_letters};
 use crate::commands::invoke::{call, ended};
+use crate::commands::metering_status;
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
@@ -16,38 +17,69 @@ pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> 
     let template = Template::built_in()?;
     let mut result = Ended::Done;
     let mut reports = serde_json::Map::new();
-    let mut documents = Vec::new();
-    for function in template.functions().filter(|name| name.starts_with("fetch-")) {
-        let event = run.month.map_or_else(|| json!({}), |month| json!({"month": month}));
+    let event = run.month.map_or_else(|| json!({}), |month| json!({"month": month}));
+    let configured = configured(&template, session);
+    for function in &configured {
         output.note(&format!("{function}: fetching"));
-        let report = match call(session, function, &event).await {
-            Ok(report) => Some(report),
-            Err(failure) => {
-                output.note(&format!("error: {function}: {}", failure.message));
-                result = result.max(ended(failure.outcome));
-                failure.report
-            }
-        };
-        if let Some(report) = report {
-            let fetched = report["documents"].as_array().into_iter().flatten();
-            documents.extend(fetched.filter_map(|document| {
-                Some((document["key"].as_str()?.to_owned(), document["state"].clone()))
-            }));
-            reports.insert(function.to_owned(), report);
-        }
+        let (report, ended) = asked(session, output, function, &event).await;
+        result = result.max(ended);
+        reports.extend(report.map(|report| ((*function).to_owned(), report)));
     }
-    session.follow(output, "allocating").await?;
+    session.follow(output, "allocating and metering").await?;
+    let metered = configured.contains(&"fetch-omnistrate");
+    if metered {
+        // what is still open is sent again, also where no new usage came
+        let (report, ended) = asked(session, output, "meter-clazar", &json!({})).await;
+        result = result.max(ended);
+        reports.extend(report.map(|report| ("meter-clazar".to_owned(), report)));
+    }
     result = result.max(report_dead_letters(session, output)?);
-    let (listing, held) = allocated(session, &documents).await?;
+    let (listing, held) = allocated(session, &documents(&reports)).await?;
     if output.format == Format::Json {
         output.json(&json!({"functions": reports, "documents": listing.to_json()}));
     } else {
         output.listing(&listing)?;
+        if metered && output.format == Format::Table {
+            let month = args::MeteringStatus { month: run.month, plan: None };
+            result = result.max(metering_status::status(&month, session, output).await?);
+        }
     }
     if held {
         result = result.max(Ended::Held);
     }
     Ok(result)
+}
+
+/// The fetch functions that have something to fetch from. If none has, all are tried, and say what is missing.
+fn configured<'t>(template: &'t Template, session: &Session) -> Vec<&'t str> {
+    let is_set = |names: &[&str]| names.iter().any(|name| session.vars.get(name).is_some());
+    let fetches = || template.functions().filter(|name| name.starts_with("fetch-"));
+    let configured = fetches().filter(|function| match *function {
+        "fetch-atlas" => is_set(&["PUBLIC_KEY", "CLIENT_ID", "ATLAS_SECRET_ARN", "ORG_ID"]),
+        "fetch-omnistrate" => is_set(&["S3_BUCKET_NAME"]),
+        _ => true,
+    });
+    let configured: Vec<&str> = configured.collect();
+    if configured.is_empty() { fetches().collect() } else { configured }
+}
+
+/// The report, also that of an invocation that failed, and how it ended.
+async fn asked(session: &Session, output: &Output, function: &str, event: &Value) -> (Option<Value>, Ended) {
+    match call(session, function, event).await {
+        Ok(report) => (Some(report), Ended::Done),
+        Err(failure) => {
+            output.note(&format!("error: {function}: {}", failure.message));
+            (failure.report, ended(failure.outcome))
+        }
+    }
+}
+
+/// Documents that were fetched: key and what became of it.
+fn documents(reports: &serde_json::Map<String, Value>) -> Vec<(String, Value)> {
+    let fetched = reports.values().flat_map(|report| report["documents"].as_array().into_iter().flatten());
+    fetched
+        .filter_map(|document| Some((document["key"].as_str()?.to_owned(), document["state"].clone())))
+        .collect()
 }
 
 /// What became of the documents fetched, and whether one of them is held.

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::Ended;
 use crate::args;
 use crate::commands::invoices::{RECORD_COLUMNS, record_cells};
+use crate::commands::metering_status;
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
@@ -47,13 +48,23 @@ pub(crate) async fn status(
     let (listing, mut remarks, held) = describe(&invoices);
     remarks.extend(strangers);
     remarks.extend(undelivered(session)?);
-    if output.format == Format::Json {
-        output.json(&json!({"invoices": listing.to_json(), "remarks": remarks}));
-    } else {
-        output.listing(&listing)?;
-        remarks.iter().for_each(|remark| output.note(remark));
+    let metering = metering_status::of_all(session, status.month).await?;
+    let metering_held = metering.iter().any(|plan| plan.remarks().1);
+    match output.format {
+        Format::Json => {
+            let plans: Vec<_> = metering.iter().map(|plan| plan.to_json(&plan.remarks().0)).collect();
+            output.json(&json!({"invoices": listing.to_json(), "metering": plans, "remarks": remarks}));
+        }
+        Format::Csv => output.listing(&listing)?,
+        Format::Table => {
+            output.listing(&listing)?;
+            remarks.iter().for_each(|remark| output.note(remark));
+            for plan in &metering {
+                plan.show(output)?;
+            }
+        }
     }
-    Ok(if held { Ended::Held } else { Ended::Done })
+    Ok(if held || metering_held { Ended::Held } else { Ended::Done })
 }
 
 async fn look_up(session: &Session, key: InvoiceKey, raw: Vec<Revision>) -> anyhow::Result<Invoice> {

@@ -107,6 +107,7 @@ fn walk(root: &Path, wanted: &Wanted) -> Vec<String> {
         let page = page(root, &wanted, |_, _| Ok(Some(described.clone()))).unwrap();
         assert!(page.items.len() <= wanted.max_keys);
         all.extend(page.items.iter().map(|item| item.name().to_owned()));
+        assert!(all.is_sorted_by(|one, other| one < other), "{all:?}");
         if !page.is_truncated {
             return all;
         }
