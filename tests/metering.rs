@@ -59,6 +59,13 @@ async fn two_months_are_billed_once_and_closed_with_their_proof() {
     assert!(october.explanation.contains("unattributed"), "{}", october.explanation);
     assert_eq!(world.metering_certificate("2026-09").await.status, Status::Matched);
     assert_eq!(october.subject.state, "closed");
+    // the sample events name the usage that this export comes to
+    for event in [
+        include_str!("../events/meter-clazar-s3-notification.json"),
+        include_str!("../events/meter-clazar-by-hand.json"),
+    ] {
+        assert!(event.contains(&october.inputs[0].key), "{}", october.inputs[0].key);
+    }
 
     let requests = world.clazar.metering_requests().len();
     let before = world.state().await;

@@ -7,25 +7,29 @@ use local::sandbox::{Organisation, secrets};
 use local::{Call, Functions, Gate};
 use serde_json::{Value, json};
 
+use crate::metering_world::metered;
 use crate::world::{World, example, now, quick};
 
 /// An action on a resource, as a policy writes it: `s3:GetObject raw/`, `dynamodb:PutItem`.
 type Permission = String;
 
-/// Needed without being called: without it S3 answers 403 for an object that is not there.
-const ONLY_GRANTED: [&str; 2] = ["s3:ListBucket", "s3:GetObjectVersion raw/"];
+/// Needed without being called: without the first S3 answers 403 for an object that is not there, and the embedded S3
+/// announces no versions.
+const ONLY_GRANTED: [&str; 3] = ["s3:ListBucket", "s3:GetObjectVersion raw/", "s3:GetObjectVersion usage/"];
 
 fn permission(call: &Call) -> Permission {
     let target = call.target.as_deref().unwrap_or_default();
     match call.service {
         "s3" => {
+            let (bucket, key) = call.path.trim_start_matches('/').split_once('/').unwrap();
+            let export = if bucket == local::EXPORT_BUCKET { "export:" } else { "" };
             let action = match call.method.as_str() {
+                "GET" if key.contains("list-type=2") => return format!("s3:ListBucket {export}"),
                 "GET" | "HEAD" => "s3:GetObject",
                 "PUT" => "s3:PutObject",
                 other => panic!("no action known for {other}"),
             };
-            let key = call.path.trim_start_matches('/').split_once('/').unwrap().1;
-            format!("{action} {}", prefix(key))
+            format!("{action} {export}{}", prefix(key))
         }
         "dynamodb" => format!("dynamodb:{}", target.rsplit('.').next().unwrap()),
         "secretsmanager" => "secretsmanager:GetSecretValue".into(),
@@ -65,7 +69,13 @@ fn granted(function: &str) -> BTreeSet<Permission> {
                     plain => plain.as_str().unwrap().to_owned(),
                 };
                 let key = resource.split_once("AccountId}/").map(|(_, key)| prefix(key));
-                permissions.insert(key.map_or(action.clone(), |key| format!("{action} {key}")));
+                let exported =
+                    resource.split_once("${ExportBucket}").map(|(_, key)| match key.strip_prefix('/') {
+                        Some(key) => format!("export:{}", prefix(key)),
+                        None => "export:".to_owned(),
+                    });
+                let of = key.or(exported);
+                permissions.insert(of.map_or(action.clone(), |of| format!("{action} {of}")));
             }
         }
     }
@@ -85,6 +95,7 @@ async fn needed(world: &World, function: &str, events: Vec<Value>) -> BTreeSet<P
         ),
         ("SECRETS", "secretsmanager".into()),
         ("ATLAS_SECRET_ARN", secrets::ATLAS_SECRET_ARN.into()),
+        ("CLAZAR_SECRET_ARN", secrets::CLAZAR_SECRET_ARN.into()),
     ]);
     let functions = Functions::new(vars.or(world.cloud.vars()));
     for event in events {
@@ -125,4 +136,24 @@ async fn allocate_may_do_what_it_does() {
         events.push(json!({"key": key}));
     }
     compare("Allocate", needed(&world, "allocate", events).await);
+}
+
+#[tokio::test]
+async fn fetch_omnistrate_may_do_what_it_does() {
+    let world = metered(false).await;
+    world.usage("2026/09/01/00/s.json", &[("c1", "cpu", "5")]).await;
+    let events = vec![json!({}), json!({}), json!({"month": "2026-09"}), json!({"dry_run": true})];
+    compare("FetchOmnistrate", needed(&world, "fetch-omnistrate", events).await);
+}
+
+#[tokio::test]
+async fn meter_clazar_may_do_what_it_does() {
+    let world = metered(false).await;
+    world.usage("2026/09/01/00/s.json", &[("c1", "cpu", "5")]).await;
+    world.count().await;
+    let broken = "usage/omnistrate/Postgres/PROD/pt-HJSv20iWX0/2026-09/0123456789abcdef.json";
+    world.bucket.overwrite(broken, b"{}".to_vec(), "application/json").await.unwrap();
+    let key = world.keys("usage/").await.into_iter().find(|key| *key != broken).unwrap();
+    let events = vec![json!({"dry_run": true}), json!({"key": key}), json!({}), json!({"key": broken})];
+    compare("MeterClazar", needed(&world, "meter-clazar", events).await);
 }

@@ -71,7 +71,9 @@ fn the_demo_needs_nothing_and_leaves_something_to_look_at() {
     let desk = Desk::new();
     let demo = desk.run(&["demo", "--month", "2026-10", "--no-color"]);
     assert_eq!(demo.code, 0, "{}", demo.err);
-    for part in ["0 fetched, 7 unchanged", "reopened", "matched", "explained", "monthend status"] {
+    let metered =
+        "7 requests, one for each contract and month; Clazar holds 27 records. The same again: 0 requests";
+    for part in ["0 fetched, 7 unchanged", "reopened", "matched", "explained", "monthend status", metered] {
         assert!(demo.out.contains(part), "{part}: {}", demo.out);
     }
     assert!(!demo.out.contains('\u{1b}'));
@@ -157,7 +159,11 @@ fn mistakes_are_answered_in_one_line() {
     for (args, code, part) in [
         (vec!["nonsense"], 2, "unrecognized subcommand"),
         (vec!["run", "--month", "october"], 2, "is not a month, write it as YYYY-MM"),
-        (vec!["invoke", "bill"], 1, "there is no function 'bill'; there are fetch-atlas, allocate"),
+        (
+            vec!["invoke", "bill"],
+            1,
+            "there is no function 'bill'; there are fetch-atlas, allocate, fetch-omnistrate",
+        ),
         (vec!["invoke", "allocate", "-e", "missing.json"], 1, "failed to read the event missing.json"),
         (vec!["cat", "nothing"], 1, "there is no object s3://monthend-data/nothing"),
         (vec!["put", "missing.json", "raw/x"], 1, "failed to read missing.json"),
@@ -169,6 +175,110 @@ fn mistakes_are_answered_in_one_line() {
         assert!(answer.err.contains(part), "{args:?}: {}", answer.err);
         assert!(!answer.err.contains("panicked"));
     }
+}
+
+#[test]
+fn a_month_is_metered_from_the_command_line() {
+    let desk = Desk::new();
+    let dry = desk.run(&["metering", "dry-run", "--sandbox", "--format", "csv"]);
+    assert_eq!(dry.code, 0, "{}", dry.err);
+    assert!(dry.out.starts_with("month,cloud,contract,dimension,start,end,quantity\n"), "{}", dry.out);
+    let requests = dry.out.lines().count() - 1;
+    let before = desk.run(&["metering", "status"]);
+    assert!(before.out.contains("never metered"), "a dry run leaves nothing: {}", before.out);
+
+    let run = desk.run(&["metering", "run"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let status = desk.json(&["metering", "status"]);
+    let plan = &status["plans"][0];
+    let accepted =
+        plan["submissions"].as_array().unwrap().iter().filter(|row| row["state"] == "accepted").count();
+    assert_eq!(accepted, requests, "what was said was sent");
+    let months: Vec<&str> =
+        plan["months"].as_array().unwrap().iter().map(|m| m["standing"].as_str().unwrap()).collect();
+    assert_eq!(months, ["closed", "closed"]);
+    let dry = desk.run(&["metering", "dry-run", "--format", "json"]);
+    assert_eq!(dry.out.trim(), "[]", "nothing is left");
+
+    // the state in the earlier schema is that of the bucket, and is taken over as it is
+    let state = desk.run(&["metering", "export-state"]).out;
+    let kept = desk.run(&["cat", "state/metering_state.json"]).out;
+    assert_eq!(state, kept);
+    desk.write("state.json", state.as_bytes());
+    let imported = desk.run(&["metering", "import-state", "state.json"]);
+    assert_eq!(imported.code, 0, "{}", imported.err);
+
+    let last = plan["last_processed_month"].as_str().unwrap().to_owned();
+    let reopened = desk.run(&["metering", "reopen", "--month", &last, "--reason", "to see"]);
+    assert!(
+        reopened.out.contains(&format!("{last} of Postgres:PROD:pt-HJSv20iWX0 is open again")),
+        "{}",
+        reopened.out
+    );
+    let status = desk.run(&["metering", "status"]);
+    assert!(status.err.contains("was reopened by") && status.err.contains("to see"), "{}", status.err);
+    assert_eq!(desk.run(&["metering", "run"]).code, 0);
+    assert_eq!(desk.json(&["metering", "status"])["plans"][0]["last_processed_month"], last);
+}
+
+#[test]
+fn a_state_file_is_taken_over_whole_or_not_at_all() {
+    let desk = Desk::new();
+    let good = r#"{"Postgres:PROD:pt-HJSv20iWX0": {"last_processed_month": "2025-05", "last_updated": "2025-06-01T02:00:11Z",
+        "processed_contracts": {"2025-05": ["ae641bd1-edf8-4038-bfed-d2ff556c729e:2025-05"]}}}"#;
+    let hourly = good.replace("\"2025-05\": [", "\"2025-05-31T23\": [");
+    for (content, part) in [
+        (hourly.as_str(), "reported by the hour"),
+        (&good[..200], "is not JSON"),
+        ("", "is not JSON"),
+        ("{}", "names no plan"),
+        (r#"{"x": {}}"#, "is no plan"),
+    ] {
+        desk.write("state.json", content.as_bytes());
+        let answer = desk.run(&["metering", "import-state", "state.json"]);
+        assert_eq!(answer.code, 1, "{content}");
+        assert!(answer.err.contains(part) && answer.err.contains("state.json"), "{}", answer.err);
+    }
+    let plan = ["--plan", "Postgres:PROD:pt-HJSv20iWX0"];
+    assert_eq!(
+        desk.run(&[&["metering", "export-state"], &plan[..]].concat()).out.trim(),
+        "{}",
+        "nothing was taken over"
+    );
+    desk.write("state.json", good.as_bytes());
+    assert_eq!(desk.run(&["metering", "import-state", "state.json"]).code, 0);
+    let exported: Value =
+        serde_json::from_str(&desk.run(&[&["metering", "export-state"], &plan[..]].concat()).out).unwrap();
+    assert_eq!(exported, serde_json::from_str::<Value>(good).unwrap());
+    let status = desk.run(&[&["metering", "status"], &plan[..]].concat());
+    assert!(
+        status.out.contains("imported") && status.out.contains("closed through 2025-05"),
+        "{}",
+        status.out
+    );
+}
+
+#[test]
+fn metering_without_a_plan_says_what_to_configure() {
+    let desk = Desk::new();
+    for args in [
+        vec!["metering", "status"],
+        vec!["metering", "export-state"],
+        vec!["metering", "reopen", "--month", "2026-10", "--reason", "x"],
+    ] {
+        let answer = desk.run(&args);
+        assert_eq!(answer.code, 1);
+        assert!(
+            answer.err.contains("set SERVICE_NAME, ENVIRONMENT_TYPE and PLAN_ID"),
+            "{args:?}: {}",
+            answer.err
+        );
+    }
+    let answer = desk.run(&["metering", "run"]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.err.contains("S3_BUCKET_NAME is missing"), "{}", answer.err);
+    assert_eq!(desk.run(&["metering", "reopen", "--month", "2026-10"]).code, 2);
+    assert_eq!(desk.run(&["metering", "status", "--plan", "x"]).code, 2);
 }
 
 #[test]
@@ -192,12 +302,16 @@ fn no_secret_appears_in_what_is_printed_or_logged() {
     assert_eq!(answer.code, 1);
     seen.extend([answer.out, answer.err]);
     let [(_, public), (_, private), _] = local::sandbox::ATLAS_CREDENTIALS;
-    for secret in [public, private, private_key, "abcdefgh", "Digest username", "Bearer "] {
+    let [_, (_, clazar)] = local::sandbox::CLAZAR_CREDENTIALS;
+    for secret in [public, private, clazar, private_key, "abcdefgh", "Digest username", "Bearer "] {
         assert!(!seen.contains(secret), "{secret}");
     }
     // and they do not stand in the state either
-    let state =
-        Command::new("grep").args(["-rlE", private, ".monthend"]).current_dir(desk.path()).output().unwrap();
+    let state = Command::new("grep")
+        .args(["-rlE", &format!("{private}|{clazar}"), ".monthend"])
+        .current_dir(desk.path())
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8(state.stdout).unwrap(), "");
 }
 
@@ -231,7 +345,7 @@ impl Up {
 fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
     let desk = Desk::new();
     let up = Up::start(&desk, &["--sandbox", "--month", "2026-10"]);
-    for name in ["s3", "dynamodb", "bucket", "table", "atlas"] {
+    for name in ["s3", "dynamodb", "bucket", "table", "atlas", "clazar", "export_bucket"] {
         assert!(up.endpoints[name].is_string(), "{}", up.endpoints);
     }
     let run = desk.json(&["run", "--month", "2026-10"]);

@@ -1,6 +1,7 @@
 //! Omnistrate's export: `omnistrate-metering/{service}/{environment}/{plan}/{YYYY}/{MM}/.../*.json`, and a marker that says until
 //! when it is complete.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use billing::metering::{FileDigest, Plan, UsageSnapshot, UsageTotals};
@@ -8,6 +9,7 @@ use billing::month::BillingMonth;
 use bytes::Bytes;
 use cloud::bucket::{BucketError, BucketReader, Listed};
 use futures::stream::{self, Stream, TryStreamExt};
+use tokio::task::JoinSet;
 
 use crate::MonthError;
 
@@ -18,16 +20,17 @@ pub(crate) const MARKER: &str = "omnistrate-metering/last_success_export.json";
 /// An hour of one subscription is a few hundred bytes; many are in memory at once.
 const LARGEST_FILE_BYTES: i64 = 8 * 1024 * 1024;
 
+#[derive(Clone)]
 pub(crate) struct Export {
     bucket: BucketReader,
     concurrency: usize,
     /// Objects read since the start, for the log.
-    reads: AtomicU64,
+    reads: Arc<AtomicU64>,
 }
 
 impl Export {
     pub(crate) fn new(bucket: BucketReader, concurrency: usize) -> Self {
-        Self { bucket, concurrency, reads: AtomicU64::new(0) }
+        Self { bucket, concurrency, reads: Arc::default() }
     }
 
     /// Objects read since the last call.
@@ -53,7 +56,20 @@ impl Export {
     /// Reads and sums the month's files: many at once, counted in the order of their keys, so that the digest is theirs. The first that
     /// cannot be read or counted ends it.
     pub(crate) async fn count(&self, plan: &Plan, month: BillingMonth) -> Result<UsageSnapshot, MonthError> {
-        let reads = self.files(plan, month).map_ok(|file| self.read(file));
+        // a task of its own is woken without a system call for each file; the set ends it if nobody waits any more
+        let mut task = JoinSet::new();
+        let (export, plan) = (self.clone(), plan.clone());
+        task.spawn(async move { export.count_all(plan, month).await });
+        match task.join_next().await {
+            Some(Ok(counted)) => counted,
+            Some(Err(error)) => Err(MonthError::Task(error.to_string())),
+            None => Err(MonthError::Task("it never began".into())),
+        }
+    }
+
+    async fn count_all(&self, plan: Plan, month: BillingMonth) -> Result<UsageSnapshot, MonthError> {
+        // boxed: the future of a call to S3 is large, and a stream moves its futures
+        let reads = self.files(&plan, month).map_ok(|file| Box::pin(self.read(file)));
         let mut files = std::pin::pin!(reads.try_buffered(self.concurrency));
         let mut totals = UsageTotals::new(plan.clone(), month);
         while let Some((file, bytes)) = files.try_next().await? {

@@ -93,6 +93,8 @@ pub enum MonthError {
     Marker { key: &'static str, why: String },
     #[error("{month} is not over, or the export does not say that it is complete")]
     NotComplete { month: BillingMonth },
+    #[error("counting ended early: {0}")]
+    Task(String),
     #[error("the usage snapshot cannot be written: {0}")]
     Json(#[from] serde_json::Error),
 }

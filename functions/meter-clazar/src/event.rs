@@ -1,7 +1,7 @@
 //! What a notification, the schedule or a person asks for.
 
 use billing::ids::ContractId;
-use billing::metering::{Plan, Submission, UsageSnapshot};
+use billing::metering::{Line, Plan, Submission, UsageSnapshot};
 use billing::month::BillingMonth;
 use cloud::events::{StoredObject, stored_objects};
 use serde::Deserialize;
@@ -26,11 +26,15 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// Whether this line of a month is asked for.
+    pub(crate) fn covers(&self, month: BillingMonth, line: &Line) -> bool {
+        self.month.is_none_or(|only| only == month)
+            && self.contract.as_ref().is_none_or(|only| *only == line.contract)
+    }
+
     /// Whether this submission of a month is to be sent.
     pub(crate) fn takes(&self, month: BillingMonth, submission: &Submission) -> bool {
-        submission.state.is_to_send()
-            && self.month.is_none_or(|only| only == month)
-            && self.contract.as_ref().is_none_or(|only| *only == submission.line.contract)
+        submission.state.is_to_send() && self.covers(month, &submission.line)
     }
 }
 

@@ -81,9 +81,12 @@ pub struct MonthReport {
     /// Key of the month's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
-    /// Submissions that were not to be sent now: the event asked for others.
+    /// Submissions that the event asked for and that are refused, or not to be sent at all: a person has to look.
     #[serde(skip)]
-    pub(crate) left_out: usize,
+    pub(crate) held: usize,
+    /// Submissions that the event asked for and that are still to be sent, or have an unknown end.
+    #[serde(skip)]
+    pub(crate) unfinished: usize,
 }
 
 /// A submission that is not settled.
@@ -133,7 +136,8 @@ impl MonthReport {
             hours_left: (cloud.cut_off(month) - now).num_hours(),
             requests: Vec::new(),
             certificate: None,
-            left_out: 0,
+            held: 0,
+            unfinished: 0,
         };
         let mut contracts: Vec<&str> = submissions.keys().map(|line| line.contract.as_str()).collect();
         contracts.dedup();
@@ -166,17 +170,6 @@ impl MonthReport {
 
     fn count(&self, states: &[SubmissionState]) -> usize {
         states.iter().filter_map(|state| self.submissions.get(state)).sum()
-    }
-
-    /// Refused, or not to be sent at all: a person has to look.
-    fn held(&self) -> usize {
-        self.count(&[SubmissionState::Rejected, SubmissionState::Held])
-            + usize::from(self.no_usage && self.blocked.is_some())
-    }
-
-    fn unfinished(&self) -> usize {
-        let open = self.count(&[SubmissionState::Planned, SubmissionState::Sent, SubmissionState::Unknown]);
-        open.saturating_sub(self.left_out)
     }
 
     fn log(&self, plan: &Plan) {
@@ -247,12 +240,12 @@ impl Report for MeterReport {
         };
         // what an error kept from being sent is counted by its submissions; an error without any counts itself
         let errors = |plan: &PlanReport| {
-            let unfinished: usize = plan.months.iter().map(MonthReport::unfinished).sum();
+            let unfinished: usize = plan.months.iter().map(|month| month.unfinished).sum();
             usize::from(!plan.errors.is_empty()).max(unfinished)
         };
         Tally {
             success: sum(settled),
-            held: sum(MonthReport::held) + self.held.len(),
+            held: sum(|month| month.held) + self.held.len(),
             failed: self.plans.iter().map(errors).sum(),
         }
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use billing::metering::{Line, Marketplace, Plan, Submission, Verdict, may_close, read_reply};
+use billing::metering::{
+    Blocked, Line, Marketplace, Plan, Submission, SubmissionState, Verdict, may_close, read_reply,
+};
 use billing::month::BillingMonth;
 use cloud::bucket::{Bucket, Written};
 use cloud::ledger::{Ledger, Stored, UsageRecord};
@@ -128,6 +130,7 @@ impl Work<'_> {
         let mut told = self.report(&month, standing);
         told.requests_sent = requests_sent;
         told.certificate = Some(certificate);
+        told.held += usize::from(blocked == Err(Blocked::NoUsage));
         told.blocked = blocked.err().map(|blocked| blocked.to_string());
         report.months.push(told);
         Ok(month.closed)
@@ -137,8 +140,13 @@ impl Work<'_> {
         let standing_submissions = submissions(&month.standing);
         let mut told =
             MonthReport::of(month.month, standing, &standing_submissions, self.cloud, self.clock.now());
-        let to_send = standing_submissions.values().filter(|submission| submission.state.is_to_send());
-        told.left_out = to_send.filter(|submission| !self.only.takes(month.month, submission)).count();
+        // of what the event did not ask for it says how it stands, and does not fail for it
+        let asked = |states: &[SubmissionState]| {
+            let asked = standing_submissions.values().filter(|s| self.only.covers(month.month, &s.line));
+            asked.filter(|submission| states.contains(&submission.state)).count()
+        };
+        told.held = asked(&[SubmissionState::Rejected, SubmissionState::Held]);
+        told.unfinished = asked(&[SubmissionState::Planned, SubmissionState::Sent, SubmissionState::Unknown]);
         told.unattributed_records = month.usage.snapshot.unattributed_records();
         told.no_usage = month.usage.snapshot.is_empty();
         told

@@ -1,8 +1,8 @@
 //! What the service's answer to a request means, record by record.
 //!
 //! Clazar answers HTTP 200 also for failures and says of each record how it went: `status` "success", or `errors` (a text, a list
-//! of texts, a list of objects) with `code` and `message`, or another status and no errors (an unregistered dimension). Entries
-//! come in any order, error entries without a start time. Only an entry that says success, or that the record is there
+//! of texts, a list of objects) with `code` and `message`, or another status and no errors (an unregistered dimension; such an
+//! entry may have an id all the same). Entries come in any order, error entries without a start time. Only an entry that says success, or that the record is there
 //! already, is success; what no entry speaks of is unknown.
 
 use chrono::{DateTime, Utc};
@@ -115,7 +115,7 @@ fn judge(entry: &Value, asked: &Asked, http_status: u16) -> Verdict {
             Some(other) => refuse(Some(format!("it accepted {other}, sent were {}", asked.quantity)), false),
             None => Verdict::Accepted { id: entry.get("id").map(plain).filter(|id| !id.is_empty()) },
         },
-        "error" => refuse(None, true),
+        "error" | "fail" | "failed" => refuse(None, true),
         // errors without a word of success are a no
         "" if !errors.is_empty() => refuse(None, true),
         other => refuse(Some(format!("status '{other}'")), false),
@@ -250,6 +250,7 @@ mod tests {
         }
         assert_eq!(of(json!({"errors": [{"field": "x"}]})), r#"refused true {"field":"x"}"#);
         assert_eq!(of(json!({"status": "error", "errors": []})), "refused true ");
+        assert_eq!(of(json!({"status": "fail", "id": "7"})), "refused true ");
         assert_eq!(of(json!({"status": "error", "code": 42, "errors": null})), "refused true 42");
     }
 
