@@ -1,5 +1,4 @@
-//! `metering-month MONTH`: counts a month of usage as `fetch-omnistrate` does (its own code, on one thread as on Lambda, without keeping
-//! the result) and prints what that cost, as JSON. Where S3 and the ledger are, the environment says.
+//! `metering-month MONTH`: counts a month of usage as `fetch-omnistrate` does (its own code, without keeping the result) and prints what that cost, as JSON. Where S3 and the ledger are, the environment says.
 
 #![expect(clippy::print_stdout, reason = "a program")]
 
@@ -31,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map(|used| (format!("{} {}", used.contract, used.dimension), used.quantity.to_string()));
     let cost = json!({
         "wall_ms": u64::try_from(wall.as_millis())?,
-        "cpu_us": u64::try_from(process::cpu_time()?.as_micros())?,
+        "cpu_us": u64::try_from(process::cpu_time_of_all_threads()?.as_micros())?,
         "peak_kib": process::peak_kib()?,
         "files": month.files,
         "sums": sums.collect::<std::collections::BTreeMap<_, _>>(),

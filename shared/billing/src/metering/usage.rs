@@ -50,7 +50,7 @@ struct Lost {
     first_key: String,
 }
 
-/// The sums of one month of one plan, file by file in the order of their keys.
+/// The sums of one month of one plan, file by file in any order.
 pub struct UsageTotals {
     plan: Plan,
     month: BillingMonth,
@@ -60,7 +60,6 @@ pub struct UsageTotals {
     files: u64,
     records: u64,
     outside_period: u64,
-    digest: FileDigest,
 }
 
 /// A digest over the key and the ETag of every file, in the order of their keys: equal for equal months.
@@ -94,15 +93,14 @@ impl UsageTotals {
             files: 0,
             records: 0,
             outside_period: 0,
-            digest: FileDigest::default(),
         }
     }
 
-    /// Counts one file: `key` and `etag` for the digest, `bytes` a JSON array of records.
+    /// Counts one file: a JSON array of records.
     ///
     /// # Errors
     /// [`UsageError`] names the file and the record; the month must then be given up.
-    pub fn add_file(&mut self, key: &str, etag: &str, bytes: &[u8]) -> Result<(), UsageError> {
+    pub fn add_file(&mut self, key: &str, bytes: &[u8]) -> Result<(), UsageError> {
         let records: Vec<Wire<'_>> = serde_json::from_slice(bytes)
             .map_err(|source| UsageError::Json { key: key.to_owned(), source })?;
         for (index, record) in (1..).zip(&records) {
@@ -119,7 +117,6 @@ impl UsageTotals {
             added.map_err(|source| UsageError::Sum { key: key.to_owned(), source })?;
         }
         self.files += 1;
-        self.digest.add(key, etag);
         Ok(())
     }
 
@@ -147,9 +144,15 @@ impl UsageTotals {
         key: &str,
     ) -> Result<(), QuantityError> {
         let of = (contract.map(Cow::into_owned), dimension.map(Cow::into_owned));
-        let first = || Lost { sum: Sum::default(), first_key: key.to_owned() };
         self.records += 1;
-        self.unattributed.entry(of).or_insert_with(first).sum.add(value)
+        let lost = self
+            .unattributed
+            .entry(of)
+            .or_insert_with(|| Lost { sum: Sum::default(), first_key: key.to_owned() });
+        if *key < *lost.first_key {
+            key.clone_into(&mut lost.first_key);
+        }
+        lost.sum.add(value)
     }
 
     /// How many files were counted.
@@ -158,11 +161,11 @@ impl UsageTotals {
         self.files
     }
 
-    /// The snapshot of all files counted.
+    /// The snapshot of all files counted, whose digest this is.
     ///
     /// # Errors
     /// [`InvalidId`] if a contract or a dimension has a name that none can have.
-    pub fn finish(self) -> Result<UsageSnapshot, InvalidId> {
+    pub fn finish(self, digest: FileDigest) -> Result<UsageSnapshot, InvalidId> {
         let mut usage = Vec::new();
         for (contract, dimensions) in self.sums {
             let contract = ContractId::new(contract)?;
@@ -187,7 +190,7 @@ impl UsageTotals {
             files: self.files,
             records: self.records,
             outside_period: self.outside_period,
-            digest: self.digest.finish(),
+            digest: digest.finish(),
             usage,
             unattributed: lost.collect(),
         })
@@ -238,9 +241,9 @@ mod tests {
     fn totals(files: &[&str]) -> Result<UsageSnapshot, UsageError> {
         let mut totals = UsageTotals::new(plan(), "2025-01".parse().unwrap());
         for (number, file) in files.iter().enumerate() {
-            totals.add_file(&format!("f{number}.json"), "\"etag\"", file.as_bytes())?;
+            totals.add_file(&format!("f{number}.json"), file.as_bytes())?;
         }
-        Ok(totals.finish().unwrap())
+        Ok(totals.finish(FileDigest::default()).unwrap())
     }
 
     #[test]
@@ -294,6 +297,22 @@ mod tests {
             let error = totals(&[file]).err().unwrap().to_string();
             assert!(error.contains(part), "{file}: {error}");
         }
+    }
+
+    #[test]
+    fn counted_in_any_order_it_comes_to_the_same() {
+        let file = |n: usize| {
+            let contract = if n % 7 == 3 { "null".to_owned() } else { format!("\"c{}\"", n % 3) };
+            format!(r#"[{{"externalPayerId":{contract},"dimension":"d","value":{n}.{n}}}]"#)
+        };
+        let counted = |numbers: &mut dyn Iterator<Item = usize>| {
+            let mut totals = UsageTotals::new(plan(), "2025-01".parse().unwrap());
+            numbers.for_each(|n| totals.add_file(&format!("f{n:02}.json"), file(n).as_bytes()).unwrap());
+            totals.finish(FileDigest::default()).unwrap()
+        };
+        let whole = counted(&mut (0..20));
+        assert_eq!(counted(&mut (0..20).rev()), whole);
+        assert_eq!(whole.unattributed[0].first_key, "f03.json");
     }
 
     #[test]
