@@ -12,9 +12,10 @@ from pathlib import Path
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def once(command):
+def once(command, variables=None):
     """Runs a program that prints its measurement as JSON."""
-    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, env=ENVIRONMENT)
+    environment = ENVIRONMENT | (variables or {})
+    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, env=environment)
     return json.loads(done.stdout)
 
 

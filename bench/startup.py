@@ -14,6 +14,7 @@ from pathlib import Path
 NEXT = b"GET /2018-06-01/runtime/invocation/next "
 # what `allocate` and `fetch-atlas` want to be set; none of it is used before the first invocation
 VARIABLES = {
+    "S3_BUCKET_NAME": "export",
     "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "eu-central-1",
     "AWS_LAMBDA_FUNCTION_NAME": "bench", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
     "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_LOG_GROUP_NAME": "none",
