@@ -62,7 +62,23 @@ pub(crate) async fn call(session: &Session, function: &str, event: &Value) -> Re
     session.functions.invoke(function, event, &id, now).await
 }
 
-pub(crate) fn ended(outcome: RunOutcome) -> Ended {
+/// The report, also that of an invocation that failed, and how it ended.
+pub(crate) async fn report_of(
+    session: &Session,
+    output: &Output,
+    function: &str,
+    event: &Value,
+) -> (Option<Value>, Ended) {
+    match call(session, function, event).await {
+        Ok(report) => (Some(report), Ended::Done),
+        Err(failure) => {
+            output.note(&format!("error: {function}: {}", failure.message));
+            (failure.report, ended(failure.outcome))
+        }
+    }
+}
+
+fn ended(outcome: RunOutcome) -> Ended {
     match outcome {
         RunOutcome::Done => Ended::Done,
         RunOutcome::Held => Ended::Held,

@@ -3,15 +3,15 @@
 use std::io::Read;
 
 use anyhow::Context;
-use billing::metering::{EarlierState, Plan};
+use billing::metering::{EarlierPlan, EarlierState, Plan};
 use chrono::Utc;
-use cloud::plans::{PlansConfig, PlansError};
+use cloud::plans::PlansConfig;
 use serde_json::{Map, Value, json};
 
 use crate::Ended;
 use crate::args::{Args, ExportState, ImportState, Metering, MeteringRun, Reopen};
 use crate::commands::invoices::report_dead_letters;
-use crate::commands::invoke::{call, ended};
+use crate::commands::invoke::report_of;
 use crate::commands::metering_status::status;
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
@@ -38,14 +38,11 @@ pub(crate) async fn plans(
     session: &Session,
     asked: Option<&Plan>,
 ) -> anyhow::Result<Vec<cloud::plans::PlanToMeter>> {
-    let config = PlansConfig::from_vars(&session.vars)?;
-    let configured = match config.plans(session.bucket.reader()).await {
-        Err(PlansError::None) if asked.is_some() => Vec::new(),
-        plans => plans?,
-    };
-    let Some(plan) = asked else { return Ok(configured) };
-    let found = configured.into_iter().find(|known| known.plan == *plan);
-    Ok(vec![found.unwrap_or_else(|| config.unlisted(plan.clone()))])
+    let (config, bucket) = (PlansConfig::from_vars(&session.vars)?, session.bucket.reader());
+    match asked {
+        Some(plan) => Ok(vec![config.plan(plan.clone(), bucket).await?]),
+        None => Ok(config.plans(bucket).await?),
+    }
 }
 
 /// An event with the members that are given.
@@ -59,13 +56,8 @@ async fn dry_run(asked: &MeteringRun, session: &Session, output: &Output) -> any
     let (plan, dry) = (asked.plan.as_ref().map(|plan| json!(plan)), Some(json!(true)));
     // all months that are due: what a later one is carried hangs on those before
     let counting = event([("plan", plan.clone()), ("dry_run", dry.clone())]);
-    let counted = match call(session, "fetch-omnistrate", &counting).await {
-        Ok(counted) => counted,
-        Err(failure) => {
-            output.note(&format!("error: {}", failure.message));
-            failure.report.unwrap_or_default()
-        }
-    };
+    let (counted, counted_ended) = report_of(session, output, "fetch-omnistrate", &counting).await;
+    let counted = counted.unwrap_or_default();
     let months = counted["months"].as_array().into_iter().flatten();
     let usage: Value = months.filter_map(|month| month.get("snapshot").cloned()).collect();
     let preview = event([
@@ -75,19 +67,8 @@ async fn dry_run(asked: &MeteringRun, session: &Session, output: &Output) -> any
         ("month", asked.month.map(|month| json!(month))),
         ("contract", asked.contract.as_ref().map(|contract| json!(contract))),
     ]);
-    let previewed = call(session, "meter-clazar", &preview).await;
-    let (report, ended) = match previewed {
-        Ok(report) => (report, Ended::Done),
-        Err(failure) => {
-            output.note(&format!("error: {}", failure.message));
-            (failure.report.unwrap_or_default(), ended(failure.outcome))
-        }
-    };
-    let ended = if counted["failed"].as_array().is_some_and(|failed| failed.is_empty()) {
-        ended
-    } else {
-        ended.max(Ended::Failed)
-    };
+    let (report, ended) = report_of(session, output, "meter-clazar", &preview).await;
+    let (report, ended) = (report.unwrap_or_default(), ended.max(counted_ended));
     show_requests(&report, output)?;
     Ok(ended)
 }
@@ -130,16 +111,9 @@ fn show_requests(report: &Value, output: &Output) -> anyhow::Result<()> {
 async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow::Result<Ended> {
     let plan = asked.plan.as_ref().map(|plan| json!(plan));
     output.note("fetch-omnistrate: counting");
-    let mut result = Ended::Done;
     let counting = event([("plan", plan.clone())]);
-    let counted = match call(session, "fetch-omnistrate", &counting).await {
-        Ok(counted) => counted,
-        Err(failure) => {
-            output.note(&format!("error: fetch-omnistrate: {}", failure.message));
-            result = result.max(ended(failure.outcome));
-            failure.report.unwrap_or_default()
-        }
-    };
+    let (counted, mut result) = report_of(session, output, "fetch-omnistrate", &counting).await;
+    let counted = counted.unwrap_or_default();
     // new usage starts metering by itself, of everything; a selection is for what stays open
     if asked.month.is_none() && asked.contract.is_none() {
         session.follow(output, "metering").await?;
@@ -150,14 +124,8 @@ async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow:
         ("month", asked.month.map(|month| json!(month))),
         ("contract", asked.contract.as_ref().map(|contract| json!(contract))),
     ]);
-    let metered = match call(session, "meter-clazar", &selected).await {
-        Ok(metered) => metered,
-        Err(failure) => {
-            output.note(&format!("error: meter-clazar: {}", failure.message));
-            result = result.max(ended(failure.outcome));
-            failure.report.unwrap_or_default()
-        }
-    };
+    let (metered, ended) = report_of(session, output, "meter-clazar", &selected).await;
+    result = result.max(ended);
     session.follow(output, "metering").await?;
     result = result.max(report_dead_letters(session, output)?);
     if output.format == Format::Json {
@@ -201,6 +169,9 @@ async fn import(asked: &ImportState, session: &Session, output: &Output) -> anyh
     anyhow::ensure!(!state.0.is_empty(), "{name} names no plan; nothing is taken over");
     let mut listing = Listing::new(&["plan", "last processed month", "months>", "contracts>"]);
     for (plan, entry) in &state.0 {
+        nothing_is_left_behind(session, plan, entry).await?;
+    }
+    for (plan, entry) in &state.0 {
         session.ledger.import_metering(plan, entry, Utc::now()).await?;
         let contracts: usize = entry.processed_contracts.values().map(std::collections::BTreeSet::len).sum();
         listing.row(vec![
@@ -212,6 +183,28 @@ async fn import(asked: &ImportState, session: &Session, output: &Output) -> anyh
     }
     output.listing(&listing)?;
     Ok(Ended::Done)
+}
+
+/// The cursor moves to the last month of the state: what we have begun to send of the months until then must be settled, or be of a contract
+/// that the state lists.
+async fn nothing_is_left_behind(session: &Session, plan: &Plan, state: &EarlierPlan) -> anyhow::Result<()> {
+    let Some(last) = state.last_processed_month else { return Ok(()) };
+    let Some(cursor) = session.ledger.cursor(plan).await? else { return Ok(()) };
+    let mut month = cursor.last_processed_month.next();
+    while month <= last {
+        let listed = state.processed_contracts.get(&month);
+        for (line, stored) in session.ledger.submissions(plan, month).await? {
+            let reported = listed.is_some_and(|listed| listed.contains(&line.contract));
+            anyhow::ensure!(
+                reported || stored.submission.state.is_settled(),
+                "{month} of {plan} has an open submission here, {line} ({}), and the state does not list that contract; \
+                 settle it first (`monthend metering run`), nothing is taken over",
+                stored.submission.state
+            );
+        }
+        month = month.next();
+    }
+    Ok(())
 }
 
 async fn export(asked: &ExportState, session: &Session, output: &Output) -> anyhow::Result<Ended> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::Ended;
 use crate::args;
 use crate::commands::invoices::{RECORD_COLUMNS, record_cells, record_of, report_dead_letters};
-use crate::commands::invoke::{call, ended};
+use crate::commands::invoke::report_of;
 use crate::commands::metering_status;
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
@@ -21,7 +21,7 @@ pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> 
     let configured = configured(&template, session);
     for function in &configured {
         output.note(&format!("{function}: fetching"));
-        let (report, ended) = asked(session, output, function, &event).await;
+        let (report, ended) = report_of(session, output, function, &event).await;
         result = result.max(ended);
         reports.extend(report.map(|report| ((*function).to_owned(), report)));
     }
@@ -29,7 +29,7 @@ pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> 
     let metered = configured.contains(&"fetch-omnistrate");
     if metered {
         // what is still open is sent again, also where no new usage came
-        let (report, ended) = asked(session, output, "meter-clazar", &json!({})).await;
+        let (report, ended) = report_of(session, output, "meter-clazar", &json!({})).await;
         result = result.max(ended);
         reports.extend(report.map(|report| ("meter-clazar".to_owned(), report)));
     }
@@ -61,17 +61,6 @@ fn configured<'t>(template: &'t Template, session: &Session) -> Vec<&'t str> {
     });
     let configured: Vec<&str> = configured.collect();
     if configured.is_empty() { fetches().collect() } else { configured }
-}
-
-/// The report, also that of an invocation that failed, and how it ended.
-async fn asked(session: &Session, output: &Output, function: &str, event: &Value) -> (Option<Value>, Ended) {
-    match call(session, function, event).await {
-        Ok(report) => (Some(report), Ended::Done),
-        Err(failure) => {
-            output.note(&format!("error: {function}: {}", failure.message));
-            (failure.report, ended(failure.outcome))
-        }
-    }
 }
 
 /// Documents that were fetched: key and what became of it.

@@ -164,7 +164,7 @@ struct Known {
 impl Looker {
     async fn plans(&self, wanted: &Wanted) -> Result<Vec<PlanToMeter>, PlansError> {
         match &wanted.plan {
-            Some(plan) => Ok(vec![self.plans.unlisted(plan.clone())]),
+            Some(plan) => Ok(vec![self.plans.plan(plan.clone(), &self.bucket).await?]),
             None => self.plans.plans(&self.bucket).await,
         }
     }

@@ -7,6 +7,7 @@ use billing::metering::{Line, MeteringCertificateError, Plan, PlanningError, Qua
 use cloud::bucket::BucketError;
 use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::ledger::LedgerError;
+use cloud::plans::PlansError;
 use cloud::secrets::SecretsError;
 use cloud::vars::VarError;
 use reqwest::StatusCode;
@@ -31,6 +32,8 @@ pub enum MeterError {
     Clazar(#[from] ClazarError),
     #[error(transparent)]
     Key(#[from] InvalidUsageKey),
+    #[error(transparent)]
+    Plans(#[from] PlansError),
     #[error("the event is about the bucket {0}, this function works on {1} (DATA_BUCKET)")]
     OtherBucket(String, String),
     #[error("there is no object {key}; the ledger names it, so it is about to be there, or was deleted")]

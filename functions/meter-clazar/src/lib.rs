@@ -128,7 +128,7 @@ impl Function for App {
                 let mut report = MeterReport::new(false);
                 let came = self.register(&objects, &mut report, now).await?;
                 for (plan, months) in came {
-                    let plan = self.known(plan).await?;
+                    let plan = self.plans.plan(plan, &self.books.bucket).await?;
                     report.plans.push(self.meter(&plan, &Selection::default(), &months, clock).await);
                 }
                 Ok(report)
@@ -151,19 +151,9 @@ impl Function for App {
 impl App {
     async fn asked(&self, plan: Option<Plan>) -> Result<Vec<PlanToMeter>, Error> {
         match plan {
-            Some(plan) => Ok(vec![self.known(plan).await?]),
+            Some(plan) => Ok(vec![self.plans.plan(plan, &self.books.bucket).await?]),
             None => Ok(self.plans.plans(&self.books.bucket).await?),
         }
-    }
-
-    /// A plan as it is configured, or with the defaults if it is not.
-    async fn known(&self, plan: Plan) -> Result<PlanToMeter, Error> {
-        let plans = match self.plans.plans(&self.books.bucket).await {
-            Err(PlansError::None) => Vec::new(),
-            plans => plans?,
-        };
-        let found = plans.into_iter().find(|known| known.plan == plan);
-        Ok(found.unwrap_or_else(|| self.plans.unlisted(plan)))
     }
 
     /// A dry run: given what reads, and nothing that writes or sends.

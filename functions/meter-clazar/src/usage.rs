@@ -47,7 +47,7 @@ impl App {
         let usage = read_usage(&key, &stored.bytes)?;
         if self.ledger.cursor(&key.plan).await?.is_none() {
             // put by hand, before the fetch function has ever run for this plan
-            let plan = self.plans.unlisted(key.plan.clone());
+            let plan = self.plans.plan(key.plan.clone(), self.bucket.reader()).await?;
             let before_first = first_month(plan.start_month, now).previous();
             self.ledger.begin_metering(&key.plan, before_first, now).await?;
         }

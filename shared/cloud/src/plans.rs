@@ -102,9 +102,20 @@ impl PlansConfig {
         if plans.is_empty() { Err(PlansError::None) } else { Ok(plans) }
     }
 
-    /// A plan that nobody lists, such as one that an event names.
-    #[must_use]
-    pub fn unlisted(&self, plan: Plan) -> PlanToMeter {
+    /// One plan, as it is configured, or with the defaults if nobody lists it.
+    ///
+    /// # Errors
+    /// [`PlansError`].
+    pub async fn plan(&self, plan: Plan, bucket: &BucketReader) -> Result<PlanToMeter, PlansError> {
+        let plans = match self.plans(bucket).await {
+            Err(PlansError::None) => Vec::new(),
+            plans => plans?,
+        };
+        let found = plans.into_iter().find(|known| known.plan == plan);
+        Ok(found.unwrap_or_else(|| self.unlisted(plan)))
+    }
+
+    fn unlisted(&self, plan: Plan) -> PlanToMeter {
         PlanToMeter { plan, cloud: self.cloud, start_month: self.start_month }
     }
 }

@@ -325,7 +325,7 @@ impl Ledger {
         let before = month.previous().to_string();
         let condition = Condition::Unchanged { field: "last_processed_month", seen: Some(&before) };
         let written = self.put(&cursor_record(plan, month, now), condition).await?;
-        let there = self.cursor(plan).await?.is_some_and(|cursor| cursor.last_processed_month == month);
+        let there = self.cursor(plan).await?.is_some_and(|cursor| cursor.last_processed_month >= month);
         Ok(if there { Written::Now } else { written })
     }
 
