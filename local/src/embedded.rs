@@ -244,6 +244,10 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         ("DATA_BUCKET", &endpoints.bucket),
         ("STATE_TABLE", &endpoints.table),
     ]);
+    if !endpoints.s3.starts_with("http://127.0.0.1:") {
+        // it listens for the containers of `sam local`, and is reached at the private address that they know
+        vars.set("AWS_SAM_LOCAL", "true");
+    }
     if let Some(url) = &endpoints.atlas {
         vars.set("ATLAS_API_URL", url.as_str());
         vars.set("SECRETS", "env");
