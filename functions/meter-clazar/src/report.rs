@@ -256,9 +256,9 @@ impl Report for MeterReport {
             let states: Vec<String> =
                 month.submissions.iter().map(|(state, count)| format!("{count} {state}")).collect();
             let standing = match month.standing {
-                MonthStanding::Open => "open",
-                MonthStanding::Closed => "closed",
-                MonthStanding::Preview => "would be sent",
+                MonthStanding::Open => "open".to_owned(),
+                MonthStanding::Closed => "closed".to_owned(),
+                MonthStanding::Preview => format!("would take {} requests", month.requests.len()),
             };
             let states = if states.is_empty() { "no submissions".into() } else { states.join(", ") };
             parts.push(format!("{} of {plan} {standing}: {states}", month.month));
