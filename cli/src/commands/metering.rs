@@ -4,6 +4,7 @@ use std::io::Read;
 
 use anyhow::Context;
 use billing::metering::{EarlierPlan, EarlierState, Plan};
+use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::plans::PlansConfig;
 use serde_json::{Map, Value, json};
@@ -167,16 +168,30 @@ async fn import(asked: &ImportState, session: &Session, output: &Output) -> anyh
     let state = EarlierState::from_json(&bytes, asked.plan.as_ref())
         .with_context(|| format!("{name} is not taken over"))?;
     anyhow::ensure!(!state.0.is_empty(), "{name} names no plan; nothing is taken over");
-    let mut listing = Listing::new(&["plan", "last processed month", "months>", "contracts>"]);
+    let mut listing = Listing::new(&["plan", "closed through", "months>", "contracts>"]);
     for (plan, entry) in &state.0 {
+        let months = entry.processed_contracts.keys().chain(&entry.last_processed_month);
+        let now = BillingMonth::containing(Utc::now());
+        if let Some(future) = months.filter(|month| **month >= now).max() {
+            anyhow::bail!(
+                "{name}: {plan} says that {future} is processed, and that month is not over; nothing is taken over"
+            );
+        }
         nothing_is_left_behind(session, plan, entry).await?;
     }
     for (plan, entry) in &state.0 {
         session.ledger.import_metering(plan, entry, Utc::now()).await?;
         let contracts: usize = entry.processed_contracts.values().map(std::collections::BTreeSet::len).sum();
+        for (month, failed) in &entry.failed_contracts {
+            let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
+            output.note(&format!(
+                "{month} of {plan}: the earlier exporter gave up on {}; the next run sends them",
+                failed.join(", ")
+            ));
+        }
         listing.row(vec![
             plan.to_string(),
-            entry.last_processed_month.map(|month| month.to_string()).unwrap_or_default(),
+            entry.last_complete_month().map(|month| month.to_string()).unwrap_or_default(),
             entry.processed_contracts.len().to_string(),
             contracts.to_string(),
         ]);
@@ -188,7 +203,7 @@ async fn import(asked: &ImportState, session: &Session, output: &Output) -> anyh
 /// The cursor moves to the last month of the state: what we have begun to send of the months until then must be settled, or be of a contract
 /// that the state lists.
 async fn nothing_is_left_behind(session: &Session, plan: &Plan, state: &EarlierPlan) -> anyhow::Result<()> {
-    let Some(last) = state.last_processed_month else { return Ok(()) };
+    let Some(last) = state.last_complete_month() else { return Ok(()) };
     let Some(cursor) = session.ledger.cursor(plan).await? else { return Ok(()) };
     let mut month = cursor.last_processed_month.next();
     while month <= last {
@@ -225,6 +240,15 @@ async fn reopen(asked: &Reopen, session: &Session, output: &Output) -> anyhow::R
         let names: Vec<String> = plans.iter().map(|plan| plan.plan.to_string()).collect();
         anyhow::bail!("there are several plans, say which with --plan: {}", names.join(", "));
     };
+    let reader = session.ledger.reader();
+    let counted = reader.usage(&plan.plan).await?.into_iter().map(|usage| usage.month);
+    let reported = reader.reported_contracts(&plan.plan).await?.processed_contracts.into_keys();
+    anyhow::ensure!(
+        counted.chain(reported).any(|month| month == asked.month),
+        "nothing is known of {} of {}: it was neither counted nor taken over",
+        asked.month,
+        plan.plan
+    );
     let by = std::env::var("USER").unwrap_or_else(|_| "somebody".into());
     let reopened =
         session.ledger.reopen_months(&plan.plan, asked.month, &asked.reason, &by, Utc::now()).await?;

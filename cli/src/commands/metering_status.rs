@@ -184,6 +184,17 @@ impl PlanStatus {
     pub(crate) fn remarks(&self) -> (Vec<String>, bool) {
         let (mut remarks, mut held) = (Vec::new(), false);
         let cloud = self.plan.cloud;
+        let next = |month: &BillingMonth| Some(month.next()).filter(|next| next > month);
+        let after = self.cursor.and_then(|cursor| next(&cursor.last_processed_month));
+        for month in std::iter::successors(after, next).take_while(|month| month.end() <= Utc::now()) {
+            if !self.usage.iter().any(|usage| usage.month == month) {
+                let cut_off = cloud.cut_off(month).format("%Y-%m-%d %H:%M UTC");
+                remarks.push(format!(
+                    "{month} of {} has ended and is not counted: the export is not complete, or cannot be read; the cut-off of {cloud} is {cut_off}",
+                    self.plan.plan
+                ));
+            }
+        }
         for (month, status) in &self.months {
             let standing = format!("{month} of {}", self.plan.plan);
             if let Some(record) = self.records.iter().find(|record| record.month == *month)

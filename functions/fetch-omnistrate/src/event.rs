@@ -45,6 +45,9 @@ pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
     if event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event") {
         return Ok(Wanted::default());
     }
+    if !event.is_object() {
+        return Err(InvalidEvent("it is no JSON object".into()));
+    }
     let wire: Wire =
         serde_json::from_value(event.clone()).map_err(|error| InvalidEvent(error.to_string()))?;
     Ok(Wanted { month: wire.month, plan: wire.plan, dry_run: wire.dry_run })
@@ -67,7 +70,7 @@ mod tests {
             Wanted { month: Some("2026-10".parse().unwrap()), dry_run: true, ..Wanted::default() }
         );
         for misspelt in
-            [json!({"mounth": "2026-10"}), json!({"month": "October"}), json!({"plan": "x"}), json!(7)]
+            [json!({"mounth": "2026-10"}), json!({"month": "October"}), json!({"plan": "x"}), json!([])]
         {
             assert!(read_event(&misspelt).is_err(), "{misspelt}");
         }

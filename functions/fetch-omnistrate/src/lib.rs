@@ -9,7 +9,7 @@
 //! | `DATA_BUCKET`, `STATE_TABLE` | the data bucket and the ledger's table |
 //! | `S3_BUCKET_NAME` | the bucket that Omnistrate exports to; it is only read |
 //! | `SERVICE_NAME`, `ENVIRONMENT_TYPE`, `PLAN_ID`, `START_MONTH` | the plan, see [`cloud::plans`] |
-//! | `MAX_MONTHS_PER_RUN` | due months counted at most, default 12 |
+//! | `MAX_MONTHS_PER_RUN` | months counted for the first time at most, default 12 |
 //! | `LATE_USAGE_MONTHS` | closed months looked at again, default 2 |
 //! | `OMNISTRATE_CONCURRENCY` | files read at once, default 64 |
 //! | `DRY_RUN` | `true`: every invocation is a dry run |
@@ -28,7 +28,7 @@ use billing::revision::Revision;
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::{Bucket, BucketError, BucketReader};
-use cloud::invocation::Function;
+use cloud::invocation::{Function, asks_for_dry_run};
 use cloud::ledger::{Ledger, LedgerError, LedgerReader, UsageRecord};
 use cloud::plans::{PlanToMeter, PlansConfig, PlansError};
 use cloud::vars::{VarError, Vars};
@@ -145,6 +145,10 @@ impl Function for App {
     fn ledger(&self) -> &Ledger {
         &self.ledger
     }
+
+    fn is_dry_run(&self, event: &Value) -> bool {
+        self.dry_run || asks_for_dry_run(event)
+    }
 }
 
 /// One plan of one invocation.
@@ -198,11 +202,11 @@ impl Looker {
         let says =
             |marker| exported_to(marker, plan).map_err(|why| MonthError::Marker { key: export::MARKER, why });
         let exported_to = asked.marker.map(says).transpose()?;
-        let due = |last_processed, most| {
-            due_months(&DueMonths { last_processed, start: *start_month, now, exported_to, most })
+        let due = |last_processed| {
+            due_months(&DueMonths { last_processed, start: *start_month, now, exported_to, most: usize::MAX })
         };
         if let Some(month) = asked.month {
-            let complete = due(Some(month.previous()), 1).contains(&month);
+            let complete = due(Some(month.previous())).contains(&month);
             return if complete { Ok(vec![month]) } else { Err(MonthError::NotComplete { month }) };
         }
         // of a month that was closed without us there is no snapshot, and nothing to compare late usage with
@@ -210,7 +214,14 @@ impl Looker {
         let closed: Vec<BillingMonth> =
             counted.filter(|month| Some(*month) <= known.last_processed).collect();
         let late = &closed[closed.len().saturating_sub(self.late_usage_months)..];
-        Ok([late, &due(known.last_processed, self.most_months)].concat())
+        // an open month is looked at again however many there are: one that never closes must not keep new ones from being counted
+        let counted = |month: &BillingMonth| known.usage.iter().any(|usage| usage.month == *month);
+        let (mut due, mut new) = (due(known.last_processed), 0);
+        due.retain(|month| {
+            new += usize::from(!counted(month));
+            counted(month) || new <= self.most_months
+        });
+        Ok([late, &due].concat())
     }
 
     /// The month as it was counted before, if its files are still the same: told without reading them.

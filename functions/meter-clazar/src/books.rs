@@ -38,7 +38,7 @@ pub(crate) struct Month {
     pub(crate) usage: MonthUsage,
     pub(crate) standing: BTreeMap<Line, Stored>,
     pub(crate) before: BTreeMap<Line, Submission>,
-    pub(crate) after: BTreeMap<Line, Submission>,
+    pub(crate) after: Vec<BTreeMap<Line, Submission>>,
     pub(crate) imported: BTreeSet<ContractId>,
 }
 
@@ -113,7 +113,7 @@ impl Books {
         let (standing, before, after, imported) = futures::join!(
             self.ledger.submissions(plan, month),
             self.ledger.submissions(plan, month.previous()),
-            self.ledger.submissions(plan, month.next()),
+            self.after(plan, month),
             self.ledger.imported(plan, month),
         );
         Ok(Month {
@@ -122,9 +122,26 @@ impl Books {
             usage,
             standing: standing?,
             before: submissions(&before?),
-            after: submissions(&after?),
+            after: after?,
             imported: imported?,
         })
+    }
+
+    /// What stands for the months after, as far as anything does.
+    async fn after(
+        &self,
+        plan: &Plan,
+        month: BillingMonth,
+    ) -> Result<Vec<BTreeMap<Line, Submission>>, MeterError> {
+        let (mut months, mut month) = (Vec::new(), month.next());
+        loop {
+            let standing = submissions(&self.ledger.submissions(plan, month).await?);
+            if standing.is_empty() {
+                return Ok(months);
+            }
+            months.push(standing);
+            month = month.next();
+        }
     }
 
     async fn usage(&self, plan: &Plan, record: &UsageRecord) -> Result<MonthUsage, MeterError> {

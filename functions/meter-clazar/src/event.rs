@@ -73,6 +73,9 @@ pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
     if event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event") {
         return Ok(Wanted::Plans { plan: None, only: Selection::default() });
     }
+    if !event.is_object() {
+        return Err(InvalidEvent("it is no JSON object".into()));
+    }
     let wire: Wire =
         serde_json::from_value(event.clone()).map_err(|error| InvalidEvent(error.to_string()))?;
     let (only, plan) = (Selection { month: wire.month, contract: wire.contract }, wire.plan);

@@ -42,7 +42,7 @@ use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
-use cloud::invocation::Function;
+use cloud::invocation::{Function, asks_for_dry_run};
 use cloud::ledger::Ledger;
 use cloud::plans::{PlanToMeter, PlansConfig, PlansError};
 use cloud::vars::{VarError, Vars};
@@ -56,7 +56,7 @@ use crate::preview::Preview;
 use crate::work::{Settings, Work};
 
 pub use error::{ClazarError, MeterError};
-pub use report::{LateUsage, MeterReport, MonthReport, MonthStanding, PlanReport, Problem};
+pub use report::{LateUsage, MeterReport, MonthReport, MonthStanding, PlanReport, Problem, UncountedMonth};
 pub use request::{MeteringRecord, MeteringRequest};
 
 pub(crate) const NAME: &str = "meter-clazar";
@@ -145,6 +145,10 @@ impl Function for App {
 
     fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    fn is_dry_run(&self, event: &Value) -> bool {
+        self.dry_run || asks_for_dry_run(event)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `meter-clazar` answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use billing::metering::{Line, Marketplace, Plan, Quantity, Submission, SubmissionState};
 use billing::month::BillingMonth;
@@ -33,8 +33,20 @@ pub struct PlanReport {
     /// A month whose usage is missing, so that the later ones wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<BillingMonth>,
+    /// Months that have ended and are not counted: the export is not complete, or cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uncounted: Vec<UncountedMonth>,
     /// What could not be done, each in one line.
     pub errors: Vec<String>,
+}
+
+/// A month that has ended without its usage being counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UncountedMonth {
+    /// The month.
+    pub month: BillingMonth,
+    /// Hours until the marketplace's bill closes; negative when it has.
+    pub hours_left: i64,
 }
 
 /// How a month stands.
@@ -69,6 +81,8 @@ pub struct MonthReport {
     pub problems: Vec<Problem>,
     /// Usage that came too late to be sent.
     pub late_usage: Vec<LateUsage>,
+    /// Submissions that the service held before we had sent any: somebody else reported them.
+    pub reported_elsewhere: usize,
     /// Records without a contract or a dimension.
     pub unattributed_records: u64,
     /// Whether nothing was used.
@@ -131,6 +145,7 @@ impl MonthReport {
             requests_sent: 0,
             problems: Vec::new(),
             late_usage: Vec::new(),
+            reported_elsewhere: 0,
             unattributed_records: 0,
             no_usage: false,
             hours_left: (cloud.cut_off(month) - now).num_hours(),
@@ -153,6 +168,8 @@ impl MonthReport {
             (submission.line.contract.to_string(), submission.line.dimension.to_string());
         let (state, preview) = (submission.state, self.standing == MonthStanding::Preview);
         *self.submissions.entry(state).or_default() += 1;
+        self.reported_elsewhere +=
+            usize::from(submission.reply.as_ref().is_some_and(|reply| reply.already_there));
         let late = submission.late_usage().unwrap_or_default(); // its certificate says if that overflows
         if !late.is_zero() {
             self.late_usage.push(LateUsage {
@@ -184,6 +201,7 @@ impl MonthReport {
             planned = count(&[SubmissionState::Planned]),
             submissions_held = count(&[SubmissionState::Held]),
             late_usage = self.late_usage.len(),
+            reported_elsewhere = self.reported_elsewhere,
             unattributed_records = self.unattributed_records,
             no_usage = u8::from(self.no_usage),
             open = u8::from(self.standing == MonthStanding::Open),
@@ -197,7 +215,23 @@ impl MonthReport {
 
 impl PlanReport {
     pub(crate) fn new(plan: &Plan, cloud: Marketplace) -> Self {
-        Self { plan: plan.clone(), cloud, months: Vec::new(), waiting_for: None, errors: Vec::new() }
+        let (plan, months, errors) = (plan.clone(), Vec::new(), Vec::new());
+        Self { plan, cloud, months, waiting_for: None, uncounted: Vec::new(), errors }
+    }
+
+    /// Notes the months after the cursor that have ended and have no usage.
+    pub(crate) fn note_uncounted(
+        &mut self,
+        counted: &BTreeSet<BillingMonth>,
+        last_processed: BillingMonth,
+        now: DateTime<Utc>,
+    ) {
+        let next = |month: &BillingMonth| Some(month.next()).filter(|next| next > month);
+        let ended = std::iter::successors(next(&last_processed), next).take_while(|month| month.end() <= now);
+        let uncounted = ended.filter(|month| !counted.contains(month));
+        let hours_left = |month: BillingMonth| (self.cloud.cut_off(month) - now).num_hours();
+        self.uncounted =
+            uncounted.map(|month| UncountedMonth { month, hours_left: hours_left(month) }).collect();
     }
 
     /// Notes what could not be done; what several contracts have in common is said once.
@@ -211,6 +245,9 @@ impl PlanReport {
     /// One line for each month, which metrics are made from.
     pub(crate) fn log(&self) {
         self.months.iter().for_each(|month| month.log(&self.plan));
+        for UncountedMonth { month, hours_left } in &self.uncounted {
+            tracing::warn!(plan = %self.plan, month = %month, open = 1, hours_left, "{month} of {} is not counted", self.plan);
+        }
     }
 }
 

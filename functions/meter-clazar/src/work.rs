@@ -69,6 +69,7 @@ impl Work<'_> {
     async fn months(&self, report: &mut PlanReport) -> Result<(), MeterError> {
         let cursor = self.ledger.cursor(self.plan).await?;
         let usage = self.ledger.usage(self.plan).await?;
+        let usage_months: BTreeSet<BillingMonth> = usage.iter().map(|usage| usage.month).collect();
         let came = usage.iter().filter(|usage| self.came.contains(&usage.month)).cloned().collect::<Vec<_>>();
         let mut months = months(usage, cursor, self.settings.late_usage_months);
         let open_from = months.open.first().map(|usage| usage.month);
@@ -81,9 +82,14 @@ impl Work<'_> {
         months.closed.sort_by_key(|usage| usage.month);
         months.closed.dedup_by_key(|usage| usage.month);
         report.waiting_for = months.missing;
+        if let Some(cursor) = cursor {
+            report.note_uncounted(&usage_months, cursor.last_processed_month, self.clock.now());
+        }
         for record in &months.closed {
-            let month = self.books.month(self.plan, record, true).await?;
-            self.closed_month(month, report).await?;
+            // nothing that is open hangs on a closed month
+            if let Err(error) = self.closed_month(record, report).await {
+                report.fail(&error);
+            }
         }
         // the months before must be settled for one to close
         let mut in_order = true;
@@ -94,7 +100,8 @@ impl Work<'_> {
     }
 
     /// Compares what a closed month sent with its newest usage. Reported only if there is something to say.
-    async fn closed_month(&self, mut month: Month, report: &mut PlanReport) -> Result<(), MeterError> {
+    async fn closed_month(&self, record: &UsageRecord, report: &mut PlanReport) -> Result<(), MeterError> {
+        let mut month = self.books.month(self.plan, record, true).await?;
         self.plan_month(&mut month).await?;
         let certificate = self.publish_certificate(&month).await?;
         let mut told = self.report(&month, MonthStanding::Closed);

@@ -36,6 +36,17 @@ pub trait Function: Sized + Send + Sync {
 
     /// Where runs are recorded.
     fn ledger(&self) -> &Ledger;
+
+    /// Whether this event asks for nothing to be written, however it ends.
+    fn is_dry_run(&self, event: &Value) -> bool {
+        asks_for_dry_run(event)
+    }
+}
+
+/// Whether an event says `"dry_run": true`.
+#[must_use]
+pub fn asks_for_dry_run(event: &Value) -> bool {
+    event.get("dry_run") == Some(&Value::Bool(true))
 }
 
 /// What a function answers: said whole to the caller, counted for the record.
@@ -117,7 +128,8 @@ pub async fn invoke<F: Function>(
         }
         Err(error) => {
             let message = error.to_string();
-            (Err(Failure::whole(message.clone())), Tally { failed: 1, ..Tally::default() }, message, false)
+            let tally = Tally { failed: 1, ..Tally::default() };
+            (Err(Failure::whole(message.clone())), tally, message, app.is_dry_run(event))
         }
     };
     let outcome = if answer.is_err() { RunOutcome::Failed } else { tally.outcome() };

@@ -157,7 +157,7 @@ impl MeteringCertificate {
             let totals = dimensions.entry(dimension).or_default();
             totals.unattributed = totals.unattributed.plus(lost.quantity)?;
         }
-        let (status, explanation) = verdict(&dimensions);
+        let (status, explanation) = verdict(&dimensions, &lines);
         let certificate = Self {
             certificate: Self::VERSION,
             subject: MeteringSubject {
@@ -332,8 +332,20 @@ impl SubmissionLine {
     }
 }
 
-fn verdict(dimensions: &BTreeMap<String, DimensionTotals>) -> (Status, String) {
+fn verdict(dimensions: &BTreeMap<String, DimensionTotals>, lines: &[SubmissionLine]) -> (Status, String) {
     let mut parts = Vec::new();
+    // late usage of two contracts may cancel out in the totals
+    let late = |line: &&SubmissionLine| {
+        !matches!(line.state, SubmissionState::Held | SubmissionState::Imported) && !line.rest.is_zero()
+    };
+    for (count, what) in [
+        (lines.iter().filter(late).count(), "with late usage"),
+        (lines.iter().filter(|line| line.already_there).count(), "reported by somebody else"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} submissions {what}"));
+        }
+    }
     for (dimension, totals) in dimensions {
         for (name, quantity) in [
             ("open", totals.open),

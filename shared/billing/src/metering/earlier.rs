@@ -28,6 +28,8 @@ pub struct EarlierPlan {
     pub last_updated: Option<DateTime<Utc>>,
     /// Contracts that were reported, by month.
     pub processed_contracts: BTreeMap<BillingMonth, BTreeSet<ContractId>>,
+    /// Contracts that it gave up on, by month: it moved on without having reported them.
+    pub failed_contracts: BTreeMap<BillingMonth, BTreeSet<ContractId>>,
 }
 
 /// A state file that cannot be taken over. It is never taken for an empty one: months would be sent twice.
@@ -63,7 +65,8 @@ impl EarlierState {
             return Ok(Self([(plan.clone(), entry)].into()));
         }
         let mut plans = BTreeMap::new();
-        for (name, entry) in &document {
+        // what starts so is a note of the exporter's own
+        for (name, entry) in document.iter().filter(|(name, _)| !name.starts_with('_')) {
             let plan: Plan = name.parse().map_err(|error| EarlierStateError::Member {
                 place: name.clone(),
                 why: format!("{error}"),
@@ -84,6 +87,16 @@ impl EarlierState {
 }
 
 impl EarlierPlan {
+    /// The last month of which nothing is left to do: the last processed one, or the one before the first in which a contract failed.
+    #[must_use]
+    pub fn last_complete_month(&self) -> Option<BillingMonth> {
+        let first_failed = self.failed_contracts.keys().next().map(|month| month.previous());
+        match (self.last_processed_month, first_failed) {
+            (Some(last), Some(failed)) => Some(last.min(failed)),
+            (last, _) => last,
+        }
+    }
+
     fn to_value(&self) -> Value {
         let contracts = |(month, contracts): (&BillingMonth, &BTreeSet<ContractId>)| {
             let listed: Value =
@@ -102,8 +115,12 @@ fn read_plan(name: &str, entry: &Value) -> Result<EarlierPlan, EarlierStateError
     let wrong =
         |member: &str, why: String| EarlierStateError::Member { place: format!("{name}.{member}"), why };
     let members = entry.as_object().ok_or_else(|| wrong("", "it must be an object".into()))?;
-    let mut plan =
-        EarlierPlan { last_processed_month: None, last_updated: None, processed_contracts: BTreeMap::new() };
+    let mut plan = EarlierPlan {
+        last_processed_month: None,
+        last_updated: None,
+        processed_contracts: BTreeMap::new(),
+        failed_contracts: BTreeMap::new(),
+    };
     for (member, value) in members {
         match member.as_str() {
             _ if value.is_null() => {}
@@ -111,11 +128,8 @@ fn read_plan(name: &str, entry: &Value) -> Result<EarlierPlan, EarlierStateError
                 let text = value.as_str().ok_or_else(|| wrong(member, "it must be a text".into()))?;
                 plan.last_processed_month = Some(month(&format!("{name}.{member}"), text)?);
             }
-            "last_updated" => {
-                let text = value.as_str().unwrap_or_default();
-                plan.last_updated =
-                    Some(moment(text).ok_or_else(|| wrong(member, format!("'{text}' is no time")))?);
-            }
+            // nothing hangs on it
+            "last_updated" => plan.last_updated = value.as_str().and_then(moment),
             "processed_contracts" | "success_contracts" => {
                 let months = value
                     .as_object()
@@ -125,23 +139,47 @@ fn read_plan(name: &str, entry: &Value) -> Result<EarlierPlan, EarlierStateError
                     plan.processed_contracts.insert(of, contracts(name, key, of, listed)?);
                 }
             }
-            // what failed there is simply not done
-            "error_contracts" => {}
+            "error_contracts" => plan.failed_contracts = failed(name, value)?,
             _ if member.contains("hour") => {
                 return Err(EarlierStateError::Hourly { place: name.to_owned(), key: member.clone() });
             }
             _ => return Err(wrong(member, "no state of the earlier exporter has such a member".into())),
         }
     }
+    for (month, failed) in &mut plan.failed_contracts {
+        let reported = plan.processed_contracts.get(month);
+        failed.retain(|contract| !reported.is_some_and(|reported| reported.contains(contract)));
+    }
+    plan.failed_contracts.retain(|_, failed| !failed.is_empty());
     if plan.last_processed_month.is_none() && plan.processed_contracts.is_empty() {
         return Err(wrong("last_processed_month", "it says of no month that it was processed".into()));
     }
     Ok(plan)
 }
 
-/// With the zone, or without one as Python writes it in UTC.
+/// With the zone, without one, or with a zone and a Z behind it, as Python programs write it.
 fn moment(text: &str) -> Option<DateTime<Utc>> {
-    text.parse().ok().or_else(|| format!("{text}Z").parse().ok())
+    let shorter = text.strip_suffix('Z').unwrap_or(text);
+    [text.to_owned(), shorter.to_owned(), format!("{shorter}Z")].iter().find_map(|text| text.parse().ok())
+}
+
+/// `{"YYYY-MM": [{"contract_id": "...", ...}]}`
+fn failed(
+    name: &str,
+    months: &Value,
+) -> Result<BTreeMap<BillingMonth, BTreeSet<ContractId>>, EarlierStateError> {
+    let place = format!("{name}.error_contracts");
+    let wrong = |why: &str| EarlierStateError::Member { place: place.clone(), why: why.to_owned() };
+    let months = months.as_object().ok_or_else(|| wrong("it must be an object of months"))?;
+    let contract = |entry: &Value| {
+        let id = entry["contract_id"].as_str().ok_or_else(|| wrong("an entry has no contract_id"))?;
+        ContractId::new(id).map_err(|error| wrong(&error.to_string()))
+    };
+    let of = |(key, listed): (&String, &Value)| {
+        let listed = listed.as_array().ok_or_else(|| wrong("it must hold lists"))?;
+        Ok((month(&place, key)?, listed.iter().map(contract).collect::<Result<_, _>>()?))
+    };
+    months.iter().map(of).collect()
 }
 
 fn month(place: &str, text: &str) -> Result<BillingMonth, EarlierStateError> {
@@ -209,6 +247,24 @@ mod tests {
         let contracts: Vec<String> =
             state.0[&plan].processed_contracts.values().flatten().map(ToString::to_string).collect();
         assert_eq!(contracts, ["c1"], "what failed was not reported");
+        let entry = &state.0[&plan];
+        assert_eq!(entry.last_processed_month.unwrap().to_string(), "2025-01");
+        assert_eq!(entry.last_complete_month().unwrap().to_string(), "2024-12", "c2 is still to be reported");
+    }
+
+    #[test]
+    fn the_time_may_be_written_in_any_way() {
+        for time in [
+            "2025-02-01T00:00:00.123456+00:00Z",
+            "2025-02-01T00:00:00",
+            "2025-02-01T00:00:00Z",
+            "2025-02-01T01:00:00+01:00",
+        ] {
+            assert_eq!(moment(time).unwrap().timestamp(), 1_738_368_000, "{time}");
+            let file =
+                FILE.replace("2025-06-01T02:00:11Z", time).replacen('{', r#"{"_validation_test": true, "#, 1);
+            assert!(EarlierState::from_json(file.as_bytes(), None).is_ok(), "{time}");
+        }
     }
 
     #[test]

@@ -112,7 +112,11 @@ fn judge(entry: &Value, asked: &Asked, http_status: u16) -> Verdict {
             refuse(Some(format!("status success in an HTTP {http_status}")), false)
         }
         "success" => match other_quantity(entry, asked) {
-            Some(other) => refuse(Some(format!("it accepted {other}, sent were {}", asked.quantity)), false),
+            Some(other) => {
+                let message = format!("it accepted {other}, sent were {}", asked.quantity);
+                let reply = Reply { message: Some(message), other_quantity: Some(other), ..Reply::default() };
+                Verdict::Refused { reply, certain: false }
+            }
             None => Verdict::Accepted { id: entry.get("id").map(plain).filter(|id| !id.is_empty()) },
         },
         "error" | "fail" | "failed" => refuse(None, true),

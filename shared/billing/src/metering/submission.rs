@@ -126,6 +126,9 @@ pub struct Reply {
     /// It said that the record was there before we had sent any: somebody else reported it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub already_there: bool,
+    /// It said that it holds another quantity than was sent: a person has to look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_quantity: Option<String>,
 }
 
 impl fmt::Display for Reply {
@@ -204,6 +207,10 @@ impl Submission {
             Verdict::Accepted { id } => {
                 (SubmissionState::Accepted, true, Reply { id: id.clone(), ..Reply::default() })
             }
+            // that it is there does not make it the right one
+            Verdict::AlreadyThere { .. } if before.holds_another_quantity() => {
+                (SubmissionState::Rejected, true, before.reply.clone().unwrap_or_default())
+            }
             Verdict::AlreadyThere { text } => {
                 // after a request of ours whose end nobody knew, this is its end
                 let already_there = !before.fixed;
@@ -214,15 +221,19 @@ impl Submission {
             Verdict::Refused { reply, certain } => {
                 (SubmissionState::Rejected, before.fixed || !certain, reply.clone())
             }
-            Verdict::Missing => (SubmissionState::Unknown, true, ended("the reply has no entry for it")),
+            Verdict::Missing => (SubmissionState::Unknown, true, self.ended("the reply has no entry for it")),
         };
         Self { state, fixed, reply: Some(reply), ..self.clone() }
+    }
+
+    fn holds_another_quantity(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| reply.other_quantity.is_some())
     }
 
     /// Its request may have arrived, nobody knows.
     #[must_use]
     pub fn unknown(&self, how: &str) -> Self {
-        Self { state: SubmissionState::Unknown, fixed: true, reply: Some(ended(how)), ..self.clone() }
+        Self { state: SubmissionState::Unknown, fixed: true, reply: Some(self.ended(how)), ..self.clone() }
     }
 
     /// Its request certainly did nothing: it is what it was before, with the reason.
@@ -232,12 +243,14 @@ impl Submission {
             SubmissionState::Sent => SubmissionState::Unknown, // by a process that died
             other => other,
         };
-        Self { state, fixed: before.fixed, reply: Some(ended(how)), ..self.clone() }
+        Self { state, fixed: before.fixed, reply: Some(self.ended(how)), ..self.clone() }
     }
-}
 
-fn ended(how: &str) -> Reply {
-    Reply { message: Some(how.to_owned()), ..Reply::default() }
+    /// How a request ended without an answer; what an earlier one said of another quantity stays.
+    fn ended(&self, how: &str) -> Reply {
+        let other_quantity = self.reply.as_ref().and_then(|reply| reply.other_quantity.clone());
+        Reply { message: Some(how.to_owned()), other_quantity, ..Reply::default() }
+    }
 }
 
 #[cfg(test)]
@@ -299,6 +312,16 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn another_quantity_at_the_service_is_never_taken_for_ours() {
+        let at = "2025-07-01T00:00:00Z".parse().unwrap();
+        let reply = Reply { other_quantity: Some("668".into()), ..Reply::default() };
+        let verdict = Verdict::Refused { reply: reply.clone(), certain: false };
+        let refused = planned().sending(at).settled(&planned(), &verdict);
+        let again = refused.sending(at).settled(&refused, &Verdict::AlreadyThere { text: "x".into() });
+        assert_eq!((again.state, again.reply), (SubmissionState::Rejected, Some(reply)));
     }
 
     #[test]

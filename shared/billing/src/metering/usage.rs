@@ -105,8 +105,8 @@ impl UsageTotals {
             .map_err(|source| UsageError::Json { key: key.to_owned(), source })?;
         for (index, record) in (1..).zip(&records) {
             let wrong = |field, why: String| UsageError::Record { key: key.to_owned(), index, field, why };
-            let contract = text(record.contract).map_err(|why| wrong("externalPayerId", why))?;
-            let dimension = text(record.dimension).map_err(|why| wrong("dimension", why))?;
+            let contract = name(record.contract).map_err(|why| wrong("externalPayerId", why))?;
+            let dimension = name(record.dimension).map_err(|why| wrong("dimension", why))?;
             let value = value(record.value).map_err(|why| wrong("value", why))?;
             let timestamp = text(record.timestamp).unwrap_or_default();
             self.outside_period += u64::from(!timestamp.is_some_and(|time| time.starts_with(&self.prefix)));
@@ -205,6 +205,17 @@ impl Sum {
     }
 }
 
+/// A text member that can be the name of something.
+fn name(raw: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, String> {
+    let name = text(raw)?;
+    match &name {
+        Some(name) if name.len() > 200 || name.chars().any(char::is_control) => {
+            Err("must have at most 200 bytes and no control characters".into())
+        }
+        _ => Ok(name),
+    }
+}
+
 /// A text member; absent, null and blank are all nothing.
 fn text(raw: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, String> {
     let Some(raw) = raw.map(RawValue::get).filter(|raw| *raw != "null") else { return Ok(None) };
@@ -291,6 +302,10 @@ mod tests {
             (r#"[{"value":1e30}]"#, "record 1: value cannot be counted"),
             (r#"[{"value":null}]"#, "record 1: value is missing"),
             (r#"[{"value":true}]"#, "record 1: value cannot be counted"),
+            (
+                r#"[{"externalPayerId":"a\u0007","value":1}]"#,
+                "record 1: externalPayerId must have at most 200 bytes",
+            ),
             (r#"[{"externalPayerId":7,"value":1}]"#, "record 1: externalPayerId must be a text, not 7"),
             (r#"[{"value":1,"value":2}]"#, "duplicate field"),
         ] {

@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 use billing::ids::{ContractId, Dimension};
 use billing::keys::{decode, encode};
-use billing::metering::{EarlierPlan, Line, Plan, Submission, UsageSnapshot};
+use billing::metering::{EarlierPlan, Line, Plan, Submission, SubmissionState, UsageSnapshot};
 use billing::month::BillingMonth;
 use billing::revision::Revision;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -222,10 +222,14 @@ impl LedgerReader {
     /// [`LedgerError`].
     pub async fn reported_contracts(&self, plan: &Plan) -> Result<EarlierPlan, LedgerError> {
         let cursor = self.cursor(plan).await?;
+        // what came too late is not reported, and does not take back what was
         let mut months: BTreeMap<BillingMonth, BTreeMap<ContractId, bool>> = BTreeMap::new();
         for record in self.query(&partition(plan), "").await? {
             if record.sk.starts_with(|c: char| c.is_ascii_digit()) {
                 let (month, stored) = (month_of(&record, &record.sk)?, read_submission(&record)?);
+                if stored.submission.state == SubmissionState::Late {
+                    continue;
+                }
                 let reported = months.entry(month).or_default().entry(stored.submission.line.contract);
                 *reported.or_insert(true) &= stored.submission.state.is_settled();
             } else if let Some(rest) = record.sk.strip_prefix("IMPORTED#") {
@@ -246,6 +250,7 @@ impl LedgerReader {
             last_processed_month: cursor.map(|cursor| cursor.last_processed_month),
             last_updated: cursor.map(|cursor| cursor.last_updated),
             processed_contracts: months.filter(|(_, contracts)| !contracts.is_empty()).collect(),
+            failed_contracts: BTreeMap::new(),
         })
     }
 }
@@ -341,12 +346,17 @@ impl Ledger {
         by: &str,
         now: DateTime<Utc>,
     ) -> Result<Vec<BillingMonth>, LedgerError> {
+        let mut reopened = Vec::new();
         loop {
             let Some(cursor) = self.cursor(plan).await? else { return Ok(Vec::new()) };
             let last = cursor.last_processed_month;
             let next = |month: &BillingMonth| Some(month.next());
             let months: Vec<BillingMonth> =
                 std::iter::successors(Some(from), next).take_while(|month| *month <= last).collect();
+            // a write whose answer was lost has moved the cursor already
+            reopened.extend(
+                months.iter().filter(|month| !reopened.contains(*month)).copied().collect::<Vec<_>>(),
+            );
             for month in &months {
                 let record = month_record(plan, *month, MonthState::Reopened, reason, by, now);
                 self.put(&record, Condition::Always).await?;
@@ -356,7 +366,7 @@ impl Ledger {
             if months.is_empty()
                 || self.put(&cursor_record(plan, from.previous(), now), unchanged).await? == Written::Now
             {
-                return Ok(months);
+                return Ok(reopened);
             }
         }
     }
@@ -378,7 +388,7 @@ impl Ledger {
                 self.put(&record(plan, sk, [("imported_at", time(now))]), Condition::Always).await?;
             }
         }
-        let Some(last) = state.last_processed_month else { return Ok(()) };
+        let Some(last) = state.last_complete_month() else { return Ok(()) };
         loop {
             let cursor = self.cursor(plan).await?;
             let seen = cursor.map(|cursor| cursor.last_processed_month);
