@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use billing::certificate::Status;
+use billing::ids::{ContractId, Dimension};
+use billing::metering::{Asked, EarlierState, Line, Verdict, read_reply};
 use local::sandbox::Organisation;
 use serde_json::{Value, json};
 
@@ -86,4 +88,52 @@ async fn a_linked_invoice_that_may_not_be_read_is_named_and_stops_nothing() {
     );
     world.quiet().await;
     assert_eq!(world.keys("allocations/").await.len(), 1);
+}
+
+/// What a recorded reply says of each record of the recorded request.
+fn verdicts(reply: &str) -> Vec<String> {
+    let request: Value = serde_json::from_str(include_str!("fixtures/clazar/metering_request.json")).unwrap();
+    let text = |record: &Value, field: &str| record[field].as_str().unwrap().to_owned();
+    let asked = |record: &Value| Asked {
+        line: Line {
+            contract: ContractId::new(text(record, "contract_id")).unwrap(),
+            dimension: Dimension::new(text(record, "dimension")).unwrap(),
+        },
+        start: text(record, "start_time").parse().unwrap(),
+        quantity: text(record, "quantity").parse().unwrap(),
+    };
+    let asked: Vec<Asked> = request["request"].as_array().unwrap().iter().map(asked).collect();
+    let shown = |verdict: &Verdict| match verdict {
+        Verdict::Accepted { .. } => "accepted".to_owned(),
+        Verdict::AlreadyThere { .. } => "already there".to_owned(),
+        Verdict::Refused { reply, .. } => format!("refused: {reply}"),
+        Verdict::Missing => "missing".to_owned(),
+    };
+    read_reply(200, reply.as_bytes(), &asked).unwrap().iter().map(shown).collect()
+}
+
+#[test]
+fn recorded_replies_of_clazar() {
+    assert_eq!(verdicts(include_str!("fixtures/clazar/metering_200_all_ok.json")), ["accepted"; 6]);
+    assert_eq!(
+        verdicts(include_str!("fixtures/clazar/metering_200_mixed.json")),
+        [
+            "accepted",
+            "accepted",
+            // the reply speaks of another dimension instead
+            "missing",
+            "already there",
+            "refused: API1001: Invalid contract: Contract is not active",
+            "missing",
+        ]
+    );
+}
+
+#[test]
+fn the_recorded_state_of_the_earlier_exporter() {
+    let bytes = include_bytes!("fixtures/omnistrate/metering_state.json");
+    let state = EarlierState::from_json(bytes, None).unwrap();
+    let plan = &state.0[&"Postgres:PROD:pt-HJSv20iWX0".parse().unwrap()];
+    assert_eq!(plan.last_complete_month().unwrap().to_string(), "2025-05");
+    assert_eq!(plan.processed_contracts.values().flatten().count(), 1);
 }
