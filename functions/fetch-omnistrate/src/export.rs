@@ -52,9 +52,7 @@ impl Export {
     pub(crate) async fn digest(&self, plan: &Plan, month: BillingMonth) -> Result<String, MonthError> {
         let mut pages = self.bucket.pages(&folder(plan, month));
         let mut digest = FileDigest::default();
-        while let Some(files) = next_page(&mut pages, &mut digest).await? {
-            drop(files);
-        }
+        while next_page(&mut pages, &mut digest).await?.is_some() {}
         Ok(digest.finish())
     }
 

@@ -72,12 +72,19 @@ pub(crate) fn submissions(stored: &BTreeMap<Line, Stored>) -> BTreeMap<Line, Sub
     stored.iter().map(|(line, stored)| (line.clone(), stored.submission.clone())).collect()
 }
 
-/// Which months there are to work on: `usage` by month, oldest first.
-pub(crate) fn months(usage: Vec<UsageRecord>, cursor: Option<Cursor>, late_months: usize) -> Months {
+/// Which months there are to work on: `usage` by month, oldest first; of the closed ones the last, and those whose usage just `came`.
+pub(crate) fn months(
+    usage: Vec<UsageRecord>,
+    cursor: Option<Cursor>,
+    late_months: usize,
+    came: &BTreeSet<BillingMonth>,
+) -> Months {
     let Some(last) = cursor.map(|cursor| cursor.last_processed_month) else { return Months::default() };
-    let (mut closed, after): (Vec<_>, Vec<_>) = usage.into_iter().partition(|usage| usage.month <= last);
-    closed.drain(..closed.len().saturating_sub(late_months));
-    let mut months = Months { closed, ..Months::default() };
+    let (closed, after): (Vec<_>, Vec<_>) = usage.into_iter().partition(|usage| usage.month <= last);
+    let older = closed.len().saturating_sub(late_months);
+    let looked_at = closed.into_iter().enumerate();
+    let looked_at = looked_at.filter(|(index, usage)| *index >= older || came.contains(&usage.month));
+    let mut months = Months { closed: looked_at.map(|(_, usage)| usage).collect(), ..Months::default() };
     let mut next = last.next();
     for usage in after {
         if usage.month != next {
@@ -193,7 +200,8 @@ mod tests {
             last_processed_month: last.parse().unwrap(),
             last_updated: "2025-07-01T00:00:00Z".parse().unwrap(),
         });
-        let months = months(usage.iter().map(|month| usage_of(month)).collect(), cursor, 2);
+        let came = BTreeSet::from(["2025-01".parse().unwrap()]);
+        let months = months(usage.iter().map(|month| usage_of(month)).collect(), cursor, 2, &came);
         let list = |records: &[UsageRecord]| {
             records.iter().map(|u| u.month.to_string()).collect::<Vec<_>>().join(" ")
         };
@@ -209,6 +217,10 @@ mod tests {
         assert_eq!(
             shown(&["2025-02", "2025-03", "2025-04", "2025-05"], Some("2025-04")),
             "2025-03 2025-04 | 2025-05 | "
+        );
+        assert_eq!(
+            shown(&["2025-01", "2025-02", "2025-03", "2025-04"], Some("2025-04")),
+            "2025-01 2025-03 2025-04 |  | "
         );
         assert_eq!(
             shown(&["2025-05"], None),

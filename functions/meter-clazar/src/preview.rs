@@ -1,6 +1,6 @@
 //! The dry run: what a run would send, told from what can only read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use billing::certificate::DocumentRef;
 use billing::metering::{Line, Submission, UsageSnapshot, first_month};
@@ -47,7 +47,7 @@ impl Preview<'_> {
             last_processed_month: first_month(self.plan.start_month, self.now).previous(),
             last_updated: self.now,
         });
-        let months = months(usage.into_values().collect(), Some(cursor), 0);
+        let months = months(usage.into_values().collect(), Some(cursor), 0, &BTreeSet::new());
         report.waiting_for = months.missing;
         let mut before: Option<BTreeMap<Line, Submission>> = None;
         for record in &months.open {

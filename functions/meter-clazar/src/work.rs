@@ -70,17 +70,7 @@ impl Work<'_> {
         let cursor = self.ledger.cursor(self.plan).await?;
         let usage = self.ledger.usage(self.plan).await?;
         let usage_months: BTreeSet<BillingMonth> = usage.iter().map(|usage| usage.month).collect();
-        let came = usage.iter().filter(|usage| self.came.contains(&usage.month)).cloned().collect::<Vec<_>>();
-        let mut months = months(usage, cursor, self.settings.late_usage_months);
-        let open_from = months.open.first().map(|usage| usage.month);
-        let older = came.into_iter().filter(|usage| open_from.is_none_or(|open| usage.month < open));
-        months.closed.extend(
-            older
-                .filter(|usage| cursor.is_some_and(|c| usage.month <= c.last_processed_month))
-                .collect::<Vec<_>>(),
-        );
-        months.closed.sort_by_key(|usage| usage.month);
-        months.closed.dedup_by_key(|usage| usage.month);
+        let months = months(usage, cursor, self.settings.late_usage_months, self.came);
         report.waiting_for = months.missing;
         if let Some(cursor) = cursor {
             report.note_uncounted(&usage_months, cursor.last_processed_month, self.clock.now());
