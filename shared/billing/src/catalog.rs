@@ -1,4 +1,5 @@
-//! What a person configures in `catalog/current.yaml`, as far as it is needed: the plans to meter.
+//! What a person configures in `catalog/current.yaml`, as far as it is needed: the plans to meter, and the
+//! clients and services of the revenue report (see [`Offer`]).
 //!
 //! ```yaml
 //! metering:
@@ -6,10 +7,14 @@
 //!     - {service: Postgres, environment: PROD, plan: pt-HJSv20iWX0, cloud: aws, start_month: 2025-01}
 //! ```
 
+mod offer;
+
 use serde::Deserialize;
 
 use crate::metering::{Marketplace, Plan};
 use crate::month::BillingMonth;
+
+pub use offer::{Client, Offer, Service, offer};
 
 /// The key of the catalog in force.
 pub const CURRENT: &str = "catalog/current.yaml";
@@ -34,6 +39,16 @@ pub enum CatalogError {
     /// A plan whose names are none.
     #[error("metering.plans[{index}]: {why}")]
     Plan {
+        /// Its place, from 0.
+        index: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// A client or a service that cannot be one.
+    #[error("revenue.{list}[{index}]: {why}")]
+    Offer {
+        /// `clients` or `services`.
+        list: &'static str,
         /// Its place, from 0.
         index: usize,
         /// What is wrong.

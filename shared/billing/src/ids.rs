@@ -40,6 +40,12 @@ macro_rules! id {
             }
         }
 
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -81,11 +87,28 @@ id!(
     "dimension"
 );
 
+id!(
+    /// Whom services are sold to, in the journal of money movements.
+    ClientId,
+    "client"
+);
+id!(
+    /// One service of a client, in the journal of money movements.
+    ServiceId,
+    "service"
+);
+
 impl Provider {
     /// MongoDB Atlas.
     #[must_use]
     pub fn atlas() -> Self {
         Self("atlas".into())
+    }
+
+    /// A CCX server, databases as a service.
+    #[must_use]
+    pub fn ccx() -> Self {
+        Self("ccx".into())
     }
 }
 

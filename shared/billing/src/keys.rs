@@ -3,12 +3,16 @@
 //! What providers send becomes part of a key only through [`encode`], so `../`, `/`, spaces or any other
 //! byte in an identifier cannot reach outside its place.
 
+mod journal;
+
 use std::fmt;
 
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::metering::{Plan, Source};
 use crate::month::BillingMonth;
 use crate::revision::Revision;
+
+pub use journal::{InvalidJournalKey, JOURNAL, JournalKey, RevenueKey, journal_folder};
 
 /// Where raw documents stand: `raw/{provider}/{billing_account}/{YYYY-MM}/{invoice_id}/{revision}.{extension}`.
 pub const RAW: &str = "raw/";

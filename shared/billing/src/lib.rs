@@ -16,7 +16,10 @@
 //! | [`certificate`] | the proof that what came in equals what went out |
 //! | [`period`] | open, closed, reopened |
 //! | [`atlas`] | MongoDB Atlas: its invoice, its charges, its statement |
+//! | [`ccx`] | CCX, databases as a service: its usage report and the proof of it |
 //! | [`metering`] | usage sold on a marketplace: what is due, what was submitted, what may close |
+//! | [`usage`] | datastores: what ran, what was stored, what was sent, between two days |
+//! | [`revenue`] | a journal of money movements, and the monthly revenue by client, service and location |
 //! | [`catalog`] | what a person configures, as far as it is needed here |
 
 #![warn(missing_docs)]
@@ -25,6 +28,7 @@ pub mod allocation;
 pub mod atlas;
 pub mod canonical;
 pub mod catalog;
+pub mod ccx;
 pub mod certificate;
 pub mod charge;
 pub mod ids;
@@ -33,8 +37,10 @@ pub mod metering;
 pub mod money;
 pub mod month;
 pub mod period;
+pub mod revenue;
 pub mod revision;
 pub mod spreadsheet;
+pub mod usage;
 
 /// Name and version of this software as certificates state it, for example `monthend 0.1.0`.
 pub const SOFTWARE: &str = concat!("monthend ", env!("CARGO_PKG_VERSION"));

@@ -1,5 +1,7 @@
 //! The data bucket: objects read whole, written once or compared-and-swapped, listed by prefix.
 
+mod streams;
+
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::aws::{Aws, explain};
+
+pub use streams::{Body, Upload};
 
 /// One bucket, to read: holds nothing that could write.
 #[derive(Clone, Debug)]
@@ -50,6 +54,8 @@ pub struct Object {
     pub metadata: HashMap<String, String>,
     /// When it was written.
     pub last_modified: Option<DateTime<Utc>>,
+    /// How many bytes it has, if they were not read because there are too many.
+    pub cut_from_bytes: Option<usize>,
 }
 
 /// An object in a listing.
@@ -103,6 +109,19 @@ impl BucketReader {
     /// # Errors
     /// [`BucketError`] for anything but "no such key".
     pub async fn get(&self, key: &str, version: Option<&str>) -> Result<Option<Object>, BucketError> {
+        self.get_at_most(key, version, usize::MAX).await
+    }
+
+    /// The same, without the bytes if there are more of them than that.
+    ///
+    /// # Errors
+    /// [`BucketError`] for anything but "no such key".
+    pub async fn get_at_most(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        limit_bytes: usize,
+    ) -> Result<Option<Object>, BucketError> {
         let request =
             self.client.get_object().bucket(&self.name).key(key).set_version_id(version.map(str::to_owned));
         let response = match request.send().await {
@@ -113,6 +132,11 @@ impl BucketReader {
         let etag = response.e_tag().unwrap_or_default().to_owned();
         let metadata = response.metadata().cloned().unwrap_or_default();
         let last_modified = response.last_modified().and_then(time);
+        let size = usize::try_from(response.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
+        if size > limit_bytes {
+            let (bytes, cut_from_bytes) = (Bytes::new(), Some(size));
+            return Ok(Some(Object { bytes, etag, metadata, last_modified, cut_from_bytes }));
+        }
         let body = response.body.collect().await.map_err(|error| BucketError {
             action: "read",
             bucket: self.name.clone(),
@@ -120,7 +144,8 @@ impl BucketReader {
             reason: format!("the body broke off: {error}"),
             advice: "",
         })?;
-        Ok(Some(Object { bytes: body.into_bytes(), etag, metadata, last_modified }))
+        let bytes = body.into_bytes();
+        Ok(Some(Object { bytes, etag, metadata, last_modified, cut_from_bytes: None }))
     }
 
     /// The ETag of the object under a key, or nothing.

@@ -1,5 +1,6 @@
-//! What starts a function: S3 notifications, as our own small structs.
+//! What starts a function: S3 notifications, schedules and people, as our own small structs.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// An object that an event announces.
@@ -49,6 +50,35 @@ pub fn stored_objects(event: &Value) -> Result<Vec<StoredObject>, InvalidEvent> 
         });
     }
     Ok(objects)
+}
+
+/// Members of an event by which a schedule says when and how often it came, see template.yaml.
+const OF_THE_SCHEDULE: [&str; 3] = ["scheduled_time", "execution_id", "attempt"];
+
+/// What a schedule or a person asks for, as the members of `T`, which refuses those that it does not know: a misspelt one
+/// would ask for something else than was meant. A schedule, also a rule of EventBridge, asks for the default.
+///
+/// # Errors
+/// What is wrong with the event, to complete "the event is not understood: ...".
+pub fn wish<T: Default + DeserializeOwned>(event: &Value) -> Result<T, String> {
+    if event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event") {
+        return Ok(T::default());
+    }
+    // a list would be taken for a struct
+    let Some(members) = event.as_object() else { return Err("it is no JSON object".into()) };
+    let said = |member| members.get(member).and_then(Value::as_str).unwrap_or_default();
+    if let Some(time) = members.get("scheduled_time").and_then(Value::as_str) {
+        let (id, attempt) = (said("execution_id"), said("attempt"));
+        tracing::info!(
+            schedule.time = time,
+            schedule.execution_id = id,
+            schedule.attempt = attempt,
+            "scheduled"
+        );
+    }
+    let mut asked = members.clone();
+    asked.retain(|member, _| !OF_THE_SCHEDULE.contains(&member.as_str()));
+    serde_json::from_value(Value::Object(asked)).map_err(|error| error.to_string())
 }
 
 /// S3 form-encodes keys in notifications: `+` is a space, `%2B` a plus.

@@ -1,4 +1,6 @@
-//! HTTPS to providers: one client per process, and retries of what may pass.
+//! HTTPS to providers: one client per process, answers up to a bound, and retries of what may pass.
+
+mod answer;
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,6 +8,8 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
 
 use crate::vars::{VarError, Vars};
+
+pub use answer::{BodyError, innermost_cause, read_body, retry_after};
 
 /// A client with time-outs and without redirects (credentials must not follow one).
 ///

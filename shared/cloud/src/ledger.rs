@@ -3,9 +3,12 @@
 //!
 //! Every write that matters is conditional; [`Ledger::put`] says whether the condition held. Reads are consistent.
 
+mod attempts;
+mod files;
 mod invoices;
 mod metering;
 mod periods;
+mod reports;
 mod runs;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,9 +22,11 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::aws::{Aws, explain};
 use crate::bucket::Written;
 
+pub use files::FileState;
 pub use invoices::{RevisionRecord, RevisionState, rules_text};
 pub use metering::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
 pub use periods::PeriodRecord;
+pub use reports::{ReportRecord, ReportState};
 pub use runs::{RunOutcome, RunRecord, RunShown};
 
 /// The state table, to read: holds nothing that could write.

@@ -7,6 +7,7 @@
 
 pub mod aws;
 pub mod bucket;
+pub mod datastores;
 pub mod events;
 pub mod http;
 pub mod invocation;

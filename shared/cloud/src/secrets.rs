@@ -34,6 +34,16 @@ pub enum SecretsError {
         /// What to do about it.
         advice: &'static str,
     },
+    /// The same, when writing.
+    #[error("failed to write the secret {arn}: {reason}{advice}")]
+    Write {
+        /// Which secret.
+        arn: String,
+        /// What the service said.
+        reason: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
     /// The secret is no JSON object of texts. What it is instead is not said: it is a secret.
     #[error("the secret {arn} must be a JSON object of texts, for example {{\"PUBLIC_KEY\": \"...\"}}")]
     Shape {
@@ -93,6 +103,26 @@ impl Secrets {
         let values = members.into_iter().filter(|(_, value)| !value.trim().is_empty());
         let values = values.map(|(name, value)| (name, SecretString::from(value.trim().to_owned())));
         Ok(Self { values: values.collect(), source: format!("the secret {arn}") })
+    }
+
+    /// Replaces all members of a secret of Secrets Manager.
+    ///
+    /// # Errors
+    /// [`SecretsError`].
+    pub async fn replace(aws: &Aws, arn: &str, members: &serde_json::Value) -> Result<(), SecretsError> {
+        let request = aws.secrets_manager().put_secret_value().secret_id(arn);
+        let response = request.secret_string(members.to_string()).send().await;
+        response.map(|_| ()).map_err(|error| SecretsError::Write {
+            arn: arn.to_owned(),
+            reason: explain(&error),
+            advice: match error.code() {
+                Some("AccessDeniedException") => "; your policy must allow secretsmanager:PutSecretValue",
+                Some("ResourceNotFoundException") => {
+                    "; ADMIN_SECRET_ARN must name a secret of this account and region"
+                }
+                _ => "",
+            },
+        })
     }
 
     /// The value, if there is one.

@@ -13,8 +13,20 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::vars::Vars;
 
 /// Our own crates: everything else is a library.
-const OURS: [&str; 8] =
-    ["allocate", "billing", "cloud", "fetch_atlas", "fetch_omnistrate", "local", "meter_clazar", "monthend"];
+const OURS: [&str; 12] = [
+    "allocate",
+    "billing",
+    "cloud",
+    "console",
+    "fetch_atlas",
+    "fetch_ccx",
+    "fetch_omnistrate",
+    "local",
+    "meter_clazar",
+    "monthend",
+    "record_usage",
+    "report_revenue",
+];
 /// Libraries that say with a warning or an error what is no news: the runtime repeats every failed answer, the
 /// embedded ledger every condition that does not hold.
 const QUIET: [(&str, LevelFilter); 2] =
@@ -33,10 +45,20 @@ pub fn init_text(level: Level) {
     start(level, false);
 }
 
-fn start(level: Level, json: bool) {
+/// Starts logging everything as JSON into a file, for tests that look at the logs afterwards.
+pub fn init_file(file: std::fs::File) {
+    let registry = tracing_subscriber::registry().with(filter(Level::TRACE));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::sync::Arc::new(file)).json();
+    drop(registry.with(layer).try_init()); // the only error is that logging has started already
+}
+
+fn filter(level: Level) -> Targets {
     let ours = OURS.map(|target| (target, LevelFilter::from_level(level)));
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours).with_targets(QUIET);
-    let registry = tracing_subscriber::registry().with(filter);
+    Targets::new().with_default(LevelFilter::WARN).with_targets(ours).with_targets(QUIET)
+}
+
+fn start(level: Level, json: bool) {
+    let registry = tracing_subscriber::registry().with(filter(level));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = if json {
         registry

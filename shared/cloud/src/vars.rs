@@ -72,6 +72,20 @@ impl Vars {
         value.parse().map_err(|_| invalid())
     }
 
+    /// The value as what it stands for, or a default when it is not set.
+    ///
+    /// # Errors
+    /// [`VarError::Invalid`] with the type's own error, which says what is expected.
+    pub fn parsed<T: FromStr>(&self, name: &'static str, default: T) -> Result<T, VarError>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let Some(value) = self.get(name) else { return Ok(default) };
+        let invalid =
+            |error: T::Err| VarError::Invalid { name, value: value.to_owned(), expected: error.to_string() };
+        value.parse().map_err(invalid)
+    }
+
     /// The value as yes or no, or no when it is not set.
     ///
     /// # Errors

@@ -1,0 +1,413 @@
+//! What a datastore is charged for, told as its life.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::*;
+
+pub(super) fn now() -> DateTime<Utc> {
+    "2025-09-15T12:00:00Z".parse().unwrap()
+}
+
+/// A line of the datastore `d`; the id is made of the time and the rest, so that no two are alike.
+pub(super) fn line(time: &str, kind: &str, members: &Value) -> String {
+    let mut event = json!({
+        "event_id": format!("{time} {kind} {members}"), "time": time, "type": kind,
+        "datastore": "d", "customer_id": "c",
+    });
+    event.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    event.to_string()
+}
+
+pub(super) fn created(time: &str) -> String {
+    line(time, "datastore.created", &json!({"datastore_type": "replication", "vendor": "mariadb"}))
+}
+
+pub(super) fn added(time: &str, node: &str) -> String {
+    let members = json!({"node": node, "instance_type": "c2.m4", "volume_type": "ssd", "volume_gib": 100});
+    line(time, "node.added", &members)
+}
+
+pub(super) fn about(time: &str, kind: &str, node: &str) -> String {
+    line(time, kind, &json!({"node": node}))
+}
+
+/// A node that is added and started at once.
+fn running(time: &str, node: &str) -> [String; 2] {
+    [added(time, node), about(time, "node.started", node)]
+}
+
+pub(super) fn history(lines: &[String]) -> String {
+    let file = lines.join("\n");
+    let events = read_lines(file.as_bytes()).unwrap();
+    let histories = History::of_each(events);
+    assert_eq!(histories.len(), 1);
+    let mut line = Vec::new();
+    histories[0].write(&mut line).unwrap();
+    String::from_utf8(line).unwrap()
+}
+
+/// The row of the report from the first to the last day, or nothing if the datastore is not listed.
+fn report(lines: &[String], first: &str, last: &str) -> Option<Value> {
+    let day = |text| Some(Window::day("from", text).unwrap());
+    let window = Window::days(day(first), day(last), now()).unwrap();
+    let line = history(lines);
+    let history = History::read(line.as_bytes()).unwrap();
+    let life = Life::of(&history, window.now_ms())?;
+    if !life.is_listed(&window, Retention::default().cutoff_ms(now())) {
+        return None;
+    }
+    let mut row = Vec::new();
+    json_row(&life.measure(&window), &mut row).unwrap();
+    Some(serde_json::from_slice(&row).unwrap())
+}
+
+pub(super) fn lines(parts: &[&[String]]) -> Vec<String> {
+    parts.concat()
+}
+
+#[test]
+fn three_nodes_for_a_month_and_an_upgrade_in_the_middle() {
+    let start = "2025-06-01T00:00:00Z";
+    let reference = json!({"node": "n1", "instance_type": "c4.m8", "customer_reference": "tenant-a"});
+    let life = lines(&[
+        &[created("2025-03-11T10:00:00Z")],
+        &running("2025-03-11T10:00:00Z", "n1"),
+        &running("2025-03-11T10:00:00Z", "n2"),
+        &running("2025-03-11T10:05:00Z", "n3"),
+        &[line("2025-06-16T06:00:00Z", "node.upgraded", &reference)],
+        &[line(
+            "2025-06-10T00:00:00Z",
+            "volume.type_changed",
+            &json!({"node": "n2", "volume_type": "nvme", "iops": 3000}),
+        )],
+        &[line("2025-06-20T00:00:00Z", "volume.resized", &json!({"node": "n3", "volume_gib": "150.5"}))],
+        &[line("2025-06-02T00:00:00Z", "network.egress", &json!({"gib": 12.25}))],
+        &[line("2025-06-30T23:59:59.999Z", "network.egress", &json!({"gib": 0.25}))],
+        &[line("2025-07-01T00:00:00Z", "network.egress", &json!({"gib": 1000}))],
+        &[line(start, "backup.taken", &json!({"gib": 10}))],
+        &[line("2025-06-08T00:00:00Z", "backup.removed", &json!({"gib": 9.5}))],
+    ]);
+    let row = report(&life, "2025-06-01", "2025-06-30").unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&row).unwrap());
+}
+
+#[test]
+fn the_deleted_are_listed_until_their_last_day_and_on_it() {
+    let life = lines(&[
+        &[created("2025-06-10T08:00:00Z")],
+        &running("2025-06-10T08:00:00Z", "n1"),
+        &[line("2025-06-20T00:00:00Z", "datastore.deleted", &json!({}))],
+    ]);
+    let hours = |first, last| {
+        report(&life, first, last).map(|row| row["instances_types_usage"][0]["hours"].to_string())
+    };
+    assert_eq!(hours("2025-06-01", "2025-06-30").unwrap(), "232");
+    assert_eq!(hours("2025-06-19", "2025-06-19").unwrap(), "24");
+    // deleted at the first instant of the window: listed, nothing used
+    let row = report(&life, "2025-06-20", "2025-06-30").unwrap();
+    assert_eq!((&row["instances_types_usage"], &row["nodes_count"]), (&json!([]), &json!(1)));
+    assert_eq!(report(&life, "2025-06-21", "2025-06-30"), None);
+    assert_eq!(report(&life, "2025-06-01", "2025-06-09"), None);
+    assert_eq!(report(&life, "2025-06-10", "2025-06-10").unwrap()["deleted_at"], "2025-06-20T00:00:00Z");
+}
+
+#[test]
+fn the_forgotten_are_not_reported() {
+    let deleted = |time| {
+        let life = [created("2024-01-01T00:00:00Z"), line(time, "datastore.deleted", &json!({}))];
+        report(&life, "2024-01-01", "2025-09-14")
+    };
+    assert!(deleted("2025-03-15T00:00:00Z").is_some());
+    assert!(deleted("2025-03-14T23:59:59.999Z").is_none());
+}
+
+/// Hours of June 2025 of one node of type c2.m4.
+fn june(life: &[&[String]]) -> Value {
+    let row = report(&lines(life), "2025-06-01", "2025-06-30").unwrap();
+    json!({"hours": row["instances_types_usage"], "warnings": row["warnings"]})
+}
+
+fn ran(hours: Value) -> Value {
+    json!([{"instances_type": "c2.m4", "hours": hours}])
+}
+
+#[test]
+fn fifteen_minutes_are_judged_on_the_whole_interval() {
+    let start = [created("2025-05-01T00:00:00Z"), added("2025-05-01T00:00:00Z", "n1")];
+    let on = |from, to| [about(from, "node.started", "n1"), about(to, "node.stopped", "n1")];
+    let short = on("2025-06-10T00:00:00Z", "2025-06-10T00:14:59.999Z");
+    assert_eq!(june(&[&start, &short])["hours"], json!([]));
+    let long = on("2025-06-10T00:00:00Z", "2025-06-10T00:15:00Z");
+    assert_eq!(june(&[&start, &long])["hours"], ran(json!(0.25)));
+    // 20 minutes of which one lies in the window; 10 minutes of which one lies in it
+    assert_eq!(
+        june(&[&start, &on("2025-05-31T23:41:00Z", "2025-06-01T00:01:00Z")])["hours"],
+        ran(json!(0.0167))
+    );
+    assert_eq!(june(&[&start, &on("2025-05-31T23:51:00Z", "2025-06-01T00:01:00Z")])["hours"], json!([]));
+    // an upgrade does not begin another interval
+    let upgraded =
+        line("2025-06-10T00:10:00Z", "node.upgraded", &json!({"node": "n1", "instance_type": "x"}));
+    let both = june(&[&start, &on("2025-06-10T00:00:00Z", "2025-06-10T00:18:00Z"), &[upgraded]]);
+    assert_eq!(
+        both["hours"],
+        json!([{"instances_type": "c2.m4", "hours": 0.1667}, {"instances_type": "x", "hours": 0.1333}])
+    );
+    // nor does a repair, whose machine goes on in its place
+    let repaired = line("2025-06-10T00:10:00Z", "node.repaired", &json!({"node": "n1", "replacement": "n9"}));
+    let stopped = about("2025-06-10T00:18:00Z", "node.stopped", "n9");
+    let begun = about("2025-06-10T00:00:00Z", "node.started", "n1");
+    assert_eq!(june(&[&start, &[begun, repaired, stopped]])["hours"], ran(json!(0.3)));
+}
+
+#[test]
+fn what_still_runs_counts_until_now() {
+    let life = lines(&[&[created("2025-09-15T11:00:00Z")], &running("2025-09-15T11:00:00Z", "n1")]);
+    let row = report(&life, "2025-09-15", "2025-12-31").unwrap();
+    assert_eq!(row["instances_types_usage"], ran(json!(1)));
+    let young = lines(&[&[created("2025-09-15T11:50:00Z")], &running("2025-09-15T11:50:00Z", "n1")]);
+    assert_eq!(report(&young, "2025-09-15", "2025-09-15").unwrap()["instances_types_usage"], json!([]));
+    assert_eq!(report(&[created("2025-09-15T12:00:01Z")], "2025-09-15", "2025-09-15"), None);
+}
+
+#[test]
+fn resized_and_retyped_at_one_instant() {
+    let at = "2025-06-16T00:00:00Z";
+    let life = lines(&[
+        &[created("2025-06-01T00:00:00Z"), added("2025-06-01T00:00:00Z", "n1")],
+        &[line(at, "volume.type_changed", &json!({"node": "n1", "volume_type": "nvme", "iops": 10}))],
+        &[line(at, "volume.resized", &json!({"node": "n1", "volume_gib": 200}))],
+    ]);
+    let row = report(&life, "2025-06-01", "2025-06-30").unwrap();
+    assert_eq!(
+        row["volumes_types_usage"],
+        json!([
+            {"volume_type": "nvme", "average_gib": 200, "gib_per_hours": 72000, "iops": 10, "iops_per_hour": 3600},
+            {"volume_type": "ssd", "average_gib": 100, "gib_per_hours": 36000, "iops": 0, "iops_per_hour": 0},
+        ])
+    );
+}
+
+#[test]
+fn restarted_at_one_instant() {
+    let start = [created("2025-06-01T00:00:00Z"), added("2025-06-01T00:00:00Z", "n1")];
+    let at = |time, kind| about(time, kind, "n1");
+    let restart = [at("2025-06-02T00:00:00Z", "node.stopped"), at("2025-06-02T00:00:00Z", "node.started")];
+    let ran_on = june(&[&start, &[at("2025-06-01T00:00:00Z", "node.started")], &restart]);
+    assert_eq!(ran_on, json!({"hours": ran(json!(720)), "warnings": null}));
+    let stayed_off = june(&[&start, &restart]);
+    assert_eq!(stayed_off, json!({"hours": [], "warnings": null}));
+}
+
+/// Platforms tell whole seconds: much may happen at one instant, in any order.
+#[test]
+fn several_things_at_one_instant() {
+    let at = "2025-06-02T00:00:00Z";
+    let start = [
+        created("2025-06-01T00:00:00Z"),
+        added("2025-06-01T00:00:00Z", "n1"),
+        added("2025-06-01T00:00:00Z", "n2"),
+    ];
+    // two nodes that were off are restarted, or are told to be
+    let restart = |node: &str| [about(at, "node.stopped", node), about(at, "node.started", node)];
+    let stayed_off = june(&[&start, &restart("n1"), &restart("n2")]);
+    assert_eq!(stayed_off, json!({"hours": [], "warnings": null}));
+    // a machine takes over a stopped node and is started
+    let repaired = line(at, "node.repaired", &json!({"node": "n1", "replacement": "n9"}));
+    let repaired = june(&[&start, &[repaired, about(at, "node.started", "n9")]]);
+    assert_eq!(repaired, json!({"hours": ran(json!(696)), "warnings": null}));
+    // a node is replaced by one of the same name
+    let replaced = [about(at, "node.removed", "n1"), added(at, "n1"), about(at, "node.started", "n1")];
+    let replaced = june(&[&start, &[about("2025-06-01T00:00:00Z", "node.started", "n1")], &replaced]);
+    assert_eq!(replaced, json!({"hours": ran(json!(720)), "warnings": null}));
+}
+
+#[test]
+fn a_removal_told_twice_does_not_block_the_nodes_name() {
+    let start = [created("2025-06-01T00:00:00Z"), added("2025-06-01T00:00:00Z", "n1")];
+    let removed = [
+        about("2025-06-02T00:00:00Z", "node.removed", "n1"),
+        about("2025-06-02T00:00:01Z", "node.removed", "n1"),
+    ];
+    let june = june(&[&start, &removed, &running("2025-06-30T00:00:00Z", "n1")]);
+    assert_eq!(june["hours"], ran(json!(24)));
+    assert!(june["warnings"][0].as_str().unwrap().ends_with("removes a node that is gone already; ignored"));
+}
+
+#[test]
+fn what_is_forgotten_is_what_life_ended() {
+    let day = |text: &str| text.parse::<DateTime<Utc>>().unwrap().timestamp_millis();
+    let ended = |lines: &[String]| {
+        let line = history(lines);
+        let history = History::read(line.as_bytes()).unwrap();
+        (
+            history.ended_before(day("2025-03-15T00:00:00Z"), now().timestamp_millis()),
+            history.forgotten().events().len(),
+        )
+    };
+    let gone = line("2025-03-14T00:00:00Z", "datastore.deleted", &json!({}));
+    assert_eq!(ended(&[created("2025-01-01T00:00:00Z"), gone.clone()]), (true, 1));
+    // dated before the creation: the life ends where it begins
+    assert_eq!(ended(&[created("2025-06-01T00:00:00Z"), gone.clone()]), (false, 1));
+    // with the id of an earlier event: ignored, so it lives
+    let id = |line: &str| line.replace("2025-03-14T00:00:00Z datastore.deleted {}", "x");
+    let mut first: Value = serde_json::from_str(&created("2025-01-01T00:00:00Z")).unwrap();
+    first["event_id"] = json!("x");
+    assert_eq!(ended(&[first.to_string(), id(&gone)]), (false, 1));
+}
+
+#[test]
+fn impossible_histories_are_told_and_charge_nothing_unproven() {
+    let start = [created("2025-06-01T00:00:00Z")];
+    let at = |time, kind| about(time, kind, "n1");
+    let gone = line("2025-06-03T00:00:00Z", "datastore.deleted", &json!({}));
+    let cases: [(&str, Vec<String>, Value); 8] = [
+        (
+            "stop without start",
+            vec![added("2025-06-01T00:00:00Z", "n1"), at("2025-06-02T00:00:00Z", "node.stopped")],
+            json!([]),
+        ),
+        (
+            "removed before added",
+            lines(&[&[at("2025-06-02T00:00:00Z", "node.removed")], &running("2025-06-03T00:00:00Z", "n1")]),
+            json!([]),
+        ),
+        (
+            "started twice",
+            lines(&[&running("2025-06-30T00:00:00Z", "n1"), &[at("2025-06-30T12:00:00Z", "node.started")]]),
+            ran(json!(24)),
+        ),
+        (
+            "added twice",
+            lines(&[&running("2025-06-30T00:00:00Z", "n1"), &[added("2025-06-30T12:00:00Z", "n1")]]),
+            ran(json!(24)),
+        ),
+        (
+            "started after the deletion",
+            lines(&[std::slice::from_ref(&gone), &running("2025-06-04T00:00:00Z", "n1")]),
+            json!([]),
+        ),
+        ("before the creation", running("2025-05-30T00:00:00Z", "n1").to_vec(), ran(json!(720))),
+        ("never added", vec![at("2025-06-02T00:00:00Z", "node.started")], json!([])),
+        ("missing stop", lines(&[&running("2025-06-02T00:00:00Z", "n1"), &[gone]]), ran(json!(24))),
+    ];
+    let mut told = Vec::new();
+    for (story, life, hours) in cases {
+        let june = june(&[&start, &life]);
+        assert_eq!(june["hours"], hours, "{story}");
+        told.push(json!({story: june["warnings"]}));
+    }
+    let unknown = june(&[&running("2025-06-30T00:00:00Z", "n1")]);
+    assert_eq!(unknown["hours"], ran(json!(24)));
+    told.push(json!({"no creation": unknown["warnings"]}));
+    insta::assert_json_snapshot!(told);
+}
+
+#[test]
+fn the_same_id_with_other_content_counts_once() {
+    let start = lines(&[&[created("2025-06-01T00:00:00Z")], &running("2025-06-01T00:00:00Z", "n1")]);
+    let egress = |gib: u32| {
+        json!({"event_id": "e1", "time": "2025-06-02T00:00:00Z", "type": "network.egress", "datastore": "d", "customer_id": "c", "gib": gib})
+            .to_string()
+    };
+    let row = report(&lines(&[&start, &[egress(7), egress(5)]]), "2025-06-01", "2025-06-30").unwrap();
+    assert_eq!(row["network_egress_usage_gib"], json!(5));
+    assert_eq!(
+        row["warnings"],
+        json!([
+            "2025-06-02T00:00:00Z network.egress (e1) has the id of an earlier event with other content; ignored"
+        ])
+    );
+}
+
+#[test]
+fn rows_of_the_csv() {
+    let life = lines(&[
+        &[created("2025-06-10T08:00:00+02:00")],
+        &running("2025-06-10T08:00:00Z", "n1"),
+        &[about("2025-06-11T08:00:00Z", "node.stopped", "n2")],
+        &[line("2025-06-12T00:00:00Z", "network.egress", &json!({"gib": 3}))],
+    ]);
+    let empty = line(
+        "2025-06-01T00:00:00Z",
+        "datastore.created",
+        &json!({"datastore": "=d2", "datastore_type": "x", "vendor": "y"}),
+    );
+    let window = Window::days(None, Some("2025-06-30".parse().unwrap()), now()).unwrap();
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(CSV_COLUMNS).unwrap();
+    let file = lines(&[&life, &[empty]]).join("\n");
+    for history in History::of_each(read_lines(file.as_bytes()).unwrap()) {
+        let life = Life::of(&history, window.now_ms()).unwrap();
+        csv_rows(&life.measure(&window), &mut csv).unwrap();
+    }
+    insta::assert_snapshot!(String::from_utf8(csv.into_inner().unwrap()).unwrap());
+}
+
+#[test]
+fn bad_lines_are_named() {
+    let good = created("2025-06-01T00:00:00Z");
+    let mut event: Value = serde_json::from_str(&added("2025-06-01T00:00:00Z", "n1")).unwrap();
+    let mut with = |member: &str, value: Value| {
+        let before = std::mem::replace(&mut event[member], value);
+        let line = event.to_string();
+        event[member] = before;
+        line
+    };
+    let file = [
+        good.clone(),
+        "{\"event_id\": \"e".into(),
+        "[1, 2]".into(),
+        with("type", json!("node.exploded")),
+        with("time", json!("yesterday")),
+        with("volume_gib", json!(-5)),
+        with("volume_gib", json!("NaN")),
+        with("iops", json!(1.5)),
+        with("node", json!(7)),
+        with("node", json!("")),
+        with("datastore", json!("a\u{0}b")),
+        with("instance_type", Value::Null),
+        String::new(),
+        good.replace("\"customer_id\"", "\"customer\""),
+    ];
+    let error = read_lines(file.join("\r\n").as_bytes()).unwrap_err();
+    assert_eq!(error.count, 12);
+    insta::assert_snapshot!(error.to_string().replace("; line", ";\nline"));
+    let many = BadLines { first: error.first[..2].to_vec(), count: 40 };
+    assert!(many.to_string().ends_with("; and 38 lines more"));
+    assert_eq!(read_lines(b"\xef\xbb\xbf\n \n").unwrap(), []);
+    assert!(read_lines(b"\xff\xfe{").is_err());
+}
+
+#[test]
+fn a_history_keeps_every_member() {
+    let life = [
+        created("2025-06-01T00:00:00.123456789Z"),
+        added("2025-06-02T00:00:00Z", "n\"1\\ é"),
+        line(
+            "2025-06-02T00:00:00Z",
+            "node.upgraded",
+            &json!({"node": "n", "instance_type": "x", "customer_id": "other"}),
+        ),
+        line(
+            "2025-06-03T00:00:00Z",
+            "node.repaired",
+            &json!({"node": "n", "replacement": "m", "customer_reference": "r"}),
+        ),
+        line(
+            "2025-06-04T00:00:00Z",
+            "volume.type_changed",
+            &json!({"node": "n", "volume_type": "x", "iops": 3}),
+        ),
+        line("2025-06-05T00:00:00Z", "backup.removed", &json!({"gib": "0.000000001"})),
+    ];
+    let file = life.join("\n");
+    let [history] = History::of_each(read_lines(file.as_bytes()).unwrap()).try_into().unwrap();
+    let mut line = Vec::new();
+    history.write(&mut line).unwrap();
+    assert_eq!(History::read(&line).unwrap(), history);
+    assert_eq!(History::datastore_of(&line).unwrap(), "d");
+    assert!(History::datastore_of(b"{}").is_err());
+    insta::assert_snapshot!(String::from_utf8(line).unwrap());
+}

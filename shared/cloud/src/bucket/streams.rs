@@ -1,0 +1,138 @@
+//! Objects larger than memory: read and written piece by piece.
+
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use bytes::{Bytes, BytesMut};
+
+use super::{Bucket, BucketError, BucketReader};
+
+/// The body of an object, as it comes.
+#[derive(Debug)]
+pub struct Body {
+    bucket: BucketReader,
+    key: String,
+    stream: ByteStream,
+}
+
+impl BucketReader {
+    /// The body of the object under a key, or nothing if there is none.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn open(&self, key: &str) -> Result<Option<Body>, BucketError> {
+        match self.client.get_object().bucket(&self.name).key(key).send().await {
+            Ok(response) => {
+                Ok(Some(Body { bucket: self.clone(), key: key.to_owned(), stream: response.body }))
+            }
+            Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
+            Err(error) => Err(self.failed("read", key, &error)),
+        }
+    }
+}
+
+impl Body {
+    /// The next piece, or nothing at the end.
+    ///
+    /// # Errors
+    /// [`BucketError`] if it breaks off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BucketError> {
+        let piece = self.stream.next().await.transpose();
+        piece
+            .map_err(|error| self.bucket.error("read", &self.key, format!("the body broke off: {error}"), ""))
+    }
+}
+
+/// S3 takes parts of at least 5 MiB (but for the last) and at most 10,000 of them: 80 GiB.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// An object being written. It is there when [`Upload::finish`] has ended, and not before; what was given up half-way is removed by
+/// the bucket's rule for broken uploads.
+pub struct Upload<'b> {
+    bucket: &'b Bucket,
+    key: String,
+    content_type: &'static str,
+    pending: BytesMut,
+    /// Its id, once there is more than one part.
+    id: Option<String>,
+    parts: Vec<CompletedPart>,
+}
+
+impl Bucket {
+    /// Begins an object whose content its key alone decides: whatever stands there is replaced.
+    #[must_use]
+    pub fn upload(&self, key: String, content_type: &'static str) -> Upload<'_> {
+        Upload { bucket: self, key, content_type, pending: BytesMut::new(), id: None, parts: Vec::new() }
+    }
+
+    /// Removes an object; that there is none is no error.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        let request = self.client.delete_object().bucket(&self.name).key(key);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 404 => Ok(()),
+            Err(error) => Err(self.failed("remove", key, &error)),
+        }
+    }
+}
+
+impl Upload<'_> {
+    /// Appends.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), BucketError> {
+        self.pending.extend_from_slice(bytes);
+        while self.pending.len() >= PART_BYTES {
+            let part = self.pending.split_to(PART_BYTES).freeze();
+            self.part(part).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends it; from now on it is there, whole.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn finish(mut self) -> Result<(), BucketError> {
+        let last = self.pending.split().freeze();
+        if self.id.is_none() {
+            return self.bucket.overwrite(&self.key, last, self.content_type).await;
+        }
+        if !last.is_empty() {
+            self.part(last).await?;
+        }
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts)).build();
+        let bucket = self.bucket;
+        let request = bucket.client.complete_multipart_upload().bucket(&bucket.name).key(&self.key);
+        let request = request.set_upload_id(self.id).multipart_upload(parts);
+        let done = request.send().await.map(|_| ());
+        done.map_err(|error| bucket.failed("write", &self.key, &error))
+    }
+
+    async fn part(&mut self, bytes: Bytes) -> Result<(), BucketError> {
+        let bucket = self.bucket;
+        let failed = |key: &str, error| bucket.failed("write", key, &error);
+        if self.id.is_none() {
+            let request = bucket.client.create_multipart_upload().bucket(&bucket.name).key(&self.key);
+            let request =
+                request.content_type(self.content_type).checksum_algorithm(ChecksumAlgorithm::Crc32);
+            let created = request.send().await;
+            let created = created.map_err(|error| bucket.failed("write", &self.key, &error))?;
+            self.id = created.upload_id;
+        }
+        let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX); // S3 refuses more than 10,000
+        let request = bucket.client.upload_part().bucket(&bucket.name).key(&self.key).part_number(number);
+        let request = request
+            .set_upload_id(self.id.clone())
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
+            .body(ByteStream::from(bytes));
+        let written = request.send().await.map_err(|error| failed(&self.key, error))?;
+        let part = CompletedPart::builder().part_number(number).set_e_tag(written.e_tag);
+        self.parts.push(part.set_checksum_crc32(written.checksum_crc32).build());
+        Ok(())
+    }
+}

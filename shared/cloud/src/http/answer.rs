@@ -1,0 +1,95 @@
+//! What came back from a provider: its bytes up to a bound, why there are none, and how long to wait.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use reqwest::Response;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+
+/// Why the body of an answer could not be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It is larger than was allowed; what came of it is dropped.
+    #[error("the answer is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// What was allowed.
+        limit_bytes: usize,
+    },
+    /// It ended before its end, or was silent for too long.
+    #[error("the answer broke off: {0}")]
+    Interrupted(#[from] reqwest::Error),
+}
+
+/// The body of an answer, at most so many bytes: a larger one would end the function without a word.
+///
+/// # Errors
+/// [`BodyError`].
+pub async fn read_body(mut response: Response, limit_bytes: usize) -> Result<Bytes, BodyError> {
+    let announced = response.content_length().unwrap_or_default();
+    let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+    if announced > limit_bytes {
+        return Err(BodyError::TooLarge { limit_bytes });
+    }
+    let mut body = BytesMut::with_capacity(announced);
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > limit_bytes {
+            return Err(BodyError::TooLarge { limit_bytes });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The innermost cause of a failed call, which says what it was; those around it repeat the URL.
+#[must_use]
+pub fn innermost_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// The longest wait that the headers ask for, in seconds or until a date.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get_all(RETRY_AFTER).iter().filter_map(|value| wait(value, Utc::now())).max()
+}
+
+fn wait(value: &HeaderValue, now: DateTime<Utc>) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = DateTime::parse_from_rfc2822(text).ok()?;
+    (until.to_utc() - now).to_std().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_seconds_or_a_date() {
+        let now: DateTime<Utc> = "2026-11-02T06:00:00Z".parse().unwrap();
+        let wait = |text: &'static str| wait(&HeaderValue::from_static(text), now).map(|wait| wait.as_secs());
+        assert_eq!(wait(" 7 "), Some(7));
+        assert_eq!(wait("Mon, 02 Nov 2026 06:01:30 GMT"), Some(90));
+        assert_eq!(wait("Mon, 02 Nov 2026 05:00:00 GMT"), None, "it is over");
+        for other in ["soon", "-1", "1.5", ""] {
+            assert_eq!(wait(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn of_several_waits_the_longest_counts() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(retry_after(&headers), None);
+        for value in ["3", "never", "20", "5"] {
+            headers.append(RETRY_AFTER, HeaderValue::from_static(value));
+        }
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(20)));
+    }
+}
