@@ -1,4 +1,4 @@
-//! `raw/*` created -> `charges/`, `allocations/`, `certificates/`, or `held/`.
+//! `raw/atlas/*` created -> `charges/`, `allocations/`, `certificates/`, or `held/`.
 //!
 //! An S3 notification, or `{"key": "raw/..."}` by hand, starts it. Each document becomes a certificate, rows by
 //! project and FOCUS charges; the ledger says what was done, so the same event again does nothing. Options of the

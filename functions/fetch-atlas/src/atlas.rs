@@ -1,10 +1,8 @@
 //! The Administration API v2 of MongoDB Atlas, as far as invoices go.
 
-use std::time::Duration;
-
 use billing::month::BillingMonth;
-use cloud::http::{RetryPolicy, Transient};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use cloud::http::{BodyError, RetryPolicy, Transient, innermost_cause, read_body, retry_after};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -198,7 +196,7 @@ impl AtlasClient {
         }
         let status = response.status().as_u16();
         let wait = retry_after(response.headers());
-        let body = read_body(response, path).await?;
+        let body = body_of(response, path).await?;
         if (200..300).contains(&status) {
             Ok(body)
         } else {
@@ -221,7 +219,7 @@ impl AtlasClient {
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
-        let response = request.send().await.map_err(|error| unreachable(url, error))?;
+        let response = request.send().await.map_err(|error| unreachable(url, &error))?;
         Ok((response, header))
     }
 }
@@ -235,41 +233,19 @@ pub(crate) fn read_heads(document: &[u8]) -> Result<Vec<Head>, serde_json::Error
     Ok(head.results.take().unwrap_or_else(|| vec![head]))
 }
 
-async fn read_body(mut response: reqwest::Response, path: &str) -> Result<bytes::Bytes, AtlasError> {
-    let too_large = || AtlasError::TooLarge { path: path.to_owned(), limit_bytes: LARGEST_ANSWER_BYTES };
-    let expected =
-        response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
-    if expected > LARGEST_ANSWER_BYTES {
-        return Err(too_large());
-    }
-    let mut body = bytes::BytesMut::with_capacity(expected);
-    let interrupted = |error: reqwest::Error| AtlasError::Interrupted {
-        path: path.to_owned(),
-        reason: error.without_url().to_string(),
-    };
-    while let Some(chunk) = response.chunk().await.map_err(interrupted)? {
-        if body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
-            return Err(too_large());
+/// The body of an answer, in full.
+pub(crate) async fn body_of(response: reqwest::Response, path: &str) -> Result<bytes::Bytes, AtlasError> {
+    read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
+        BodyError::TooLarge { limit_bytes } => AtlasError::TooLarge { path: path.to_owned(), limit_bytes },
+        BodyError::Interrupted(error) => {
+            AtlasError::Interrupted { path: path.to_owned(), reason: error.without_url().to_string() }
         }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
+    })
 }
 
-/// No answer at all, with the innermost cause, which says what it was.
-pub(crate) fn unreachable(url: &Url, error: reqwest::Error) -> AtlasError {
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    AtlasError::Unreachable { url: url.origin().ascii_serialization(), reason: cause.to_string() }
-}
-
-/// The longest wait that the headers ask for, in seconds.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = |value: &HeaderValue| value.to_str().ok()?.trim().parse().ok();
-    headers.get_all(RETRY_AFTER).iter().filter_map(seconds).max().map(Duration::from_secs)
+/// No answer at all.
+pub(crate) fn unreachable(url: &Url, error: &reqwest::Error) -> AtlasError {
+    AtlasError::Unreachable { url: url.origin().ascii_serialization(), reason: innermost_cause(error) }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use crate::atlas::{body_of, unreachable};
 use crate::error::AtlasError;
 
 /// Credentials and what the server last said about them.
@@ -163,13 +164,10 @@ async fn request_token(
         .form(&[("grant_type", "client_credentials")])
         .send()
         .await
-        .map_err(|error| crate::atlas::unreachable(url, error))?;
+        .map_err(|error| unreachable(url, &error))?;
     let status = response.status().as_u16();
-    let retry_after = crate::atlas::retry_after(response.headers());
-    let body = response.bytes().await.map_err(|error| AtlasError::Interrupted {
-        path: path.to_owned(),
-        reason: error.without_url().to_string(),
-    })?;
+    let retry_after = cloud::http::retry_after(response.headers());
+    let body = body_of(response, path).await?;
     match status {
         200..300 => {}
         // OAuth2 says 400 or 401 for a client that it does not know

@@ -1,6 +1,7 @@
 //! What a person or the schedule asks for.
 
 use billing::month::BillingMonth;
+use cloud::events::wish;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -30,28 +31,11 @@ struct Wire {
     month: Option<BillingMonth>,
     invoice_id: Option<String>,
     dry_run: bool,
-    // what the schedule says of itself, see template.yaml
-    scheduled_time: Option<String>,
-    execution_id: Option<String>,
-    attempt: Option<String>,
 }
 
-/// Reads an event: ours, or a rule's "Scheduled Event" of EventBridge.
+/// Reads an event.
 pub(crate) fn read_event(event: &Value) -> Result<(Wanted, bool), InvalidEvent> {
-    if event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event") {
-        return Ok((Wanted::Newest, false));
-    }
-    let wire: Wire =
-        serde_json::from_value(event.clone()).map_err(|error| InvalidEvent(error.to_string()))?;
-    if let Some(time) = &wire.scheduled_time {
-        let (id, attempt) = (wire.execution_id.unwrap_or_default(), wire.attempt.unwrap_or_default());
-        tracing::info!(
-            schedule.time = time,
-            schedule.execution_id = id,
-            schedule.attempt = attempt,
-            "scheduled"
-        );
-    }
+    let wire: Wire = wish(event).map_err(InvalidEvent)?;
     let wanted = match (wire.month, wire.invoice_id) {
         (None, None) => Wanted::Newest,
         (Some(month), None) => Wanted::Month(month),

@@ -2,11 +2,13 @@
 
 use billing::metering::Plan;
 use billing::month::BillingMonth;
+use cloud::events::wish;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Which months to count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Wanted {
     /// Only this one; else what is due.
     pub(crate) month: Option<BillingMonth>,
@@ -24,33 +26,9 @@ pub(crate) struct Wanted {
 )]
 pub struct InvalidEvent(String);
 
-/// Fields of the event; a misspelt one is an error, because it would count something else than was meant.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Wire {
-    month: Option<BillingMonth>,
-    plan: Option<Plan>,
-    dry_run: bool,
-    // what the schedule says of itself, see template.yaml
-    #[serde(rename = "scheduled_time")]
-    _scheduled_time: Option<String>,
-    #[serde(rename = "execution_id")]
-    _execution_id: Option<String>,
-    #[serde(rename = "attempt")]
-    _attempt: Option<String>,
-}
-
-/// Reads an event: ours, or a rule's "Scheduled Event" of EventBridge.
+/// Reads an event.
 pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
-    if event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event") {
-        return Ok(Wanted::default());
-    }
-    if !event.is_object() {
-        return Err(InvalidEvent("it is no JSON object".into()));
-    }
-    let wire: Wire =
-        serde_json::from_value(event.clone()).map_err(|error| InvalidEvent(error.to_string()))?;
-    Ok(Wanted { month: wire.month, plan: wire.plan, dry_run: wire.dry_run })
+    wish(event).map_err(InvalidEvent)
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cloud::aws::Aws;
-use cloud::http::{RetryPolicy, Transient, base_url};
+use cloud::http::{BodyError, RetryPolicy, Transient, base_url, read_body, retry_after};
 use cloud::secrets::Secrets;
 use cloud::vars::Vars;
 use reqwest::StatusCode;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -188,26 +188,13 @@ async fn answer(
     url: &Url,
 ) -> Result<(StatusCode, HeaderMap, Bytes), ClazarError> {
     let failed = |error: reqwest::Error| ClazarError::of_call(url, &error);
-    let mut response = request.send().await.map_err(failed)?;
+    let response = request.send().await.map_err(failed)?;
     let (status, headers) = (response.status(), response.headers().clone());
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
-            return Err(ClazarError::TooLarge { url: url.to_string(), limit_bytes: LARGEST_ANSWER_BYTES });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok((status, headers, body.into()))
-}
-
-/// Seconds, or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-    (at.to_utc() - chrono::Utc::now()).to_std().ok()
+    let body = read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
+        BodyError::TooLarge { limit_bytes } => ClazarError::TooLarge { url: url.to_string(), limit_bytes },
+        BodyError::Interrupted(error) => failed(error),
+    })?;
+    Ok((status, headers, body))
 }
 
 impl Transient for ClazarError {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use billing::keys::InvalidUsageKey;
 use billing::metering::{Line, MeteringCertificateError, Plan, PlanningError, QuantityError};
 use cloud::bucket::BucketError;
-use cloud::http::{ClientError, InvalidBaseUrl};
+use cloud::http::{ClientError, InvalidBaseUrl, innermost_cause};
 use cloud::ledger::LedgerError;
 use cloud::plans::PlansError;
 use cloud::secrets::SecretsError;
@@ -110,13 +110,8 @@ impl ClazarError {
 
     /// The meaning of a call that brought no answer, or not all of one.
     pub(crate) fn of_call(url: &Url, error: &reqwest::Error) -> Self {
-        // the innermost cause says it; the URL of the outer ones is said already
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        let (url, reason) =
-            (url.to_string(), if error.is_timeout() { "time-out".into() } else { cause.to_string() });
+        let reason = if error.is_timeout() { "time-out".into() } else { innermost_cause(error) };
+        let url = url.to_string();
         if error.is_connect() { Self::Unreachable { url, reason } } else { Self::Interrupted { url, reason } }
     }
 

@@ -3,7 +3,7 @@
 use billing::ids::ContractId;
 use billing::metering::{Line, Plan, Submission, UsageSnapshot};
 use billing::month::BillingMonth;
-use cloud::events::{StoredObject, stored_objects};
+use cloud::events::{StoredObject, stored_objects, wish};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,13 +56,6 @@ struct Wire {
     plan: Option<Plan>,
     dry_run: bool,
     usage: Vec<UsageSnapshot>,
-    // what the schedule says of itself, see template.yaml
-    #[serde(rename = "scheduled_time")]
-    _scheduled_time: Option<String>,
-    #[serde(rename = "execution_id")]
-    _execution_id: Option<String>,
-    #[serde(rename = "attempt")]
-    _attempt: Option<String>,
 }
 
 /// Reads an event.
@@ -70,14 +63,7 @@ pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
     if event.get("Records").is_some() || event.get("Event").is_some() {
         return stored_objects(event).map(Wanted::Usage).map_err(|error| InvalidEvent(error.to_string()));
     }
-    if event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event") {
-        return Ok(Wanted::Plans { plan: None, only: Selection::default() });
-    }
-    if !event.is_object() {
-        return Err(InvalidEvent("it is no JSON object".into()));
-    }
-    let wire: Wire =
-        serde_json::from_value(event.clone()).map_err(|error| InvalidEvent(error.to_string()))?;
+    let wire: Wire = wish(event).map_err(InvalidEvent)?;
     let (only, plan) = (Selection { month: wire.month, contract: wire.contract }, wire.plan);
     match (wire.key, wire.dry_run) {
         (Some(_), _) if plan.is_some() || only != Selection::default() => {

@@ -1,0 +1,8 @@
+//! `fetch-ccx` on Lambda.
+
+use fetch_ccx::App;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    cloud::invocation::serve::<App>().await
+}

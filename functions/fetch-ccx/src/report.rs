@@ -1,0 +1,107 @@
+//! What `fetch-ccx` answers.
+
+use billing::ccx::{DatastoreCounts, Usage};
+use billing::certificate::Status;
+use billing::month::BillingMonth;
+use cloud::invocation::{Report, Tally};
+use serde::Serialize;
+
+/// What became of the reports asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FetchUsageReport {
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// Documents that are new in the bucket.
+    pub fetched: usize,
+    /// Documents that the bucket had already.
+    pub unchanged: usize,
+    /// Months whose report could not be fetched, stored or certified.
+    pub failed: Vec<FailedMonth>,
+    /// The reports, by month.
+    pub reports: Vec<ReportedMonth>,
+}
+
+/// A month that could not be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedMonth {
+    /// The month, or the key that was asked for.
+    pub month: String,
+    /// Why, in one line.
+    pub error: String,
+}
+
+/// What became of one report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportOutcome {
+    /// Certified.
+    Certified,
+    /// Certified before; nothing to do.
+    Already,
+    /// Not believed; the reason is recorded and stands under `held/`.
+    Held,
+    /// What would come out, in a dry run.
+    Preview,
+}
+
+/// One report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReportedMonth {
+    /// The month.
+    pub month: BillingMonth,
+    /// What became of it.
+    pub state: ReportOutcome,
+    /// The certificate's verdict; nothing for a document that is no report.
+    pub status: Option<Status>,
+    /// Where the document stands, or would stand.
+    pub key: String,
+    /// Key of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// How many datastores it lists; nothing if it was certified before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datastores: Option<DatastoreCounts>,
+    /// What all of them used; nothing if it was certified before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Usage>,
+    /// The verdict in words.
+    pub reason: String,
+}
+
+impl FetchUsageReport {
+    pub(crate) fn new(dry_run: bool) -> Self {
+        Self { dry_run, ..Self::default() }
+    }
+
+    /// Notes a month that could not be done.
+    pub(crate) fn fail(&mut self, month: &str, error: &dyn std::fmt::Display) {
+        tracing::warn!(report.month = month, "the usage report of {month} failed: {error}");
+        self.failed.push(FailedMonth { month: month.to_owned(), error: error.to_string() });
+    }
+
+    fn held(&self) -> impl Iterator<Item = &ReportedMonth> {
+        self.reports.iter().filter(|report| report.state == ReportOutcome::Held)
+    }
+}
+
+impl Report for FetchUsageReport {
+    fn tally(&self) -> Tally {
+        let held = self.held().count();
+        Tally { success: self.reports.len() - held, held, failed: self.failed.len() }
+    }
+
+    fn message(&self) -> String {
+        let mut message = format!("{} fetched, {} unchanged", self.fetched, self.unchanged);
+        for report in self.held() {
+            message.push_str(&format!("; {} held: {}", report.key, report.reason));
+        }
+        for FailedMonth { month, error } in &self.failed {
+            message.push_str(&format!("; {month} failed: {error}"));
+        }
+        message
+    }
+
+    fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+}

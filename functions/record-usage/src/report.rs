@@ -1,0 +1,134 @@
+//! What `record-usage` answers.
+
+use std::fmt;
+
+use cloud::datastores::Current;
+use cloud::invocation::{Report, Tally};
+use serde::Serialize;
+
+/// What became of the files of one event, in its order, or of all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RecordUsageReport {
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// One entry a file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileReport>,
+    /// What putting together came to, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tidied: Option<TidyReport>,
+}
+
+/// What became of one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileReportState {
+    /// Its events count.
+    Recorded,
+    /// Done before; nothing to do.
+    Already,
+    /// An event was kept as this file, whose notification takes it in.
+    Kept,
+    /// None of its events counts; the reason stands under `held/`.
+    Held,
+    /// It could not be read, but another content stands in its place already.
+    Replaced,
+    /// Not done; nothing is lost, trying again may help.
+    Failed,
+    /// It would be taken in.
+    Preview,
+    /// It would be held.
+    WouldHold,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileReport {
+    /// Its key.
+    pub key: String,
+    /// What became of it.
+    pub state: FileReportState,
+    /// Events in it.
+    pub events: usize,
+    /// Datastores that they are about.
+    pub datastores: usize,
+    /// Why, in one line.
+    pub reason: String,
+}
+
+/// All histories after putting them together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TidyReport {
+    /// Files that went into the base.
+    pub files: usize,
+    /// Datastores kept.
+    pub datastores: u64,
+    /// Their events.
+    pub events: u64,
+    /// Datastores forgotten, because their deletion is too long ago.
+    pub purged: u64,
+    /// Whether files are left that were not put together.
+    pub more: bool,
+}
+
+impl FileReport {
+    pub(crate) fn new(key: &str, state: FileReportState, reason: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), state, events: 0, datastores: 0, reason: reason.into() }
+    }
+
+    pub(crate) fn counted(key: &str, state: FileReportState, events: usize, datastores: usize) -> Self {
+        let reason = format!("{events} events of {datastores} datastores");
+        Self { events, datastores, ..Self::new(key, state, reason) }
+    }
+
+    pub(crate) fn failed(key: &str, error: &dyn fmt::Display) -> Self {
+        Self::new(key, FileReportState::Failed, error.to_string())
+    }
+}
+
+impl TidyReport {
+    pub(crate) fn unchanged(current: &Current) -> Self {
+        Self { datastores: current.datastores, events: current.events, ..Self::default() }
+    }
+}
+
+impl RecordUsageReport {
+    fn count(&self, states: &[FileReportState]) -> usize {
+        self.files.iter().filter(|file| states.contains(&file.state)).count()
+    }
+}
+
+impl Report for RecordUsageReport {
+    fn tally(&self) -> Tally {
+        let held = self.count(&[FileReportState::Held, FileReportState::WouldHold]);
+        let failed = self.count(&[FileReportState::Failed]);
+        let success = self.files.len() - held - failed + usize::from(self.tidied.is_some());
+        Tally { success, held, failed }
+    }
+
+    fn message(&self) -> String {
+        if let Some(TidyReport { files, datastores, events, purged, .. }) = &self.tidied {
+            return format!(
+                "{files} files put together; {datastores} datastores with {events} events, {purged} forgotten"
+            );
+        }
+        let trouble = |file: &FileReport| match file.state {
+            FileReportState::Held | FileReportState::WouldHold => {
+                Some(format!("{} held: {}", file.key, file.reason))
+            }
+            FileReportState::Failed => Some(format!("{} failed: {}", file.key, file.reason)),
+            _ => None,
+        };
+        let troubles: Vec<String> = self.files.iter().filter_map(trouble).collect();
+        if troubles.is_empty() {
+            let events: usize = self.files.iter().map(|file| file.events).sum();
+            format!("{} files with {events} new events", self.files.len())
+        } else {
+            troubles.join("; ")
+        }
+    }
+
+    fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+}
