@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use billing::metering::Plan;
 use billing::month::BillingMonth;
+use billing::usage::Window;
+use chrono::NaiveDate;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
@@ -48,7 +50,7 @@ pub(crate) enum Command {
     /// Run the embedded cloud until Ctrl-C
     #[command(after_help = "Example: monthend up --sandbox --format json")]
     Up(Up),
-    /// Fetch from every configured provider, then follow until everything is allocated and metered
+    /// Fetch from every configured provider, then follow until everything is allocated, certified and metered
     #[command(
         after_help = "Example: PUBLIC_KEY=... PRIVATE_KEY=... ORG_ID=... monthend run --month 2026-10\n\
                             The variables may stand in a file .env in the current folder."
@@ -73,16 +75,22 @@ pub(crate) enum Command {
         after_help = "Example: monthend get charges/provider=atlas/month=2026-10/692026....parquet charges.parquet"
     )]
     Get(Get),
-    /// Copy a file into the bucket; a key under raw/ is then allocated
+    /// Copy a file into the bucket; a key under raw/atlas/ is then allocated
     #[command(after_help = "Example: monthend put invoice.json raw/atlas/ORG/2026-10/INVOICE/\n\
                             A key that ends with / gets the name that its content asks for, HASH.json")]
     Put(Put),
     /// Usage metering: what was submitted to the marketplace, what is open, dry runs, the earlier exporter's state
     #[command(subcommand)]
     Metering(Metering),
-    /// Show periods, invoices, certificates, submissions, and what waits or failed; exits with 3 if something is held
+    /// Show periods, invoices, certificates, usage reports, submissions, and what waits or failed; exits with 3 if something is held
     #[command(after_help = "Example: monthend status --month 2026-10")]
     Status(Status),
+    /// Reports: usage of datastores; revenue by client, service and location
+    #[command(subcommand)]
+    Report(Report),
+    /// The console's admin
+    #[command(subcommand)]
+    Admin(Admin),
     /// Remove all state of the embedded cloud
     #[command(after_help = "Example: monthend reset")]
     Reset(Reset),
@@ -100,7 +108,7 @@ pub(crate) struct Up {
     /// Run the sandbox providers with it
     #[arg(long)]
     pub(crate) sandbox: bool,
-    /// First of the ports used: this one is kept for the console, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar
+    /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX
     #[arg(long, default_value_t = 8787, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) port_base: u16,
     /// Address to listen on; containers reach this machine by the address of their bridge
@@ -113,7 +121,7 @@ pub(crate) struct Up {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
-    /// All invoices of this month (default: the newest and the open one)
+    /// All invoices and usage of this month (default: the newest and the open one)
     #[arg(long)]
     pub(crate) month: Option<BillingMonth>,
     /// Fetch from the sandbox providers
@@ -123,7 +131,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Invoke {
-    /// The function: fetch-atlas, allocate, fetch-omnistrate, meter-clazar
+    /// The function: fetch-atlas, fetch-ccx, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, console
     pub(crate) function: String,
     /// File with the event; - for standard input; without it, the event is {}
     #[arg(short, long, value_name = "FILE")]
@@ -214,6 +222,40 @@ pub(crate) enum Metering {
     Reopen(Reopen),
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Report {
+    /// What each customer's datastores used between two days (both included, UTC); exits with 3 if files are held
+    #[command(
+        after_help = "Example: monthend report usage --from 2026-10-01 --to 2026-10-31 --format csv > usage.csv\n\
+                            Without --to: until today; without --from: from the first of that month"
+    )]
+    Usage(ReportUsage),
+    /// Revenue of a month or a window from the journal of money movements; exits with 3 if a line of it cannot be used
+    #[command(after_help = "Example: monthend report revenue --month 2026-10\n\
+                            Example: monthend report revenue --start 2026-10-01 --end 2027-01-01 --format json\n\
+                            Example: monthend report revenue --example")]
+    Revenue(ReportRevenue),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportRevenue {
+    /// The month (default: the one before this)
+    #[arg(long, conflicts_with_all = ["start", "end", "example"])]
+    pub(crate) month: Option<BillingMonth>,
+    /// First moment of a window: a date or RFC 3339
+    #[arg(long, value_name = "TIME", requires = "end", conflicts_with = "example")]
+    pub(crate) start: Option<String>,
+    /// First moment after it
+    #[arg(long, value_name = "TIME", requires = "start")]
+    pub(crate) end: Option<String>,
+    /// Only this currency (default: one document for each)
+    #[arg(long, value_name = "CODE")]
+    pub(crate) currency: Option<String>,
+    /// The worked example of docs/revenue.md, made from its journal in a cloud of its own
+    #[arg(long)]
+    pub(crate) example: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct MeteringStatus {
     /// Only this month
@@ -267,6 +309,24 @@ pub(crate) struct Reopen {
     /// The plan, where there are several
     #[arg(long)]
     pub(crate) plan: Option<Plan>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportUsage {
+    /// First day, YYYY-MM-DD
+    #[arg(long, value_name = "DAY", value_parser = |text: &str| Window::day("--from", text))]
+    pub(crate) from: Option<NaiveDate>,
+    /// Last day, YYYY-MM-DD
+    #[arg(long, value_name = "DAY", value_parser = |text: &str| Window::day("--to", text))]
+    pub(crate) to: Option<NaiveDate>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Set the password of the user admin, read from standard input; all sessions end
+    #[command(after_help = "Example: monthend admin set-password < password.txt\n\
+                            With --cloud aws the secret is the one that ADMIN_SECRET_ARN names (output AdminSecret of the stack)")]
+    SetPassword,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,11 +1,16 @@
 //! One module a command.
 
+pub(crate) mod admin;
 pub(crate) mod demo;
+pub(crate) mod demo_reports;
 pub(crate) mod invoices;
 pub(crate) mod invoke;
 pub(crate) mod metering;
 pub(crate) mod metering_status;
 pub(crate) mod objects;
+pub(crate) mod report_revenue;
+pub(crate) mod report_usage;
+pub(crate) mod reports;
 pub(crate) mod reset;
 pub(crate) mod run;
 pub(crate) mod status;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Args, Command};
+use crate::args::{Admin, Args, Command, Report};
 use crate::output::Output;
 use crate::session::Session;
 
@@ -77,6 +77,15 @@ async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
             commands::status::status(status, &Session::open(args, false, false).await?, output).await
         }
         Command::Metering(metering) => commands::metering::metering(metering, args, output).await,
+        Command::Report(Report::Usage(usage)) => {
+            commands::report_usage::report(usage, &Session::open(args, false, false).await?, output).await
+        }
+        Command::Report(Report::Revenue(revenue)) => {
+            commands::report_revenue::report_revenue(revenue, args, output).await
+        }
+        Command::Admin(Admin::SetPassword) => {
+            commands::admin::set_password(&Session::open(args, false, false).await?, output).await
+        }
         Command::Reset(reset) => commands::reset::reset(reset, output),
     }
 }

@@ -53,6 +53,10 @@ impl Listing {
         self.totals += 1;
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     fn data_rows(&self) -> &[Vec<String>] {
         &self.rows[..self.rows.len() - self.totals]
     }
@@ -125,9 +129,11 @@ impl Output {
 
     fn cell(&self, text: &str) -> Cell {
         let color = match text {
-            "matched" | "closed" | "final" | "allocated" | "done" | "accepted" => Some(Color::Green),
+            "matched" | "closed" | "final" | "allocated" | "certified" | "done" | "accepted" => {
+                Some(Color::Green)
+            }
             "explained" | "open" | "reopened" | "registered" | "waiting" | "planned" | "sent" | "unknown"
-            | "late" => Some(Color::Yellow),
+            | "late" | "missing" => Some(Color::Yellow),
             "mismatch" | "held" | "failed" | "rejected" => Some(Color::Red),
             _ => None,
         };

@@ -12,7 +12,7 @@ use cloud::aws::Aws;
 use cloud::bucket::Bucket;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, OmnistrateExport, Organisation};
+use local::sandbox::{AtlasSandbox, CcxSandbox, OmnistrateExport, Organisation};
 use local::{
     DeadLetter, Embedded, Endpoints, Functions, Home, HomeError, HomeKind, HomeLock, Options, Queue,
     Sandboxes,
@@ -29,7 +29,7 @@ pub(crate) struct Session {
     pub(crate) embedded: Option<EmbeddedSession>,
     /// What the functions are configured with.
     pub(crate) vars: Vars,
-    aws: Aws,
+    pub(crate) aws: Aws,
 }
 
 pub(crate) struct EmbeddedSession {
@@ -67,6 +67,7 @@ pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
     Sandboxes {
         atlas: AtlasSandbox::new(Organisation::example(closing)),
         clazar: None,
+        ccx: CcxSandbox::example(closing),
         omnistrate: OmnistrateExport::example(closing),
     }
 }
@@ -171,13 +172,14 @@ impl Session {
 
 /// Own and invented data never stand in one home. A home is the user's own once there are credentials to use.
 fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
-    const OWN: [&str; 6] = [
+    const OWN: [&str; 7] = [
         "PUBLIC_KEY",
         "CLIENT_ID",
         "ATLAS_SECRET_ARN",
         "CLAZAR_CLIENT_ID",
         "CLAZAR_SECRET_ARN",
         "S3_BUCKET_NAME",
+        "CCX_API_URL",
     ];
     let has_credentials = OWN.iter().any(|name| vars.get(name).is_some());
     match (sandboxed, has_credentials) {

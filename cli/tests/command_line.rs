@@ -162,7 +162,7 @@ fn mistakes_are_answered_in_one_line() {
         (
             vec!["invoke", "bill"],
             1,
-            "there is no function 'bill'; there are fetch-atlas, allocate, fetch-omnistrate",
+            "there is no function 'bill'; there are fetch-atlas, fetch-ccx, allocate, fetch-omnistrate",
         ),
         (vec!["invoke", "allocate", "-e", "missing.json"], 1, "failed to read the event missing.json"),
         (vec!["cat", "nothing"], 1, "there is no object s3://monthend-data/nothing"),
@@ -282,6 +282,41 @@ fn metering_without_a_plan_says_what_to_configure() {
 }
 
 #[test]
+fn usage_reports_are_certified_held_or_missing() {
+    let desk = Desk::new();
+    let status = desk.json(&["invoke", "fetch-ccx", "--sandbox", "--dry-run"]);
+    assert_eq!(status["reports"].as_array().unwrap().len(), 2);
+    let states = |status: &Value| {
+        let rows = status["usage_reports"].as_array().unwrap().iter();
+        rows.map(|row| row["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&desk.json(&["status"])), ["missing", "missing"]);
+    assert_eq!(desk.run(&["run"]).code, 0);
+    let status = desk.json(&["status"]);
+    assert_eq!(states(&status), ["certified", "certified"]);
+    let row = &status["usage_reports"][1];
+    assert_eq!(
+        (&row["certificate"], &row["finality"], &row["account"]),
+        (&"matched".into(), &"final".into(), &"ccx.sandbox".into())
+    );
+    assert!(status["invoices"].as_array().unwrap().iter().all(|row| row["provider"] == "atlas"));
+    let shown = desk.run(&["status", "--month", row["month"].as_str().unwrap()]);
+    assert!(shown.out.contains("Usage reports") && shown.out.contains("certified"), "{}", shown.out);
+
+    // a document put by hand is certified by its key
+    desk.write("report.json", b"{}");
+    let folder = format!("raw/ccx/ccx.sandbox/{}/usage/", row["month"].as_str().unwrap());
+    let key = desk.run(&["put", "report.json", &folder]).out.trim().to_owned();
+    assert_eq!(desk.run(&["status"]).code, 0);
+    desk.write("event.json", format!("{{\"key\": \"{key}\"}}").as_bytes());
+    let held = desk.run(&["invoke", "fetch-ccx", "-e", "event.json"]);
+    assert_eq!(held.code, 3, "{}", held.err);
+    let status = desk.run(&["status"]);
+    assert_eq!(status.code, 3);
+    assert!(status.err.contains("is held: the report has no datastores"), "{}", status.err);
+}
+
+#[test]
 fn no_secret_appears_in_what_is_printed_or_logged() {
     let desk = Desk::new();
     let mut seen = String::new();
@@ -303,12 +338,15 @@ fn no_secret_appears_in_what_is_printed_or_logged() {
     seen.extend([answer.out, answer.err]);
     let [(_, public), (_, private), _] = local::sandbox::ATLAS_CREDENTIALS;
     let [_, (_, clazar)] = local::sandbox::CLAZAR_CREDENTIALS;
-    for secret in [public, private, clazar, private_key, "abcdefgh", "Digest username", "Bearer "] {
+    let [_, (_, ccx)] = local::sandbox::CCX_CREDENTIALS;
+    let basic = "Basic ";
+    for secret in [public, private, clazar, ccx, private_key, "abcdefgh", "Digest username", "Bearer ", basic]
+    {
         assert!(!seen.contains(secret), "{secret}");
     }
     // and they do not stand in the state either
     let state = Command::new("grep")
-        .args(["-rlE", &format!("{private}|{clazar}"), ".monthend"])
+        .args(["-rlE", &format!("{private}|{clazar}|{ccx}"), ".monthend"])
         .current_dir(desk.path())
         .output()
         .unwrap();
@@ -323,8 +361,8 @@ struct Up {
 
 impl Up {
     fn start(desk: &Desk, args: &[&str]) -> Self {
-        // ports of this test alone: the process id spreads them
-        let base = 20_000 + (std::process::id() % 2_000) * 10 + 1;
+        // ports of this test alone: the process id spreads them, below those that the system gives out
+        let base = 20_000 + (std::process::id() % 1_200) * 10 + 1;
         let base = base.to_string();
         let all = [&["up", "--format", "json", "--port-base", &base], args].concat();
         let mut child = desk.command(&all).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -345,7 +383,7 @@ impl Up {
 fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
     let desk = Desk::new();
     let up = Up::start(&desk, &["--sandbox", "--month", "2026-10"]);
-    for name in ["s3", "dynamodb", "bucket", "table", "atlas", "clazar", "export_bucket"] {
+    for name in ["s3", "dynamodb", "bucket", "table", "atlas", "clazar", "ccx", "export_bucket"] {
         assert!(up.endpoints[name].is_string(), "{}", up.endpoints);
     }
     let run = desk.json(&["run", "--month", "2026-10"]);
@@ -353,6 +391,7 @@ fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
     let states: Vec<_> =
         run["documents"].as_array().unwrap().iter().map(|row| row["state"].clone()).collect();
     assert_eq!(states, ["allocated"; 3]);
+    assert_eq!(run["functions"]["fetch-ccx"]["reports"][0]["state"], "certified");
     let second = desk.run(&["up"]);
     assert_eq!(second.code, 1);
     assert!(second.err.contains("another monthend works in .monthend"), "{}", second.err);
@@ -372,4 +411,52 @@ fn a_killed_cloud_loses_nothing() {
     let states: Vec<_> =
         status["invoices"].as_array().unwrap().iter().map(|row| row["state"].clone()).collect();
     assert_eq!(states, ["allocated"; 3]);
+}
+
+#[test]
+fn the_worked_example_of_revenue_leaves_nothing_behind() {
+    let desk = Desk::new();
+    let report = desk.json(&["report", "revenue", "--example"]);
+    assert_eq!(report["total_revenue"], json!(55));
+    assert_eq!(report["revenue_report"][0]["services_report"]["762786"]["debt"], json!(57.5));
+    let table = desk.run(&["report", "revenue", "--example", "--no-color"]);
+    for part in ["Revenue in EUR, 2018-03-10 18:00:00+00:00 to", "Winterfell", "102.5", "OpenStack Project"] {
+        assert!(table.out.contains(part), "{part}: {}", table.out);
+    }
+    let csv = desk.run(&["report", "revenue", "--example", "--format", "csv"]);
+    assert_eq!(csv.out.lines().count(), 3, "{}", csv.out);
+    assert!(std::fs::read_dir(desk.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn revenue_of_a_month_and_a_line_that_holds_it() {
+    let desk = Desk::new();
+    let nothing = desk.run(&["report", "revenue", "--month", "2026-10"]);
+    assert_eq!((nothing.code, nothing.out.as_str()), (0, ""));
+    assert!(nothing.err.contains("nothing to report"), "{}", nothing.err);
+    desk.write(
+        "catalog.yaml",
+        b"currency: EUR\nrevenue: {clients: [{id: 1, name: '=Ann'}], services: [{id: 7, name: Shop, client: 1, fixed_monthly_price: 3}]}",
+    );
+    let payment = json!({
+        "id": "a", "date": "2026-10-02T00:00:00Z", "client": 1, "source": "tr", "destination": "cr", "amount": 2, "currency": "EUR",
+    });
+    desk.write("a.jsonl", payment.to_string().as_bytes());
+    desk.write("broken.jsonl", b"{}");
+    desk.write(".env", b"REPORTING_DEFAULT_LOCATION=Zug\n");
+    assert_eq!(desk.run(&["put", "catalog.yaml", "catalog/current.yaml"]).code, 0);
+    assert_eq!(desk.run(&["put", "a.jsonl", "journal/2026-10/a.jsonl"]).code, 0);
+    let csv = desk.run(&["report", "revenue", "--month", "2026-10", "--format", "csv"]);
+    assert!(
+        csv.out.contains(",'=Ann,7,Shop,0,3.00,false,0.00,0.00,0.00,3.00,100.00,2.00,1.00,Zug=2.00"),
+        "{}",
+        csv.out
+    );
+    let window = desk.json(&["report", "revenue", "--start", "2026-10-01", "--end", "2026-10-02"]);
+    assert_eq!(window["total_revenue"], json!(0));
+    assert_eq!(desk.run(&["put", "broken.jsonl", "journal/2026-10/b.jsonl"]).code, 3);
+    let held = desk.run(&["report", "revenue", "--month", "2026-10"]);
+    assert_eq!(held.code, 3);
+    assert!(held.err.contains("journal/2026-10/b.jsonl line 1: id is missing"), "{}", held.err);
+    assert_eq!(desk.run(&["report", "revenue", "--start", "2026-10-01"]).code, 2);
 }

@@ -1,6 +1,6 @@
 //! The embedded cloud: servers, functions and the delivery of notifications in one process.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::dispatcher::Dispatcher;
 use crate::functions::Functions;
 use crate::home::{Endpoints, Exported, Home};
 use crate::queue::Queue;
-use crate::sandbox::{AtlasSandbox, ClazarSandbox, OmnistrateExport, secrets};
+use crate::sandbox::{AtlasSandbox, CcxSandbox, ClazarSandbox, OmnistrateExport, secrets};
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
 use crate::{ACCESS_KEY, BUCKET, EXPORT_BUCKET, REGION, TABLE};
@@ -51,6 +51,8 @@ pub struct Sandboxes {
     pub atlas: AtlasSandbox,
     /// Clazar; nothing for one that keeps what it holds in the home.
     pub clazar: Option<ClazarSandbox>,
+    /// CCX.
+    pub ccx: CcxSandbox,
     /// What Omnistrate has exported.
     pub omnistrate: OmnistrateExport,
 }
@@ -86,6 +88,8 @@ pub enum EmbeddedError {
     Queue(std::io::Error),
     #[error(transparent)]
     Template(#[from] TemplateError),
+    #[error(transparent)]
+    Console(#[from] console::StartError),
 }
 
 /// A running embedded cloud. Dropping it stops it.
@@ -133,8 +137,9 @@ impl Embedded {
         }));
 
         let (secrets_listener, secrets_url) = bind(3).await?;
-        tasks.push(tokio::spawn(secrets::serve(secrets_listener, stop.clone())));
-        let (mut atlas, mut clazar, mut omnistrate) = (None, None, None);
+        tasks.push(tokio::spawn(secrets::serve(secrets_listener, home.admin(), stop.clone())));
+        let (console_listener, console) = bind(0).await?;
+        let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
         let mut sandboxes = options.sandboxes;
         if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
@@ -148,15 +153,20 @@ impl Embedded {
             };
             tasks.push(tokio::spawn(sandbox.clone().serve(listener, stop.clone())));
             sandboxes.clazar = Some(sandbox);
+            let (listener, url) = bind(6).await?;
+            ccx = Some(url);
+            tasks.push(tokio::spawn(sandboxes.ccx.clone().serve(listener, stop.clone())));
             omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
         }
 
         let endpoints = Endpoints {
             s3,
             dynamodb,
+            console,
             secrets: secrets_url,
             atlas,
             clazar,
+            ccx,
             omnistrate,
             bucket: BUCKET.into(),
             table: TABLE.into(),
@@ -164,6 +174,13 @@ impl Embedded {
         };
         let vars = vars_for(&endpoints, &options.vars);
         let functions = Arc::new(Functions::new(vars.clone()));
+        let router = console::router(console::App::connect(&console_vars(&vars)).await?);
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        tasks.push(tokio::spawn(async move {
+            if let Err(error) = axum::serve(console_listener, service).await {
+                tracing::error!("the console ended: {error}");
+            }
+        }));
         if options.follow {
             let dispatcher =
                 Dispatcher::new(queue.clone(), functions.clone(), options.retry_delay, options.concurrency);
@@ -208,6 +225,12 @@ impl Embedded {
         self.sandboxes.as_ref().and_then(|sandboxes| sandboxes.clazar.as_ref())
     }
 
+    /// Its sandbox of CCX.
+    #[must_use]
+    pub fn ccx(&self) -> Option<&CcxSandbox> {
+        self.sandboxes.as_ref().map(|sandboxes| &sandboxes.ccx)
+    }
+
     /// Stops everything and waits for it.
     pub async fn stop(mut self) {
         self.stop.cancel();
@@ -243,6 +266,7 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
         ("DATA_BUCKET", &endpoints.bucket),
         ("STATE_TABLE", &endpoints.table),
+        ("ADMIN_SECRET_ARN", secrets::ADMIN_SECRET_ARN),
     ]);
     if !endpoints.s3.starts_with("http://127.0.0.1:") {
         // it listens for the containers of `sam local`, and is reached at the private address that they know
@@ -251,6 +275,7 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
     if let Some(url) = &endpoints.atlas {
         vars.set("ATLAS_API_URL", url.as_str());
         vars.set("SECRETS", "env");
+        vars.set("REPORTING_DEFAULT_LOCATION", crate::journal::DEFAULT_LOCATION);
         for (name, value) in crate::sandbox::ATLAS_CREDENTIALS {
             vars.set(name, value);
         }
@@ -261,6 +286,13 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
             vars.set(name, value);
         }
     }
+    if let Some(url) = &endpoints.ccx {
+        vars.set("CCX_API_URL", url.as_str());
+        vars.set("CCX_ACCOUNT", crate::sandbox::CCX_ACCOUNT);
+        for (name, value) in crate::sandbox::CCX_CREDENTIALS {
+            vars.set(name, value);
+        }
+    }
     if let Some(exported) = &endpoints.omnistrate {
         vars.set("S3_BUCKET_NAME", exported.bucket.as_str());
         vars.set("SERVICE_NAME", exported.service.as_str());
@@ -268,7 +300,18 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         vars.set("PLAN_ID", exported.plan.as_str());
         vars.set("START_MONTH", exported.start_month.as_str());
     }
+    if let Some(location) = others.get("REPORTING_DEFAULT_LOCATION") {
+        vars.set("REPORTING_DEFAULT_LOCATION", location);
+    }
     vars.or(&others.clone().without("AWS_"))
+}
+
+/// The variables of the console: the admin's password stands in the embedded Secrets Manager, wherever other secrets come from.
+#[must_use]
+pub(crate) fn console_vars(vars: &Vars) -> Vars {
+    let mut vars = vars.clone();
+    vars.set("SECRETS", "secretsmanager");
+    vars
 }
 
 /// Writes the export where the embedded S3 keeps the objects of its bucket.

@@ -6,14 +6,19 @@ use cloud::vars::Vars;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use crate::embedded::console_vars;
+
 /// All functions of the house with one set of variables.
 #[derive(Default)]
 pub struct Functions {
     vars: Vars,
     fetch_atlas: OnceCell<fetch_atlas::App>,
+    fetch_ccx: OnceCell<fetch_ccx::App>,
     allocate: OnceCell<allocate::App>,
     fetch_omnistrate: OnceCell<fetch_omnistrate::App>,
     meter_clazar: OnceCell<meter_clazar::App>,
+    record_usage: OnceCell<record_usage::App>,
+    report_revenue: OnceCell<report_revenue::App>,
 }
 
 impl Functions {
@@ -36,11 +41,22 @@ impl Functions {
     ) -> Result<Value, Failure> {
         match name {
             fetch_atlas::App::NAME => self.run(&self.fetch_atlas, event, id, now).await,
+            fetch_ccx::App::NAME => self.run(&self.fetch_ccx, event, id, now).await,
             allocate::App::NAME => self.run(&self.allocate, event, id, now).await,
             fetch_omnistrate::App::NAME => self.run(&self.fetch_omnistrate, event, id, now).await,
             meter_clazar::App::NAME => self.run(&self.meter_clazar, event, id, now).await,
+            record_usage::App::NAME => self.run(&self.record_usage, event, id, now).await,
+            console::NAME => self.console(event).await,
+            report_revenue::App::NAME => self.run(&self.report_revenue, event, id, now).await,
             other => Err(Failure::whole(format!("there is no function '{other}'"))),
         }
+    }
+
+    /// One request to the console, as its Function URL sends it.
+    async fn console(&self, event: &Value) -> Result<Value, Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::whole(error.to_string());
+        let app = console::App::connect(&console_vars(&self.vars)).await.map_err(|error| failed(&error))?;
+        console::invoke(console::router(app), event).await.map_err(|error| failed(&error))
     }
 
     async fn run<F: Function>(

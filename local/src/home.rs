@@ -29,12 +29,17 @@ pub struct Endpoints {
     pub s3: String,
     /// DynamoDB.
     pub dynamodb: String,
+    /// The console.
+    pub console: String,
     /// Secrets Manager, with the credentials of the sandbox providers.
     pub secrets: String,
     /// The sandbox of MongoDB Atlas (base URL of its API), if it runs.
     pub atlas: Option<String>,
     /// The sandbox of Clazar (its metering endpoint), if it runs.
     pub clazar: Option<String>,
+    /// The sandbox of CCX (base URL of the server), if it runs.
+    #[serde(default)]
+    pub ccx: Option<String>,
     /// What the sandbox of Omnistrate has exported, if it runs.
     pub omnistrate: Option<Exported>,
     /// The data bucket.
@@ -142,6 +147,11 @@ impl Home {
         self.root.join("dead-letters")
     }
 
+    /// The secret of the console's admin.
+    pub(crate) fn admin(&self) -> PathBuf {
+        self.root.join("admin.json")
+    }
+
     /// What the sandbox of Clazar holds.
     pub(crate) fn clazar(&self) -> PathBuf {
         self.root.join("clazar.jsonl")
@@ -217,6 +227,7 @@ impl Home {
             file.push(suffix);
             let _ = fs::remove_file(file); // not there in a home that was never used
         }
+        let _ = fs::remove_file(self.admin()); // only there if a password was set
         let _ = fs::remove_file(self.clazar()); // only there with the sandbox
         let _ = fs::remove_file(self.root.join("kind.json"));
         drop(lock);

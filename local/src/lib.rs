@@ -12,6 +12,7 @@ mod etags;
 mod functions;
 mod gate;
 mod home;
+pub mod journal;
 mod listing;
 mod queue;
 mod reading;

@@ -1,12 +1,16 @@
 //! Stand-ins for what is outside: real protocols, real authentication, invented data.
 
 mod atlas;
+mod ccx;
 mod clazar;
+mod datastores;
 mod omnistrate;
 pub mod secrets;
 
 pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
+pub use ccx::{CcxFault, CcxFaultKind, CcxSandbox};
 pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};
+pub use datastores::events_of_datastores;
 pub use omnistrate::OmnistrateExport;
 
 /// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.
@@ -27,3 +31,10 @@ pub const CLAZAR_CREDENTIALS: [(&str, &str); 2] = [
     ("CLAZAR_CLIENT_ID", "sandbox-client"),
     ("CLAZAR_CLIENT_SECRET", "3c6e1b0a-9d24-4f57-8a41-c2f0b7d95e16"),
 ];
+
+/// Under which name the reports of the sandbox of CCX are filed, wherever it listens.
+pub const CCX_ACCOUNT: &str = "ccx.sandbox";
+
+/// What opens the sandbox of CCX.
+pub const CCX_CREDENTIALS: [(&str, &str); 2] =
+    [("CCX_USER", "admin"), ("CCX_PASSWORD", "b81f0c4d-6a27-4e39-8f15-d3e9a07c2b64")];

@@ -106,10 +106,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raw_documents_start_allocate() {
+    fn invoices_start_allocate() {
         let template = Template::built_in().unwrap();
         assert_eq!(template.started_by("raw/atlas/o/2026-10/i/x.json"), Some("allocate"));
+        assert_eq!(template.started_by("raw/ccx/ccx.example.com/2026-10/usage/x.json"), None);
         assert_eq!(template.started_by("usage/omnistrate/s/e/p/2026-10/x.json"), Some("meter-clazar"));
+        assert_eq!(template.started_by("journal/2026-10/x.jsonl"), Some("report-revenue"));
         assert_eq!(template.started_by("certificates/x"), None);
         assert_eq!(template.function("FetchAtlas"), Some("fetch-atlas"));
         assert_eq!(template.function("nothing"), None);

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::Ended;
 use crate::args;
+use crate::commands::demo_reports;
 use crate::commands::invoices::{newest_certificate, report_dead_letters, rows};
 use crate::commands::invoke::call;
 use crate::commands::metering::counted_listing;
@@ -55,14 +56,19 @@ pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<E
     );
     let metering = metering(&session, &teller).await?;
 
+    teller.heading(&format!("6. Usage: what the datastores of a platform's customers used in {closing}"));
+    let usage = demo_reports::usage(&session, &teller, closing).await?;
+    teller.heading("7. Revenue: what the seller's clients paid, owe, and have credit for");
+    let revenue = demo_reports::revenue(&session, &teller, closing).await?;
+
     let ended = report_dead_letters(&session, output)?;
     let certificates = certificates(&session, &invoices).await?;
-    teller.heading("6. Certificates: for every invoice, what came in equals what went out");
+    teller.heading("8. Certificates: for every invoice, what came in equals what went out");
     match output.format {
         Format::Table | Format::Csv => output.listing(&summary(&certificates)?)?,
         Format::Json => output.json(&json!({
             "fetch": first, "second_fetch": second, "fetch_after_amendment": third, "certificates": certificates,
-            "metering": metering,
+            "metering": metering, "usage_report": usage, "revenue_reports": revenue,
         })),
     }
     teller.line(&epilogue(&session, &certificates, started));
@@ -70,9 +76,9 @@ pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<E
 }
 
 /// Tells the story where a person reads it; data formats get the end only.
-struct Teller<'o> {
-    output: &'o Output,
-    speaks: bool,
+pub(crate) struct Teller<'o> {
+    pub(crate) output: &'o Output,
+    pub(crate) speaks: bool,
 }
 
 impl Teller<'_> {
@@ -80,13 +86,13 @@ impl Teller<'_> {
         self.output.heading(text);
     }
 
-    fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         if self.speaks {
             self.output.line(text);
         }
     }
 
-    fn listing(&self, listing: &Listing) -> anyhow::Result<()> {
+    pub(crate) fn listing(&self, listing: &Listing) -> anyhow::Result<()> {
         if self.speaks { self.output.listing(listing) } else { Ok(()) }
     }
 }
@@ -276,6 +282,8 @@ fn epilogue(session: &Session, certificates: &[Certificate], started: Instant) -
         format!("  {monthend} cat {}", csv.unwrap_or_default()),
         format!("  {monthend} cat {}", proof.unwrap_or_default()),
         format!("  {monthend} metering status   contracts and months; with --format csv, every submission"),
+        format!("  {monthend} report revenue   the month before; with --example, the worked example of docs/revenue.md"),
+        format!("  {monthend} report usage --format csv   the datastores; in a browser: {monthend} admin set-password, {monthend} up"),
         format!("  {monthend} ls charges/   FOCUS rows as Parquet, for DuckDB, Athena and Spark"),
         format!("  {monthend} run           the same again: nothing changes"),
         format!("  {monthend} reset         remove all of it"),

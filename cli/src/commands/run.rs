@@ -9,21 +9,21 @@ use crate::Ended;
 use crate::args;
 use crate::commands::invoices::{RECORD_COLUMNS, record_cells, record_of, report_dead_letters};
 use crate::commands::invoke::report_of;
-use crate::commands::metering_status;
+use crate::commands::{metering_status, reports};
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
 pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> anyhow::Result<Ended> {
     let template = Template::built_in()?;
     let mut result = Ended::Done;
-    let mut reports = serde_json::Map::new();
+    let mut answers = serde_json::Map::new();
     let event = run.month.map_or_else(|| json!({}), |month| json!({"month": month}));
     let configured = configured(&template, session);
     for function in &configured {
         output.note(&format!("{function}: fetching"));
         let (report, ended) = report_of(session, output, function, &event).await;
         result = result.max(ended);
-        reports.extend(report.map(|report| ((*function).to_owned(), report)));
+        answers.extend(report.map(|report| ((*function).to_owned(), report)));
     }
     session.follow(output, "allocating and metering").await?;
     let metered = configured.contains(&"fetch-omnistrate");
@@ -31,14 +31,19 @@ pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> 
         // what is still open is sent again, also where no new usage came
         let (report, ended) = report_of(session, output, "meter-clazar", &json!({})).await;
         result = result.max(ended);
-        reports.extend(report.map(|report| ("meter-clazar".to_owned(), report)));
+        answers.extend(report.map(|report| ("meter-clazar".to_owned(), report)));
     }
     result = result.max(report_dead_letters(session, output)?);
-    let (listing, held) = allocated(session, &documents(&reports)).await?;
+    let (listing, held) = allocated(session, &documents(&answers)).await?;
     if output.format == Format::Json {
-        output.json(&json!({"functions": reports, "documents": listing.to_json()}));
+        output.json(&json!({"functions": answers, "documents": listing.to_json()}));
     } else {
         output.listing(&listing)?;
+        if output.format == Format::Table
+            && let Some(fetched) = reports::fetched(&answers)
+        {
+            output.listing(&fetched)?;
+        }
         if metered && output.format == Format::Table {
             let month = args::MeteringStatus { month: run.month, plan: None };
             result = result.max(metering_status::status(&month, session, output).await?);
@@ -56,6 +61,7 @@ fn configured<'t>(template: &'t Template, session: &Session) -> Vec<&'t str> {
     let fetches = || template.functions().filter(|name| name.starts_with("fetch-"));
     let configured = fetches().filter(|function| match *function {
         "fetch-atlas" => is_set(&["PUBLIC_KEY", "CLIENT_ID", "ATLAS_SECRET_ARN", "ORG_ID"]),
+        "fetch-ccx" => is_set(&["CCX_API_URL"]),
         "fetch-omnistrate" => is_set(&["S3_BUCKET_NAME"]),
         _ => true,
     });
@@ -64,8 +70,8 @@ fn configured<'t>(template: &'t Template, session: &Session) -> Vec<&'t str> {
 }
 
 /// Documents that were fetched: key and what became of it.
-fn documents(reports: &serde_json::Map<String, Value>) -> Vec<(String, Value)> {
-    let fetched = reports.values().flat_map(|report| report["documents"].as_array().into_iter().flatten());
+fn documents(answers: &serde_json::Map<String, Value>) -> Vec<(String, Value)> {
+    let fetched = answers.values().flat_map(|answer| answer["documents"].as_array().into_iter().flatten());
     fetched
         .filter_map(|document| Some((document["key"].as_str()?.to_owned(), document["state"].clone())))
         .collect()

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::Ended;
 use crate::args;
 use crate::commands::invoices::{RECORD_COLUMNS, record_cells};
-use crate::commands::metering_status;
+use crate::commands::{metering_status, reports};
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
@@ -32,10 +32,12 @@ pub(crate) async fn status(
     output: &Output,
 ) -> anyhow::Result<Ended> {
     let (mut by_invoice, mut strangers) = (BTreeMap::<InvoiceKey, Vec<Revision>>::new(), Vec::new());
+    let mut by_report = BTreeMap::<InvoiceKey, Vec<Revision>>::new();
     for object in session.bucket.list(billing::keys::RAW).await? {
         match RawDocumentKey::parse(&object.key) {
             Ok(key) if status.month.is_none_or(|month| month == key.invoice.period) => {
-                by_invoice.entry(key.invoice).or_default().push(key.revision);
+                let by_key = if reports::is_report(&key.invoice) { &mut by_report } else { &mut by_invoice };
+                by_key.entry(key.invoice).or_default().push(key.revision);
             }
             Ok(_) => {}
             Err(error) => strangers.push(error.to_string()),
@@ -46,6 +48,8 @@ pub(crate) async fn status(
     invoices.sort_by(|a, b| (a.key.period, &a.key).cmp(&(b.key.period, &b.key)));
 
     let (listing, mut remarks, held) = describe(&invoices);
+    let reported = reports::status(session, by_report, status.month).await?;
+    remarks.extend(reported.remarks);
     remarks.extend(strangers);
     remarks.extend(undelivered(session)?);
     let metering = metering_status::of_all(session, status.month).await?;
@@ -53,18 +57,27 @@ pub(crate) async fn status(
     match output.format {
         Format::Json => {
             let plans: Vec<_> = metering.iter().map(|plan| plan.to_json(&plan.remarks().0)).collect();
-            output.json(&json!({"invoices": listing.to_json(), "metering": plans, "remarks": remarks}));
+            output.json(&json!({
+                "invoices": listing.to_json(),
+                "usage_reports": reported.listing.to_json(),
+                "metering": plans,
+                "remarks": remarks,
+            }));
         }
         Format::Csv => output.listing(&listing)?,
         Format::Table => {
             output.listing(&listing)?;
+            if !reported.listing.is_empty() {
+                output.heading("Usage reports");
+                output.listing(&reported.listing)?;
+            }
             remarks.iter().for_each(|remark| output.note(remark));
             for plan in &metering {
                 plan.show(output)?;
             }
         }
     }
-    Ok(if held || metering_held { Ended::Held } else { Ended::Done })
+    Ok(if held || reported.held || metering_held { Ended::Held } else { Ended::Done })
 }
 
 async fn look_up(session: &Session, key: InvoiceKey, raw: Vec<Revision>) -> anyhow::Result<Invoice> {

@@ -38,6 +38,7 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
         ("s3", endpoints.s3.clone()),
         ("dynamodb", endpoints.dynamodb.clone()),
         ("secrets", endpoints.secrets.clone()),
+        ("console", endpoints.console.clone()),
         ("bucket", endpoints.bucket.clone()),
         ("table", endpoints.table.clone()),
     ]);
@@ -45,6 +46,7 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
     let sandboxes = [
         ("atlas", endpoints.atlas.clone()),
         ("clazar", endpoints.clazar.clone()),
+        ("ccx", endpoints.ccx.clone()),
         ("export_bucket", exported),
     ];
     shown.extend(sandboxes.into_iter().filter_map(|(what, place)| Some((what, place?))));

@@ -1,7 +1,14 @@
-//! Secrets Manager, as far as reading goes: the credentials of the sandbox providers.
+//! Secrets Manager, as far as it is needed: the credentials of the sandbox providers, to read, and the password of the console's admin,
+//! which is kept in the home.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -9,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{ATLAS_CREDENTIALS, CLAZAR_CREDENTIALS};
+use super::{ATLAS_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS};
 use crate::ACCESS_KEY;
 
 /// The secret with the sandbox's Atlas credentials.
@@ -20,15 +27,23 @@ pub const ATLAS_SECRET_ARN: &str =
 pub const CLAZAR_SECRET_ARN: &str =
     "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/clazar-AbCdEf";
 
-pub(crate) async fn serve(listener: TcpListener, stop: CancellationToken) {
-    let router = Router::new().route("/", post(answer));
+/// The secret with the sandbox's CCX credentials.
+pub const CCX_SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/ccx-AbCdEf";
+
+/// The secret with the admin's password.
+pub const ADMIN_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:us-east-1:000000000000:secret:admin-basic-auth-AbCdEf";
+
+/// Serves; `admin` is the file with the admin's secret.
+pub(crate) async fn serve(listener: TcpListener, admin: PathBuf, stop: CancellationToken) {
+    let router = Router::new().route("/", post(answer)).with_state(admin);
     let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!("the sandbox of Secrets Manager ended: {error}");
     }
 }
 
-async fn answer(headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(admin): State<PathBuf>, headers: HeaderMap, body: Bytes) -> Response {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !header("authorization").starts_with(&format!("AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/")) {
         return refuse(
@@ -36,22 +51,55 @@ async fn answer(headers: HeaderMap, body: Bytes) -> Response {
             "The security token included in the request is invalid.",
         );
     }
-    if header("x-amz-target") != "secretsmanager.GetSecretValue" {
-        return refuse("UnknownOperationException", "only GetSecretValue is here");
-    }
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let is_admin = matches!(request["SecretId"].as_str(), Some(ADMIN_SECRET_ARN | "admin-basic-auth"));
+    match (header("x-amz-target"), is_admin) {
+        ("secretsmanager.GetSecretValue", true) => {
+            // an empty secret until somebody sets a password
+            let secret = std::fs::read_to_string(&admin).unwrap_or_else(|_| "{}".into());
+            return found(ADMIN_SECRET_ARN, "admin-basic-auth", &secret);
+        }
+        ("secretsmanager.GetSecretValue", false) => {}
+        ("secretsmanager.PutSecretValue", true) => {
+            let secret = request["SecretString"].as_str().unwrap_or_default();
+            return match keep(&admin, secret) {
+                Ok(()) => found(ADMIN_SECRET_ARN, "admin-basic-auth", ""),
+                Err(error) => refuse("InternalServiceError", &error.to_string()),
+            };
+        }
+        _ => {
+            return refuse(
+                "UnknownOperationException",
+                "only GetSecretValue is here, and PutSecretValue for admin-basic-auth",
+            );
+        }
+    }
     let (arn, name, members): (_, _, &[(&str, &str)]) = match request["SecretId"].as_str() {
         Some(ATLAS_SECRET_ARN | "monthend/atlas") => (ATLAS_SECRET_ARN, "monthend/atlas", &ATLAS_CREDENTIALS),
         Some(CLAZAR_SECRET_ARN | "monthend/clazar") => {
             (CLAZAR_SECRET_ARN, "monthend/clazar", &CLAZAR_CREDENTIALS)
         }
+        Some(CCX_SECRET_ARN | "monthend/ccx") => (CCX_SECRET_ARN, "monthend/ccx", &CCX_CREDENTIALS),
         _ => return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
     };
     let members = members.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+    found(arn, name, &Value::Object(members.collect()).to_string())
+}
+
+/// Readable by its owner only, and never half of it.
+fn keep(admin: &Path, secret: &str) -> std::io::Result<()> {
+    let new = admin.with_extension("new");
+    let _ = std::fs::remove_file(&new); // of a process that was killed
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(secret.as_bytes())?;
+    std::fs::rename(new, admin)
+}
+
+fn found(arn: &str, name: &str, secret: &str) -> Response {
     let secret = json!({
         "ARN": arn,
         "Name": name,
-        "SecretString": Value::Object(members.collect()).to_string(),
+        "SecretString": secret,
         "VersionId": "EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE",
         "VersionStages": ["AWSCURRENT"],
     });

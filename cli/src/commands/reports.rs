@@ -1,0 +1,160 @@
+//! Usage reports, as `run` and `status` show them: which months are in, which are held, which are missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use billing::ids::Provider;
+use billing::keys::InvoiceKey;
+use billing::month::BillingMonth;
+use billing::revision::Revision;
+use chrono::Utc;
+use cloud::ledger::{ReportRecord, ReportState};
+use serde_json::{Map, Value};
+
+use crate::output::Listing;
+use crate::session::Session;
+
+/// The reports of one account, by month.
+type Months = BTreeMap<BillingMonth, MonthReport>;
+
+/// The report of one month: what came in, and what the ledger knows of it.
+struct MonthReport {
+    raw: Vec<Revision>,
+    records: Vec<ReportRecord>,
+    latest: Option<Revision>,
+}
+
+/// What is known of usage reports, and what needs a person.
+pub(crate) struct ReportsStatus {
+    /// One row a month, by account.
+    pub(crate) listing: Listing,
+    /// What is held or not completed, and why.
+    pub(crate) remarks: Vec<String>,
+    /// Whether something is held.
+    pub(crate) held: bool,
+}
+
+/// Whether a document is the report of a month, and no invoice.
+pub(crate) fn is_report(key: &InvoiceKey) -> bool {
+    key.provider == Provider::ccx()
+}
+
+/// Looks up the reports whose documents are in the bucket.
+pub(crate) async fn status(
+    session: &Session,
+    documents: BTreeMap<InvoiceKey, Vec<Revision>>,
+    only: Option<BillingMonth>,
+) -> anyhow::Result<ReportsStatus> {
+    let mut accounts: BTreeMap<String, Months> = BTreeMap::new();
+    for (key, raw) in documents {
+        let records = session.ledger.report_revisions(&key).await?;
+        let latest = session.ledger.latest_report(&key).await?;
+        let months = accounts.entry(key.billing_account.to_string()).or_default();
+        months.insert(key.period, MonthReport { raw, records, latest });
+    }
+    let configured = account(session);
+    if let Some(account) = &configured {
+        accounts.entry(account.clone()).or_default();
+    }
+    let columns =
+        ["month", "provider", "account", "revisions>", "finality", "state", "certificate", "datastores>"];
+    let mut status = ReportsStatus { listing: Listing::new(&columns), remarks: Vec::new(), held: false };
+    for (account, months) in &accounts {
+        let is_configured = configured.as_ref() == Some(account);
+        let expected = expected(session, months, only.filter(|_| is_configured), is_configured)?;
+        let all: BTreeSet<BillingMonth> = months.keys().copied().chain(expected).collect();
+        for month in all.into_iter().filter(|month| only.is_none_or(|only| only == *month)) {
+            match months.get(&month) {
+                Some(report) => status.add(account, month, report),
+                None => status.row(account, month, 0, ["", "missing", "", ""].map(str::to_owned)),
+            }
+        }
+    }
+    Ok(status)
+}
+
+/// The name of the server's reports, as `fetch-ccx` files them.
+fn account(session: &Session) -> Option<String> {
+    let base = session.vars.get("CCX_API_URL")?;
+    let host =
+        || cloud::http::base_url("CCX_API_URL", base, &session.vars).ok()?.host_str().map(str::to_owned);
+    session.vars.get("CCX_ACCOUNT").map(str::to_owned).or_else(host)
+}
+
+/// Months that have ended and should be there: those since the first that is, and of a configured server those that a run
+/// fetches, and the one that was asked about.
+fn expected(
+    session: &Session,
+    months: &Months,
+    asked: Option<BillingMonth>,
+    is_configured: bool,
+) -> anyhow::Result<Vec<BillingMonth>> {
+    let last = BillingMonth::containing(Utc::now()).previous();
+    let fetched = if is_configured { session.vars.number("CCX_MONTHS", 2usize)?.max(1) } else { 0 };
+    let back = |month: &BillingMonth| Some(month.previous());
+    let fetched = std::iter::successors(Some(last), back).take(fetched).last();
+    let first = [fetched, months.keys().next().copied(), asked].into_iter().flatten().min();
+    let next = |month: &BillingMonth| Some(month.next());
+    Ok(std::iter::successors(first, next).take_while(|month| *month <= last).collect())
+}
+
+impl ReportsStatus {
+    fn row(&mut self, account: &str, month: BillingMonth, revisions: usize, cells: [String; 4]) {
+        let mut row = vec![month.to_string(), Provider::ccx().to_string(), account.to_owned()];
+        row.push(revisions.to_string());
+        row.extend(cells);
+        self.listing.row(row);
+    }
+
+    fn add(&mut self, account: &str, month: BillingMonth, report: &MonthReport) {
+        let name = format!("usage report of {account} ({month})");
+        for revision in &report.raw {
+            match report.records.iter().find(|record| record.revision == *revision) {
+                None => self.remarks.push(format!("{name}: revision {revision} is not certified yet")),
+                Some(record) if record.state == ReportState::Held => {
+                    self.held = true;
+                    self.remarks.push(format!("{name}: revision {revision} is held: {}", record.reason));
+                }
+                Some(record) if record.state == ReportState::Registered => {
+                    self.remarks.push(format!("{name}: revision {revision} is not completed yet"));
+                }
+                Some(_) => {}
+            }
+        }
+        let newest = report.records.iter().find(|record| Some(&record.revision) == report.latest.as_ref());
+        let cells = match newest.or(report.records.last()) {
+            None => ["", "waiting", "", ""].map(str::to_owned),
+            Some(record) => [
+                record.finality.to_string(),
+                record.state.to_string(),
+                record.status.map(|status| status.to_string()).unwrap_or_default(),
+                record.datastores.map(|datastores| datastores.to_string()).unwrap_or_default(),
+            ],
+        };
+        self.row(account, month, report.raw.len(), cells);
+    }
+}
+
+/// What became of the reports that a run fetched; nothing if it fetched none.
+pub(crate) fn fetched(reports: &Map<String, Value>) -> Option<Listing> {
+    let mut listing =
+        Listing::new(&["month", "usage report", "certificate", "datastores>", "alive>", "deleted>", "key"]);
+    for report in reports.get("fetch-ccx")?["reports"].as_array()? {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        let datastores = &report["datastores"];
+        let cells = [
+            &report["month"],
+            &report["state"],
+            &report["status"],
+            &datastores["listed"],
+            &datastores["alive"],
+            &datastores["deleted"],
+            &report["key"],
+        ];
+        listing.row(cells.map(text).into());
+    }
+    Some(listing)
+}
