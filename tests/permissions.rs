@@ -2,20 +2,30 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cloud::vars::Vars;
 use local::sandbox::{Organisation, secrets};
 use local::{Call, Functions, Gate};
 use serde_json::{Value, json};
 
+use crate::console::{PASSWORD, console};
+use crate::datastores_world::{platform, running};
 use crate::metering_world::metered;
+use crate::revenue::{payment, selling};
 use crate::world::{World, example, now, quick};
 
 /// An action on a resource, as a policy writes it: `s3:GetObject raw/`, `dynamodb:PutItem`.
 type Permission = String;
 
-/// Needed without being called: without the first S3 answers 403 for an object that is not there, and the embedded S3
+/// May be needed without being called: without the first S3 answers 403 for an object that is not there, and the embedded S3
 /// announces no versions.
-const ONLY_GRANTED: [&str; 3] = ["s3:ListBucket", "s3:GetObjectVersion raw/", "s3:GetObjectVersion usage/"];
+const ONLY_GRANTED: [&str; 4] = [
+    "s3:ListBucket",
+    "s3:GetObjectVersion raw/",
+    "s3:GetObjectVersion usage/",
+    "s3:GetObjectVersion datastores/",
+];
 
 fn permission(call: &Call) -> Permission {
     let target = call.target.as_deref().unwrap_or_default();
@@ -24,9 +34,13 @@ fn permission(call: &Call) -> Permission {
             let (bucket, key) = call.path.trim_start_matches('/').split_once('/').unwrap();
             let export = if bucket == local::EXPORT_BUCKET { "export:" } else { "" };
             let action = match call.method.as_str() {
-                "GET" if key.contains("list-type=2") => return format!("s3:ListBucket {export}"),
+                "GET" if key.contains("list-type=2") => {
+                    return format!("s3:ListBucket {export}").trim_end().to_owned();
+                }
                 "GET" | "HEAD" => "s3:GetObject",
-                "PUT" => "s3:PutObject",
+                // the parts of an upload are put, too
+                "PUT" | "POST" => "s3:PutObject",
+                "DELETE" => "s3:DeleteObject",
                 other => panic!("no action known for {other}"),
             };
             format!("{action} {export}{}", prefix(key))
@@ -95,6 +109,7 @@ async fn needed(world: &World, function: &str, events: Vec<Value>) -> BTreeSet<P
         ),
         ("SECRETS", "secretsmanager".into()),
         ("ATLAS_SECRET_ARN", secrets::ATLAS_SECRET_ARN.into()),
+        ("CCX_SECRET_ARN", secrets::CCX_SECRET_ARN.into()),
         ("CLAZAR_SECRET_ARN", secrets::CLAZAR_SECRET_ARN.into()),
     ]);
     let functions = Functions::new(vars.or(world.cloud.vars()));
@@ -106,7 +121,7 @@ async fn needed(world: &World, function: &str, events: Vec<Value>) -> BTreeSet<P
 
 fn compare(function: &str, needed: BTreeSet<Permission>) {
     let mut granted = granted(function);
-    for permission in ONLY_GRANTED {
+    for permission in ONLY_GRANTED.into_iter().filter(|permission| !needed.contains(*permission)) {
         granted.remove(permission);
     }
     assert_eq!(needed, granted, "{function}: left is what it calls, right what its policy allows");
@@ -116,6 +131,14 @@ fn compare(function: &str, needed: BTreeSet<Permission>) {
 async fn fetch_atlas_may_do_what_it_does() {
     let world = World::with(example(), false, quick()).await;
     compare("FetchAtlas", needed(&world, "fetch-atlas", vec![json!({}), json!({"month": "2026-10"})]).await);
+}
+
+#[tokio::test]
+async fn fetch_ccx_may_do_what_it_does() {
+    let world = World::with(example(), false, quick()).await;
+    world.ccx.give("2026-09".parse().unwrap(), "{}");
+    let events = vec![json!({}), json!({"month": "2026-10"}), json!({"month": "2026-10", "dry_run": true})];
+    compare("FetchCcx", needed(&world, "fetch-ccx", events).await);
 }
 
 #[tokio::test]
@@ -156,4 +179,39 @@ async fn meter_clazar_may_do_what_it_does() {
     let key = world.keys("usage/").await.into_iter().find(|key| *key != broken).unwrap();
     let events = vec![json!({"dry_run": true}), json!({"key": key}), json!({}), json!({"key": broken})];
     compare("MeterClazar", needed(&world, "meter-clazar", events).await);
+}
+
+#[tokio::test]
+async fn record_usage_may_do_what_it_does() {
+    let world = platform(false).await;
+    world.events("good.jsonl", &running("10-31T00:00", "orders")).await;
+    world.events("mended.jsonl", &["{}".to_owned()]).await;
+    let key = |name: &str| json!({"key": format!("datastores/2026-10/{name}.jsonl")});
+    let sent = json!({"source": "platform", "detail-type": "D", "detail": {}});
+    let mut calls = needed(&world, "record-usage", vec![key("good"), key("mended"), sent, json!({})]).await;
+    world.events("mended.jsonl", &running("10-31T00:00", "carts")).await;
+    calls.extend(needed(&world, "record-usage", vec![key("mended"), json!({})]).await);
+    compare("RecordUsage", calls);
+}
+
+#[tokio::test]
+async fn the_console_may_do_what_it_does() {
+    let world = console(Vars::default()).await;
+    let report = include_str!("../events/console-usage-report.json"); // with a password that is not this one
+    let wrong: Value = serde_json::from_str(report).unwrap();
+    let mut right = wrong.clone();
+    right["headers"]["authorization"] =
+        json!(format!("Basic {}", STANDARD.encode(format!("admin:{PASSWORD}"))));
+    world.invoke("record-usage", json!({})).await.unwrap();
+    compare("Console", needed(&world, "console", vec![wrong, right]).await);
+}
+
+#[tokio::test]
+async fn report_revenue_may_do_what_it_does() {
+    let world = selling(false).await;
+    world.put("journal/2026-10/a.jsonl", &payment("a", 1, "4")).await;
+    world.put("journal/2026-09/a.jsonl", "{}").await;
+    let month = |month: &str| json!({"month": month});
+    let events = vec![json!({"dry_run": true}), json!({}), month("2026-10"), month("2026-09")];
+    compare("ReportRevenue", needed(&world, "report-revenue", events).await);
 }

@@ -9,6 +9,12 @@
 
 mod atlas_month;
 mod bad_input;
+mod browser;
+mod ccx;
+mod ccx_failures;
+mod console;
+mod datastores;
+mod datastores_world;
 mod errors;
 mod faults;
 mod metering;
@@ -16,5 +22,6 @@ mod metering_failures;
 mod metering_world;
 mod permissions;
 mod recorded;
+mod revenue;
 mod revisions;
 mod world;

@@ -12,7 +12,7 @@ use cloud::bucket::Bucket;
 use cloud::invocation::Failure;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, ClazarSandbox, HeldRecord, OmnistrateExport, Organisation};
+use local::sandbox::{AtlasSandbox, CcxSandbox, ClazarSandbox, HeldRecord, OmnistrateExport, Organisation};
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
 
@@ -20,6 +20,7 @@ pub(crate) struct World {
     pub(crate) cloud: Embedded,
     pub(crate) atlas: AtlasSandbox,
     pub(crate) clazar: ClazarSandbox,
+    pub(crate) ccx: CcxSandbox,
     pub(crate) bucket: Bucket,
     /// What usage is exported to.
     pub(crate) export: Bucket,
@@ -43,6 +44,17 @@ pub(crate) fn quick() -> Vars {
     Vars::from_iter([("HTTP_BACKOFF_MS", "1"), ("HTTP_CONNECT_TIMEOUT_MS", "2000")])
 }
 
+/// What the functions log in all stories, which `tools/scan-logs` looks through.
+fn keep_logs() {
+    static STARTED: std::sync::Once = std::sync::Once::new();
+    STARTED.call_once(|| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-logs");
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = std::fs::File::options().create(true).append(true).open(folder.join("functions.log"));
+        cloud::telemetry::init_file(file.unwrap());
+    });
+}
+
 impl World {
     /// A cloud that delivers its notifications itself.
     pub(crate) async fn new(organisation: Organisation) -> Self {
@@ -62,9 +74,11 @@ impl World {
         follow: bool,
         vars: Vars,
     ) -> Self {
+        keep_logs();
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path().join("home")).unwrap();
         let (atlas, clazar) = (AtlasSandbox::new(organisation), ClazarSandbox::new());
+        let ccx = CcxSandbox::example("2026-10".parse().unwrap());
         let options = Options {
             ledger_in_memory: true,
             follow,
@@ -72,6 +86,7 @@ impl World {
             sandboxes: Some(Sandboxes {
                 atlas: atlas.clone(),
                 clazar: Some(clazar.clone()),
+                ccx: ccx.clone(),
                 omnistrate: export,
             }),
             vars,
@@ -82,7 +97,7 @@ impl World {
         let bucket = Bucket::new(&aws, local::BUCKET);
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let ledger = Ledger::new(&aws, local::TABLE);
-        Self { cloud, atlas, clazar, bucket, export, ledger, aws, _folder: folder }
+        Self { cloud, atlas, clazar, ccx, bucket, export, ledger, aws, _folder: folder }
     }
 
     pub(crate) async fn invoke(&self, function: &str, event: Value) -> Result<Value, Failure> {
