@@ -1,6 +1,6 @@
 # The index of commands. `make` alone lists them.
 
-.PHONY: help demo up test check unit sam bench fmt docs clean
+.PHONY: help demo up test check unit browser sam bench fmt docs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ check: ## format, lints, documentation
 
 unit: ## all tests that need nothing installed
 	cargo test --workspace
+
+browser: ## the console in a headless Chromium
+	tools/test-browser
 
 sam: ## build the functions as for AWS and invoke them in SAM's containers
 	tools/test-sam

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 NEXT = b"GET /2018-06-01/runtime/invocation/next "
-# what `allocate` and `fetch-atlas` want to be set; none of it is used before the first invocation
+# what functions want to be set; none of it is used before the first invocation
 VARIABLES = {
     "S3_BUCKET_NAME": "export",
     "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "eu-central-1",
@@ -20,6 +20,8 @@ VARIABLES = {
     "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_LOG_GROUP_NAME": "none",
     "AWS_LAMBDA_LOG_STREAM_NAME": "none",
     "DATA_BUCKET": "bench", "STATE_TABLE": "bench", "ORG_ID": "bench", "PUBLIC_KEY": "none", "PRIVATE_KEY": "none",
+    "CCX_API_URL": "https://ccx.example.com", "CCX_USER": "none", "CCX_PASSWORD": "none",
+    "OIDC_ISSUER": "https://issuer.example.com", "OIDC_AUDIENCE": "bench",
 }
 
 
