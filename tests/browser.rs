@@ -54,7 +54,9 @@ async fn driver() -> (Child, u16) {
                 line.split("on port ").nth(1).filter(|_| line.contains("started successfully"))
             {
                 let port = port.trim_end_matches('.').parse().unwrap();
-                tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
+                tokio::spawn(
+                    async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} },
+                );
                 return (driver, port);
             }
             said += &format!("{line}\n");

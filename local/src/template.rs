@@ -7,7 +7,28 @@ use serde_yaml_ng::Value;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     functions: Vec<(String, String)>,
-    routes: Vec<(String, String)>,
+    routes: Vec<Route>,
+}
+
+/// Objects under a prefix, with the suffix if there is one, start a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Route {
+    prefix: String,
+    suffix: String,
+    folder: String,
+}
+
+impl Route {
+    fn takes(&self, key: &str) -> bool {
+        key.starts_with(&self.prefix) && key.ends_with(&self.suffix)
+    }
+
+    /// Whether there are keys that both take.
+    fn overlaps(&self, other: &Self) -> bool {
+        let either = |a: &str, b: &str, holds: fn(&str, &str) -> bool| holds(a, b) || holds(b, a);
+        either(&self.prefix, &other.prefix, |a, b| a.starts_with(b))
+            && either(&self.suffix, &other.suffix, |a, b| a.ends_with(b))
+    }
 }
 
 /// A template that cannot be followed.
@@ -60,17 +81,18 @@ impl Template {
                     continue;
                 }
                 let rules = event["Properties"]["Filter"]["S3Key"]["Rules"].as_sequence();
-                let prefix = rules.into_iter().flatten().find(|rule| rule["Name"].as_str() == Some("prefix"));
-                let prefix =
-                    prefix.and_then(|rule| rule["Value"].as_str()).ok_or_else(|| missing("S3 prefix"))?;
-                routes.push((prefix.to_owned(), folder.to_owned()));
+                let rule = |name| {
+                    let rule = rules.into_iter().flatten().find(|rule| rule["Name"].as_str() == Some(name));
+                    rule.and_then(|rule| rule["Value"].as_str())
+                };
+                let prefix = rule("prefix").ok_or_else(|| missing("S3 prefix"))?.to_owned();
+                let suffix = rule("suffix").unwrap_or_default().to_owned();
+                routes.push(Route { prefix, suffix, folder: folder.to_owned() });
             }
         }
-        for (index, (prefix, _)) in routes.iter().enumerate() {
-            let holds =
-                |other: &&(String, String)| other.0.starts_with(prefix) || prefix.starts_with(&other.0);
-            if let Some((other, _)) = routes[index + 1..].iter().find(holds) {
-                return Err(TemplateError::Overlap(prefix.clone(), other.clone()));
+        for (index, route) in routes.iter().enumerate() {
+            if let Some(other) = routes[index + 1..].iter().find(|other| other.overlaps(route)) {
+                return Err(TemplateError::Overlap(route.prefix.clone(), other.prefix.clone()));
             }
         }
         Ok(Self { functions, routes })
@@ -79,8 +101,7 @@ impl Template {
     /// The function that a new object starts, by folder name.
     #[must_use]
     pub fn started_by(&self, key: &str) -> Option<&str> {
-        let route = self.routes.iter().find(|(prefix, _)| key.starts_with(prefix));
-        route.map(|(_, function)| function.as_str())
+        self.routes.iter().find(|route| route.takes(key)).map(|route| route.folder.as_str())
     }
 
     /// The folder name of a function, given that or its logical id.
@@ -109,6 +130,9 @@ mod tests {
     fn invoices_start_allocate() {
         let template = Template::built_in().unwrap();
         assert_eq!(template.started_by("raw/atlas/o/2026-10/i/x.json"), Some("allocate"));
+        assert_eq!(template.started_by("raw/aws/1/2026-10/cur/x.manifest.json"), Some("allocate"));
+        assert_eq!(template.started_by("raw/aws/1/2026-10/cur/x.csv.gz"), None);
+        assert_eq!(template.started_by("raw/focus/aws/1/2026-10/i/export.csv.gz"), Some("allocate"));
         assert_eq!(template.started_by("raw/ccx/ccx.example.com/2026-10/usage/x.json"), None);
         assert_eq!(template.started_by("usage/omnistrate/s/e/p/2026-10/x.json"), Some("meter-clazar"));
         assert_eq!(template.started_by("journal/2026-10/x.jsonl"), Some("report-revenue"));
@@ -127,5 +151,15 @@ mod tests {
         };
         let text = format!("Resources:\n  A:\n{}  B:\n{}", function("raw/"), function("raw/atlas/"));
         assert!(matches!(Template::parse(&text), Err(TemplateError::Overlap(..))));
+
+        let route = |prefix: &str, suffix: &str| Route {
+            prefix: prefix.into(),
+            suffix: suffix.into(),
+            folder: String::new(),
+        };
+        assert!(route("raw/", ".json").overlaps(&route("raw/aws/", "")));
+        assert!(route("raw/", ".json").overlaps(&route("raw/aws/", ".manifest.json")));
+        assert!(!route("raw/", ".json").overlaps(&route("raw/aws/", ".csv")));
+        assert!(!route("raw/aws/", ".json").overlaps(&route("raw/gcp/", ".json")));
     }
 }

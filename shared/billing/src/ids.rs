@@ -105,6 +105,24 @@ impl Provider {
         Self("atlas".into())
     }
 
+    /// Amazon Web Services.
+    #[must_use]
+    pub fn aws() -> Self {
+        Self("aws".into())
+    }
+
+    /// Microsoft Azure.
+    #[must_use]
+    pub fn azure() -> Self {
+        Self("azure".into())
+    }
+
+    /// Google Cloud.
+    #[must_use]
+    pub fn gcp() -> Self {
+        Self("gcp".into())
+    }
+
     /// A CCX server, databases as a service.
     #[must_use]
     pub fn ccx() -> Self {

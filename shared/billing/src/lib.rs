@@ -33,6 +33,7 @@ pub mod certificate;
 pub mod charge;
 pub mod ids;
 pub mod keys;
+pub mod manifest;
 pub mod metering;
 pub mod money;
 pub mod month;

@@ -1,5 +1,6 @@
 //! The data bucket: objects read whole, written once or compared-and-swapped, listed by prefix.
 
+mod parts;
 mod streams;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use chrono::{DateTime, Utc};
 
 use crate::aws::{Aws, explain};
 
+pub use parts::{KeepError, Spool};
 pub use streams::{Body, Upload};
 
 /// One bucket, to read: holds nothing that could write.

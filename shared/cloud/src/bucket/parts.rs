@@ -1,0 +1,127 @@
+//! Raw documents larger than memory: taken in piece by piece, named by the hash of their bytes, kept once.
+
+use std::collections::HashMap;
+
+use billing::keys::InvoiceKey;
+use billing::manifest::{Manifest, ManifestError, Part};
+use billing::revision::Revision;
+use chrono::{DateTime, SecondsFormat, Utc};
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+
+use super::{Bucket, BucketError, Written};
+
+/// A document being taken in: it stands in a file without a name until its last byte and with it its hash are known.
+pub struct Spool {
+    file: tokio::fs::File,
+    hash: Sha256,
+    bytes: u64,
+}
+
+/// Why a document could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The bucket refused.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The disk refused.
+    #[error("the temporary file failed: {0}; is there room in the temporary folder?")]
+    Disk(#[from] std::io::Error),
+    /// The manifest cannot be written.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+impl Spool {
+    /// An empty document.
+    ///
+    /// # Errors
+    /// [`KeepError::Disk`].
+    pub fn new() -> Result<Self, KeepError> {
+        let file = tokio::fs::File::from_std(tempfile::tempfile()?);
+        Ok(Self { file, hash: Sha256::new(), bytes: 0 })
+    }
+
+    /// Appends.
+    ///
+    /// # Errors
+    /// [`KeepError::Disk`].
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), KeepError> {
+        self.hash.update(piece);
+        self.bytes += piece.len() as u64;
+        Ok(self.file.write_all(piece).await?)
+    }
+
+    /// How many bytes it has so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Bucket {
+    /// Keeps a document of a bill under the name that its content gives it, unless it stands there already. `source` is where
+    /// it came from, without secrets.
+    ///
+    /// # Errors
+    /// [`KeepError`].
+    pub async fn keep(
+        &self,
+        bill: &InvoiceKey,
+        extension: &str,
+        source: String,
+        mut spool: Spool,
+    ) -> Result<Part, KeepError> {
+        let sha256: String = spool.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = format!("{}{}.{extension}", bill.raw_folder(), Revision::of_sha256(&sha256));
+        let part = Part { key, sha256, bytes: spool.bytes, source };
+        if self.etag(&part.key).await?.is_some() {
+            return Ok(part);
+        }
+        spool.file.flush().await?;
+        spool.file.rewind().await?;
+        let mut upload = self.upload(part.key.clone(), "application/octet-stream");
+        let mut piece = vec![0; 256 * 1024];
+        loop {
+            match spool.file.read(&mut piece).await? {
+                0 => break,
+                read => upload.write(&piece[..read]).await?,
+            }
+        }
+        upload.finish().await?;
+        Ok(part)
+    }
+
+    /// The same for a document that is in memory.
+    ///
+    /// # Errors
+    /// [`KeepError`].
+    pub async fn keep_bytes(
+        &self,
+        bill: &InvoiceKey,
+        extension: &str,
+        source: String,
+        bytes: &[u8],
+    ) -> Result<Part, KeepError> {
+        let mut spool = Spool::new()?;
+        spool.write(bytes).await?;
+        self.keep(bill, extension, source, spool).await
+    }
+
+    /// Writes the manifest of a bill, the last step of fetching it: its key, and whether it is new.
+    ///
+    /// # Errors
+    /// [`KeepError`].
+    pub async fn keep_manifest(
+        &self,
+        manifest: &Manifest,
+        fetched_at: DateTime<Utc>,
+    ) -> Result<(String, Written), KeepError> {
+        let bytes = manifest.to_json()?;
+        let key = manifest.key(&bytes).to_string();
+        let fetched_at = fetched_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let metadata = HashMap::from([("fetched-at".to_owned(), fetched_at)]);
+        let written = self.put_new(&key, bytes, "application/json", metadata).await?;
+        Ok((key, written))
+    }
+}
