@@ -31,6 +31,7 @@ pub mod catalog;
 pub mod ccx;
 pub mod certificate;
 pub mod charge;
+pub mod charges;
 pub mod ids;
 pub mod keys;
 pub mod manifest;
