@@ -220,3 +220,63 @@ pub struct Charge<'a> {
     /// Custom column `x_LineNumber`: the line of the raw document, from 1; nothing for charges taken from its head.
     pub x_line_number: Option<usize>,
 }
+
+impl<'a> Charge<'a> {
+    /// A charge that says no more than what it costs, whom, when, and who charges it.
+    #[must_use]
+    pub fn new(
+        cost: Decimal,
+        currency: Currency,
+        billing_account_id: Cow<'a, str>,
+        period: Period,
+        provider: Cow<'a, str>,
+    ) -> Self {
+        Self {
+            billed_cost: cost,
+            effective_cost: cost,
+            list_cost: cost,
+            contracted_cost: cost,
+            billing_currency: currency,
+            billing_account_id,
+            billing_account_name: None,
+            billing_period: period,
+            charge_period: period,
+            charge_category: ChargeCategory::Usage,
+            correction: false,
+            charge_description: None,
+            charge_frequency: ChargeFrequency::OneTime,
+            invoice_id: None,
+            invoice_issuer_name: provider.clone(),
+            provider_name: provider.clone(),
+            publisher_name: provider.clone(),
+            service_category: "Other",
+            service_name: provider,
+            sku_id: None,
+            sku_price_id: None,
+            resource_id: None,
+            resource_name: None,
+            resource_type: None,
+            region_id: None,
+            region_name: None,
+            availability_zone: None,
+            sub_account_id: None,
+            sub_account_name: None,
+            consumed_quantity: None,
+            consumed_unit: None,
+            pricing_quantity: None,
+            pricing_unit: None,
+            contracted_unit_price: None,
+            list_unit_price: None,
+            pricing_category: None,
+            commitment_discount_id: None,
+            commitment_discount_name: None,
+            commitment_discount_category: None,
+            commitment_discount_type: None,
+            commitment_discount_status: None,
+            tags: None,
+            x_discount_cents: None,
+            x_document: None,
+            x_line_number: None,
+        }
+    }
+}
