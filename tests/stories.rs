@@ -9,6 +9,7 @@
 
 mod atlas_month;
 mod bad_input;
+mod bills;
 mod browser;
 mod ccx;
 mod ccx_failures;
