@@ -32,11 +32,25 @@ pub fn mapping(format: Format) -> Option<&'static dyn Mapping> {
     }
 }
 
+/// The format of a document with these columns; nothing if it is none that is known.
+#[must_use]
+pub fn detect(columns: &[String]) -> Option<Format> {
+    let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+    [
+        ("BilledCost", Format::Focus),
+        ("line_item_unblended_cost", Format::Cur2),
+        ("lineItem/UnblendedCost", Format::Cur1),
+        ("MeterId", Format::AzureCostDetails),
+    ]
+    .into_iter()
+    .find_map(|(column, format)| has(column).then_some(format))
+}
+
 /// Why a bill is held.
 #[derive(Debug, thiserror::Error)]
 pub enum BillError {
     /// Rows that cannot be charges.
-    #[error("{count} of its rows cannot be charges: {}", list(rows))]
+    #[error("{count} of its rows cannot be charges, the first: {}", list(rows))]
     Rows {
         /// How many.
         count: u64,
@@ -81,8 +95,9 @@ pub enum BillError {
     Certificate(#[from] crate::certificate::CertificateError),
 }
 
+/// The first few; the others are told by their number.
 fn list(rows: &[HeldRow]) -> String {
-    rows.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    rows.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn elsewhere(others: &[OtherBill]) -> String {

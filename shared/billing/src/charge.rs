@@ -42,11 +42,11 @@ impl ChargeCategory {
 }
 
 impl ChargeCategory {
-    /// The category that FOCUS writes like this.
+    /// The category that FOCUS writes like this; real exports differ in upper and lower case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let all = [Self::Usage, Self::Purchase, Self::Tax, Self::Credit, Self::Adjustment];
-        all.into_iter().find(|category| category.as_str() == text)
+        all.into_iter().find(|category| category.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -80,10 +80,11 @@ impl ChargeFrequency {
 }
 
 impl ChargeFrequency {
-    /// The frequency that FOCUS writes like this.
+    /// The frequency that FOCUS writes like this; real exports differ in upper and lower case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::OneTime, Self::Recurring, Self::UsageBased].into_iter().find(|known| known.as_str() == text)
+        let all = [Self::OneTime, Self::Recurring, Self::UsageBased];
+        all.into_iter().find(|frequency| frequency.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -113,7 +114,7 @@ pub const SERVICE_CATEGORIES: [&str; 19] = [
 /// The FOCUS service category that is written like this.
 #[must_use]
 pub fn service_category(text: &str) -> Option<&'static str> {
-    SERVICE_CATEGORIES.into_iter().find(|category| *category == text)
+    SERVICE_CATEGORIES.into_iter().find(|category| category.eq_ignore_ascii_case(text))
 }
 
 /// A half-open interval of UTC time, as every FOCUS period is.

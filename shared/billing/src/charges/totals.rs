@@ -11,7 +11,7 @@ use crate::money::MoneyError;
 use crate::month::BillingMonth;
 
 /// Distinct classes that are remembered before they are added to the totals.
-const CLASSES: usize = 100_000;
+pub(super) const CLASSES: usize = 100_000;
 /// Bad rows that are named; more are counted.
 const NAMED: usize = 20;
 

@@ -9,7 +9,7 @@ use super::Amount;
 use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
 use super::mapping::{Class, Mapping, Row};
 use super::read::Document;
-use super::totals::{Figures, HeldRow, Selection, Whose, missing_amount, value};
+use super::totals::{CLASSES, Figures, HeldRow, Selection, Whose, missing_amount, value};
 use crate::charge::{Charge, ChargesFileError, Period};
 use crate::money::MoneyError;
 
@@ -188,6 +188,9 @@ impl Sink for Writer<'_> {
                     });
                 }
             }
+        }
+        if self.classes.len() > CLASSES {
+            self.forget();
         }
         Ok(())
     }
