@@ -192,9 +192,8 @@ impl Fetcher {
     async fn keep_files(&self, bill: &InvoiceKey, report: CostReport) -> Result<Vec<Part>, MonthError> {
         let mut parts = Vec::new();
         for file in report.files {
-            let taken = self.azure.wire.signed_blob(&file.link, file.is_gzip).await?;
-            taken.check(&file.name, file.stated_bytes)?;
-            let extension = if file.is_gzip { "csv.gz" } else { "csv" };
+            let taken = self.azure.wire.signed_blob(&file.link, file.shape).await?;
+            let extension = if file.shape.is_gzip { "csv.gz" } else { "csv" };
             parts.push(self.bucket.keep(bill, extension, file.name, taken.spool).await?);
         }
         Ok(parts)

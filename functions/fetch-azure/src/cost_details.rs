@@ -11,7 +11,7 @@ use url::Url;
 use crate::azure::Azure;
 use crate::error::AzureError;
 use crate::months::Window;
-use crate::wire::{Answer, Call, file_name, longest_wait, path_of};
+use crate::wire::{Answer, Call, Shape, file_name, longest_wait, path_of};
 
 /// The version of the API; the manifest in its answer has a version of its own.
 const API_VERSION: &str = "2025-03-01";
@@ -60,8 +60,7 @@ pub(crate) struct ReportFile {
     pub(crate) link: Url,
     /// Its name, without the job that made it.
     pub(crate) name: String,
-    pub(crate) stated_bytes: Option<u64>,
-    pub(crate) is_gzip: bool,
+    pub(crate) shape: Shape,
 }
 
 #[derive(Deserialize)]
@@ -197,7 +196,7 @@ impl Azure {
             }
             let name = file_name(&link);
             let is_gzip = manifest.compress_data || name.ends_with(".gz");
-            Ok(ReportFile { link, name, stated_bytes: blob.byte_count, is_gzip })
+            Ok(ReportFile { link, name, shape: Shape { stated_bytes: blob.byte_count, is_gzip } })
         };
         manifest.blobs.into_iter().map(file).collect()
     }

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::error::AzureError;
 use crate::token::Tokens;
-use crate::wire::{Call, Taken, Wire, file_name, path_of};
+use crate::wire::{Call, Shape, Taken, Wire, file_name, path_of};
 
 const ROLE: &str = "Storage Blob Data Reader on the container of AZURE_EXPORT_URL";
 const HEADERS: &[(&str, &str)] = &[("x-ms-version", "2023-11-03")];
@@ -157,16 +157,15 @@ impl Export {
     /// A file of a run.
     pub(crate) async fn file(&self, wire: &Wire, file: &RunFile) -> Result<Taken, AzureError> {
         let is_gzip = file.extension.ends_with(".gz");
-        let taken =
-            wire.blob(&self.tokens, &self.get(&file.blob), is_gzip).await.map_err(|error| match error {
-                AzureError::NotFound { .. } => AzureError::Contradiction {
-                    document: "the manifest of the export's run".into(),
-                    reason: format!("it names {}, which is not there (404)", file.blob),
-                },
-                other => other,
-            })?;
-        taken.check(&file.blob, file.stated_bytes)?;
-        Ok(taken)
+        let shape = Shape { stated_bytes: file.stated_bytes, is_gzip };
+        let taken = wire.blob(&self.tokens, &self.get(&file.blob), shape).await;
+        taken.map_err(|error| match error {
+            AzureError::NotFound { .. } => AzureError::Contradiction {
+                document: "the manifest of the export's run".into(),
+                reason: format!("it names {}, which is not there (404)", file.blob),
+            },
+            other => other,
+        })
     }
 
     /// `{folder}/20250601-20250630/`.

@@ -68,28 +68,23 @@ impl Wire {
     }
 
     /// A blob that the token opens, as often as it takes.
-    pub(crate) async fn blob(
-        &self,
-        tokens: &Tokens,
-        call: &Call,
-        is_gzip: bool,
-    ) -> Result<Taken, AzureError> {
+    pub(crate) async fn blob(&self, tokens: &Tokens, call: &Call, shape: Shape) -> Result<Taken, AzureError> {
         with_attempts(&self.retry, || async {
             let response = self.authorised(tokens, call).await?;
-            take(response, &file_name(&call.url), is_gzip).await
+            take(response, &file_name(&call.url), shape).await
         })
         .await
     }
 
     /// A blob that the link itself opens: a token must not go with it.
-    pub(crate) async fn signed_blob(&self, link: &Url, is_gzip: bool) -> Result<Taken, AzureError> {
+    pub(crate) async fn signed_blob(&self, link: &Url, shape: Shape) -> Result<Taken, AzureError> {
         let blob = file_name(link);
         with_attempts(&self.retry, || async {
             let sent = self.http.get(link.clone()).send().await;
             let response = sent.map_err(|error| unreachable(link, error))?;
             let (status, wait) = (response.status().as_u16(), longest_wait(response.headers()));
             if status == 200 {
-                return take(response, &blob, is_gzip).await;
+                return take(response, &blob, shape).await;
             }
             let body = read_body(response, LARGEST_ERROR_BYTES).await;
             let body = body.map_err(|error| interrupted(&blob, error))?;
@@ -139,6 +134,13 @@ impl Wire {
     }
 }
 
+/// What is said of a blob before it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) stated_bytes: Option<u64>,
+    pub(crate) is_gzip: bool,
+}
+
 /// A blob as it came.
 pub(crate) struct Taken {
     pub(crate) spool: Spool,
@@ -148,7 +150,7 @@ pub(crate) struct Taken {
 
 impl Taken {
     /// Whether it has the size that Azure states. Of a gzip that may be the size of either.
-    pub(crate) fn check(&self, blob: &str, stated: Option<u64>) -> Result<(), AzureError> {
+    fn check(&self, blob: &str, stated: Option<u64>) -> Result<(), AzureError> {
         let found = self.spool.bytes();
         match stated {
             Some(stated) if stated != found && self.unpacked_bytes != Some(stated) => {
@@ -175,10 +177,10 @@ impl std::io::Write for Counter {
 }
 
 /// Takes in a body of any size; a gzip is unpacked on the way, to see that it is whole.
-async fn take(mut response: Response, blob: &str, is_gzip: bool) -> Result<Taken, AzureError> {
+async fn take(mut response: Response, blob: &str, shape: Shape) -> Result<Taken, AzureError> {
     let stated = response.content_length();
     let mut spool = Spool::new()?;
-    let mut unpacked = is_gzip.then(|| MultiGzDecoder::new(Counter(0)));
+    let mut unpacked = shape.is_gzip.then(|| MultiGzDecoder::new(Counter(0)));
     let broken = |error: std::io::Error| AzureError::CutShort {
         blob: blob.to_owned(),
         reason: format!("it is no whole gzip: {error}"),
@@ -200,6 +202,7 @@ async fn take(mut response: Response, blob: &str, is_gzip: bool) -> Result<Taken
     };
     let taken = Taken { spool, unpacked_bytes };
     taken.check(blob, stated)?;
+    taken.check(blob, shape.stated_bytes)?;
     Ok(taken)
 }
 
