@@ -166,6 +166,14 @@ async fn allocate_may_do_what_it_does() {
         world.put_raw(&key, &bytes, "2026-11-02T00:00:00Z").await;
         events.push(json!({"key": key}));
     }
+    // a bill, and one that is held
+    let folder = "raw/focus/aws/111122223333/2025-06/focus12";
+    let export = include_bytes!("../shared/billing/src/charges/fixtures/aws-focus12-00001.csv.gz");
+    for (name, bytes) in [("export.csv.gz", &export[..]), ("broken.csv.gz", &export[..200])] {
+        let key = format!("{folder}/{name}");
+        world.bucket.overwrite(&key, bytes.to_vec(), "application/gzip").await.unwrap();
+        events.push(json!({"key": key}));
+    }
     compare("Allocate", needed(&world, "allocate", events).await);
 }
 

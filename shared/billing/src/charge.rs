@@ -42,11 +42,11 @@ impl ChargeCategory {
 }
 
 impl ChargeCategory {
-    /// The category that FOCUS writes like this.
+    /// The category that FOCUS writes like this; real exports differ in upper and lower case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let all = [Self::Usage, Self::Purchase, Self::Tax, Self::Credit, Self::Adjustment];
-        all.into_iter().find(|category| category.as_str() == text)
+        all.into_iter().find(|category| category.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -80,10 +80,11 @@ impl ChargeFrequency {
 }
 
 impl ChargeFrequency {
-    /// The frequency that FOCUS writes like this.
+    /// The frequency that FOCUS writes like this; real exports differ in upper and lower case.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::OneTime, Self::Recurring, Self::UsageBased].into_iter().find(|known| known.as_str() == text)
+        let all = [Self::OneTime, Self::Recurring, Self::UsageBased];
+        all.into_iter().find(|frequency| frequency.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -113,7 +114,7 @@ pub const SERVICE_CATEGORIES: [&str; 19] = [
 /// The FOCUS service category that is written like this.
 #[must_use]
 pub fn service_category(text: &str) -> Option<&'static str> {
-    SERVICE_CATEGORIES.into_iter().find(|category| *category == text)
+    SERVICE_CATEGORIES.into_iter().find(|category| category.eq_ignore_ascii_case(text))
 }
 
 /// A half-open interval of UTC time, as every FOCUS period is.
@@ -219,4 +220,64 @@ pub struct Charge<'a> {
     pub x_document: Option<Cow<'a, str>>,
     /// Custom column `x_LineNumber`: the line of the raw document, from 1; nothing for charges taken from its head.
     pub x_line_number: Option<usize>,
+}
+
+impl<'a> Charge<'a> {
+    /// A charge that says no more than what it costs, whom, when, and who charges it.
+    #[must_use]
+    pub fn new(
+        cost: Decimal,
+        currency: Currency,
+        billing_account_id: Cow<'a, str>,
+        period: Period,
+        provider: Cow<'a, str>,
+    ) -> Self {
+        Self {
+            billed_cost: cost,
+            effective_cost: cost,
+            list_cost: cost,
+            contracted_cost: cost,
+            billing_currency: currency,
+            billing_account_id,
+            billing_account_name: None,
+            billing_period: period,
+            charge_period: period,
+            charge_category: ChargeCategory::Usage,
+            correction: false,
+            charge_description: None,
+            charge_frequency: ChargeFrequency::OneTime,
+            invoice_id: None,
+            invoice_issuer_name: provider.clone(),
+            provider_name: provider.clone(),
+            publisher_name: provider.clone(),
+            service_category: "Other",
+            service_name: provider,
+            sku_id: None,
+            sku_price_id: None,
+            resource_id: None,
+            resource_name: None,
+            resource_type: None,
+            region_id: None,
+            region_name: None,
+            availability_zone: None,
+            sub_account_id: None,
+            sub_account_name: None,
+            consumed_quantity: None,
+            consumed_unit: None,
+            pricing_quantity: None,
+            pricing_unit: None,
+            contracted_unit_price: None,
+            list_unit_price: None,
+            pricing_category: None,
+            commitment_discount_id: None,
+            commitment_discount_name: None,
+            commitment_discount_category: None,
+            commitment_discount_type: None,
+            commitment_discount_status: None,
+            tags: None,
+            x_discount_cents: None,
+            x_document: None,
+            x_line_number: None,
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod file;
 mod focus;
 mod mapping;
 mod read;
+mod rounding;
 mod tags;
 mod text_reader;
 mod totals;
@@ -19,7 +20,8 @@ pub use amount::{Amount, AmountError};
 pub use batch::{MissingColumn, ReadError};
 pub use focus::Focus;
 pub use mapping::{Class, Columns, JsonRows, Mapping, Row, Sign, Terms, Texts};
-pub use read::{Document, add_up};
+pub use read::{Document, add_up, bills, header};
+pub use rounding::round_to_total;
 pub use totals::{Figures, HeldRow, OtherBill, Selection, Totals};
 pub use write::{BillContext, WriteError, Written, write_charges};
 

@@ -26,6 +26,7 @@
 
 pub mod allocation;
 pub mod atlas;
+pub mod bill;
 pub mod canonical;
 pub mod catalog;
 pub mod ccx;

@@ -150,15 +150,6 @@ impl Amount {
         self.carried() == Self::ZERO
     }
 
-    /// Units of `10^-18`, rounded half to even.
-    #[must_use]
-    pub fn coarse(self) -> i128 {
-        let Self { coarse, fine } = self.carried();
-        let (twice, odd) = (fine.unsigned_abs() * 2, coarse % 2 != 0);
-        let up = twice > UNIT.unsigned_abs() || (twice == UNIT.unsigned_abs() && odd);
-        coarse + if up { fine.signum() } else { 0 }
-    }
-
     /// Whether it has more than 18 decimals.
     #[must_use]
     pub fn is_fine(self) -> bool {
@@ -171,23 +162,39 @@ impl Amount {
     /// [`MoneyError::Overflow`] if 28 digits are not enough.
     pub fn to_decimal(self, decimals: u32) -> Result<Decimal, MoneyError> {
         let mut scale = decimals.min(COARSE);
-        let Self { coarse, fine } = self.carried();
-        let unit = 10i128.pow(COARSE - scale);
-        let (mut units, rest) = (coarse / unit, coarse % unit);
-        // what is cut off, compared with half a unit; the fine part breaks ties of the coarse one
-        let (twice, half) = (rest.unsigned_abs() * 2, unit.unsigned_abs());
-        let up = match unit {
-            1 => {
-                let twice = fine.unsigned_abs() * 2;
-                twice > UNIT.unsigned_abs() || (twice == UNIT.unsigned_abs() && units % 2 != 0)
-            }
-            _ => twice > half || (twice == half && (fine != 0 || units % 2 != 0)),
-        };
-        units += if up { (coarse.signum() + fine.signum()).signum() } else { 0 };
+        let mut units = self.units(scale);
         while scale > 0 && units % 10 == 0 {
             (units, scale) = (units / 10, scale - 1);
         }
         Decimal::try_from_i128_with_scale(units, scale).map_err(|_| MoneyError::Overflow)
+    }
+
+    /// Whether it is one unit of `10^-scale` (at most 18) or more, of either sign.
+    #[must_use]
+    pub fn reaches_unit(self, scale: u32) -> bool {
+        self.split(scale).0 != 0
+    }
+
+    /// Whole units of `10^-scale` (at most 18), cut toward zero, and what is left in coarse and fine units.
+    #[must_use]
+    pub(super) fn split(self, scale: u32) -> (i128, (i128, i128)) {
+        let Self { coarse, fine } = self.carried();
+        let unit = 10i128.pow(COARSE - scale.min(COARSE));
+        (coarse / unit, (coarse % unit, fine))
+    }
+
+    /// Units of `10^-scale` (at most 18), rounded half to even.
+    #[must_use]
+    pub fn units(self, scale: u32) -> i128 {
+        let (units, (coarse, fine)) = self.split(scale);
+        let unit = 10i128.pow(COARSE - scale.min(COARSE));
+        // what is cut off against half a unit, both in fine units where the unit is a coarse one
+        let (twice, half, beyond) = match unit {
+            1 => (fine.unsigned_abs() * 2, UNIT.unsigned_abs(), 0),
+            _ => (coarse.unsigned_abs() * 2, unit.unsigned_abs(), fine),
+        };
+        let up = twice > half || (twice == half && (beyond != 0 || units % 2 != 0));
+        units + if up { (coarse.signum() + fine.signum()).signum() } else { 0 }
     }
 
     /// The fine part within one coarse unit, both of one sign.
@@ -287,8 +294,8 @@ mod tests {
         assert_eq!(text(parse("0.1250000000000000000001"), 2), "0.13");
         assert_eq!(text(parse("-0.1250000000000000000001"), 2), "-0.13");
         assert_eq!(text(parse("0.0000000000000000015"), 18), "0.000000000000000002");
-        assert_eq!(parse("0.0000000000000000025").coarse(), 2);
-        assert_eq!(parse("0.00000000000000000251").coarse(), 3);
+        assert_eq!(parse("0.0000000000000000025").units(18), 2);
+        assert_eq!(parse("0.00000000000000000251").units(18), 3);
         assert!(parse("98765678901.1234567890123456789").to_decimal(18).is_err());
     }
 

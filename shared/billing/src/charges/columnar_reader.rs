@@ -133,6 +133,13 @@ impl Columnar {
     }
 }
 
+/// The names of a document's columns.
+pub(super) fn column_names(file: &FileReader) -> Result<Vec<String>, ReadError> {
+    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new());
+    let metadata = metadata.map_err(|error| ReadError::Broken { after: 0, why: error.to_string() })?;
+    Ok(metadata.schema().fields().iter().map(|field| field.name().clone()).collect())
+}
+
 /// Codes of one class column; remembers what the last dictionary of the file was translated to.
 #[derive(Default)]
 struct Coder {

@@ -105,18 +105,13 @@ impl Mapping for Focus {
             Some(end) => time(end).ok_or_else(|| wrong("BillingPeriodEnd", Some(end)))?,
             None => month.end(),
         };
-        let category = ChargeCategory::parse(required(CATEGORY)?)
-            .ok_or_else(|| wrong("ChargeCategory", text(CATEGORY)))?;
-        let correction = match text(CLASS) {
-            None => false,
-            Some("Correction") => true,
-            other => return Err(wrong("ChargeClass", other)),
-        };
-        let frequency = match text(FREQUENCY) {
-            Some(text) => ChargeFrequency::parse(text).ok_or_else(|| wrong("ChargeFrequency", Some(text)))?,
-            None if category == ChargeCategory::Usage => ChargeFrequency::UsageBased,
-            None => ChargeFrequency::OneTime,
-        };
+        // values that FOCUS does not know (yet) say nothing about money: the row is taken, as what it can be at the most
+        let category = ChargeCategory::parse(required(CATEGORY)?).unwrap_or(ChargeCategory::Adjustment);
+        let correction = text(CLASS).is_some_and(|class| class.eq_ignore_ascii_case("Correction"));
+        let frequency = text(FREQUENCY).and_then(ChargeFrequency::parse).unwrap_or(match category {
+            ChargeCategory::Usage => ChargeFrequency::UsageBased,
+            _ => ChargeFrequency::OneTime,
+        });
         let tags = tags::parse(text(TAGS))?;
         let publisher = text(PUBLISHER).or(text(PROVIDER)).unwrap_or("unknown").to_owned();
         Ok(vec![Class {

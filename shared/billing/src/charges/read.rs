@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::batch::{BATCH_ROWS, Batch, Binding, Dictionary, ReadError, Sink, hand_on};
-use super::columnar_reader::Columnar;
+use super::columnar_reader::{Columnar, column_names};
 use super::file::FileReader;
 use super::mapping::{Columns, JsonRows, Mapping};
-use super::text_reader::{Packing, read_csv};
+use super::text_reader::{Packing, csv_header, read_csv};
 use super::totals::{Adder, Selection, Totals};
+use crate::month::BillingMonth;
 
 /// One raw document in a file.
 #[derive(Debug)]
@@ -72,6 +73,30 @@ impl Document<'_> {
             other => Err(ReadError::Extension(other.to_owned())),
         }
     }
+}
+
+/// The names of a document's columns.
+///
+/// # Errors
+/// [`ReadError`] if it has no header, or is JSON.
+pub fn header(document: &Document<'_>) -> Result<Vec<String>, ReadError> {
+    match document.extension() {
+        "csv" => csv_header(document.reader(), Packing::None),
+        "csv.gz" => csv_header(document.reader(), Packing::Gzip),
+        "csv.zip" => csv_header(document.reader(), Packing::Zip),
+        "parquet" => column_names(&document.reader()),
+        other => Err(ReadError::Extension(other.to_owned())),
+    }
+}
+
+/// The bills that the rows of a document are of, and what they come to; and the rows that cannot be read.
+///
+/// # Errors
+/// [`ReadError`] if it cannot be read to its end.
+pub fn bills(document: &Document<'_>, mapping: &dyn Mapping, threads: usize) -> Result<Totals, ReadError> {
+    // no row is of an account without a name
+    let nothing = Selection { billing_account: Some(String::new()), month: BillingMonth::default() };
+    add_up(document, mapping, &nothing, threads)
 }
 
 /// Adds up a document with so many threads at the most.

@@ -51,6 +51,30 @@ pub(super) fn read_csv(
     }
 }
 
+/// The names of a document's columns.
+pub(super) fn csv_header(file: FileReader, packing: Packing) -> Result<Vec<String>, ReadError> {
+    let broken = |why: String| ReadError::Broken { after: 0, why };
+    match packing {
+        Packing::None => names(&mut reader(file)),
+        Packing::Gzip => names(&mut reader(MultiGzDecoder::new(BufReader::new(file)))),
+        Packing::Zip => {
+            let mut archive = zip::ZipArchive::new(file).map_err(|error| broken(error.to_string()))?;
+            let entry = archive.by_index(0).map_err(|error| broken(error.to_string()))?;
+            names(&mut reader(entry))
+        }
+    }
+}
+
+fn reader<R: Read>(input: R) -> csv::Reader<R> {
+    csv::ReaderBuilder::new().buffer_capacity(PIECE).from_reader(input)
+}
+
+fn names<R: Read>(reader: &mut csv::Reader<R>) -> Result<Vec<String>, ReadError> {
+    let header = reader.byte_headers();
+    let header = header.map_err(|error| ReadError::Broken { after: 0, why: error.to_string() })?;
+    Ok(header.iter().enumerate().map(|(at, name)| column_name(at, name)).collect())
+}
+
 fn unpacked<R: Read>(
     open: impl FnOnce() -> io::Result<R> + Send,
     columns: &Columns,
@@ -103,10 +127,9 @@ impl Read for Pieces {
 }
 
 fn rows(input: impl Read, columns: &Columns, details: bool, sink: &mut dyn Sink) -> Result<(), ReadError> {
-    let mut reader = csv::ReaderBuilder::new().buffer_capacity(PIECE).from_reader(input);
+    let mut reader = reader(input);
     let broken = |after: u64, error: &csv::Error| ReadError::Broken { after, why: error.to_string() };
-    let header = reader.byte_headers().map_err(|error| broken(0, &error))?;
-    let names: Vec<String> = header.iter().enumerate().map(|(at, name)| column_name(at, name)).collect();
+    let names = names(&mut reader)?;
     let binding = Binding::new(columns, &names, details)?;
     let mut batch = Batch::new(&binding);
     let mut dictionaries: Vec<_> = binding.class.iter().map(|_| Dictionary::default()).collect();

@@ -11,7 +11,7 @@ use crate::money::MoneyError;
 use crate::month::BillingMonth;
 
 /// Distinct classes that are remembered before they are added to the totals.
-const CLASSES: usize = 100_000;
+pub(super) const CLASSES: usize = 100_000;
 /// Bad rows that are named; more are counted.
 const NAMED: usize = 20;
 
@@ -27,7 +27,22 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub(super) fn add(&mut self, other: &Self) -> Result<(), MoneyError> {
+    /// Whether all three are the same.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn equals(&self, other: &Self) -> Result<bool, MoneyError> {
+        let same = |a: Amount, b: Amount| Ok::<_, MoneyError>(a.checked_add(-b)?.is_zero());
+        Ok(self.charges == other.charges
+            && same(self.billed, other.billed)?
+            && same(self.effective, other.effective)?)
+    }
+
+    /// Adds others.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn add(&mut self, other: &Self) -> Result<(), MoneyError> {
         self.billed = self.billed.checked_add(other.billed)?;
         self.effective = self.effective.checked_add(other.effective)?;
         self.charges += other.charges;
@@ -118,7 +133,11 @@ impl Totals {
         }
     }
 
-    fn add(&mut self, class: &Class, figures: &Figures) -> Result<(), MoneyError> {
+    /// Adds charges of a class.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn add(&mut self, class: &Class, figures: &Figures) -> Result<(), MoneyError> {
         self.all.add(figures)?;
         self.currencies.entry(class.currency.code()).or_default().add(figures)?;
         let (name, account) = self.sub_accounts.entry(class.sub_account_id.clone()).or_default();

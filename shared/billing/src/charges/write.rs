@@ -9,7 +9,7 @@ use super::Amount;
 use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
 use super::mapping::{Class, Mapping, Row};
 use super::read::Document;
-use super::totals::{Figures, HeldRow, Selection, Whose, missing_amount, value};
+use super::totals::{CLASSES, Figures, HeldRow, Selection, Whose, missing_amount, value};
 use crate::charge::{Charge, ChargesFileError, Period};
 use crate::money::MoneyError;
 
@@ -189,6 +189,9 @@ impl Sink for Writer<'_> {
                 }
             }
         }
+        if self.classes.len() > CLASSES {
+            self.forget();
+        }
         Ok(())
     }
 
@@ -215,54 +218,28 @@ fn charge<'r>(
         let name = bill.sub_account_names.get(class.sub_account_id.as_deref()?)?;
         Some(Cow::Borrowed(name.as_str()))
     });
+    let account = class.billing_account_id.as_deref().unwrap_or(bill.billing_account);
     let charge = Charge {
-        billed_cost,
         effective_cost,
-        list_cost: billed_cost,
-        contracted_cost: billed_cost,
-        billing_currency: class.currency,
-        billing_account_id: Cow::Borrowed(
-            class.billing_account_id.as_deref().unwrap_or(bill.billing_account),
-        ),
         billing_account_name: borrowed(&class.billing_account_name),
-        billing_period: period,
-        charge_period: period,
         charge_category: class.category,
         correction: class.correction,
-        charge_description: None,
         charge_frequency: class.frequency,
         invoice_id: borrowed(&class.invoice_id),
         invoice_issuer_name: Cow::Borrowed(&class.invoice_issuer_name),
-        provider_name: Cow::Borrowed(&class.provider_name),
         publisher_name: Cow::Borrowed(&class.publisher_name),
         service_category: class.service_category,
         service_name: Cow::Borrowed(&class.service_name),
-        sku_id: None,
-        sku_price_id: None,
-        resource_id: None,
-        resource_name: None,
-        resource_type: None,
-        region_id: None,
-        region_name: None,
-        availability_zone: None,
         sub_account_id: borrowed(&class.sub_account_id),
         sub_account_name,
-        consumed_quantity: None,
-        consumed_unit: None,
-        pricing_quantity: None,
-        pricing_unit: None,
-        contracted_unit_price: None,
-        list_unit_price: None,
-        pricing_category: None,
-        commitment_discount_id: None,
-        commitment_discount_name: None,
-        commitment_discount_category: None,
-        commitment_discount_type: None,
-        commitment_discount_status: None,
         tags: borrowed(&class.tags_json),
-        x_discount_cents: None,
-        x_document: None,
-        x_line_number: None,
+        ..Charge::new(
+            billed_cost,
+            class.currency,
+            Cow::Borrowed(account),
+            period,
+            Cow::Borrowed(&class.provider_name),
+        )
     };
     Ok(Some((charge, Figures { billed, effective, charges: 1 })))
 }
