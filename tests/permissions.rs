@@ -109,6 +109,7 @@ async fn needed(world: &World, function: &str, events: Vec<Value>) -> BTreeSet<P
         ),
         ("SECRETS", "secretsmanager".into()),
         ("ATLAS_SECRET_ARN", secrets::ATLAS_SECRET_ARN.into()),
+        ("AZURE_SECRET_ARN", secrets::AZURE_SECRET_ARN.into()),
         ("CCX_SECRET_ARN", secrets::CCX_SECRET_ARN.into()),
         ("CLAZAR_SECRET_ARN", secrets::CLAZAR_SECRET_ARN.into()),
     ]);
@@ -131,6 +132,13 @@ fn compare(function: &str, needed: BTreeSet<Permission>) {
 async fn fetch_atlas_may_do_what_it_does() {
     let world = World::with(example(), false, quick()).await;
     compare("FetchAtlas", needed(&world, "fetch-atlas", vec![json!({}), json!({"month": "2026-10"})]).await);
+}
+
+#[tokio::test]
+async fn fetch_azure_may_do_what_it_does() {
+    let world = World::with(example(), false, quick()).await;
+    let events = vec![json!({}), json!({}), json!({"dry_run": true})];
+    compare("FetchAzure", needed(&world, "fetch-azure", events).await);
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@
 )]
 
 mod atlas_month;
+mod azure;
+mod azure_failures;
 mod bad_input;
 mod bills;
 mod browser;

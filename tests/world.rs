@@ -12,7 +12,9 @@ use cloud::bucket::Bucket;
 use cloud::invocation::Failure;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, CcxSandbox, ClazarSandbox, HeldRecord, OmnistrateExport, Organisation};
+use local::sandbox::{
+    AtlasSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, HeldRecord, OmnistrateExport, Organisation,
+};
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
 
@@ -20,6 +22,7 @@ pub(crate) struct World {
     pub(crate) cloud: Embedded,
     pub(crate) atlas: AtlasSandbox,
     pub(crate) clazar: ClazarSandbox,
+    pub(crate) azure: AzureSandbox,
     pub(crate) ccx: CcxSandbox,
     pub(crate) bucket: Bucket,
     /// What usage is exported to.
@@ -78,6 +81,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path().join("home")).unwrap();
         let (atlas, clazar) = (AtlasSandbox::new(organisation), ClazarSandbox::new());
+        let azure = AzureSandbox::example("2026-10".parse().unwrap());
         let ccx = CcxSandbox::example("2026-10".parse().unwrap());
         let options = Options {
             ledger_in_memory: true,
@@ -86,6 +90,7 @@ impl World {
             sandboxes: Some(Sandboxes {
                 atlas: atlas.clone(),
                 clazar: Some(clazar.clone()),
+                azure: azure.clone(),
                 ccx: ccx.clone(),
                 omnistrate: export,
             }),
@@ -97,7 +102,7 @@ impl World {
         let bucket = Bucket::new(&aws, local::BUCKET);
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let ledger = Ledger::new(&aws, local::TABLE);
-        Self { cloud, atlas, clazar, ccx, bucket, export, ledger, aws, _folder: folder }
+        Self { cloud, atlas, clazar, azure, ccx, bucket, export, ledger, aws, _folder: folder }
     }
 
     pub(crate) async fn invoke(&self, function: &str, event: Value) -> Result<Value, Failure> {

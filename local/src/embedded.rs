@@ -18,7 +18,7 @@ use crate::dispatcher::Dispatcher;
 use crate::functions::Functions;
 use crate::home::{Endpoints, Exported, Home};
 use crate::queue::Queue;
-use crate::sandbox::{AtlasSandbox, CcxSandbox, ClazarSandbox, OmnistrateExport, secrets};
+use crate::sandbox::{AtlasSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, OmnistrateExport, secrets};
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
 use crate::{ACCESS_KEY, BUCKET, EXPORT_BUCKET, REGION, TABLE};
@@ -51,6 +51,8 @@ pub struct Sandboxes {
     pub atlas: AtlasSandbox,
     /// Clazar; nothing for one that keeps what it holds in the home.
     pub clazar: Option<ClazarSandbox>,
+    /// Azure.
+    pub azure: AzureSandbox,
     /// CCX.
     pub ccx: CcxSandbox,
     /// What Omnistrate has exported.
@@ -139,7 +141,7 @@ impl Embedded {
         let (secrets_listener, secrets_url) = bind(3).await?;
         tasks.push(tokio::spawn(secrets::serve(secrets_listener, home.admin(), stop.clone())));
         let (console_listener, console) = bind(0).await?;
-        let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
+        let (mut atlas, mut clazar, mut ccx, mut azure, mut omnistrate) = (None, None, None, None, None);
         let mut sandboxes = options.sandboxes;
         if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
@@ -156,6 +158,9 @@ impl Embedded {
             let (listener, url) = bind(6).await?;
             ccx = Some(url);
             tasks.push(tokio::spawn(sandboxes.ccx.clone().serve(listener, stop.clone())));
+            let (listener, url) = bind(8).await?;
+            azure = Some(url);
+            tasks.push(tokio::spawn(sandboxes.azure.clone().serve(listener, stop.clone())));
             omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
         }
 
@@ -167,6 +172,7 @@ impl Embedded {
             atlas,
             clazar,
             ccx,
+            azure,
             omnistrate,
             bucket: BUCKET.into(),
             table: TABLE.into(),
@@ -223,6 +229,12 @@ impl Embedded {
     #[must_use]
     pub fn clazar(&self) -> Option<&ClazarSandbox> {
         self.sandboxes.as_ref().and_then(|sandboxes| sandboxes.clazar.as_ref())
+    }
+
+    /// Its sandbox of Azure.
+    #[must_use]
+    pub fn azure(&self) -> Option<&AzureSandbox> {
+        self.sandboxes.as_ref().map(|sandboxes| &sandboxes.azure)
     }
 
     /// Its sandbox of CCX.
@@ -290,6 +302,14 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         vars.set("CCX_API_URL", url.as_str());
         vars.set("CCX_ACCOUNT", crate::sandbox::CCX_ACCOUNT);
         for (name, value) in crate::sandbox::CCX_CREDENTIALS {
+            vars.set(name, value);
+        }
+    }
+    if let Some(url) = &endpoints.azure {
+        vars.set("AZURE_API_URL", url.as_str());
+        vars.set("AZURE_LOGIN_URL", url.as_str());
+        vars.set("AZURE_SCOPE", crate::sandbox::AZURE_SCOPE);
+        for (name, value) in crate::sandbox::AZURE_CREDENTIALS {
             vars.set(name, value);
         }
     }

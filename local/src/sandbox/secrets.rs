@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{ATLAS_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS};
+use super::{ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS};
 use crate::ACCESS_KEY;
 
 /// The secret with the sandbox's Atlas credentials.
@@ -29,6 +29,10 @@ pub const CLAZAR_SECRET_ARN: &str =
 
 /// The secret with the sandbox's CCX credentials.
 pub const CCX_SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/ccx-AbCdEf";
+
+/// The secret with the sandbox's Azure credentials.
+pub const AZURE_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/azure-AbCdEf";
 
 /// The secret with the admin's password.
 pub const ADMIN_SECRET_ARN: &str =
@@ -79,6 +83,7 @@ async fn answer(State(admin): State<PathBuf>, headers: HeaderMap, body: Bytes) -
         Some(CLAZAR_SECRET_ARN | "monthend/clazar") => {
             (CLAZAR_SECRET_ARN, "monthend/clazar", &CLAZAR_CREDENTIALS)
         }
+        Some(AZURE_SECRET_ARN | "monthend/azure") => (AZURE_SECRET_ARN, "monthend/azure", &AZURE_CREDENTIALS),
         Some(CCX_SECRET_ARN | "monthend/ccx") => (CCX_SECRET_ARN, "monthend/ccx", &CCX_CREDENTIALS),
         _ => return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
     };
