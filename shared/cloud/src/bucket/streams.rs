@@ -4,6 +4,7 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
 
 use super::{Bucket, BucketError, BucketReader};
 
@@ -13,6 +14,8 @@ pub struct Body {
     bucket: BucketReader,
     key: String,
     stream: ByteStream,
+    size_bytes: Option<u64>,
+    last_modified: Option<DateTime<Utc>>,
 }
 
 impl BucketReader {
@@ -22,9 +25,13 @@ impl BucketReader {
     /// [`BucketError`].
     pub async fn open(&self, key: &str) -> Result<Option<Body>, BucketError> {
         match self.client.get_object().bucket(&self.name).key(key).send().await {
-            Ok(response) => {
-                Ok(Some(Body { bucket: self.clone(), key: key.to_owned(), stream: response.body }))
-            }
+            Ok(response) => Ok(Some(Body {
+                bucket: self.clone(),
+                key: key.to_owned(),
+                size_bytes: response.content_length().and_then(|size| u64::try_from(size).ok()),
+                last_modified: response.last_modified().and_then(super::time),
+                stream: response.body,
+            })),
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
             Err(error) => Err(self.failed("read", key, &error)),
         }
@@ -32,6 +39,18 @@ impl BucketReader {
 }
 
 impl Body {
+    /// How many bytes S3 says there are.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<u64> {
+        self.size_bytes
+    }
+
+    /// When the object was written.
+    #[must_use]
+    pub fn last_modified(&self) -> Option<DateTime<Utc>> {
+        self.last_modified
+    }
+
     /// The next piece, or nothing at the end.
     ///
     /// # Errors
