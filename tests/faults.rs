@@ -31,6 +31,10 @@ enum Tale {
     Datastores,
     /// A usage report in two revisions.
     Ccx,
+    /// A month of an export in two revisions, with invoices.
+    Aws,
+    /// A month from Cost Explorer in two revisions, with invoices.
+    AwsCostExplorer,
     /// A journal in two files, a line that cannot be used and is mended, and the schedule.
     Revenue,
 }
@@ -41,7 +45,7 @@ impl Tale {
         match self {
             Self::Atlas | Self::Metering | Self::Revenue => 50,
             Self::Datastores => 40,
-            Self::Ccx => 30,
+            Self::Ccx | Self::Aws | Self::AwsCostExplorer => 30,
         }
     }
 }
@@ -65,11 +69,18 @@ impl Tale {
             Self::Metering => usage().await,
             Self::Datastores => platform(false).await,
             Self::Revenue => selling(false).await,
-            Self::Ccx => World::with(Organisation::recorded([]), false, quick()).await,
+            Self::Ccx | Self::Aws | Self::AwsCostExplorer => {
+                World::with(Organisation::recorded([]), false, quick()).await
+            }
         };
         let gate = Gate::default();
         let endpoints = world.cloud.endpoints();
         let before = async |service, url: &str| gate.before(service, url).await.unwrap();
+        let billing = before("aws", endpoints.aws.as_ref().unwrap()).await;
+        let others = match self {
+            Self::AwsCostExplorer => world.without_export(),
+            _ => world.cloud.vars().clone(),
+        };
         // one attempt a call and one call at a time: what fails reaches our code, always at the same place
         let vars = Vars::from_iter([
             ("AWS_ENDPOINT_URL_S3", before("s3", &endpoints.s3).await),
@@ -78,6 +89,10 @@ impl Tale {
             ("CLAZAR_API_URL", before("clazar", endpoints.clazar.as_ref().unwrap()).await),
             ("CCX_API_URL", before("ccx", endpoints.ccx.as_ref().unwrap()).await),
             ("CCX_MONTHS", "1".into()),
+            ("AWS_ENDPOINT_URL_COST_EXPLORER", billing.clone()),
+            ("AWS_ENDPOINT_URL_INVOICING", billing.clone()),
+            ("AWS_ENDPOINT_URL_ORGANIZATIONS", billing),
+            ("AWS_MONTHS", "1".into()),
             ("AWS_MAX_ATTEMPTS", "1".into()),
             ("HTTP_ATTEMPTS", "1".into()),
             ("AWS_CALL_TIMEOUT_MS", "500".into()),
@@ -88,7 +103,7 @@ impl Tale {
             ("REVENUE_CONCURRENCY", "1".into()),
             ("ORG_ID", "o1".into()),
         ])
-        .or(world.cloud.vars());
+        .or(&others);
         Stage { tale: self, schedules: AtomicU32::new(0), world, gate, vars }
     }
 }
@@ -139,6 +154,11 @@ impl Stage {
                 self.deliver_all("fetch-ccx").await;
                 self.deliver_all("fetch-ccx").await;
             }
+            Tale::Aws | Tale::AwsCostExplorer => {
+                self.fetch_aws().await;
+                self.world.billing.amend().unwrap();
+                self.fetch_aws().await;
+            }
             Tale::Metering => {
                 self.deliver_all("fetch-omnistrate").await;
                 self.world.usage("2026/10/31/23/late.json", &[("c2", "cpu", "3")]).await;
@@ -158,6 +178,11 @@ impl Stage {
             }
         }
         self.world.state().await
+    }
+
+    /// One month: the notifications of its manifests wait, they are told of elsewhere.
+    async fn fetch_aws(&self) {
+        self.deliver("fetch-aws", &json!({"month": "2026-10"})).await;
     }
 
     async fn tell_of_revenue(&self) {
@@ -195,7 +220,7 @@ impl Stage {
     /// the time at which it was counted, and whoever died with a lease has it for less than a minute.
     fn at(&self, delivery: usize) -> DateTime<Utc> {
         let minutes = match self.tale {
-            Tale::Atlas | Tale::Datastores | Tale::Revenue => 0,
+            Tale::Atlas | Tale::Datastores | Tale::Revenue | Tale::Aws | Tale::AwsCostExplorer => 0,
             // which revision is the newest is told by when it was fetched
             Tale::Ccx => i64::from(self.schedules.load(Ordering::Relaxed)) * 60,
             Tale::Metering => {
@@ -293,6 +318,8 @@ macro_rules! sweeps {
 
 sweeps! {
     atlas: Atlas;
+    aws: Aws;
+    aws_cost_explorer: AwsCostExplorer;
     ccx: Ccx;
     datastores: Datastores;
     metering: Metering;

@@ -13,6 +13,7 @@ use crate::embedded::console_vars;
 pub struct Functions {
     vars: Vars,
     fetch_atlas: OnceCell<fetch_atlas::App>,
+    fetch_aws: OnceCell<fetch_aws::App>,
     fetch_ccx: OnceCell<fetch_ccx::App>,
     allocate: OnceCell<allocate::App>,
     fetch_omnistrate: OnceCell<fetch_omnistrate::App>,
@@ -41,6 +42,7 @@ impl Functions {
     ) -> Result<Value, Failure> {
         match name {
             fetch_atlas::App::NAME => self.run(&self.fetch_atlas, event, id, now).await,
+            fetch_aws::App::NAME => self.run(&self.fetch_aws, event, id, now).await,
             fetch_ccx::App::NAME => self.run(&self.fetch_ccx, event, id, now).await,
             allocate::App::NAME => self.run(&self.allocate, event, id, now).await,
             fetch_omnistrate::App::NAME => self.run(&self.fetch_omnistrate, event, id, now).await,

@@ -40,6 +40,9 @@ pub struct Endpoints {
     /// The sandbox of CCX (base URL of the server), if it runs.
     #[serde(default)]
     pub ccx: Option<String>,
+    /// The sandbox of AWS' billing APIs, if it runs.
+    #[serde(default)]
+    pub aws: Option<String>,
     /// What the sandbox of Omnistrate has exported, if it runs.
     pub omnistrate: Option<Exported>,
     /// The data bucket.
