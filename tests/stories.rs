@@ -11,6 +11,7 @@ mod atlas_month;
 mod aws;
 mod aws_failures;
 mod bad_input;
+mod bills;
 mod browser;
 mod ccx;
 mod ccx_failures;
