@@ -13,13 +13,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::vars::Vars;
 
 /// Our own crates: everything else is a library.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "allocate",
     "billing",
     "cloud",
     "console",
     "fetch_atlas",
     "fetch_ccx",
+    "fetch_gcp",
     "fetch_omnistrate",
     "local",
     "meter_clazar",
