@@ -12,7 +12,9 @@ use cloud::bucket::Bucket;
 use cloud::invocation::Failure;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, CcxSandbox, ClazarSandbox, HeldRecord, OmnistrateExport, Organisation};
+use local::sandbox::{
+    AtlasSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, HeldRecord, OmnistrateExport, Organisation,
+};
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
 
@@ -21,6 +23,7 @@ pub(crate) struct World {
     pub(crate) atlas: AtlasSandbox,
     pub(crate) clazar: ClazarSandbox,
     pub(crate) ccx: CcxSandbox,
+    pub(crate) gcp: GcpSandbox,
     pub(crate) bucket: Bucket,
     /// What usage is exported to.
     pub(crate) export: Bucket,
@@ -79,6 +82,7 @@ impl World {
         let home = Home::open(folder.path().join("home")).unwrap();
         let (atlas, clazar) = (AtlasSandbox::new(organisation), ClazarSandbox::new());
         let ccx = CcxSandbox::example("2026-10".parse().unwrap());
+        let gcp = GcpSandbox::example("2026-10".parse().unwrap());
         let options = Options {
             ledger_in_memory: true,
             follow,
@@ -87,6 +91,7 @@ impl World {
                 atlas: atlas.clone(),
                 clazar: Some(clazar.clone()),
                 ccx: ccx.clone(),
+                gcp: gcp.clone(),
                 omnistrate: export,
             }),
             vars,
@@ -97,7 +102,7 @@ impl World {
         let bucket = Bucket::new(&aws, local::BUCKET);
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let ledger = Ledger::new(&aws, local::TABLE);
-        Self { cloud, atlas, clazar, ccx, bucket, export, ledger, aws, _folder: folder }
+        Self { cloud, atlas, clazar, ccx, gcp, bucket, export, ledger, aws, _folder: folder }
     }
 
     pub(crate) async fn invoke(&self, function: &str, event: Value) -> Result<Value, Failure> {

@@ -108,7 +108,8 @@ pub(crate) struct Up {
     /// Run the sandbox providers with it
     #[arg(long)]
     pub(crate) sandbox: bool,
-    /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX
+    /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX,
+    /// Google Cloud (N + 9)
     #[arg(long, default_value_t = 8787, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) port_base: u16,
     /// Address to listen on; containers reach this machine by the address of their bridge
@@ -131,7 +132,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Invoke {
-    /// The function: fetch-atlas, fetch-ccx, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, console
+    /// The function: fetch-atlas, fetch-ccx, fetch-gcp, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, console
     pub(crate) function: String,
     /// File with the event; - for standard input; without it, the event is {}
     #[arg(short, long, value_name = "FILE")]

@@ -12,7 +12,7 @@ use cloud::aws::Aws;
 use cloud::bucket::Bucket;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, CcxSandbox, OmnistrateExport, Organisation};
+use local::sandbox::{AtlasSandbox, CcxSandbox, GcpSandbox, OmnistrateExport, Organisation};
 use local::{
     DeadLetter, Embedded, Endpoints, Functions, Home, HomeError, HomeKind, HomeLock, Options, Queue,
     Sandboxes,
@@ -68,6 +68,7 @@ pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
         atlas: AtlasSandbox::new(Organisation::example(closing)),
         clazar: None,
         ccx: CcxSandbox::example(closing),
+        gcp: GcpSandbox::example(closing),
         omnistrate: OmnistrateExport::example(closing),
     }
 }
@@ -172,7 +173,7 @@ impl Session {
 
 /// Own and invented data never stand in one home. A home is the user's own once there are credentials to use.
 fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
-    const OWN: [&str; 7] = [
+    const OWN: [&str; 8] = [
         "PUBLIC_KEY",
         "CLIENT_ID",
         "ATLAS_SECRET_ARN",
@@ -180,6 +181,7 @@ fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
         "CLAZAR_SECRET_ARN",
         "S3_BUCKET_NAME",
         "CCX_API_URL",
+        "GCP_BILLING_TABLE",
     ];
     let has_credentials = OWN.iter().any(|name| vars.get(name).is_some());
     match (sandboxed, has_credentials) {

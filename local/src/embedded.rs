@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::bucket::NotifyingBucket;
 use crate::dispatcher::Dispatcher;
 use crate::functions::Functions;
-use crate::home::{Endpoints, Exported, Home};
+use crate::home::{Endpoints, Exported, GcpEndpoint, Home};
 use crate::queue::Queue;
-use crate::sandbox::{AtlasSandbox, CcxSandbox, ClazarSandbox, OmnistrateExport, secrets};
+use crate::sandbox::{AtlasSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport, secrets};
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
 use crate::{ACCESS_KEY, BUCKET, EXPORT_BUCKET, REGION, TABLE};
@@ -53,6 +53,8 @@ pub struct Sandboxes {
     pub clazar: Option<ClazarSandbox>,
     /// CCX.
     pub ccx: CcxSandbox,
+    /// Google Cloud.
+    pub gcp: GcpSandbox,
     /// What Omnistrate has exported.
     pub omnistrate: OmnistrateExport,
 }
@@ -139,7 +141,7 @@ impl Embedded {
         let (secrets_listener, secrets_url) = bind(3).await?;
         tasks.push(tokio::spawn(secrets::serve(secrets_listener, home.admin(), stop.clone())));
         let (console_listener, console) = bind(0).await?;
-        let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
+        let (mut atlas, mut clazar, mut ccx, mut gcp, mut omnistrate) = (None, None, None, None, None);
         let mut sandboxes = options.sandboxes;
         if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
@@ -156,6 +158,9 @@ impl Embedded {
             let (listener, url) = bind(6).await?;
             ccx = Some(url);
             tasks.push(tokio::spawn(sandboxes.ccx.clone().serve(listener, stop.clone())));
+            let (listener, url) = bind(9).await?;
+            gcp = Some(GcpEndpoint { url, service_account_key: GcpSandbox::service_account_key() });
+            tasks.push(tokio::spawn(sandboxes.gcp.clone().serve(listener, stop.clone())));
             omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
         }
 
@@ -167,6 +172,7 @@ impl Embedded {
             atlas,
             clazar,
             ccx,
+            gcp,
             omnistrate,
             bucket: BUCKET.into(),
             table: TABLE.into(),
@@ -231,6 +237,12 @@ impl Embedded {
         self.sandboxes.as_ref().map(|sandboxes| &sandboxes.ccx)
     }
 
+    /// Its sandbox of Google Cloud.
+    #[must_use]
+    pub fn gcp(&self) -> Option<&GcpSandbox> {
+        self.sandboxes.as_ref().map(|sandboxes| &sandboxes.gcp)
+    }
+
     /// Stops everything and waits for it.
     pub async fn stop(mut self) {
         self.stop.cancel();
@@ -292,6 +304,14 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         for (name, value) in crate::sandbox::CCX_CREDENTIALS {
             vars.set(name, value);
         }
+    }
+    if let Some(gcp) = &endpoints.gcp {
+        vars.set("GCP_API_URL", gcp.url.as_str());
+        vars.set("GCP_TOKEN_URL", format!("{}/token", gcp.url));
+        vars.set("GCP_BILLING_TABLE", crate::sandbox::GCP_BILLING_TABLE);
+        vars.set("GCP_LOCATION", crate::sandbox::GCP_LOCATION);
+        vars.set("GCP_SERVICE_ACCOUNT_KEY", gcp.service_account_key.as_str());
+        vars.set("GCP_POLL_MS", "10"); // its jobs take no time
     }
     if let Some(exported) = &endpoints.omnistrate {
         vars.set("S3_BUCKET_NAME", exported.bucket.as_str());

@@ -14,6 +14,7 @@ pub struct Functions {
     vars: Vars,
     fetch_atlas: OnceCell<fetch_atlas::App>,
     fetch_ccx: OnceCell<fetch_ccx::App>,
+    fetch_gcp: OnceCell<fetch_gcp::App>,
     allocate: OnceCell<allocate::App>,
     fetch_omnistrate: OnceCell<fetch_omnistrate::App>,
     meter_clazar: OnceCell<meter_clazar::App>,
@@ -42,6 +43,7 @@ impl Functions {
         match name {
             fetch_atlas::App::NAME => self.run(&self.fetch_atlas, event, id, now).await,
             fetch_ccx::App::NAME => self.run(&self.fetch_ccx, event, id, now).await,
+            fetch_gcp::App::NAME => self.run(&self.fetch_gcp, event, id, now).await,
             allocate::App::NAME => self.run(&self.allocate, event, id, now).await,
             fetch_omnistrate::App::NAME => self.run(&self.fetch_omnistrate, event, id, now).await,
             meter_clazar::App::NAME => self.run(&self.meter_clazar, event, id, now).await,

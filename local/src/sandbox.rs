@@ -4,6 +4,7 @@ mod atlas;
 mod ccx;
 mod clazar;
 mod datastores;
+mod gcp;
 mod omnistrate;
 pub mod secrets;
 
@@ -11,6 +12,7 @@ pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
 pub use ccx::{CcxFault, CcxFaultKind, CcxSandbox};
 pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};
 pub use datastores::events_of_datastores;
+pub use gcp::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT, GcpFault, GcpFaultKind, GcpRow, GcpSandbox};
 pub use omnistrate::OmnistrateExport;
 
 /// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.
