@@ -27,6 +27,8 @@ enum Tale {
     Atlas,
     /// Two months of two contracts, usage that comes late, and the daily run.
     Metering,
+    /// The bill of an Azure month, restated.
+    Azure,
     /// Files of events that overlap, put together twice.
     Datastores,
     /// A usage report in two revisions.
@@ -43,7 +45,7 @@ impl Tale {
         match self {
             Self::Atlas | Self::Metering | Self::Revenue => 50,
             Self::Datastores => 40,
-            Self::Ccx | Self::Gcp => 30,
+            Self::Azure | Self::Ccx | Self::Gcp => 30,
         }
     }
 }
@@ -68,11 +70,17 @@ impl Tale {
             Self::Datastores => platform(false).await,
             Self::Revenue => selling(false).await,
             Self::Ccx | Self::Gcp => World::with(Organisation::recorded([]), false, quick()).await,
+            Self::Azure => {
+                let world = World::with(Organisation::recorded([]), false, quick()).await;
+                world.azure.looks(0);
+                world
+            }
         };
         let gate = Gate::default();
         let endpoints = world.cloud.endpoints();
         let google = endpoints.gcp.as_ref().unwrap();
         let before = async |service, url: &str| gate.before(service, url).await.unwrap();
+        let azure = before("azure", endpoints.azure.as_ref().unwrap()).await;
         // one attempt a call and one call at a time: what fails reaches our code, always at the same place
         let vars = Vars::from_iter([
             ("AWS_ENDPOINT_URL_S3", before("s3", &endpoints.s3).await),
@@ -85,6 +93,8 @@ impl Tale {
             ("GCP_TOKEN_URL", before("gcp", &format!("{}/token", google.url)).await),
             ("GCP_MONTHS", "1".into()),
             ("GCP_POLL_MS", "1".into()),
+            ("AZURE_API_URL", azure.clone()),
+            ("AZURE_LOGIN_URL", azure),
             ("AWS_MAX_ATTEMPTS", "1".into()),
             ("HTTP_ATTEMPTS", "1".into()),
             ("AWS_CALL_TIMEOUT_MS", "500".into()),
@@ -152,6 +162,14 @@ impl Stage {
                 self.fetch_alone("fetch-gcp").await;
                 self.fetch_alone("fetch-gcp").await;
             }
+            Tale::Azure => {
+                // what follows a bill is another story
+                let october = json!({"month": "2026-10"});
+                self.deliver("fetch-azure", &october).await;
+                self.world.azure.amend();
+                self.deliver("fetch-azure", &october).await;
+                self.deliver("fetch-azure", &october).await;
+            }
             Tale::Metering => {
                 self.deliver_all("fetch-omnistrate").await;
                 self.world.usage("2026/10/31/23/late.json", &[("c2", "cpu", "3")]).await;
@@ -214,7 +232,7 @@ impl Stage {
     /// the time at which it was counted, and whoever died with a lease has it for less than a minute.
     fn at(&self, delivery: usize) -> DateTime<Utc> {
         let minutes = match self.tale {
-            Tale::Atlas | Tale::Datastores | Tale::Revenue => 0,
+            Tale::Atlas | Tale::Azure | Tale::Datastores | Tale::Revenue => 0,
             // which revision is the newest is told by when it was fetched; a question that is repeated is the same job
             Tale::Ccx | Tale::Gcp => i64::from(self.schedules.load(Ordering::Relaxed)) * 60,
             Tale::Metering => {
@@ -312,6 +330,7 @@ macro_rules! sweeps {
 
 sweeps! {
     atlas: Atlas;
+    azure: Azure;
     ccx: Ccx;
     datastores: Datastores;
     gcp: Gcp;

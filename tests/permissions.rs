@@ -109,6 +109,7 @@ async fn needed(world: &World, function: &str, events: Vec<Value>) -> BTreeSet<P
         ),
         ("SECRETS", "secretsmanager".into()),
         ("ATLAS_SECRET_ARN", secrets::ATLAS_SECRET_ARN.into()),
+        ("AZURE_SECRET_ARN", secrets::AZURE_SECRET_ARN.into()),
         ("CCX_SECRET_ARN", secrets::CCX_SECRET_ARN.into()),
         ("GCP_SECRET_ARN", secrets::GCP_SECRET_ARN.into()),
         ("CLAZAR_SECRET_ARN", secrets::CLAZAR_SECRET_ARN.into()),
@@ -132,6 +133,13 @@ fn compare(function: &str, needed: BTreeSet<Permission>) {
 async fn fetch_atlas_may_do_what_it_does() {
     let world = World::with(example(), false, quick()).await;
     compare("FetchAtlas", needed(&world, "fetch-atlas", vec![json!({}), json!({"month": "2026-10"})]).await);
+}
+
+#[tokio::test]
+async fn fetch_azure_may_do_what_it_does() {
+    let world = World::with(example(), false, quick()).await;
+    let events = vec![json!({}), json!({}), json!({"dry_run": true})];
+    compare("FetchAzure", needed(&world, "fetch-azure", events).await);
 }
 
 #[tokio::test]
@@ -164,6 +172,14 @@ async fn allocate_may_do_what_it_does() {
         let bytes = document.to_string().into_bytes();
         let key = format!("raw/atlas/o1/2026-10/i1/{}.json", billing::revision::Revision::of(&bytes));
         world.put_raw(&key, &bytes, "2026-11-02T00:00:00Z").await;
+        events.push(json!({"key": key}));
+    }
+    // a bill, and one that is held
+    let folder = "raw/focus/aws/111122223333/2025-06/focus12";
+    let export = include_bytes!("../shared/billing/src/charges/fixtures/aws-focus12-00001.csv.gz");
+    for (name, bytes) in [("export.csv.gz", &export[..]), ("broken.csv.gz", &export[..200])] {
+        let key = format!("{folder}/{name}");
+        world.bucket.overwrite(&key, bytes.to_vec(), "application/gzip").await.unwrap();
         events.push(json!({"key": key}));
     }
     compare("Allocate", needed(&world, "allocate", events).await);

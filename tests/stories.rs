@@ -8,7 +8,10 @@
 )]
 
 mod atlas_month;
+mod azure;
+mod azure_failures;
 mod bad_input;
+mod bills;
 mod browser;
 mod ccx;
 mod ccx_failures;

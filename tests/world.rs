@@ -13,7 +13,8 @@ use cloud::invocation::Failure;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
 use local::sandbox::{
-    AtlasSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, HeldRecord, OmnistrateExport, Organisation,
+    AtlasSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, HeldRecord, OmnistrateExport,
+    Organisation,
 };
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
@@ -22,6 +23,7 @@ pub(crate) struct World {
     pub(crate) cloud: Embedded,
     pub(crate) atlas: AtlasSandbox,
     pub(crate) clazar: ClazarSandbox,
+    pub(crate) azure: AzureSandbox,
     pub(crate) ccx: CcxSandbox,
     pub(crate) gcp: GcpSandbox,
     pub(crate) bucket: Bucket,
@@ -81,6 +83,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path().join("home")).unwrap();
         let (atlas, clazar) = (AtlasSandbox::new(organisation), ClazarSandbox::new());
+        let azure = AzureSandbox::example("2026-10".parse().unwrap());
         let ccx = CcxSandbox::example("2026-10".parse().unwrap());
         let gcp = GcpSandbox::example("2026-10".parse().unwrap());
         let options = Options {
@@ -90,6 +93,7 @@ impl World {
             sandboxes: Some(Sandboxes {
                 atlas: atlas.clone(),
                 clazar: Some(clazar.clone()),
+                azure: azure.clone(),
                 ccx: ccx.clone(),
                 gcp: gcp.clone(),
                 omnistrate: export,
@@ -102,7 +106,7 @@ impl World {
         let bucket = Bucket::new(&aws, local::BUCKET);
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let ledger = Ledger::new(&aws, local::TABLE);
-        Self { cloud, atlas, clazar, ccx, gcp, bucket, export, ledger, aws, _folder: folder }
+        Self { cloud, atlas, clazar, azure, ccx, gcp, bucket, export, ledger, aws, _folder: folder }
     }
 
     pub(crate) async fn invoke(&self, function: &str, event: Value) -> Result<Value, Failure> {

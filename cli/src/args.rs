@@ -79,6 +79,11 @@ pub(crate) enum Command {
     #[command(after_help = "Example: monthend put invoice.json raw/atlas/ORG/2026-10/INVOICE/\n\
                             A key that ends with / gets the name that its content asks for, HASH.json")]
     Put(Put),
+    /// Take in a bill as a file: a FOCUS export (CSV, CSV.gz, Parquet), a report of AWS or Azure; its bills are allocated
+    #[command(after_help = "Example: monthend import focus-2026-10.csv.gz\n\
+                            Example: monthend import cost-details.csv --invoice G012345678\n\
+                            Whose bill it is and of which month stands in its rows; a file may hold several bills")]
+    Import(Import),
     /// Usage metering: what was submitted to the marketplace, what is open, dry runs, the earlier exporter's state
     #[command(subcommand)]
     Metering(Metering),
@@ -108,8 +113,8 @@ pub(crate) struct Up {
     /// Run the sandbox providers with it
     #[arg(long)]
     pub(crate) sandbox: bool,
-    /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX,
-    /// Google Cloud (N + 9)
+    /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX, and Azure the eighth after it,
+    /// Google Cloud the ninth
     #[arg(long, default_value_t = 8787, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) port_base: u16,
     /// Address to listen on; containers reach this machine by the address of their bridge
@@ -132,7 +137,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Invoke {
-    /// The function: fetch-atlas, fetch-ccx, fetch-gcp, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, console
+    /// The function: fetch-atlas, fetch-azure, fetch-ccx, fetch-gcp, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, console
     pub(crate) function: String,
     /// File with the event; - for standard input; without it, the event is {}
     #[arg(short, long, value_name = "FILE")]
@@ -185,6 +190,18 @@ pub(crate) struct Put {
     /// Leave the notification that it causes queued
     #[arg(long)]
     pub(crate) no_follow: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The file: .csv, .csv.gz, .csv.zip or .parquet
+    pub(crate) file: PathBuf,
+    /// Under which name the bill is filed (default: the name of the file); the same name again is a newer revision
+    #[arg(long, value_name = "NAME")]
+    pub(crate) invoice: Option<String>,
+    /// Write nothing, only say which bills it holds
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, clap::Args)]

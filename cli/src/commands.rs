@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod demo;
 pub(crate) mod demo_reports;
+pub(crate) mod import;
 pub(crate) mod invoices;
 pub(crate) mod invoke;
 pub(crate) mod metering;

@@ -73,6 +73,10 @@ async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
         Command::Put(put) => {
             commands::objects::put(put, &Session::open(args, false, !put.no_follow).await?, output).await
         }
+        Command::Import(import) => {
+            let session = Session::open(args, false, !import.dry_run).await?;
+            commands::import::import(import, &session, output).await
+        }
         Command::Status(status) => {
             commands::status::status(status, &Session::open(args, false, false).await?, output).await
         }

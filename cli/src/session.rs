@@ -12,7 +12,7 @@ use cloud::aws::Aws;
 use cloud::bucket::Bucket;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, CcxSandbox, GcpSandbox, OmnistrateExport, Organisation};
+use local::sandbox::{AtlasSandbox, AzureSandbox, CcxSandbox, GcpSandbox, OmnistrateExport, Organisation};
 use local::{
     DeadLetter, Embedded, Endpoints, Functions, Home, HomeError, HomeKind, HomeLock, Options, Queue,
     Sandboxes,
@@ -67,6 +67,7 @@ pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
     Sandboxes {
         atlas: AtlasSandbox::new(Organisation::example(closing)),
         clazar: None,
+        azure: AzureSandbox::example(closing),
         ccx: CcxSandbox::example(closing),
         gcp: GcpSandbox::example(closing),
         omnistrate: OmnistrateExport::example(closing),
@@ -173,7 +174,7 @@ impl Session {
 
 /// Own and invented data never stand in one home. A home is the user's own once there are credentials to use.
 fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
-    const OWN: [&str; 8] = [
+    const OWN: [&str; 9] = [
         "PUBLIC_KEY",
         "CLIENT_ID",
         "ATLAS_SECRET_ARN",
@@ -182,6 +183,7 @@ fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
         "S3_BUCKET_NAME",
         "CCX_API_URL",
         "GCP_BILLING_TABLE",
+        "AZURE_SCOPE",
     ];
     let has_credentials = OWN.iter().any(|name| vars.get(name).is_some());
     match (sandboxed, has_credentials) {

@@ -87,6 +87,21 @@ impl Inner {
         tokio::task::spawn_blocking(list).await.map_err(S3Error::internal_error)?
     }
 
+    /// Whether an upload may be completed: the files underneath do not look at its conditions.
+    fn check_condition(&self, input: &CompleteMultipartUploadInput) -> S3Result<()> {
+        let path = self.root.join(&input.bucket).join(&input.key);
+        let standing =
+            self.etags.describe(&input.bucket, &input.key, &path).map_err(S3Error::internal_error)?;
+        let standing = standing.map(|described| described.etag);
+        let same = |wanted: &str| standing.as_deref().is_some_and(|etag| etag.trim_matches('"') == wanted);
+        let holds = match (&input.if_match, &input.if_none_match) {
+            (Some(wanted), _) => wanted.as_etag().is_none_or(|etag| same(etag.value())),
+            (None, Some(_)) => standing.is_none(),
+            (None, None) => true,
+        };
+        if holds { Ok(()) } else { Err(s3_error!(PreconditionFailed)) }
+    }
+
     fn intend(&self, bucket: &str, key: &str) -> S3Result<Option<Intent>> {
         let Some(function) = self.template.started_by(key) else { return Ok(None) };
         self.queue.intend(function, bucket, key).map(Some).map_err(S3Error::internal_error)
@@ -128,6 +143,20 @@ macro_rules! operations {
                 });
                 writing.await.map_err(S3Error::internal_error)?
             })*
+
+            async fn complete_multipart_upload(
+                &self,
+                request: S3Request<CompleteMultipartUploadInput>,
+            ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+                let bucket = self.0.clone();
+                let writing = tokio::spawn(async move {
+                    let _guard = bucket.writing(&request.input.bucket, &request.input.key).await?;
+                    bucket.check_condition(&request.input)?;
+                    let intent = bucket.intend(&request.input.bucket, &request.input.key)?;
+                    conclude(intent, bucket.files.complete_multipart_upload(request).await)
+                });
+                writing.await.map_err(S3Error::internal_error)?
+            }
 
             async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
                 let _guard = self.0.reading(&request.input.bucket, &request.input.key).await;
@@ -177,7 +206,6 @@ operations! {
     writing {
         put_object: PutObjectInput -> PutObjectOutput;
         copy_object: CopyObjectInput -> CopyObjectOutput;
-        complete_multipart_upload: CompleteMultipartUploadInput -> CompleteMultipartUploadOutput;
     }
 }
 

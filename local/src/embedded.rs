@@ -18,7 +18,9 @@ use crate::dispatcher::Dispatcher;
 use crate::functions::Functions;
 use crate::home::{Endpoints, Exported, GcpEndpoint, Home};
 use crate::queue::Queue;
-use crate::sandbox::{AtlasSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport, secrets};
+use crate::sandbox::{
+    AtlasSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport, secrets,
+};
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
 use crate::{ACCESS_KEY, BUCKET, EXPORT_BUCKET, REGION, TABLE};
@@ -51,6 +53,8 @@ pub struct Sandboxes {
     pub atlas: AtlasSandbox,
     /// Clazar; nothing for one that keeps what it holds in the home.
     pub clazar: Option<ClazarSandbox>,
+    /// Azure.
+    pub azure: AzureSandbox,
     /// CCX.
     pub ccx: CcxSandbox,
     /// Google Cloud.
@@ -141,7 +145,8 @@ impl Embedded {
         let (secrets_listener, secrets_url) = bind(3).await?;
         tasks.push(tokio::spawn(secrets::serve(secrets_listener, home.admin(), stop.clone())));
         let (console_listener, console) = bind(0).await?;
-        let (mut atlas, mut clazar, mut ccx, mut gcp, mut omnistrate) = (None, None, None, None, None);
+        let (mut atlas, mut clazar, mut ccx) = (None, None, None);
+        let (mut azure, mut gcp, mut omnistrate) = (None, None, None);
         let mut sandboxes = options.sandboxes;
         if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
@@ -161,6 +166,9 @@ impl Embedded {
             let (listener, url) = bind(9).await?;
             gcp = Some(GcpEndpoint { url, service_account_key: GcpSandbox::service_account_key() });
             tasks.push(tokio::spawn(sandboxes.gcp.clone().serve(listener, stop.clone())));
+            let (listener, url) = bind(8).await?;
+            azure = Some(url);
+            tasks.push(tokio::spawn(sandboxes.azure.clone().serve(listener, stop.clone())));
             omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
         }
 
@@ -173,6 +181,7 @@ impl Embedded {
             clazar,
             ccx,
             gcp,
+            azure,
             omnistrate,
             bucket: BUCKET.into(),
             table: TABLE.into(),
@@ -229,6 +238,12 @@ impl Embedded {
     #[must_use]
     pub fn clazar(&self) -> Option<&ClazarSandbox> {
         self.sandboxes.as_ref().and_then(|sandboxes| sandboxes.clazar.as_ref())
+    }
+
+    /// Its sandbox of Azure.
+    #[must_use]
+    pub fn azure(&self) -> Option<&AzureSandbox> {
+        self.sandboxes.as_ref().map(|sandboxes| &sandboxes.azure)
     }
 
     /// Its sandbox of CCX.
@@ -312,6 +327,14 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         vars.set("GCP_LOCATION", crate::sandbox::GCP_LOCATION);
         vars.set("GCP_SERVICE_ACCOUNT_KEY", gcp.service_account_key.as_str());
         vars.set("GCP_POLL_MS", "10"); // its jobs take no time
+    }
+    if let Some(url) = &endpoints.azure {
+        vars.set("AZURE_API_URL", url.as_str());
+        vars.set("AZURE_LOGIN_URL", url.as_str());
+        vars.set("AZURE_SCOPE", crate::sandbox::AZURE_SCOPE);
+        for (name, value) in crate::sandbox::AZURE_CREDENTIALS {
+            vars.set(name, value);
+        }
     }
     if let Some(exported) = &endpoints.omnistrate {
         vars.set("S3_BUCKET_NAME", exported.bucket.as_str());

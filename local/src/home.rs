@@ -44,6 +44,9 @@ pub struct Endpoints {
     /// The sandbox of Google Cloud, if it runs.
     #[serde(default)]
     pub gcp: Option<GcpEndpoint>,
+    /// The sandbox of Azure (its login, its API and its storage), if it runs.
+    #[serde(default)]
+    pub azure: Option<String>,
     /// What the sandbox of Omnistrate has exported, if it runs.
     pub omnistrate: Option<Exported>,
     /// The data bucket.

@@ -1,6 +1,7 @@
 //! Stand-ins for what is outside: real protocols, real authentication, invented data.
 
 mod atlas;
+mod azure;
 mod ccx;
 mod clazar;
 mod datastores;
@@ -9,6 +10,7 @@ mod omnistrate;
 pub mod secrets;
 
 pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
+pub use azure::{AzureFault, AzureFaultKind, AzureReportFault, AzureSandbox};
 pub use ccx::{CcxFault, CcxFaultKind, CcxSandbox};
 pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};
 pub use datastores::events_of_datastores;
@@ -40,3 +42,13 @@ pub const CCX_ACCOUNT: &str = "ccx.sandbox";
 /// What opens the sandbox of CCX.
 pub const CCX_CREDENTIALS: [(&str, &str); 2] =
     [("CCX_USER", "admin"), ("CCX_PASSWORD", "b81f0c4d-6a27-4e39-8f15-d3e9a07c2b64")];
+
+/// What the sandbox of Azure bills: a billing profile.
+pub const AZURE_SCOPE: &str = "providers/Microsoft.Billing/billingAccounts/11111111-aaaa-bbbb-cccc-222222222222:33333333-dddd-eeee-ffff-444444444444_2019-05-31/billingProfiles/AAAA-BBBB-CCC-DDD";
+
+/// What opens the sandbox of Azure: an app registration.
+pub const AZURE_CREDENTIALS: [(&str, &str); 3] = [
+    ("AZURE_TENANT_ID", "00000053-1111-4222-8333-000000000053"),
+    ("AZURE_CLIENT_ID", "00000002-1111-4222-8333-000000000002"),
+    ("AZURE_CLIENT_SECRET", "f2c9a41e~not-a-secret.in+the/sandbox"),
+];

@@ -1,26 +1,41 @@
 //! `monthend status`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use billing::keys::{InvoiceKey, RawDocumentKey};
+use billing::ids::Provider;
+use billing::keys::{FOCUS, FocusKey, InvoiceKey, RawDocumentKey};
+use billing::manifest::Manifest;
+use billing::month::BillingMonth;
 use billing::revision::Revision;
+use chrono::Utc;
 use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::json;
 
 use crate::Ended;
 use crate::args;
-use crate::commands::invoices::{RECORD_COLUMNS, record_cells};
+use crate::commands::invoices::{RECORD_COLUMNS, newest_certificate, record_cells};
 use crate::commands::{metering_status, reports};
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
 const AT_ONCE: usize = 8;
 
+/// What came in of one invoice.
+#[derive(Default)]
+struct Raw {
+    /// Invoices in one document, and manifests.
+    revisions: Vec<Revision>,
+    /// FOCUS exports that somebody put there; only their content says which revision they are.
+    exports: usize,
+    /// Parts of a bill.
+    parts: usize,
+}
+
 /// One invoice: what came in, and what the ledger knows of it.
 struct Invoice {
     key: InvoiceKey,
-    raw: Vec<Revision>,
+    raw: Raw,
     records: Vec<RevisionRecord>,
     latest: Option<Revision>,
     period: Option<PeriodRecord>,
@@ -31,15 +46,31 @@ pub(crate) async fn status(
     session: &Session,
     output: &Output,
 ) -> anyhow::Result<Ended> {
-    let (mut by_invoice, mut strangers) = (BTreeMap::<InvoiceKey, Vec<Revision>>::new(), Vec::new());
+    let (mut by_invoice, mut strangers) = (BTreeMap::<InvoiceKey, Raw>::new(), Vec::new());
     let mut by_report = BTreeMap::<InvoiceKey, Vec<Revision>>::new();
+    let wanted = |invoice: &InvoiceKey| status.month.is_none_or(|month| month == invoice.period);
     for object in session.bucket.list(billing::keys::RAW).await? {
-        match RawDocumentKey::parse(&object.key) {
-            Ok(key) if status.month.is_none_or(|month| month == key.invoice.period) => {
-                let by_key = if reports::is_report(&key.invoice) { &mut by_report } else { &mut by_invoice };
-                by_key.entry(key.invoice).or_default().push(key.revision);
+        if object.key.starts_with(FOCUS) {
+            match FocusKey::parse(&object.key) {
+                Ok(key) if wanted(&key.invoice) => by_invoice.entry(key.invoice).or_default().exports += 1,
+                Ok(_) => {}
+                Err(error) => strangers.push(error.to_string()),
             }
-            Ok(_) => {}
+            continue;
+        }
+        match RawDocumentKey::parse(&object.key) {
+            Ok(key) if !wanted(&key.invoice) => {}
+            Ok(key) if reports::is_report(&key.invoice) => {
+                by_report.entry(key.invoice).or_default().push(key.revision);
+            }
+            Ok(key) => {
+                let atlas = key.invoice.provider == Provider::atlas();
+                let raw = by_invoice.entry(key.invoice).or_default();
+                match atlas || key.extension == Manifest::EXTENSION {
+                    true => raw.revisions.push(key.revision),
+                    false => raw.parts += 1,
+                }
+            }
             Err(error) => strangers.push(error.to_string()),
         }
     }
@@ -48,6 +79,12 @@ pub(crate) async fn status(
     invoices.sort_by(|a, b| (a.key.period, &a.key).cmp(&(b.key.period, &b.key)));
 
     let (listing, mut remarks, held) = describe(&invoices);
+    if status.month.is_none() {
+        remarks.extend(missing(&invoices, BillingMonth::containing(Utc::now()).previous()));
+    }
+    for invoice in &invoices {
+        remarks.extend(changed(session, invoice).await?);
+    }
     let reported = reports::status(session, by_report, status.month).await?;
     remarks.extend(reported.remarks);
     remarks.extend(strangers);
@@ -80,7 +117,7 @@ pub(crate) async fn status(
     Ok(if held || reported.held || metering_held { Ended::Held } else { Ended::Done })
 }
 
-async fn look_up(session: &Session, key: InvoiceKey, raw: Vec<Revision>) -> anyhow::Result<Invoice> {
+async fn look_up(session: &Session, key: InvoiceKey, raw: Raw) -> anyhow::Result<Invoice> {
     let records = session.ledger.revisions(&key).await?;
     let latest = session.ledger.latest(&key).await?;
     let period = session.ledger.period(&key).await?;
@@ -96,7 +133,18 @@ fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
         let newest =
             invoice.latest.as_ref().and_then(|latest| invoice.records.iter().find(|r| r.revision == *latest));
         let shown = newest.or(invoice.records.last());
-        for revision in &invoice.raw {
+        if invoice.raw.parts > 0 && invoice.raw.revisions.is_empty() {
+            let parts = invoice.raw.parts;
+            remarks.push(format!("{key}: {parts} parts without a manifest: fetch the month again"));
+        }
+        for record in held_exports(invoice) {
+            held = true;
+            remarks.push(format!("{key}: {} is held: {}", record.raw_key, record.reason));
+        }
+        if invoice.raw.exports > 0 && invoice.records.is_empty() {
+            remarks.push(format!("{key}: its export is not allocated yet"));
+        }
+        for revision in &invoice.raw.revisions {
             match invoice.records.iter().find(|record| record.revision == *revision) {
                 None => remarks.push(format!("{key}: revision {revision} is not allocated yet")),
                 Some(record) if record.state == RevisionState::Held => {
@@ -122,11 +170,57 @@ fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
         row.extend(
             [key.provider.as_str(), key.billing_account.as_str(), key.invoice_id.as_str()].map(str::to_owned),
         );
-        row.push(invoice.raw.len().to_string());
+        let exports = if invoice.raw.exports > 0 { invoice.records.len() } else { 0 };
+        row.push((invoice.raw.revisions.len() + exports).to_string());
         row.extend(record_cells(shown));
         listing.row(row);
     }
     (listing, remarks, held)
+}
+
+/// What is held of FOCUS exports and was not replaced by something newer that is not.
+fn held_exports(invoice: &Invoice) -> impl Iterator<Item = &RevisionRecord> {
+    let newest = invoice.records.iter().rfind(|record| record.state != RevisionState::Held);
+    let newer = move |record: &&RevisionRecord| newest.is_none_or(|newest| record.order > newest.order);
+    let held = invoice.records.iter().filter(|record| record.state == RevisionState::Held).filter(newer);
+    held.filter(|record| record.raw_key.starts_with(FOCUS))
+}
+
+/// Ended months without a bill, between the first and the last of an account; for accounts that still get bills, until now.
+fn missing(invoices: &[Invoice], last_ended: BillingMonth) -> Vec<String> {
+    let mut accounts: BTreeMap<(&str, &str), BTreeSet<BillingMonth>> = BTreeMap::new();
+    for Invoice { key, .. } in invoices {
+        let account = (key.provider.as_str(), key.billing_account.as_str());
+        accounts.entry(account).or_default().insert(key.period);
+    }
+    let mut remarks = Vec::new();
+    for ((provider, account), months) in accounts {
+        let (Some(&first), Some(&last)) = (months.first(), months.last()) else { continue };
+        let still_billed = last >= last_ended.previous().previous();
+        let until = if still_billed { last.max(last_ended) } else { last };
+        let expected = std::iter::successors(Some(first), |month| Some(month.next()));
+        for month in expected.take_while(|month| *month <= until).filter(|month| !months.contains(month)) {
+            remarks.push(format!("{provider} {account}: there is no bill of {month}"));
+        }
+    }
+    remarks
+}
+
+/// What the newest revision of an invoice changed.
+async fn changed(session: &Session, invoice: &Invoice) -> anyhow::Result<Option<String>> {
+    let published = invoice.records.iter().filter(|record| record.state != RevisionState::Held).count();
+    if published < 2 {
+        return Ok(None);
+    }
+    let Some(certificate) = newest_certificate(session, &invoice.key).await? else { return Ok(None) };
+    Ok(certificate.supersedes.filter(|change| !change.targets.is_empty()).map(|change| {
+        let (key, revision) = (&invoice.key, &certificate.subject.revision);
+        let targets = change.targets.len();
+        format!(
+            "{key}: revision {revision} changed {} by {} {} in {targets} rows",
+            change.revision, change.difference, certificate.currency
+        )
+    }))
 }
 
 /// Notifications that wait and events that were given up.

@@ -6,12 +6,13 @@
 //! recorded as allocated. A redelivery repeats what is not recorded as done and comes to the same end.
 
 use billing::atlas::{Rules, Statement};
-use billing::certificate::{CertificateError, Status};
-use billing::keys::{self, InvalidKey, RawDocumentKey};
+use billing::certificate::{Certificate, CertificateError, Status};
+use billing::keys::{self, FOCUS, FocusKey, InvalidFocusKey, InvalidKey, InvoiceKey, RawDocumentKey};
+use billing::manifest::Manifest;
 use billing::money::MoneyError;
-use billing::revision::RevisionOrder;
+use billing::revision::{Revision, RevisionOrder};
 use chrono::{DateTime, Utc};
-use cloud::bucket::{BucketError, Object};
+use cloud::bucket::{BucketError, KeepError, Object};
 use cloud::events::StoredObject;
 use cloud::ledger::{LedgerError, RevisionRecord, RevisionState, rules_text};
 use serde_json::json;
@@ -32,8 +33,16 @@ pub(crate) enum DocumentError {
     OtherBucket(String, String),
     #[error("there is no object s3://{bucket}/{key}")]
     NoSuchObject { bucket: String, key: String },
-    #[error("no allocation for provider '{0}' yet: only raw/atlas/ documents are understood")]
-    UnknownProvider(String),
+    #[error(
+        "{0} is no document that starts an allocation: that is the invoice of Atlas, the manifest of a bill or a FOCUS export"
+    )]
+    Unknown(String),
+    #[error(transparent)]
+    FocusKey(#[from] InvalidFocusKey),
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    #[error("the allocation was given up: {0}")]
+    GivenUp(String),
     #[error("{0} changed under our hands ten times in a row; the retry will settle it")]
     Contention(String),
     #[error(
@@ -57,6 +66,30 @@ pub(crate) enum DocumentError {
     Money(#[from] MoneyError),
 }
 
+/// What a document is by its key.
+enum Placed {
+    /// An invoice of Atlas, in one document.
+    Invoice(RawDocumentKey),
+    /// The manifest of a bill.
+    Bill(RawDocumentKey),
+    /// A FOCUS export that somebody put there.
+    Focus(FocusKey),
+}
+
+/// One revision of an invoice or a bill, and the document that names it.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) invoice: InvoiceKey,
+    pub(crate) revision: Revision,
+    pub(crate) path: String,
+}
+
+impl Named {
+    fn of(key: &RawDocumentKey) -> Self {
+        Self { invoice: key.invoice.clone(), revision: key.revision.clone(), path: key.to_string() }
+    }
+}
+
 impl App {
     pub(crate) async fn document(
         &self,
@@ -67,21 +100,27 @@ impl App {
         let failed =
             |error: DocumentError| DocumentReport::new(&object.key, DocumentState::Failed, error.to_string());
         let done = match self.place(object) {
-            Ok(key) => self.allocate(&key, object, mode, now).await,
+            Ok(Placed::Invoice(key)) => self.allocate(&key, object, mode, now).await,
+            Ok(Placed::Bill(key)) => self.bill(&key, object, mode, now).await,
+            Ok(Placed::Focus(key)) => self.focus(&key, object, mode, now).await,
             Err(error) => return failed(error),
         };
         done.unwrap_or_else(failed)
     }
 
-    /// The key, if it is one that this function works on.
-    fn place(&self, object: &StoredObject) -> Result<RawDocumentKey, DocumentError> {
+    /// What the key says that the document is.
+    fn place(&self, object: &StoredObject) -> Result<Placed, DocumentError> {
         if let Some(bucket) = object.bucket.as_deref().filter(|bucket| *bucket != self.bucket.name()) {
             return Err(DocumentError::OtherBucket(bucket.to_owned(), self.bucket.name().to_owned()));
         }
+        if object.key.starts_with(FOCUS) {
+            return Ok(Placed::Focus(FocusKey::parse(&object.key)?));
+        }
         let key = RawDocumentKey::parse(&object.key)?;
-        match key.invoice.provider.as_str() {
-            "atlas" => Ok(key),
-            other => Err(DocumentError::UnknownProvider(other.to_owned())),
+        match (key.invoice.provider.as_str(), key.extension.as_str()) {
+            ("atlas", _) => Ok(Placed::Invoice(key)),
+            (_, Manifest::EXTENSION) => Ok(Placed::Bill(key)),
+            _ => Err(DocumentError::Unknown(object.key.clone())),
         }
     }
 
@@ -115,13 +154,32 @@ impl App {
             }
             Ok(statement) if !mismatch(&statement) => {
                 let order = published.map(|record| record.order);
-                let order = order.unwrap_or_else(|| order_of(key, &stored, statement.updated, now));
-                self.publish(key, statement, order, now).await
+                let order = order.unwrap_or_else(|| {
+                    order_of(&key.revision, &Fetched::of(&stored), statement.updated, now)
+                });
+                let results = Results {
+                    certificate: statement.certificate,
+                    charges: Charges::Bytes(statement.charges),
+                    aggregates: Vec::new(),
+                };
+                self.publish(&Named::of(key), results, order, now).await
             }
             // the difference to the next revision hangs on what was published: it is not taken back
             Ok(_) | Err(_) if published.is_some() => Err(DocumentError::NoLongerAllocates),
-            Ok(statement) => self.hold_mismatch(key, &statement, &stored, now).await,
-            Err(reason) => self.hold_unusable(key, &reason.to_string(), &stored, now).await,
+            Ok(statement) => {
+                let order = order_of(&key.revision, &Fetched::of(&stored), statement.updated, now);
+                let hold = |key: String| keys::held(&key, &statement.certificate.subject.revision);
+                let outputs = [
+                    (hold(key.invoice.allocations()), statement.rows, CSV),
+                    (hold(key.invoice.charges()), statement.charges, PARQUET),
+                ];
+                self.hold_mismatch(&Named::of(key), &statement.certificate, outputs, order, now).await
+            }
+            Err(reason) => {
+                let order = order_of(&key.revision, &Fetched::of(&stored), None, now);
+                let rules = rules_text(&self.rules.named());
+                self.hold_unusable(&Named::of(key), &reason.to_string(), order, rules, now).await
+            }
         }
     }
 
@@ -134,81 +192,66 @@ impl App {
         Rules::from_named(&named).ok_or_else(|| DocumentError::UnknownRules(record.rules.clone()))
     }
 
-    async fn hold_unusable(
+    pub(crate) async fn hold_unusable(
         &self,
-        key: &RawDocumentKey,
+        named: &Named,
         reason: &str,
-        stored: &Object,
+        order: RevisionOrder,
+        rules: String,
         now: DateTime<Utc>,
     ) -> Result<DocumentReport, DocumentError> {
-        let raw_key = key.to_string();
-        let why = json!({"document": raw_key, "reason": reason, "software": billing::SOFTWARE});
+        let why = json!({"document": named.path, "reason": reason, "software": billing::SOFTWARE});
         let why = serde_json::to_vec_pretty(&why).map_err(CertificateError::from)?;
-        self.bucket.overwrite(&keys::held_reason(&raw_key), why, JSON).await?;
+        self.bucket.overwrite(&keys::held_reason(&named.path), why, JSON).await?;
         let record = RevisionRecord {
-            revision: key.revision.clone(),
-            order: order_of(key, stored, None, now),
+            revision: named.revision.clone(),
+            order,
             state: RevisionState::Held,
-            rules: rules_text(&self.rules.named()),
+            rules,
             status: None,
             finality: None,
             totals: None,
             reason: reason.to_owned(),
-            raw_key: raw_key.clone(),
+            raw_key: named.path.clone(),
             certificate_key: None,
             recorded_at: now,
         };
-        self.ledger.record_revision(&key.invoice, &record).await?;
-        self.settle_period(&key.invoice, now).await?;
-        Ok(DocumentReport::new(&raw_key, DocumentState::Held, reason))
+        self.ledger.record_revision(&named.invoice, &record).await?;
+        self.settle_period(&named.invoice, now).await?;
+        Ok(DocumentReport::new(&named.path, DocumentState::Held, reason))
     }
 
-    async fn hold_mismatch(
+    pub(crate) async fn hold_mismatch(
         &self,
-        key: &RawDocumentKey,
-        statement: &Statement,
-        stored: &Object,
-        now: DateTime<Utc>,
-    ) -> Result<DocumentReport, DocumentError> {
-        let invoice = &key.invoice;
-        let certificate = &statement.certificate;
-        let certificate_key = keys::held(&invoice.certificate(&key.revision), &key.revision);
-        let hold = |key: String| keys::held(&key, &certificate.subject.revision);
-        let outputs = [
-            (hold(invoice.allocations()), &statement.rows, CSV),
-            (hold(invoice.charges()), &statement.charges, PARQUET),
-            (certificate_key.clone(), &certificate.to_json()?, JSON),
-        ];
-        for (held_key, bytes, content_type) in outputs {
-            self.bucket.overwrite(&held_key, bytes.clone(), content_type).await?;
-        }
-        let record = RevisionRecord::certified(
-            certificate,
-            certificate_key.clone(),
-            order_of(key, stored, statement.updated, now),
-            RevisionState::Held,
-            now,
-        );
-        self.ledger.record_revision(invoice, &record).await?;
-        self.settle_period(invoice, now).await?;
-        Ok(DocumentReport::certified(
-            &key.to_string(),
-            DocumentState::Held,
-            certificate,
-            Some(certificate_key),
-        ))
-    }
-
-    async fn publish(
-        &self,
-        key: &RawDocumentKey,
-        statement: Statement,
+        named: &Named,
+        certificate: &Certificate,
+        outputs: impl IntoIterator<Item = (String, Vec<u8>, &'static str)>,
         order: RevisionOrder,
         now: DateTime<Utc>,
     ) -> Result<DocumentReport, DocumentError> {
-        let invoice = &key.invoice;
-        let certificate = &statement.certificate;
-        let certificate_key = invoice.certificate(&key.revision);
+        let invoice = &named.invoice;
+        let certificate_key = keys::held(&invoice.certificate(&named.revision), &named.revision);
+        for (held_key, bytes, content_type) in outputs {
+            self.bucket.overwrite(&held_key, bytes, content_type).await?;
+        }
+        self.bucket.overwrite(&certificate_key, certificate.to_json()?, JSON).await?;
+        let state = RevisionState::Held;
+        let record = RevisionRecord::certified(certificate, certificate_key.clone(), order, state, now);
+        self.ledger.record_revision(invoice, &record).await?;
+        self.settle_period(invoice, now).await?;
+        Ok(DocumentReport::certified(&named.path, DocumentState::Held, certificate, Some(certificate_key)))
+    }
+
+    pub(crate) async fn publish(
+        &self,
+        named: &Named,
+        results: Results,
+        order: RevisionOrder,
+        now: DateTime<Utc>,
+    ) -> Result<DocumentReport, DocumentError> {
+        let invoice = &named.invoice;
+        let certificate = &results.certificate;
+        let certificate_key = invoice.certificate(&named.revision);
         let state = RevisionState::Registered;
         let record = RevisionRecord::certified(certificate, certificate_key.clone(), order, state, now);
 
@@ -218,17 +261,50 @@ impl App {
         self.ledger.advance_latest(invoice, &record).await?;
         self.settle_certificate(invoice, &record, None).await?;
         self.settle_successor(invoice, &record).await?;
-        self.publish_charges(invoice, &record.revision, &statement.charges).await?;
+        self.publish_charges(invoice, &record.revision, &results.charges).await?;
+        for (key, bytes, content_type) in &results.aggregates {
+            self.publish_newest(invoice, &record.revision, key, bytes, content_type).await?;
+        }
         self.publish_rows(invoice).await?;
         self.settle_period(invoice, now).await?;
         self.ledger.complete_revision(invoice, &record).await?;
 
-        let key = key.to_string();
-        Ok(DocumentReport::certified(&key, DocumentState::Allocated, certificate, Some(certificate_key)))
+        let state = DocumentState::Allocated;
+        Ok(DocumentReport::certified(&named.path, state, certificate, Some(certificate_key)))
     }
 }
 
-fn already(key: &str, record: &RevisionRecord) -> DocumentReport {
+/// What is made of one revision.
+pub(crate) struct Results {
+    /// The proof; it lists the others among its outputs.
+    pub(crate) certificate: Certificate,
+    pub(crate) charges: Charges,
+    /// Key, bytes, content type.
+    pub(crate) aggregates: Vec<(String, Vec<u8>, &'static str)>,
+}
+
+/// A file of charges.
+pub(crate) enum Charges {
+    Bytes(Vec<u8>),
+    /// Larger than memory.
+    File(std::fs::File),
+}
+
+/// When a document was fetched, as far as it says so itself.
+pub(crate) struct Fetched {
+    pub(crate) noted: Option<DateTime<Utc>>,
+    pub(crate) last_modified: Option<DateTime<Utc>>,
+}
+
+impl Fetched {
+    /// What the fetcher noted on the document, and when it was put there.
+    pub(crate) fn of(stored: &Object) -> Self {
+        let noted = stored.metadata.get("fetched-at").and_then(|text| text.parse().ok());
+        Self { noted, last_modified: stored.last_modified }
+    }
+}
+
+pub(crate) fn already(key: &str, record: &RevisionRecord) -> DocumentReport {
     let [currency, provider_total, charges_total, _] = match record.totals.clone() {
         Some(totals) => totals.map(Some),
         None => [None, None, None, None],
@@ -245,13 +321,11 @@ fn already(key: &str, record: &RevisionRecord) -> DocumentReport {
 
 /// The revision's place among the invoice's: by the provider's own time, then by when it was fetched, which the
 /// fetcher noted on the document (else: when it was put there).
-fn order_of(
-    key: &RawDocumentKey,
-    stored: &Object,
+pub(crate) fn order_of(
+    revision: &Revision,
+    fetched: &Fetched,
     updated: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> RevisionOrder {
-    let noted = stored.metadata.get("fetched-at").and_then(|text| text.parse().ok());
-    let fetched_at = noted.or(stored.last_modified).unwrap_or(now);
-    RevisionOrder::new(updated, fetched_at, &key.revision)
+    RevisionOrder::new(updated, fetched.noted.or(fetched.last_modified).unwrap_or(now), revision)
 }

@@ -11,6 +11,7 @@
 //! | `ATLAS_RECONCILE` | `auto` (default), `credits` or `lines`: what the rows of an Atlas invoice add up to |
 //! | `ATLAS_TAX` | `name` (default) or `allocate`: what happens to its sales tax |
 
+mod bill;
 mod document;
 mod publish;
 mod report;

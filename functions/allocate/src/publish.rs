@@ -6,19 +6,30 @@
 //! everyone who wrote before, and an older revision never replaces a newer one.
 
 use billing::atlas::rows_csv;
+use billing::bill::bill_rows_csv;
 use billing::certificate::Certificate;
+use billing::ids::Provider;
 use billing::keys::InvoiceKey;
+use billing::money::MoneyError;
 use billing::period::{Finality, PeriodInvoice, Restatement};
 use billing::revision::Revision;
 use chrono::{DateTime, Utc};
-use cloud::bucket::Written;
+use cloud::bucket::{KeepError, Written};
 use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
 
 use crate::App;
-use crate::document::{CSV, DocumentError, JSON, PARQUET};
+use crate::document::{CSV, Charges, DocumentError, JSON, PARQUET};
 
 /// How often a write may find that somebody was quicker.
 const ROUNDS: usize = 10;
+
+/// The rows of a certificate: those of Atlas in the columns that its readers know.
+fn rows(certificate: &Certificate) -> Result<Vec<u8>, MoneyError> {
+    match certificate.subject.provider == Provider::atlas() {
+        true => rows_csv(certificate),
+        false => bill_rows_csv(certificate),
+    }
+}
 
 impl App {
     /// Writes the certificate of a revision as the ledger now wants it: naming the revision before it and the
@@ -69,26 +80,54 @@ impl App {
         }
     }
 
-    /// Publishes the charges of a revision if it is the newest; if not, the newest publishes its own. The bytes
-    /// name their revision, so what stood there cannot be mistaken for another revision's.
+    /// Publishes the charges of a revision if it is the newest.
     pub(crate) async fn publish_charges(
         &self,
         invoice: &InvoiceKey,
         revision: &Revision,
-        charges: &[u8],
+        charges: &Charges,
     ) -> Result<(), DocumentError> {
         let key = invoice.charges();
+        let file = match charges {
+            Charges::Bytes(bytes) => {
+                return self.publish_newest(invoice, revision, &key, bytes, PARQUET).await;
+            }
+            Charges::File(file) => file,
+        };
         for _ in 0..ROUNDS {
             let etag = self.bucket.etag(&key).await?;
             if self.ledger.latest(invoice).await?.as_ref() != Some(revision) {
                 return Ok(());
             }
-            let written = self.bucket.replace(&key, charges.to_vec(), PARQUET, etag).await?;
-            if written == Written::Now {
+            let mut upload = self.bucket.upload(key.clone(), PARQUET);
+            upload.write_file(file.try_clone().map_err(KeepError::from)?).await?;
+            if upload.replace(etag).await? == Written::Now {
                 return Ok(());
             }
         }
         Err(DocumentError::Contention(key))
+    }
+
+    /// Publishes something of a revision if it is the newest; if not, the newest publishes its own. The bytes
+    /// name their revision, so what stood there cannot be mistaken for another revision's.
+    pub(crate) async fn publish_newest(
+        &self,
+        invoice: &InvoiceKey,
+        revision: &Revision,
+        key: &str,
+        bytes: &[u8],
+        content_type: &str,
+    ) -> Result<(), DocumentError> {
+        for _ in 0..ROUNDS {
+            let etag = self.bucket.etag(key).await?;
+            if self.ledger.latest(invoice).await?.as_ref() != Some(revision) {
+                return Ok(());
+            }
+            if self.bucket.replace(key, bytes.to_vec(), content_type, etag).await? == Written::Now {
+                return Ok(());
+            }
+        }
+        Err(DocumentError::Contention(key.to_owned()))
     }
 
     /// Publishes the rows of the newest revision, whichever that is, from its certificate.
@@ -97,7 +136,7 @@ impl App {
         for _ in 0..ROUNDS {
             let standing = self.bucket.get(&key, None).await?;
             let Some(latest) = self.ledger.latest(invoice).await? else { return Ok(()) };
-            let rows = rows_csv(&self.certificate(&invoice.certificate(&latest)).await?)?;
+            let rows = rows(&self.certificate(&invoice.certificate(&latest)).await?)?;
             let (bytes, etag) = standing.map(|object| (object.bytes, object.etag)).unzip();
             // two revisions may have the same rows, so the swap alone does not prove that nobody was quicker:
             // only rows of the revision that is still the newest end the loop

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{ATLAS_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS, GcpSandbox};
+use super::{ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS, GcpSandbox};
 use crate::ACCESS_KEY;
 
 /// The secret with the sandbox's Atlas credentials.
@@ -32,6 +32,10 @@ pub const CCX_SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:
 
 /// The secret with the key of the sandbox of Google Cloud.
 pub const GCP_SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/gcp-AbCdEf";
+
+/// The secret with the sandbox's Azure credentials.
+pub const AZURE_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/azure-AbCdEf";
 
 /// The secret with the admin's password.
 pub const ADMIN_SECRET_ARN: &str =
@@ -86,6 +90,7 @@ async fn answer(State(admin): State<PathBuf>, headers: HeaderMap, body: Bytes) -
         Some(CLAZAR_SECRET_ARN | "monthend/clazar") => {
             (CLAZAR_SECRET_ARN, "monthend/clazar", &CLAZAR_CREDENTIALS)
         }
+        Some(AZURE_SECRET_ARN | "monthend/azure") => (AZURE_SECRET_ARN, "monthend/azure", &AZURE_CREDENTIALS),
         Some(CCX_SECRET_ARN | "monthend/ccx") => (CCX_SECRET_ARN, "monthend/ccx", &CCX_CREDENTIALS),
         _ => return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
     };

@@ -41,6 +41,15 @@ impl ChargeCategory {
     }
 }
 
+impl ChargeCategory {
+    /// The category that FOCUS writes like this; real exports differ in upper and lower case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Usage, Self::Purchase, Self::Tax, Self::Credit, Self::Adjustment];
+        all.into_iter().find(|category| category.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
 impl fmt::Display for ChargeCategory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -70,6 +79,44 @@ impl ChargeFrequency {
     }
 }
 
+impl ChargeFrequency {
+    /// The frequency that FOCUS writes like this; real exports differ in upper and lower case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::OneTime, Self::Recurring, Self::UsageBased];
+        all.into_iter().find(|frequency| frequency.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+/// The nineteen values of FOCUS `ServiceCategory` (version 1.2).
+pub const SERVICE_CATEGORIES: [&str; 19] = [
+    "AI and Machine Learning",
+    "Analytics",
+    "Business Applications",
+    "Compute",
+    "Databases",
+    "Developer Tools",
+    "Multicloud",
+    "Identity",
+    "Integration",
+    "Internet of Things",
+    "Management and Governance",
+    "Media",
+    "Migration",
+    "Mobile",
+    "Networking",
+    "Security",
+    "Storage",
+    "Web",
+    "Other",
+];
+
+/// The FOCUS service category that is written like this.
+#[must_use]
+pub fn service_category(text: &str) -> Option<&'static str> {
+    SERVICE_CATEGORIES.into_iter().find(|category| category.eq_ignore_ascii_case(text))
+}
+
 /// A half-open interval of UTC time, as every FOCUS period is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
@@ -95,18 +142,22 @@ pub struct Charge<'a> {
     pub billing_currency: Currency,
     /// Who is invoiced.
     pub billing_account_id: Cow<'a, str>,
+    /// Its display name.
+    pub billing_account_name: Option<Cow<'a, str>>,
     /// The invoice's period.
     pub billing_period: Period,
     /// When the charge arose.
     pub charge_period: Period,
     /// What kind of charge.
     pub charge_category: ChargeCategory,
+    /// Whether it corrects an earlier invoice (FOCUS `ChargeClass`: `Correction`).
+    pub correction: bool,
     /// What it is for, in words.
     pub charge_description: Option<Cow<'a, str>>,
     /// How often it occurs.
     pub charge_frequency: ChargeFrequency,
-    /// The invoice.
-    pub invoice_id: Cow<'a, str>,
+    /// The invoice; nothing while the provider has issued none.
+    pub invoice_id: Option<Cow<'a, str>>,
     /// Who sends the invoice.
     pub invoice_issuer_name: Cow<'a, str>,
     /// Who makes the service available for purchase.
@@ -119,10 +170,20 @@ pub struct Charge<'a> {
     pub service_name: Cow<'a, str>,
     /// The provider's stock keeping unit.
     pub sku_id: Option<Cow<'a, str>>,
+    /// The price of it that applied.
+    pub sku_price_id: Option<Cow<'a, str>>,
     /// The resource charged for.
     pub resource_id: Option<Cow<'a, str>>,
     /// Its display name.
     pub resource_name: Option<Cow<'a, str>>,
+    /// What kind of resource.
+    pub resource_type: Option<Cow<'a, str>>,
+    /// The region.
+    pub region_id: Option<Cow<'a, str>>,
+    /// Its display name.
+    pub region_name: Option<Cow<'a, str>>,
+    /// The zone within the region.
+    pub availability_zone: Option<Cow<'a, str>>,
     /// The grouping below the billing account: project, account, subscription.
     pub sub_account_id: Option<Cow<'a, str>>,
     /// Its display name.
@@ -137,10 +198,86 @@ pub struct Charge<'a> {
     pub pricing_unit: Option<Cow<'a, str>>,
     /// Price of one pricing unit.
     pub contracted_unit_price: Option<Decimal>,
+    /// Its list price.
+    pub list_unit_price: Option<Decimal>,
+    /// How it was priced: `Standard`, `Dynamic`, `Committed` or `Other`.
+    pub pricing_category: Option<Cow<'a, str>>,
+    /// The reservation or savings plan that it draws on.
+    pub commitment_discount_id: Option<Cow<'a, str>>,
+    /// Its display name.
+    pub commitment_discount_name: Option<Cow<'a, str>>,
+    /// `Spend` or `Usage`.
+    pub commitment_discount_category: Option<Cow<'a, str>>,
+    /// The provider's kind of it.
+    pub commitment_discount_type: Option<Cow<'a, str>>,
+    /// `Used` or `Unused`.
+    pub commitment_discount_status: Option<Cow<'a, str>>,
     /// Tags as a flat JSON object.
     pub tags: Option<Cow<'a, str>>,
     /// Custom column `x_DiscountCents`: what the provider says it took off, for information.
     pub x_discount_cents: Option<Decimal>,
+    /// Custom column `x_Document`: the raw document that holds the line, where an invoice comes as several.
+    pub x_document: Option<Cow<'a, str>>,
     /// Custom column `x_LineNumber`: the line of the raw document, from 1; nothing for charges taken from its head.
     pub x_line_number: Option<usize>,
+}
+
+impl<'a> Charge<'a> {
+    /// A charge that says no more than what it costs, whom, when, and who charges it.
+    #[must_use]
+    pub fn new(
+        cost: Decimal,
+        currency: Currency,
+        billing_account_id: Cow<'a, str>,
+        period: Period,
+        provider: Cow<'a, str>,
+    ) -> Self {
+        Self {
+            billed_cost: cost,
+            effective_cost: cost,
+            list_cost: cost,
+            contracted_cost: cost,
+            billing_currency: currency,
+            billing_account_id,
+            billing_account_name: None,
+            billing_period: period,
+            charge_period: period,
+            charge_category: ChargeCategory::Usage,
+            correction: false,
+            charge_description: None,
+            charge_frequency: ChargeFrequency::OneTime,
+            invoice_id: None,
+            invoice_issuer_name: provider.clone(),
+            provider_name: provider.clone(),
+            publisher_name: provider.clone(),
+            service_category: "Other",
+            service_name: provider,
+            sku_id: None,
+            sku_price_id: None,
+            resource_id: None,
+            resource_name: None,
+            resource_type: None,
+            region_id: None,
+            region_name: None,
+            availability_zone: None,
+            sub_account_id: None,
+            sub_account_name: None,
+            consumed_quantity: None,
+            consumed_unit: None,
+            pricing_quantity: None,
+            pricing_unit: None,
+            contracted_unit_price: None,
+            list_unit_price: None,
+            pricing_category: None,
+            commitment_discount_id: None,
+            commitment_discount_name: None,
+            commitment_discount_category: None,
+            commitment_discount_type: None,
+            commitment_discount_status: None,
+            tags: None,
+            x_discount_cents: None,
+            x_document: None,
+            x_line_number: None,
+        }
+    }
 }

@@ -72,12 +72,38 @@ impl InvoiceKey {
     /// The FOCUS charges of the newest revision, as Parquet, partitioned for Athena.
     #[must_use]
     pub fn charges(&self) -> String {
+        let account = match self.is_numbered() {
+            true => String::new(),
+            false => format!("{}-", encode(self.billing_account.as_str())),
+        };
         format!(
-            "charges/provider={}/month={}/{}.parquet",
+            "charges/provider={}/month={}/{account}{}.parquet",
             encode(self.provider.as_str()),
             self.period,
             encode(self.invoice_id.as_str())
         )
+    }
+
+    /// A table of sums of the newest revision: `by-account`, ... as `csv` or `parquet`.
+    #[must_use]
+    pub fn aggregate(&self, table: &str, extension: &str) -> String {
+        let invoice = encode(self.invoice_id.as_str());
+        format!("aggregates/{}/{}-{invoice}/{table}.{extension}", self.account_path(), self.period)
+    }
+
+    /// Whether the provider numbers its invoices, each number once. Bills of the others are named after what they come from,
+    /// with the same name every month.
+    fn is_numbered(&self) -> bool {
+        self.provider == Provider::atlas()
+    }
+
+    /// Its name among all of the billing account: the ledger's records are under it.
+    #[must_use]
+    pub fn unique_id(&self) -> String {
+        match self.is_numbered() {
+            true => self.invoice_id.as_str().to_owned(),
+            false => format!("{}#{}", self.period, self.invoice_id),
+        }
     }
 
     /// The certificate of one revision.
@@ -142,6 +168,75 @@ impl RawDocumentKey {
 impl fmt::Display for RawDocumentKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}.{}", self.invoice.raw_folder(), self.revision, self.extension)
+    }
+}
+
+/// Where anybody may put FOCUS exports: `raw/focus/{provider}/{billing_account}/{YYYY-MM}/{invoice_id}/{file}`.
+pub const FOCUS: &str = "raw/focus/";
+
+/// One FOCUS export that somebody put into the bucket, under a name of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FocusKey {
+    /// The bill that it is taken for.
+    pub invoice: InvoiceKey,
+    /// The name of the file: `csv`, `csv.gz`, `csv.zip` or `parquet` at its end.
+    pub file: String,
+}
+
+/// A key that is not the key of a FOCUS export.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{key}' is not the key of a FOCUS export ({why}): \
+     expected raw/focus/{{provider}}/{{billing_account}}/{{YYYY-MM}}/{{invoice_id}}/{{file}}"
+)]
+pub struct InvalidFocusKey {
+    key: String,
+    why: String,
+}
+
+impl FocusKey {
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// [`InvalidFocusKey`] says which part is wrong.
+    pub fn parse(key: &str) -> Result<Self, InvalidFocusKey> {
+        let invalid = |why: String| InvalidFocusKey { key: key.chars().take(300).collect(), why };
+        let why = |error: &dyn fmt::Display| invalid(error.to_string());
+        let path =
+            key.strip_prefix(FOCUS).ok_or_else(|| invalid("it does not start with raw/focus/".into()))?;
+        let parts: Vec<&str> = path.split('/').collect();
+        let [provider, account, month, invoice, file] = parts[..] else {
+            return Err(invalid(format!("it has {} parts after raw/focus/, not 5", parts.len())));
+        };
+        // people write these keys: what is no encoding stands for itself
+        let text = |part: &str| decode(part).unwrap_or_else(|| part.to_owned());
+        if file.is_empty() {
+            return Err(invalid("it names no file".into()));
+        }
+        Ok(Self {
+            invoice: InvoiceKey {
+                provider: Provider::new(text(provider)).map_err(|e| why(&e))?,
+                billing_account: BillingAccountId::new(text(account)).map_err(|e| why(&e))?,
+                period: month.parse::<BillingMonth>().map_err(|e| why(&e))?,
+                invoice_id: InvoiceId::new(text(invoice)).map_err(|e| why(&e))?,
+            },
+            file: file.to_owned(),
+        })
+    }
+}
+
+/// The key itself, encoded.
+impl fmt::Display for FocusKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let invoice = &self.invoice;
+        write!(
+            f,
+            "{FOCUS}{}/{}/{}/{}",
+            invoice.account_path(),
+            invoice.period,
+            encode(invoice.invoice_id.as_str()),
+            self.file
+        )
     }
 }
 

@@ -26,11 +26,13 @@
 
 pub mod allocation;
 pub mod atlas;
+pub mod bill;
 pub mod canonical;
 pub mod catalog;
 pub mod ccx;
 pub mod certificate;
 pub mod charge;
+pub mod charges;
 pub mod ids;
 pub mod keys;
 pub mod manifest;

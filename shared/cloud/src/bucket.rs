@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 
 use crate::aws::{Aws, explain};
 
-pub use parts::{KeepError, Spool};
+pub use parts::{KeepError, Spool, Spooled};
 pub use streams::{Body, Upload};
 
 /// One bucket, to read: holds nothing that could write.
@@ -280,10 +280,7 @@ impl Bucket {
         seen: Option<String>,
     ) -> Result<Written, BucketError> {
         let expected = seen.map_or(Expected::Absent, Expected::Etag);
-        match self.put(key, bytes.into(), content_type, HashMap::new(), &expected).await? {
-            Put::Written(written) => Ok(written),
-            Put::Conflict => Ok(Written::Refused), // the caller looks again
-        }
+        Ok(self.put(key, bytes.into(), content_type, HashMap::new(), &expected).await?.written())
     }
 
     /// Writes an object whatever stands there: for content that its key alone decides.
@@ -322,16 +319,20 @@ impl Bucket {
         };
         match request.send().await {
             Ok(_) => Ok(Put::Written(Written::Now)),
-            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 409 => Ok(Put::Conflict),
-            // 412: the condition does not hold; 404 with If-Match: the object that was seen is gone
-            Err(SdkError::ServiceError(error))
-                if error.raw().status().as_u16() == 412
-                    || (error.raw().status().as_u16() == 404 && error.err().code() == Some("NoSuchKey")) =>
-            {
-                Ok(Put::Written(Written::Refused))
-            }
-            Err(error) => Err(self.failed("write", key, &error)),
+            Err(error) => refused(&error).ok_or_else(|| self.failed("write", key, &error)),
         }
+    }
+}
+
+/// What became of a write that failed, if it failed because its condition does not hold.
+fn refused<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<Put> {
+    let SdkError::ServiceError(error) = error else { return None };
+    match error.raw().status().as_u16() {
+        409 => Some(Put::Conflict),
+        412 => Some(Put::Written(Written::Refused)),
+        // with If-Match: the object that was seen is gone
+        404 if error.err().code() == Some("NoSuchKey") => Some(Put::Written(Written::Refused)),
+        _ => None,
     }
 }
 
@@ -344,6 +345,16 @@ enum Put {
     Written(Written),
     /// 409: somebody writes it at this moment.
     Conflict,
+}
+
+impl Put {
+    /// For callers that look again when somebody else was quicker.
+    fn written(self) -> Written {
+        match self {
+            Self::Written(written) => written,
+            Self::Conflict => Written::Refused,
+        }
+    }
 }
 
 enum Expected {

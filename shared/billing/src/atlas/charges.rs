@@ -82,36 +82,19 @@ fn tax_charge(head: &InvoiceHead, cents: i64) -> Charge<'_> {
 fn of_invoice(head: &InvoiceHead, cents: i64) -> Charge<'_> {
     let cost = Money::from_minor(cents, CURRENCY).amount();
     Charge {
-        billed_cost: cost,
-        effective_cost: cost,
-        list_cost: cost,
-        contracted_cost: cost,
-        billing_currency: CURRENCY,
-        billing_account_id: Cow::Borrowed(head.org_id.as_str()),
-        billing_period: head.period,
-        charge_period: head.period,
-        charge_category: ChargeCategory::Usage,
-        charge_description: None,
         charge_frequency: ChargeFrequency::UsageBased,
-        invoice_id: Cow::Borrowed(head.id.as_str()),
+        invoice_id: Some(Cow::Borrowed(head.id.as_str())),
         invoice_issuer_name: Cow::Borrowed("MongoDB"),
-        provider_name: Cow::Borrowed("MongoDB Atlas"),
         publisher_name: Cow::Borrowed("MongoDB"),
         service_category: "Databases",
         service_name: Cow::Borrowed("Atlas"),
-        sku_id: None,
-        resource_id: None,
-        resource_name: None,
-        sub_account_id: None,
-        sub_account_name: None,
-        consumed_quantity: None,
-        consumed_unit: None,
-        pricing_quantity: None,
-        pricing_unit: None,
-        contracted_unit_price: None,
-        tags: None,
-        x_discount_cents: None,
-        x_line_number: None,
+        ..Charge::new(
+            cost,
+            CURRENCY,
+            Cow::Borrowed(head.org_id.as_str()),
+            head.period,
+            Cow::Borrowed("MongoDB Atlas"),
+        )
     }
 }
 

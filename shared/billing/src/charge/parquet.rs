@@ -3,6 +3,7 @@
 //! Costs are `DECIMAL(38, 18)`, times are UTC milliseconds. The same rows give the same bytes. Memory is
 //! bounded by one row group, whatever the number of rows.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -82,24 +83,29 @@ columns! {
     "ContractedCost" Decimal required |c| Some(c.contracted_cost);
     "BillingCurrency" Text required |c| Some(c.billing_currency.code());
     "BillingAccountId" Text required |c| Some(&c.billing_account_id);
-    "BillingAccountName" Text nullable |_c| None;
+    "BillingAccountName" Text nullable |c| c.billing_account_name.as_deref();
     "BillingPeriodStart" Time required |c| c.billing_period.start;
     "BillingPeriodEnd" Time required |c| c.billing_period.end;
     "ChargePeriodStart" Time required |c| c.charge_period.start;
     "ChargePeriodEnd" Time required |c| c.charge_period.end;
     "ChargeCategory" Text required |c| Some(c.charge_category.as_str());
-    "ChargeClass" Text nullable |_c| None;
+    "ChargeClass" Text nullable |c| c.correction.then_some("Correction");
     "ChargeDescription" Text nullable |c| c.charge_description.as_deref();
     "ChargeFrequency" Text required |c| Some(c.charge_frequency.as_str());
-    "InvoiceId" Text required |c| Some(&c.invoice_id);
+    "InvoiceId" Text nullable |c| c.invoice_id.as_deref();
     "InvoiceIssuerName" Text required |c| Some(&c.invoice_issuer_name);
     "ProviderName" Text required |c| Some(&c.provider_name);
     "PublisherName" Text required |c| Some(&c.publisher_name);
     "ServiceCategory" Text required |c| Some(c.service_category);
     "ServiceName" Text required |c| Some(&c.service_name);
     "SkuId" Text nullable |c| c.sku_id.as_deref();
+    "SkuPriceId" Text nullable |c| c.sku_price_id.as_deref();
     "ResourceId" Text nullable |c| c.resource_id.as_deref();
     "ResourceName" Text nullable |c| c.resource_name.as_deref();
+    "ResourceType" Text nullable |c| c.resource_type.as_deref();
+    "RegionId" Text nullable |c| c.region_id.as_deref();
+    "RegionName" Text nullable |c| c.region_name.as_deref();
+    "AvailabilityZone" Text nullable |c| c.availability_zone.as_deref();
     "SubAccountId" Text nullable |c| c.sub_account_id.as_deref();
     "SubAccountName" Text nullable |c| c.sub_account_name.as_deref();
     "ConsumedQuantity" Decimal nullable |c| c.consumed_quantity;
@@ -107,8 +113,16 @@ columns! {
     "PricingQuantity" Decimal nullable |c| c.pricing_quantity;
     "PricingUnit" Text nullable |c| c.pricing_unit.as_deref();
     "ContractedUnitPrice" Decimal nullable |c| c.contracted_unit_price;
+    "ListUnitPrice" Decimal nullable |c| c.list_unit_price;
+    "PricingCategory" Text nullable |c| c.pricing_category.as_deref();
+    "CommitmentDiscountId" Text nullable |c| c.commitment_discount_id.as_deref();
+    "CommitmentDiscountName" Text nullable |c| c.commitment_discount_name.as_deref();
+    "CommitmentDiscountCategory" Text nullable |c| c.commitment_discount_category.as_deref();
+    "CommitmentDiscountType" Text nullable |c| c.commitment_discount_type.as_deref();
+    "CommitmentDiscountStatus" Text nullable |c| c.commitment_discount_status.as_deref();
     "Tags" Text nullable |c| c.tags.as_deref();
     "x_DiscountCents" Decimal nullable |c| c.x_discount_cents;
+    "x_Document" Text nullable |c| c.x_document.as_deref();
     "x_LineNumber" Integer nullable |c| c.x_line_number.and_then(|n| i64::try_from(n).ok());
 }
 
@@ -130,20 +144,30 @@ struct ColumnBuffer {
     levels: Vec<i16>,
 }
 
-/// A Parquet file of charges being written into memory.
-pub struct ChargesFile {
-    writer: SerializedFileWriter<Vec<u8>>,
+/// A Parquet file of charges being written, into memory if nothing else is given.
+pub struct ChargesFile<W: Write + Send = Vec<u8>> {
+    writer: SerializedFileWriter<W>,
     buffers: Vec<ColumnBuffer>,
     rows: usize,
 }
 
 impl ChargesFile {
-    /// An empty file. `metadata` (key, value) stands in the file's footer: which revision the rows are of,
+    /// An empty file in memory. `metadata` (key, value) stands in the file's footer: which revision the rows are of,
     /// so that files of different revisions always differ.
     ///
     /// # Errors
     /// [`ChargesFileError::Parquet`].
     pub fn create(metadata: &[(&str, &str)]) -> Result<Self, ChargesFileError> {
+        Self::create_in(Vec::new(), metadata)
+    }
+}
+
+impl<W: Write + Send> ChargesFile<W> {
+    /// The same, into a writer.
+    ///
+    /// # Errors
+    /// [`ChargesFileError::Parquet`].
+    pub fn create_in(into: W, metadata: &[(&str, &str)]) -> Result<Self, ChargesFileError> {
         let entries =
             metadata.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), (*value).to_owned()));
         let properties = WriterProperties::builder()
@@ -151,7 +175,7 @@ impl ChargesFile {
             .set_created_by(crate::SOFTWARE.to_owned())
             .set_key_value_metadata(Some(entries.collect()))
             .build();
-        let writer = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(properties))?;
+        let writer = SerializedFileWriter::new(into, schema()?, Arc::new(properties))?;
         Ok(Self { writer, buffers: COLUMNS.iter().map(ColumnBuffer::new).collect(), rows: 0 })
     }
 
@@ -167,11 +191,11 @@ impl ChargesFile {
         if self.rows == ROWS_PER_GROUP { self.write_group() } else { Ok(()) }
     }
 
-    /// The bytes of the file.
+    /// What it was written into, with the whole file in it.
     ///
     /// # Errors
     /// [`ChargesFileError::Parquet`].
-    pub fn finish(mut self) -> Result<Vec<u8>, ChargesFileError> {
+    pub fn finish(mut self) -> Result<W, ChargesFileError> {
         if self.rows > 0 {
             self.write_group()?;
         }

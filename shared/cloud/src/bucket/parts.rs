@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
-use super::{Bucket, BucketError, Written};
+use super::{Bucket, BucketError, BucketReader, Upload, Written};
 
 /// A document being taken in: it stands in a file without a name until its last byte and with it its hash are known.
 pub struct Spool {
@@ -59,6 +59,65 @@ impl Spool {
     }
 }
 
+/// A document that was taken in whole.
+#[derive(Debug)]
+pub struct Spooled {
+    /// The file, at whatever position.
+    pub file: std::fs::File,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was written, if it comes from a bucket.
+    pub last_modified: Option<DateTime<Utc>>,
+}
+
+impl Spool {
+    /// Ends it.
+    ///
+    /// # Errors
+    /// [`KeepError::Disk`].
+    pub async fn finish(mut self) -> Result<Spooled, KeepError> {
+        self.file.flush().await?;
+        let sha256 = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Spooled { file: self.file.into_std().await, sha256, bytes: self.bytes, last_modified: None })
+    }
+}
+
+impl BucketReader {
+    /// Takes in an object, in one version of it if given; nothing if there is none.
+    ///
+    /// # Errors
+    /// [`KeepError`].
+    pub async fn take_in(&self, key: &str, version: Option<&str>) -> Result<Option<Spooled>, KeepError> {
+        let Some(mut body) = self.open_version(key, version).await? else { return Ok(None) };
+        let mut spool = Spool::new()?;
+        while let Some(piece) = body.next().await? {
+            spool.write(&piece).await?;
+        }
+        let spooled = spool.finish().await?;
+        Ok(Some(Spooled { last_modified: body.last_modified(), ..spooled }))
+    }
+}
+
+impl Upload<'_> {
+    /// Appends a file, from its beginning.
+    ///
+    /// # Errors
+    /// [`KeepError`].
+    pub async fn write_file(&mut self, file: std::fs::File) -> Result<(), KeepError> {
+        let mut file = tokio::fs::File::from_std(file);
+        file.rewind().await?;
+        let mut piece = vec![0; 256 * 1024];
+        loop {
+            match file.read(&mut piece).await? {
+                0 => return Ok(()),
+                read => self.write(&piece[..read]).await?,
+            }
+        }
+    }
+}
+
 impl Bucket {
     /// Keeps a document of a bill under the name that its content gives it, unless it stands there already. `source` is where
     /// it came from, without secrets.
@@ -70,24 +129,16 @@ impl Bucket {
         bill: &InvoiceKey,
         extension: &str,
         source: String,
-        mut spool: Spool,
+        spool: Spool,
     ) -> Result<Part, KeepError> {
-        let sha256: String = spool.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        let key = format!("{}{}.{extension}", bill.raw_folder(), Revision::of_sha256(&sha256));
-        let part = Part { key, sha256, bytes: spool.bytes, source };
+        let spooled = spool.finish().await?;
+        let key = format!("{}{}.{extension}", bill.raw_folder(), Revision::of_sha256(&spooled.sha256));
+        let part = Part { key, sha256: spooled.sha256, bytes: spooled.bytes, source };
         if self.etag(&part.key).await?.is_some() {
             return Ok(part);
         }
-        spool.file.flush().await?;
-        spool.file.rewind().await?;
         let mut upload = self.upload(part.key.clone(), "application/octet-stream");
-        let mut piece = vec![0; 256 * 1024];
-        loop {
-            match spool.file.read(&mut piece).await? {
-                0 => break,
-                read => upload.write(&piece[..read]).await?,
-            }
-        }
+        upload.write_file(spooled.file).await?;
         upload.finish().await?;
         Ok(part)
     }

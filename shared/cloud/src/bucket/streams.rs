@@ -1,11 +1,14 @@
 //! Objects larger than memory: read and written piece by piece.
 
+use std::collections::HashMap;
+
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
 
-use super::{Bucket, BucketError, BucketReader};
+use super::{Bucket, BucketError, BucketReader, Expected, Written, refused, time};
 
 /// The body of an object, as it comes.
 #[derive(Debug)]
@@ -13,6 +16,7 @@ pub struct Body {
     bucket: BucketReader,
     key: String,
     stream: ByteStream,
+    last_modified: Option<DateTime<Utc>>,
 }
 
 impl BucketReader {
@@ -21,9 +25,20 @@ impl BucketReader {
     /// # Errors
     /// [`BucketError`].
     pub async fn open(&self, key: &str) -> Result<Option<Body>, BucketError> {
-        match self.client.get_object().bucket(&self.name).key(key).send().await {
+        self.open_version(key, None).await
+    }
+
+    pub(super) async fn open_version(
+        &self,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Option<Body>, BucketError> {
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        match request.set_version_id(version.map(str::to_owned)).send().await {
             Ok(response) => {
-                Ok(Some(Body { bucket: self.clone(), key: key.to_owned(), stream: response.body }))
+                let last_modified = response.last_modified().and_then(time);
+                let (bucket, key) = (self.clone(), key.to_owned());
+                Ok(Some(Body { bucket, key, stream: response.body, last_modified }))
             }
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
             Err(error) => Err(self.failed("read", key, &error)),
@@ -32,6 +47,12 @@ impl BucketReader {
 }
 
 impl Body {
+    /// When the object was written.
+    #[must_use]
+    pub fn last_modified(&self) -> Option<DateTime<Utc>> {
+        self.last_modified
+    }
+
     /// The next piece, or nothing at the end.
     ///
     /// # Errors
@@ -97,10 +118,23 @@ impl Upload<'_> {
     ///
     /// # Errors
     /// [`BucketError`].
-    pub async fn finish(mut self) -> Result<(), BucketError> {
+    pub async fn finish(self) -> Result<(), BucketError> {
+        self.end(&Expected::Anything).await.map(|_| ())
+    }
+
+    /// Ends it if the object that stands there is still the one whose `ETag` was `seen`, or none if there was none.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn replace(self, seen: Option<String>) -> Result<Written, BucketError> {
+        self.end(&seen.map_or(Expected::Absent, Expected::Etag)).await
+    }
+
+    async fn end(mut self, expected: &Expected) -> Result<Written, BucketError> {
         let last = self.pending.split().freeze();
         if self.id.is_none() {
-            return self.bucket.overwrite(&self.key, last, self.content_type).await;
+            let put = self.bucket.put(&self.key, last, self.content_type, HashMap::new(), expected).await?;
+            return Ok(put.written());
         }
         if !last.is_empty() {
             self.part(last).await?;
@@ -109,8 +143,18 @@ impl Upload<'_> {
         let bucket = self.bucket;
         let request = bucket.client.complete_multipart_upload().bucket(&bucket.name).key(&self.key);
         let request = request.set_upload_id(self.id).multipart_upload(parts);
-        let done = request.send().await.map(|_| ());
-        done.map_err(|error| bucket.failed("write", &self.key, &error))
+        let request = match expected {
+            Expected::Absent => request.if_none_match("*"),
+            Expected::Etag(etag) => request.if_match(etag),
+            Expected::Anything => request,
+        };
+        match request.send().await {
+            Ok(_) => Ok(Written::Now),
+            Err(error) => refused(&error).map_or_else(
+                || Err(bucket.failed("write", &self.key, &error)),
+                |refused| Ok(refused.written()),
+            ),
+        }
     }
 
     async fn part(&mut self, bytes: Bytes) -> Result<(), BucketError> {

@@ -119,7 +119,7 @@ fn partition(invoice: &InvoiceKey) -> String {
         "INVOICE#{}#{}#{}",
         encoded(invoice.provider.as_str()),
         encoded(invoice.billing_account.as_str()),
-        encoded(invoice.invoice_id.as_str())
+        encoded(&invoice.unique_id())
     )
 }
 

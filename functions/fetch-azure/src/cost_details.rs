@@ -1,0 +1,207 @@
+//! The cost details report: ordered, waited for, and the files that it consists of.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use reqwest::header::LOCATION;
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use crate::azure::Azure;
+use crate::error::AzureError;
+use crate::months::Window;
+use crate::wire::{Answer, Call, Shape, file_name, longest_wait, path_of};
+
+/// The version of the API; the manifest in its answer has a version of its own.
+const API_VERSION: &str = "2025-03-01";
+/// What the app registration needs on the scope.
+const ROLE: &str = "Cost Management Reader on AZURE_SCOPE (of an enrollment: Enrollment reader)";
+/// Between two looks, unless Azure says how long.
+const DEFAULT_WAIT: Duration = Duration::from_secs(20);
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Which costs a report has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    /// As invoiced.
+    ActualCost,
+    /// Prepayments spread over what they are for.
+    AmortizedCost,
+}
+
+impl Metric {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ActualCost => "ActualCost",
+            Self::AmortizedCost => "AmortizedCost",
+        }
+    }
+}
+
+impl std::str::FromStr for Metric {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        [Self::ActualCost, Self::AmortizedCost]
+            .into_iter()
+            .find(|metric| metric.as_str() == text)
+            .ok_or("ActualCost or AmortizedCost")
+    }
+}
+
+/// A report that is ready. It knows signed links, so it is not to be shown.
+pub(crate) struct CostReport {
+    pub(crate) files: Vec<ReportFile>,
+}
+
+/// One file of it.
+pub(crate) struct ReportFile {
+    pub(crate) link: Url,
+    /// Its name, without the job that made it.
+    pub(crate) name: String,
+    pub(crate) shape: Shape,
+}
+
+#[derive(Deserialize)]
+struct Done {
+    status: String,
+    manifest: Option<WireManifest>,
+    error: Option<WireError>,
+}
+
+#[derive(Deserialize)]
+struct WireError {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireManifest {
+    data_format: Option<String>,
+    blob_count: Option<u64>,
+    byte_count: Option<u64>,
+    #[serde(default)]
+    compress_data: bool,
+    #[serde(default)]
+    blobs: Vec<WireBlob>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireBlob {
+    blob_link: String,
+    byte_count: Option<u64>,
+}
+
+impl Azure {
+    /// Orders the report of some days and waits until it is ready; nothing if there are no costs.
+    pub(crate) async fn cost_details(&self, window: &Window) -> Result<Option<CostReport>, AzureError> {
+        let path = ["providers", "Microsoft.CostManagement", "generateCostDetailsReport"];
+        let mut url = self.scope.url(&self.base, &path);
+        url.set_query(Some(&format!("api-version={API_VERSION}")));
+        let period = json!({"start": window.start.to_string(), "end": window.end.to_string()});
+        let body = json!({"metric": self.metric.as_str(), "timePeriod": period});
+        let order = Call { method: Method::POST, url, body: Some(body), headers: &[], role: ROLE };
+        let ordered = Instant::now();
+        let mut answer = self.wire.ask(&self.tokens, &order).await?;
+        let mut place = order.url;
+        loop {
+            match answer.status {
+                200 => return self.read(&answer, &path_of(&place)),
+                202 => {}
+                // no data
+                204 => return Ok(None),
+                status => return Err(unexpected(&place, format!("the status is {status}"))),
+            }
+            place = self.next_place(&answer, &place)?;
+            let wait = longest_wait(&answer.headers).unwrap_or(DEFAULT_WAIT).max(SHORTEST_WAIT);
+            if ordered.elapsed() + wait > self.report_timeout {
+                return Err(AzureError::ReportLate { after_s: self.report_timeout.as_secs() });
+            }
+            tokio::time::sleep(wait).await;
+            let look = Call { method: Method::GET, url: place.clone(), body: None, headers: &[], role: ROLE };
+            answer = self.wire.ask(&self.tokens, &look).await?;
+        }
+    }
+
+    /// Where to look next, exactly as Azure says it; the token goes there, so it must be Azure.
+    fn next_place(&self, answer: &Answer, place: &Url) -> Result<Url, AzureError> {
+        match answer.headers.get(LOCATION) {
+            Some(location) => {
+                let text = location.to_str().unwrap_or_default();
+                self.own(text, "the Location of the cost details report")
+            }
+            None if place.path().ends_with("generateCostDetailsReport") => {
+                Err(unexpected(place, "202 without a Location".into()))
+            }
+            None => Ok(place.clone()),
+        }
+    }
+
+    fn read(&self, answer: &Answer, path: &str) -> Result<Option<CostReport>, AzureError> {
+        let done: Done = serde_json::from_slice(&answer.body)
+            .map_err(|error| AzureError::Unexpected { path: path.to_owned(), reason: error.to_string() })?;
+        match done.status.as_str() {
+            "NoDataFound" => Ok(None),
+            "Completed" => {
+                let manifest = done.manifest.ok_or_else(|| AzureError::Unexpected {
+                    path: path.to_owned(),
+                    reason: "it is Completed and has no manifest".into(),
+                })?;
+                let files = self.files(manifest)?;
+                // a report may be complete with nothing in it
+                Ok((!files.is_empty()).then_some(CostReport { files }))
+            }
+            // with status 200
+            "Failed" => {
+                let error = done.error.unwrap_or(WireError { code: None, message: None });
+                let said = [error.code, error.message].into_iter().flatten().collect::<Vec<_>>().join(": ");
+                Err(AzureError::ReportFailed { detail: said.chars().take(300).collect() })
+            }
+            other => Err(AzureError::Unexpected {
+                path: path.to_owned(),
+                reason: format!("the status is '{}'", other.chars().take(40).collect::<String>()),
+            }),
+        }
+    }
+
+    fn files(&self, manifest: WireManifest) -> Result<Vec<ReportFile>, AzureError> {
+        let contradiction = |reason: String| AzureError::Contradiction {
+            document: "the manifest of the cost details report".into(),
+            reason,
+        };
+        let format = manifest.data_format.as_deref().unwrap_or("Csv");
+        if !format.eq_ignore_ascii_case("csv") {
+            return Err(contradiction(format!("dataFormat is '{format}', not Csv")));
+        }
+        let found = manifest.blobs.len() as u64;
+        if let Some(stated) = manifest.blob_count.filter(|stated| *stated != found) {
+            return Err(contradiction(format!("blobCount is {stated}, it names {found}")));
+        }
+        let sum: Option<u64> = manifest.blobs.iter().map(|blob| blob.byte_count).sum();
+        if let (Some(stated), Some(sum)) = (manifest.byte_count, sum)
+            && stated != sum
+        {
+            return Err(contradiction(format!("byteCount is {stated}, its files come to {sum}")));
+        }
+        let file = |blob: WireBlob| {
+            let link =
+                Url::parse(&blob.blob_link).map_err(|_| contradiction("a blobLink is no URL".into()))?;
+            // a link is signed, which no one may read on the way
+            if link.scheme() != "https" && link.origin() != self.base.origin() {
+                let host = link.host_str().unwrap_or_default().to_owned();
+                return Err(AzureError::Elsewhere { what: "a blobLink without https", host });
+            }
+            let name = file_name(&link);
+            let is_gzip = manifest.compress_data || name.ends_with(".gz");
+            Ok(ReportFile { link, name, shape: Shape { stated_bytes: blob.byte_count, is_gzip } })
+        };
+        manifest.blobs.into_iter().map(file).collect()
+    }
+}
+
+fn unexpected(place: &Url, reason: String) -> AzureError {
+    AzureError::Unexpected { path: path_of(place), reason }
+}

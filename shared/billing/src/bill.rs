@@ -1,0 +1,110 @@
+//! The bill of a month, certified: from its manifest and its sums to rows, aggregates and a certificate.
+//!
+//! Charges go to the sub account that they name; those that name none are a row of their own. Rows are rounded to the minor unit
+//! of the currency so that they add up to what the provider's invoices say, or, while there are none, to the charges.
+
+mod aggregates;
+mod invoices;
+mod rows;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use crate::charges::{Focus, HeldRow, Mapping, OtherBill};
+use crate::manifest::Format;
+
+pub use aggregates::{Aggregate, AggregateError, aggregates};
+pub use invoices::head_charges;
+pub use rows::bill_rows_csv;
+pub use statement::{BillStatement, certify_bill, with_head};
+
+/// The sub account of charges that name none.
+pub const NO_SUB_ACCOUNT: &str = "(no sub account)";
+
+/// How documents of a format are read.
+#[must_use]
+pub fn mapping(format: Format) -> Option<&'static dyn Mapping> {
+    match format {
+        Format::Focus => Some(&Focus),
+        Format::Cur2 | Format::Cur1 | Format::CostExplorer | Format::AzureCostDetails | Format::BigQuery => {
+            None
+        }
+    }
+}
+
+/// The format of a document with these columns; nothing if it is none that is known.
+#[must_use]
+pub fn detect(columns: &[String]) -> Option<Format> {
+    let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+    [
+        ("BilledCost", Format::Focus),
+        ("line_item_unblended_cost", Format::Cur2),
+        ("lineItem/UnblendedCost", Format::Cur1),
+        ("MeterId", Format::AzureCostDetails),
+    ]
+    .into_iter()
+    .find_map(|(column, format)| has(column).then_some(format))
+}
+
+/// Why a bill is held.
+#[derive(Debug, thiserror::Error)]
+pub enum BillError {
+    /// Rows that cannot be charges.
+    #[error("{count} of its rows cannot be charges, the first: {}", list(rows))]
+    Rows {
+        /// How many.
+        count: u64,
+        /// The first of them.
+        rows: Vec<HeldRow>,
+    },
+    /// No row of it is of the bill.
+    #[error(
+        "none of its {rows} rows is of this bill{}; put it under the key of the bill that it is of",
+        elsewhere(others)
+    )]
+    NothingOfIt {
+        /// Rows read.
+        rows: u64,
+        /// The bills that they are of.
+        others: Vec<OtherBill>,
+    },
+    /// Rows in several currencies.
+    #[error(
+        "its rows are in {}: amounts of different currencies are never added; ask the provider for one export per currency",
+        currencies.join(" and ")
+    )]
+    Currencies {
+        /// ISO codes.
+        currencies: Vec<&'static str>,
+    },
+    /// An invoice in another currency than the rows.
+    #[error("invoice {invoice} is in {found}, its rows are in {expected}")]
+    InvoiceCurrency {
+        /// The invoice.
+        invoice: String,
+        /// Its currency.
+        found: String,
+        /// That of the rows.
+        expected: &'static str,
+    },
+    /// The sums overflow, or have more digits than can be stated.
+    #[error(transparent)]
+    Money(#[from] crate::money::MoneyError),
+    /// The certificate contradicts itself: a fault of this software.
+    #[error(transparent)]
+    Certificate(#[from] crate::certificate::CertificateError),
+}
+
+/// The first few; the others are told by their number.
+fn list(rows: &[HeldRow]) -> String {
+    rows.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn elsewhere(others: &[OtherBill]) -> String {
+    let named = others.iter().take(5).map(|other| {
+        let month = other.month.map_or_else(|| "no month".to_owned(), |month| month.to_string());
+        format!("{} {}", other.billing_account.as_deref().unwrap_or("no account"), month)
+    });
+    let named: Vec<_> = named.collect();
+    if named.is_empty() { String::new() } else { format!(", but of {}", named.join(", ")) }
+}

@@ -1,0 +1,288 @@
+//! The certificate of a bill.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde_json::json;
+
+use super::invoices::{Compared, compare, head_taxes, tax_class};
+use super::{BillError, NO_SUB_ACCOUNT};
+use crate::certificate::{
+    Adjustment, Certificate, CertificateError, CertifiedRest, CertifiedTarget, Status, Subject,
+};
+use crate::charges::{Amount, Figures, OtherBill, Totals, round_to_total};
+use crate::manifest::Manifest;
+use crate::money::{Currency, MoneyError, minor_digits};
+use crate::period::Finality;
+use crate::revision::Revision;
+
+/// A bill, judged.
+#[derive(Debug)]
+pub struct BillStatement {
+    /// Without its inputs and outputs.
+    pub certificate: Certificate,
+    /// Currency of the bill.
+    pub currency: Currency,
+    /// The sums with what only the heads of invoices state.
+    pub totals: Totals,
+}
+
+/// Judges a bill by its manifest and the sums of its documents.
+///
+/// # Errors
+/// [`BillError`]: it must be held. A total that does not match is no error here: the certificate says so.
+pub fn certify_bill(
+    revision: &Revision,
+    manifest: &Manifest,
+    totals: Totals,
+) -> Result<BillStatement, BillError> {
+    if totals.held_rows > 0 {
+        return Err(BillError::Rows { count: totals.held_rows, rows: totals.held });
+    }
+    let currency = currency_of(&totals)?;
+    let compared = compare(manifest, &totals, currency)?;
+    let totals = with_head(manifest, totals, currency)?;
+    let parts = Parts::of(manifest, &totals, currency, &compared)?;
+    let certificate = assemble(revision, manifest, &totals, currency, compared, parts)?;
+    certificate.verify()?;
+    Ok(BillStatement { certificate, currency, totals })
+}
+
+/// The sums with the charges that only the heads of invoices state.
+///
+/// # Errors
+/// [`MoneyError::Overflow`].
+pub fn with_head(manifest: &Manifest, mut totals: Totals, currency: Currency) -> Result<Totals, MoneyError> {
+    for invoice in head_taxes(manifest) {
+        let tax = Amount::from_decimal(invoice.tax_not_in_rows).ok_or(MoneyError::Overflow)?;
+        let figures = Figures { billed: tax, effective: tax, charges: 1 };
+        totals.add(&tax_class(manifest, invoice, currency), &figures)?;
+    }
+    Ok(totals)
+}
+
+fn currency_of(totals: &Totals) -> Result<Currency, BillError> {
+    let mut currencies: Vec<&'static str> = totals.currencies.keys().copied().collect();
+    currencies.sort_unstable();
+    match currencies[..] {
+        [] => {
+            let mut others: Vec<OtherBill> = totals.elsewhere.keys().cloned().collect();
+            others.sort();
+            Err(BillError::NothingOfIt { rows: totals.rows, others })
+        }
+        [code] => Ok(Currency::from_code(code).ok_or(MoneyError::Overflow)?),
+        _ => Err(BillError::Currencies { currencies }),
+    }
+}
+
+/// What the charges are made of, in figures that can be stated.
+struct Parts {
+    charges_total: Decimal,
+    tax: Decimal,
+    targets: Vec<CertifiedTarget>,
+}
+
+impl Parts {
+    fn of(
+        manifest: &Manifest,
+        totals: &Totals,
+        currency: Currency,
+        compared: &Compared,
+    ) -> Result<Self, MoneyError> {
+        let scale = stated_decimals(totals.all.billed);
+        let decimal = |units: i128, scale| {
+            let decimal =
+                Decimal::try_from_i128_with_scale(units, scale).map_err(|_| MoneyError::Overflow)?;
+            Ok::<_, MoneyError>(decimal.normalize())
+        };
+        let tax = head_taxes(manifest)
+            .try_fold(Decimal::ZERO, |sum, invoice| crate::money::add(sum, invoice.tax_not_in_rows))?;
+        let accounts = accounts(manifest, totals, tax)?;
+        let amounts: Vec<(&str, Amount)> =
+            accounts.iter().map(|account| (account.id.as_str(), account.billed)).collect();
+        let exact_tax = Amount::from_decimal(tax).ok_or(MoneyError::Overflow)?;
+        let own = round_to_total(&amounts, totals.all.billed.checked_add(-exact_tax)?.units(scale), scale);
+        let own = own.ok_or(MoneyError::Overflow)?;
+        let digits = minor_digits(currency);
+        let rounded = if compared.mismatches.is_empty() {
+            round_to_total(&amounts, compared.payable - exact_tax.units(digits), digits)
+        } else {
+            None
+        };
+        let mut targets = Vec::with_capacity(accounts.len());
+        for (at, account) in accounts.iter().enumerate() {
+            let own = decimal(own[at], scale)?;
+            let total = match &rounded {
+                Some(rounded) => Decimal::try_from_i128_with_scale(rounded[at], digits)
+                    .map_err(|_| MoneyError::Overflow)?,
+                None => own,
+            };
+            targets.push(CertifiedTarget {
+                id: account.id.clone(),
+                name: account.name.clone(),
+                own,
+                shared: Decimal::ZERO,
+                adjustment: crate::money::sub(total, own)?.normalize(),
+                total,
+            });
+        }
+        Ok(Self { charges_total: decimal(totals.all.billed.units(scale), scale)?, tax, targets })
+    }
+}
+
+struct Account {
+    id: String,
+    name: String,
+    billed: Amount,
+}
+
+/// The sub accounts in the order of their ids, what names none last; taxes from heads are in none of them.
+fn accounts(manifest: &Manifest, totals: &Totals, tax: Decimal) -> Result<Vec<Account>, MoneyError> {
+    let tax = Amount::from_decimal(tax).ok_or(MoneyError::Overflow)?;
+    let mut accounts = Vec::with_capacity(totals.sub_accounts.len());
+    let (mut rest, mut rest_charges) = (Amount::ZERO, 0);
+    for (id, (name, figures)) in &totals.sub_accounts {
+        match id {
+            Some(id) => {
+                let name = name.as_ref().or(manifest.sub_account_names.get(id)).unwrap_or(id);
+                accounts.push(Account { id: id.clone(), name: name.clone(), billed: figures.billed });
+            }
+            None => (rest, rest_charges) = (figures.billed.checked_add(-tax)?, figures.charges),
+        }
+    }
+    accounts.sort_by(|a, b| a.id.cmp(&b.id));
+    let head_charges = head_taxes(manifest).count() as u64;
+    if rest_charges > head_charges {
+        let name = NO_SUB_ACCOUNT.to_owned();
+        accounts.push(Account { id: name.clone(), name, billed: rest });
+    }
+    Ok(accounts)
+}
+
+/// How many decimals a certificate can state of amounts of this size: 28 digits hold them all.
+fn stated_decimals(total: Amount) -> u32 {
+    let digits = total.units(0).unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+    18.min(26_u32.saturating_sub(digits))
+}
+
+fn assemble(
+    revision: &Revision,
+    manifest: &Manifest,
+    totals: &Totals,
+    currency: Currency,
+    compared: Compared,
+    parts: Parts,
+) -> Result<Certificate, BillError> {
+    let digits = minor_digits(currency);
+    let provider_total =
+        Decimal::try_from_i128_with_scale(compared.payable, digits).map_err(|_| MoneyError::Overflow)?;
+    let allocated = crate::money::sum(parts.targets.iter().map(|target| target.own))?;
+    let adjustments: Vec<Adjustment> = parts
+        .targets
+        .iter()
+        .filter(|target| !target.adjustment.is_zero())
+        .map(|target| Adjustment {
+            kind: "rounding".to_owned(),
+            amount: target.adjustment,
+            target: Some(target.id.clone()),
+            reason: "the row is rounded to the minor unit so that all rows add up to the total".to_owned(),
+        })
+        .collect();
+    let adjusted = crate::money::sum(adjustments.iter().map(|adjustment| adjustment.amount))?;
+    let unexplained = crate::money::sub(crate::money::sub(provider_total, parts.charges_total)?, adjusted)?;
+    let status = match (unexplained.is_zero() && compared.mismatches.is_empty(), adjustments.is_empty()) {
+        (false, _) => Status::Mismatch,
+        (true, true) => Status::Matched,
+        (true, false) => Status::Explained,
+    };
+    let tax_rest = (!parts.tax.is_zero()).then(|| CertifiedRest {
+        kind: "tax".to_owned(),
+        amount: parts.tax,
+        reason: "taxes that only the invoice states".to_owned(),
+    });
+    let date = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d").to_string();
+    Ok(Certificate {
+        certificate: Certificate::VERSION,
+        subject: Subject {
+            kind: "invoice".into(),
+            provider: manifest.provider.clone(),
+            billing_account: manifest.billing_account.clone(),
+            invoice_id: manifest.invoice_id.clone(),
+            revision: revision.clone(),
+            period: manifest.period,
+            start_date: date(manifest.period.start()),
+            end_date: date(manifest.period.end()),
+            finality: manifest.finality,
+            provider_status: None,
+            provider_updated: manifest.provider_updated.map(|time| time.to_rfc3339()),
+        },
+        currency: currency.code().into(),
+        provider_total,
+        provider_total_source: compared.source.clone(),
+        charges_total: parts.charges_total,
+        allocated_total: allocated,
+        unallocated_total: parts.tax,
+        unexplained: if status == Status::Mismatch { unexplained } else { Decimal::ZERO },
+        status,
+        explanation: explanation(manifest, totals, &compared),
+        adjustments,
+        targets: parts.targets,
+        unallocated: tax_rest.into_iter().collect(),
+        provider_figures: figures(manifest, totals, &compared).map_err(CertificateError::from)?,
+        supersedes: None,
+        inputs: Vec::new(),
+        rules: BTreeMap::from([("rows".to_owned(), "by-sub-account".to_owned())]),
+        outputs: Vec::new(),
+        software: crate::SOFTWARE.into(),
+    })
+}
+
+fn explanation(manifest: &Manifest, totals: &Totals, compared: &Compared) -> String {
+    let mut text = if !compared.mismatches.is_empty() {
+        compared.mismatches.join("; ")
+    } else if manifest.invoices.is_empty() {
+        format!("{} rows add up to the total; there is no invoice to compare with", totals.rows)
+    } else {
+        format!("each of {} invoices equals its charges, rounded to the minor unit", manifest.invoices.len())
+    };
+    let others: u64 = totals.elsewhere.values().map(|figures| figures.charges).sum();
+    if others > 0 {
+        text.push_str(&format!("; {others} rows of the document are of other bills, which are named"));
+    }
+    if manifest.finality == Finality::Open {
+        text.push_str("; the month is still open at the provider");
+    }
+    text
+}
+
+fn figures(
+    manifest: &Manifest,
+    totals: &Totals,
+    compared: &Compared,
+) -> Result<serde_json::Value, serde_json::Error> {
+    let categories: BTreeMap<_, _> =
+        totals.categories.iter().map(|(category, figures)| (*category, figures.billed.to_string())).collect();
+    let mut elsewhere: Vec<(&OtherBill, &Figures)> = totals.elsewhere.iter().collect();
+    elsewhere.sort_by(|a, b| a.0.cmp(b.0));
+    let elsewhere = elsewhere.into_iter().map(|(bill, figures)| {
+        json!({
+            "provider": bill.provider_name,
+            "billing_account": bill.billing_account,
+            "period": bill.month,
+            "currency": bill.currency,
+            "charges": figures.charges,
+            "billed_cost": figures.billed.to_string(),
+        })
+    });
+    Ok(json!({
+        "format": manifest.format,
+        "rows": totals.rows,
+        "charges": totals.all.charges,
+        "billed_cost": totals.all.billed.to_string(),
+        "effective_cost": totals.all.effective.to_string(),
+        "billed_cost_by_category": categories,
+        "amounts_beyond_18_decimals": totals.fine_rows,
+        "invoices": serde_json::to_value(&compared.invoices)?,
+        "rows_of_other_bills": elsewhere.collect::<Vec<_>>(),
+    }))
+}

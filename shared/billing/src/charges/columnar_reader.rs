@@ -1,0 +1,303 @@
+//! Parquet into batches: texts keep their dictionaries, so a text is looked at once, not once a row.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use chrono::{DateTime, SecondsFormat, Utc};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+
+use super::Amount;
+use super::batch::{BATCH_ROWS, Batch, Binding, Dictionary, PlainTexts, ReadError, Sink, hand_on};
+use super::file::FileReader;
+use super::mapping::Columns;
+
+/// A Parquet document, opened: its row groups may be read by several threads.
+pub(super) struct Columnar {
+    file: FileReader,
+    metadata: ArrowReaderMetadata,
+    binding: Binding,
+    /// For each column that is read, its place among the columns that come out.
+    projected: Vec<usize>,
+    /// The number of rows before each row group.
+    before: Vec<u64>,
+}
+
+impl Columnar {
+    pub(super) fn open(file: FileReader, columns: &Columns, details: bool) -> Result<Self, ReadError> {
+        let broken =
+            |error: parquet::errors::ParquetError| ReadError::Broken { after: 0, why: error.to_string() };
+        let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(broken)?;
+        let names: Vec<String> = plain.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let binding = Binding::new(columns, &names, details)?;
+        let is_class = |at: usize| binding.class.contains(&Some(at));
+        let fields = plain.schema().fields().iter().enumerate().map(|(at, field)| match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_class(at) => {
+                let coded = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                Arc::new(Field::new(field.name(), coded, field.is_nullable()))
+            }
+            _ => field.clone(),
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let options = ArrowReaderOptions::new().with_schema(schema);
+        let metadata = ArrowReaderMetadata::try_new(plain.metadata().clone(), options).map_err(broken)?;
+        let mut before = Vec::new();
+        let mut rows = 0;
+        for group in metadata.metadata().row_groups() {
+            before.push(rows);
+            rows += u64::try_from(group.num_rows()).unwrap_or_default();
+        }
+        before.push(rows);
+        Ok(Self { file, metadata, projected: binding.places(), binding, before })
+    }
+
+    pub(super) fn row_groups(&self) -> usize {
+        self.before.len() - 1
+    }
+
+    /// Reads one row group, beside other threads that read others.
+    pub(super) fn read(&self, group: usize, sink: &mut dyn Sink) -> Result<(), ReadError> {
+        let first = self.before[group];
+        let broken = |after: u64, why: String| ReadError::Broken { after, why };
+        let mask = ProjectionMask::roots(
+            self.metadata.metadata().file_metadata().schema_descr(),
+            self.projected.iter().copied(),
+        );
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
+                .with_projection(mask)
+                .with_row_groups(vec![group])
+                .with_batch_size(BATCH_ROWS);
+        let reader = builder.build().map_err(|error| broken(first, error.to_string()))?;
+        let mut batch = Batch::new(&self.binding);
+        batch.first = first + 1;
+        let mut dictionaries: Vec<_> = self.binding.class.iter().map(|_| Dictionary::default()).collect();
+        let mut coders: Vec<_> = self.binding.class.iter().map(|_| Coder::default()).collect();
+        for read in reader {
+            let read = read.map_err(|error| broken(batch.first - 1, error.to_string()))?;
+            self.fill(&read, &mut batch, &mut dictionaries, &mut coders)
+                .map_err(|why| broken(batch.first - 1, why))?;
+            hand_on(&mut batch, &mut dictionaries, sink)?;
+        }
+        sink.forget();
+        Ok(())
+    }
+
+    fn fill(
+        &self,
+        read: &RecordBatch,
+        batch: &mut Batch,
+        dictionaries: &mut [Dictionary],
+        coders: &mut [Coder],
+    ) -> Result<(), String> {
+        let column = |place: &Option<usize>| {
+            let at = self.projected.iter().position(|projected| Some(*projected) == *place)?;
+            Some(read.column(at))
+        };
+        let rows = read.num_rows();
+        batch.rows = rows;
+        let class = self.binding.class.iter().zip(&mut batch.class).zip(dictionaries).zip(coders);
+        for (((place, codes), dictionary), coder) in class {
+            match column(place) {
+                Some(array) => coder.codes(array, dictionary, &self.binding, codes)?,
+                None => codes.resize(rows, 0),
+            }
+        }
+        for (place, texts) in self.binding.texts.iter().zip(&mut batch.texts) {
+            match column(place) {
+                Some(array) => plain_texts(array, &self.binding, texts)?,
+                None => (0..rows).for_each(|_| texts.push(None)),
+            }
+        }
+        let amounts = self.binding.amounts.iter().zip(&mut batch.amounts);
+        let numbers = self.binding.numbers.iter().zip(&mut batch.numbers);
+        for (place, into) in amounts.chain(numbers) {
+            match column(place) {
+                Some(array) => {
+                    for (row, why) in read_numbers(array, &self.binding, into)? {
+                        batch.problems.push(super::batch::RowProblem { row, why });
+                    }
+                }
+                None => into.resize(rows, None),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The names of a document's columns.
+pub(super) fn column_names(file: &FileReader) -> Result<Vec<String>, ReadError> {
+    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new());
+    let metadata = metadata.map_err(|error| ReadError::Broken { after: 0, why: error.to_string() })?;
+    Ok(metadata.schema().fields().iter().map(|field| field.name().clone()).collect())
+}
+
+/// Codes of one class column; remembers what the last dictionary of the file was translated to.
+#[derive(Default)]
+struct Coder {
+    values: Option<ArrayRef>,
+    /// Of our dictionary, when it was translated.
+    generation: u64,
+    translated: Vec<u32>,
+}
+
+impl Coder {
+    fn codes(
+        &mut self,
+        array: &ArrayRef,
+        dictionary: &mut Dictionary,
+        binding: &Binding,
+        into: &mut Vec<u32>,
+    ) -> Result<(), String> {
+        let generation = dictionary.generation();
+        let mut code = |text: &str| if binding.is_null(text.as_bytes()) { 0 } else { dictionary.code(text) };
+        let Some(coded) = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>() else {
+            for row in 0..array.len() {
+                into.push(text_at(array, row)?.map_or(0, |text| code(&text)));
+            }
+            return Ok(());
+        };
+        // batches of a row group share the dictionary; the codes are new when ours was emptied
+        let values = coded.values();
+        let same = self.values.as_ref().is_some_and(|seen| seen.to_data().ptr_eq(&values.to_data()));
+        if !same || generation != self.generation {
+            self.generation = generation;
+            let texts: &StringArray = values.as_string_opt().ok_or("a dictionary holds no texts")?;
+            self.translated = texts.iter().map(|text| text.map_or(0, &mut code)).collect();
+            self.values = Some(values.clone());
+        }
+        let keys = coded.keys();
+        match keys.nulls() {
+            None => {
+                into.extend(keys.values().iter().map(|&key| self.translated[key.cast_unsigned() as usize]))
+            }
+            Some(nulls) => {
+                into.extend(keys.values().iter().zip(nulls).map(|(&key, valid)| {
+                    if valid { self.translated[key.cast_unsigned() as usize] } else { 0 }
+                }))
+            }
+        }
+        Ok(())
+    }
+}
+
+fn plain_texts(array: &ArrayRef, binding: &Binding, into: &mut PlainTexts) -> Result<(), String> {
+    for row in 0..array.len() {
+        let text = text_at(array, row)?;
+        into.push(text.as_deref().filter(|text| !binding.is_null(text.as_bytes())));
+    }
+    Ok(())
+}
+
+/// One cell as text: times as RFC 3339, maps as JSON objects.
+fn text_at(array: &ArrayRef, row: usize) -> Result<Option<String>, String> {
+    if array.is_null(row) {
+        return Ok(None);
+    }
+    let time = |time: Option<DateTime<Utc>>| {
+        time.map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true)).ok_or("a time is out of range")
+    };
+    Ok(Some(match array.data_type() {
+        DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
+        DataType::LargeUtf8 => array.as_string::<i64>().value(row).to_owned(),
+        DataType::Utf8View => array.as_string_view().value(row).to_owned(),
+        DataType::Dictionary(..) => {
+            let coded = array.as_any_dictionary();
+            let keys = coded.normalized_keys();
+            return text_at(coded.values(), keys[row]);
+        }
+        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).to_string(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
+        DataType::UInt32 => array.as_primitive::<UInt32Type>().value(row).to_string(),
+        DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row).to_string(),
+        DataType::Boolean => array.as_boolean().value(row).to_string(),
+        DataType::Timestamp(TimeUnit::Second, _) => {
+            time(DateTime::from_timestamp(array.as_primitive::<TimestampSecondType>().value(row), 0))?
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => time(DateTime::from_timestamp_millis(
+            array.as_primitive::<TimestampMillisecondType>().value(row),
+        ))?,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => time(DateTime::from_timestamp_micros(
+            array.as_primitive::<TimestampMicrosecondType>().value(row),
+        ))?,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => time(Some(DateTime::from_timestamp_nanos(
+            array.as_primitive::<TimestampNanosecondType>().value(row),
+        )))?,
+        DataType::Date32 => {
+            let days = i64::from(array.as_primitive::<Date32Type>().value(row));
+            time(DateTime::from_timestamp(days * 86_400, 0))?
+        }
+        DataType::Map(..) => return map_text(array, row).map(Some),
+        other => return Err(format!("a column of type {other} cannot be read as text")),
+    }))
+}
+
+/// A map as a JSON object.
+fn map_text(array: &ArrayRef, row: usize) -> Result<String, String> {
+    let entries = array.as_map().value(row);
+    let [keys, values] = entries.columns() else { return Err("a map has not two columns".to_owned()) };
+    let mut object = serde_json::Map::new();
+    for entry in 0..entries.len() {
+        let value = text_at(values, entry)?;
+        object.insert(text_at(keys, entry)?.unwrap_or_default(), value.into());
+    }
+    Ok(serde_json::Value::Object(object).to_string())
+}
+
+/// Numbers exactly; answers rows with what is none.
+fn read_numbers(
+    array: &ArrayRef,
+    binding: &Binding,
+    into: &mut Vec<Option<Amount>>,
+) -> Result<Vec<(usize, String)>, String> {
+    let mut problems = Vec::new();
+    let mut push = |row: usize, amount: Option<Result<Amount, String>>| match amount {
+        None => into.push(None),
+        Some(Ok(amount)) => into.push(Some(amount)),
+        Some(Err(why)) => {
+            into.push(None);
+            problems.push((row, why));
+        }
+    };
+    let double = |value: f64| Amount::from_double(value).map_err(|error| error.to_string());
+    match array.data_type() {
+        DataType::Float64 => {
+            for (row, value) in array.as_primitive::<Float64Type>().iter().enumerate() {
+                push(row, value.map(double));
+            }
+        }
+        DataType::Float32 => {
+            for (row, value) in array.as_primitive::<Float32Type>().iter().enumerate() {
+                let parse = |value: f32| Amount::parse(format!("{value:e}").as_bytes());
+                push(row, value.map(|value| parse(value).map_err(|error| error.to_string())));
+            }
+        }
+        DataType::Decimal128(_, scale) => {
+            let scale = i64::from(*scale);
+            for (row, value) in array.as_primitive::<Decimal128Type>().iter().enumerate() {
+                let exact = |value| {
+                    Amount::scaled(value, scale)
+                        .ok_or_else(|| format!("{value}e-{scale} has too many digits"))
+                };
+                push(row, value.map(exact));
+            }
+        }
+        DataType::Null => (0..array.len()).for_each(|row| push(row, None)),
+        _ => {
+            for row in 0..array.len() {
+                let text = text_at(array, row)?.filter(|text| !binding.is_null(text.as_bytes()));
+                let parse = |text: String| Amount::parse(text.as_bytes()).map_err(|error| error.to_string());
+                push(row, text.map(parse));
+            }
+        }
+    }
+    Ok(problems)
+}

@@ -1,0 +1,206 @@
+//! FOCUS exports, versions 1.0 to 1.3, as providers really write them: `NULL` as text, dates with a space or without seconds,
+//! columns that are missing because an older version did not have them.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+
+use super::mapping::{Class, Columns, Mapping, Row, Sign, Texts};
+use super::tags;
+use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period, service_category};
+use crate::money::Currency;
+
+/// The format.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Focus;
+
+macro_rules! places {
+    ($($name:ident)*) => { places!(@ 0usize; $($name)*); };
+    (@ $at:expr; $name:ident $($rest:ident)*) => { const $name: usize = $at; places!(@ $at + 1; $($rest)*); };
+    (@ $at:expr;) => {};
+}
+
+places! {
+    CURRENCY ACCOUNT ACCOUNT_NAME PERIOD_START PERIOD_END INVOICE SUB_ACCOUNT SUB_ACCOUNT_NAME CATEGORY CLASS FREQUENCY
+    SERVICE_CATEGORY SERVICE PROVIDER PUBLISHER ISSUER TAGS
+}
+places! { BILLED EFFECTIVE }
+places! {
+    CHARGE_START CHARGE_END DESCRIPTION SKU SKU_PRICE RESOURCE RESOURCE_NAME RESOURCE_TYPE REGION REGION_NAME ZONE CONSUMED_UNIT
+    PRICING_UNIT PRICING_CATEGORY COMMITMENT COMMITMENT_NAME COMMITMENT_CATEGORY COMMITMENT_TYPE COMMITMENT_STATUS
+}
+places! { LIST CONTRACTED CONSUMED PRICED CONTRACTED_PRICE LIST_PRICE }
+
+const COLUMNS: Columns = Columns {
+    class: &[
+        &["BillingCurrency"],
+        &["BillingAccountId"],
+        &["BillingAccountName"],
+        &["BillingPeriodStart"],
+        &["BillingPeriodEnd"],
+        &["InvoiceId", "x_InvoiceId"],
+        &["SubAccountId"],
+        &["SubAccountName"],
+        &["ChargeCategory"],
+        &["ChargeClass"],
+        &["ChargeFrequency"],
+        &["ServiceCategory"],
+        &["ServiceName"],
+        &["ProviderName", "ServiceProviderName"],
+        &["PublisherName"],
+        &["InvoiceIssuerName"],
+        &["Tags"],
+    ],
+    amounts: &[&["BilledCost"], &["EffectiveCost"]],
+    texts: &[
+        &["ChargePeriodStart"],
+        &["ChargePeriodEnd"],
+        &["ChargeDescription"],
+        &["SkuId"],
+        &["SkuPriceId"],
+        &["ResourceId"],
+        &["ResourceName"],
+        &["ResourceType"],
+        &["RegionId"],
+        &["RegionName"],
+        &["AvailabilityZone"],
+        &["ConsumedUnit"],
+        &["PricingUnit"],
+        &["PricingCategory"],
+        &["CommitmentDiscountId"],
+        &["CommitmentDiscountName"],
+        &["CommitmentDiscountCategory"],
+        &["CommitmentDiscountType"],
+        &["CommitmentDiscountStatus"],
+    ],
+    numbers: &[
+        &["ListCost"],
+        &["ContractedCost"],
+        &["ConsumedQuantity"],
+        &["PricingQuantity"],
+        &["ContractedUnitPrice"],
+        &["ListUnitPrice"],
+    ],
+    required_class: &[CURRENCY, ACCOUNT, PERIOD_START, CATEGORY, SERVICE],
+    required_amounts: &[BILLED, EFFECTIVE],
+    nulls: &["NULL", "null"],
+};
+
+impl Mapping for Focus {
+    fn columns(&self) -> &Columns {
+        &COLUMNS
+    }
+
+    fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String> {
+        let text = |column: usize| texts.text(column);
+        let required = |column: usize| {
+            text(column).ok_or_else(|| format!("{} is empty", COLUMNS.class[column].join(" or ")))
+        };
+        let owned = |column: usize| text(column).map(str::to_owned);
+        let currency = currency(required(CURRENCY)?)?;
+        let start =
+            time(required(PERIOD_START)?).ok_or_else(|| wrong("BillingPeriodStart", text(PERIOD_START)))?;
+        let month = crate::month::BillingMonth::containing(start);
+        let end = match text(PERIOD_END) {
+            Some(end) => time(end).ok_or_else(|| wrong("BillingPeriodEnd", Some(end)))?,
+            None => month.end(),
+        };
+        // values that FOCUS does not know (yet) say nothing about money: the row is taken, as what it can be at the most
+        let category = ChargeCategory::parse(required(CATEGORY)?).unwrap_or(ChargeCategory::Adjustment);
+        let correction = text(CLASS).is_some_and(|class| class.eq_ignore_ascii_case("Correction"));
+        let frequency = text(FREQUENCY).and_then(ChargeFrequency::parse).unwrap_or(match category {
+            ChargeCategory::Usage => ChargeFrequency::UsageBased,
+            _ => ChargeFrequency::OneTime,
+        });
+        let tags = tags::parse(text(TAGS))?;
+        let publisher = text(PUBLISHER).or(text(PROVIDER)).unwrap_or("unknown").to_owned();
+        Ok(vec![Class {
+            billed: vec![(BILLED, Sign::Plus)],
+            effective: vec![(EFFECTIVE, Sign::Plus)],
+            skip_zero: false,
+            currency,
+            billing_account_id: Some(required(ACCOUNT)?.to_owned()),
+            billing_account_name: owned(ACCOUNT_NAME),
+            billing_period: Some(Period { start, end }),
+            invoice_id: owned(INVOICE),
+            sub_account_id: owned(SUB_ACCOUNT),
+            sub_account_name: owned(SUB_ACCOUNT_NAME),
+            service_category: service_category(text(SERVICE_CATEGORY).unwrap_or_default()).unwrap_or("Other"),
+            service_name: required(SERVICE)?.to_owned(),
+            category,
+            correction,
+            frequency,
+            tags_json: tags::to_json(&tags),
+            tags,
+            provider_name: owned(PROVIDER).unwrap_or_else(|| publisher.clone()),
+            invoice_issuer_name: owned(ISSUER).or(owned(PROVIDER)).unwrap_or_else(|| publisher.clone()),
+            publisher_name: publisher,
+        }])
+    }
+
+    fn complete<'r>(&self, charge: Charge<'r>, _: &'r Class, row: &Row<'r>) -> Result<Charge<'r>, String> {
+        let text = |column: usize| row.texts.text(column).map(Cow::Borrowed);
+        let number = |column: usize| row.number(column);
+        let moment = |column: usize, otherwise: DateTime<Utc>| match row.texts.text(column) {
+            None => Ok(otherwise),
+            Some(text) => time(text).ok_or_else(|| wrong(COLUMNS.texts[column][0], Some(text))),
+        };
+        Ok(Charge {
+            charge_period: Period {
+                start: moment(CHARGE_START, charge.charge_period.start)?,
+                end: moment(CHARGE_END, charge.charge_period.end)?,
+            },
+            charge_description: text(DESCRIPTION),
+            sku_id: text(SKU),
+            sku_price_id: text(SKU_PRICE),
+            resource_id: text(RESOURCE),
+            resource_name: text(RESOURCE_NAME),
+            resource_type: text(RESOURCE_TYPE),
+            region_id: text(REGION),
+            region_name: text(REGION_NAME),
+            availability_zone: text(ZONE),
+            consumed_quantity: number(CONSUMED)?,
+            consumed_unit: text(CONSUMED_UNIT),
+            pricing_category: text(PRICING_CATEGORY),
+            pricing_quantity: number(PRICED)?,
+            pricing_unit: text(PRICING_UNIT),
+            contracted_unit_price: number(CONTRACTED_PRICE)?,
+            list_unit_price: number(LIST_PRICE)?,
+            list_cost: number(LIST)?.unwrap_or(charge.list_cost),
+            contracted_cost: number(CONTRACTED)?.unwrap_or(charge.contracted_cost),
+            commitment_discount_id: text(COMMITMENT),
+            commitment_discount_name: text(COMMITMENT_NAME),
+            commitment_discount_category: text(COMMITMENT_CATEGORY),
+            commitment_discount_type: text(COMMITMENT_TYPE),
+            commitment_discount_status: text(COMMITMENT_STATUS),
+            ..charge
+        })
+    }
+}
+
+/// The ISO 4217 currency of a code.
+///
+/// # Errors
+/// Says that it is none.
+pub(super) fn currency(code: &str) -> Result<Currency, String> {
+    Currency::from_code(code).ok_or_else(|| format!("'{code}' is no ISO 4217 currency"))
+}
+
+pub(super) fn wrong(column: &str, text: Option<&str>) -> String {
+    format!("{column} '{}' is not understood", text.unwrap_or_default())
+}
+
+/// `2024-09-01T00:00:00Z`, `2024-09-01T00:00Z`, `2024-09-01 00:00:00`, `2024-09-01`; other offsets are turned into UTC.
+pub(super) fn time(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.to_utc());
+    }
+    let plain = text.strip_suffix('Z').or(text.strip_suffix(" UTC")).unwrap_or(text);
+    for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
+        if let Ok(time) = NaiveDateTime::parse_from_str(plain, format) {
+            return Some(time.and_utc());
+        }
+    }
+    let date = NaiveDate::parse_from_str(plain, "%Y-%m-%d").ok()?;
+    Some(date.and_hms_opt(0, 0, 0)?.and_utc())
+}

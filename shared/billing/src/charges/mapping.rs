@@ -1,0 +1,168 @@
+//! What a format of bills must tell: which columns it reads, and how rows become FOCUS charges.
+//!
+//! Most columns of a bill repeat: who, what service, which tags, which kind of line. A [`Mapping`] turns each distinct
+//! combination of those into a [`Class`] once, however many rows have it; adding up a bill then needs nothing but the class of
+//! each row and its amounts. Only when charges are written, [`Mapping::charge`] also looks at what differs from row to row.
+
+use std::borrow::Cow;
+
+use rust_decimal::Decimal;
+
+use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
+use crate::money::Currency;
+
+use super::{Amount, ReadError};
+
+/// The columns that a format reads. Each is a list of names: the first that the header has, in any case, is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    /// Texts that decide the class of a row.
+    pub class: &'static [&'static [&'static str]],
+    /// Amounts that are added up.
+    pub amounts: &'static [&'static [&'static str]],
+    /// Further texts and times of a charge.
+    pub texts: &'static [&'static [&'static str]],
+    /// Further numbers of a charge.
+    pub numbers: &'static [&'static [&'static str]],
+    /// Which of `class` must be there.
+    pub required_class: &'static [usize],
+    /// Which of `amounts` must be there.
+    pub required_amounts: &'static [usize],
+    /// Texts that mean "nothing", beside the empty one.
+    pub nulls: &'static [&'static str],
+}
+
+/// Texts of one row or one class by their place in [`Columns`]; nothing where the cell or the column is missing.
+pub trait Texts {
+    /// The text of a column.
+    fn text(&self, column: usize) -> Option<&str>;
+}
+
+impl Texts for [Option<&str>] {
+    fn text(&self, column: usize) -> Option<&str> {
+        self.get(column).copied().flatten()
+    }
+}
+
+/// An amount as a combination of columns: each is added, or taken off.
+pub type Terms = Vec<(usize, Sign)>;
+
+/// Whether a column is added or taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It is added.
+    Plus,
+    /// It is taken off.
+    Minus,
+}
+
+/// What rows of one kind have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// What is payable, as columns of [`Columns::amounts`].
+    pub billed: Terms,
+    /// What it costs when prepayments are spread.
+    pub effective: Terms,
+    /// Rows whose amounts are all zero are no charge of this class.
+    pub skip_zero: bool,
+    /// Currency of the amounts.
+    pub currency: Currency,
+    /// Who is billed, if rows say so.
+    pub billing_account_id: Option<String>,
+    /// Its name.
+    pub billing_account_name: Option<String>,
+    /// The billing period, if rows say so.
+    pub billing_period: Option<Period>,
+    /// The provider's invoice, if there is one yet.
+    pub invoice_id: Option<String>,
+    /// The account, subscription or project.
+    pub sub_account_id: Option<String>,
+    /// Its name.
+    pub sub_account_name: Option<String>,
+    /// One of FOCUS' nineteen categories.
+    pub service_category: &'static str,
+    /// The service.
+    pub service_name: String,
+    /// What kind of charge.
+    pub category: ChargeCategory,
+    /// A correction of an earlier invoice (FOCUS `ChargeClass`).
+    pub correction: bool,
+    /// How often it occurs.
+    pub frequency: ChargeFrequency,
+    /// Tags in the order of their keys.
+    pub tags: Vec<(String, String)>,
+    /// The same as a flat JSON object; nothing if there are none.
+    pub tags_json: Option<String>,
+    /// Who makes the service available.
+    pub provider_name: String,
+    /// Who produced it.
+    pub publisher_name: String,
+    /// Who sends the invoice.
+    pub invoice_issuer_name: String,
+}
+
+/// One row beside its class.
+pub struct Row<'r> {
+    /// Columns of [`Columns::class`].
+    pub class: &'r dyn Texts,
+    /// Columns of [`Columns::texts`].
+    pub texts: &'r dyn Texts,
+    /// Columns of [`Columns::amounts`].
+    pub amounts: &'r [Option<Amount>],
+    /// Columns of [`Columns::numbers`].
+    pub numbers: &'r [Option<Amount>],
+}
+
+/// Takes the rows of a JSON document.
+pub trait JsonRows {
+    /// The names of the columns; before the first row.
+    ///
+    /// # Errors
+    /// [`ReadError::Column`].
+    fn header(&mut self, names: &[String]) -> Result<(), ReadError>;
+
+    /// One row: a cell for each column.
+    ///
+    /// # Errors
+    /// [`ReadError`] from whoever takes the rows.
+    fn row(&mut self, cells: &[Option<Cow<'_, str>>]) -> Result<(), ReadError>;
+}
+
+/// One format of bills.
+pub trait Mapping: Sync {
+    /// Its columns.
+    fn columns(&self) -> &Columns;
+
+    /// The classes of rows with these texts (of [`Columns::class`]): one charge each, mostly one.
+    ///
+    /// # Errors
+    /// Says which column is wrong and what is expected.
+    fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String>;
+
+    /// The rows of a JSON document of this format, for formats that come as JSON.
+    ///
+    /// # Errors
+    /// [`ReadError`] if it is not what the format says.
+    fn json(&self, _document: &[u8], _rows: &mut dyn JsonRows) -> Result<(), ReadError> {
+        Err(ReadError::Broken { after: 0, why: "bills of this format do not come as JSON".to_owned() })
+    }
+
+    /// The charge of a row in one of its classes. `charge` has what the class says and the costs, and the bill's period as the
+    /// period of the charge; what differs from row to row is added here.
+    ///
+    /// # Errors
+    /// Says which column is wrong and what is expected.
+    fn complete<'r>(&self, charge: Charge<'r>, class: &'r Class, row: &Row<'r>)
+    -> Result<Charge<'r>, String>;
+}
+
+impl Row<'_> {
+    /// A number of [`Columns::numbers`], rounded at 18 decimals.
+    ///
+    /// # Errors
+    /// Says that it has too many digits.
+    pub fn number(&self, column: usize) -> Result<Option<Decimal>, String> {
+        let amount = self.numbers.get(column).copied().flatten();
+        amount.map(|amount| amount.to_decimal(18)).transpose().map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,63 @@
+//! Stories of whole documents.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use super::*;
+
+fn fixture(name: &str) -> Arc<File> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/charges/fixtures").join(name);
+    Arc::new(File::open(path).unwrap())
+}
+
+fn document(bytes: &[u8]) -> Arc<File> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    Arc::new(file)
+}
+
+fn june() -> Selection {
+    Selection { billing_account: None, month: "2025-06".parse().unwrap() }
+}
+
+fn add_up_focus(key: &str, file: Arc<File>) -> Result<Totals, ReadError> {
+    add_up(&Document { key, file }, &Focus, &june(), 2)
+}
+
+#[test]
+fn a_focus_export_of_aws_comes_to_its_control_totals() {
+    let totals = add_up_focus("raw/x/focus12.csv.gz", fixture("aws-focus12-00001.csv.gz")).unwrap();
+    assert_eq!((totals.rows, totals.held_rows), (19, 0), "{:?}", totals.held);
+    assert_eq!(totals.all.billed.to_string(), "14.58038");
+    assert_eq!(totals.all.effective.to_string(), "14.58038");
+    let invoice = |id: &str| totals.invoices[&Some(id.to_owned())].billed.to_string();
+    assert_eq!((invoice("2180000001"), invoice("2180000003")), ("27.08038".into(), "-12.5".into()));
+}
+
+#[test]
+fn bad_rows_are_named_and_the_others_are_read() {
+    let text = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName\n\
+                1.5,1.5,USD,a,2025-06-01T00:00:00Z,Usage,S\n\
+                x,1,USD,a,2025-06-01T00:00:00Z,Usage,S\n\
+                1,1,USD,a,June,Usage,S\n\
+                ,1,USD,a,2025-06-01,Usage,S\n\
+                1,1,USD,a\n\
+                6.035e-07,NULL,USD,a,2025-06-01 00:00:00,Usage,S\n\
+                1,1,EURO,a,2025-06-01,Usage,S\n";
+    let totals = add_up_focus("x/export.csv", document(text.as_bytes())).unwrap();
+    assert_eq!(totals.rows, 7);
+    let named: Vec<String> = totals.held.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        named,
+        [
+            "export.csv row 2: 'x' is not a decimal number",
+            "export.csv row 3: BillingPeriodStart 'June' is not understood",
+            "export.csv row 4: BilledCost is empty",
+            "export.csv row 5: it has 4 cells, the header has 7",
+            "export.csv row 6: EffectiveCost is empty",
+            "export.csv row 7: 'EURO' is no ISO 4217 currency",
+        ]
+    );
+    assert_eq!(totals.all.billed.to_string(), "1.5");
+}

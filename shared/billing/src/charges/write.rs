@@ -1,0 +1,245 @@
+//! The charges of a bill, row by row.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::fast::RandomState;
+
+use super::Amount;
+use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
+use super::mapping::{Class, Mapping, Row};
+use super::read::Document;
+use super::totals::{CLASSES, Figures, HeldRow, Selection, Whose, missing_amount, value};
+use crate::charge::{Charge, ChargesFileError, Period};
+use crate::money::MoneyError;
+
+/// What the charges of a bill have in common.
+#[derive(Clone, Debug)]
+pub struct BillContext<'b> {
+    /// Who is billed, where rows do not say so.
+    pub billing_account: &'b str,
+    /// The bill's month, where rows do not say so.
+    pub period: Period,
+    /// Names of sub accounts that rows do not have.
+    pub sub_account_names: &'b BTreeMap<String, String>,
+}
+
+/// What was written of a document.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The charges written; they must equal what the document was added up to.
+    pub figures: Figures,
+    /// The first rows whose details cannot be read.
+    pub held: Vec<HeldRow>,
+}
+
+/// Why charges could not be written.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each wraps one error that says it all")]
+pub enum WriteError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    File(#[from] ChargesFileError),
+}
+
+/// Passes each charge of a document to `each`, in the order of its rows.
+///
+/// # Errors
+/// [`WriteError`], those of `each` among them.
+pub fn write_charges(
+    document: &Document<'_>,
+    mapping: &dyn Mapping,
+    selection: &Selection,
+    bill: &BillContext<'_>,
+    each: &mut dyn FnMut(&Charge<'_>) -> Result<(), ChargesFileError>,
+) -> Result<Written, WriteError> {
+    let mut writer = Writer {
+        mapping,
+        selection,
+        bill,
+        document: document.name(),
+        each,
+        known: HashMap::default(),
+        classes: Vec::new(),
+        written: Written::default(),
+        failed: None,
+    };
+    let read = document.read(mapping, true, &mut writer);
+    if let Some(error) = writer.failed {
+        return Err(error.into());
+    }
+    read?;
+    Ok(writer.written)
+}
+
+struct Writer<'w> {
+    mapping: &'w dyn Mapping,
+    selection: &'w Selection,
+    bill: &'w BillContext<'w>,
+    document: &'w str,
+    each: &'w mut dyn FnMut(&Charge<'_>) -> Result<(), ChargesFileError>,
+    known: HashMap<Box<[u32]>, usize, RandomState>,
+    classes: Vec<Result<Vec<(Class, Whose)>, String>>,
+    written: Written,
+    failed: Option<ChargesFileError>,
+}
+
+/// Bad rows that are named.
+const NAMED: usize = 20;
+
+impl Writer<'_> {
+    fn class_of(&mut self, codes: &[u32], dictionaries: &[Dictionary]) -> usize {
+        if let Some(&known) = self.known.get(codes) {
+            return known;
+        }
+        let classes = self.mapping.classes(&ClassTexts { dictionaries, codes });
+        let with_owner = |class: Class| {
+            let whose = self.selection.whose(&class);
+            (class, whose)
+        };
+        self.classes.push(classes.map(|classes| classes.into_iter().map(with_owner).collect()));
+        self.known.insert(codes.into(), self.classes.len() - 1);
+        self.classes.len() - 1
+    }
+
+    fn hold(&mut self, row: u64, why: String) {
+        if self.written.held.len() < NAMED {
+            self.written.held.push(HeldRow { document: self.document.to_owned(), row, why });
+        }
+    }
+
+    /// The charges of one row.
+    fn row(
+        &mut self,
+        row: &Row<'_>,
+        number: u64,
+        known: usize,
+    ) -> Result<Result<(), String>, ChargesFileError> {
+        let classes = match &self.classes[known] {
+            Ok(classes) => classes,
+            Err(why) => return Ok(Err(why.clone())),
+        };
+        let amount = |column: usize| row.amounts.get(column).copied().flatten();
+        if let Some(why) = missing_amount(self.mapping, amount) {
+            return Ok(Err(why));
+        }
+        for (class, whose) in classes {
+            let charge = match charge(class, self.bill, &amount) {
+                Ok(Some((charge, figures))) if *whose == Whose::Ours => (charge, figures),
+                Ok(_) => continue,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            let (charge, figures) = charge;
+            let charge = Charge {
+                x_document: Some(Cow::Borrowed(self.document)),
+                x_line_number: usize::try_from(number).ok(),
+                ..charge
+            };
+            let charge = match self.mapping.complete(charge, class, row) {
+                Ok(charge) => charge,
+                Err(why) => return Ok(Err(why)),
+            };
+            (self.each)(&charge)?;
+            if let Err(error) = self.written.figures.add(&figures) {
+                return Ok(Err(error.to_string()));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+impl Sink for Writer<'_> {
+    fn batch(&mut self, batch: &Batch, dictionaries: &[Dictionary]) -> Result<(), ReadError> {
+        let (mut amounts, mut numbers) = (Vec::new(), Vec::new());
+        let mut codes = vec![0; batch.class.len()];
+        let mut problems = batch.problems.iter().peekable();
+        for row in 0..batch.rows {
+            let number = batch.first + row as u64;
+            let mut problem = None;
+            while let Some(next) = problems.next_if(|problem| problem.row == row) {
+                problem = Some(next.why.clone());
+            }
+            if let Some(why) = problem {
+                self.hold(number, why);
+                continue;
+            }
+            for (code, column) in codes.iter_mut().zip(&batch.class) {
+                *code = column[row];
+            }
+            let known = self.class_of(&codes, dictionaries);
+            Batch::row_numbers(&batch.amounts, row, &mut amounts);
+            Batch::row_numbers(&batch.numbers, row, &mut numbers);
+            let read = Row {
+                class: &ClassTexts { dictionaries, codes: &codes },
+                texts: &batch.row_texts(row),
+                amounts: &amounts,
+                numbers: &numbers,
+            };
+            match self.row(&read, number, known) {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => self.hold(number, why),
+                Err(error) => {
+                    self.failed = Some(error);
+                    // ends the reading; the caller sees what failed
+                    return Err(ReadError::Broken {
+                        after: number,
+                        why: "its charges cannot be written".into(),
+                    });
+                }
+            }
+        }
+        if self.classes.len() > CLASSES {
+            self.forget();
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.known.clear();
+        self.classes.clear();
+    }
+}
+
+/// A charge as its class has it, with its costs; nothing if rows like this are none.
+fn charge<'r>(
+    class: &'r Class,
+    bill: &'r BillContext<'_>,
+    amount: &impl Fn(usize) -> Option<Amount>,
+) -> Result<Option<(Charge<'r>, Figures)>, MoneyError> {
+    let (billed, effective) = (value(&class.billed, amount)?, value(&class.effective, amount)?);
+    if class.skip_zero && billed.is_zero() && effective.is_zero() {
+        return Ok(None);
+    }
+    let (billed_cost, effective_cost) = (billed.to_decimal(18)?, effective.to_decimal(18)?);
+    let period = class.billing_period.unwrap_or(bill.period);
+    let borrowed = |text: &'r Option<String>| text.as_deref().map(Cow::Borrowed);
+    let sub_account_name = borrowed(&class.sub_account_name).or_else(|| {
+        let name = bill.sub_account_names.get(class.sub_account_id.as_deref()?)?;
+        Some(Cow::Borrowed(name.as_str()))
+    });
+    let account = class.billing_account_id.as_deref().unwrap_or(bill.billing_account);
+    let charge = Charge {
+        effective_cost,
+        billing_account_name: borrowed(&class.billing_account_name),
+        charge_category: class.category,
+        correction: class.correction,
+        charge_frequency: class.frequency,
+        invoice_id: borrowed(&class.invoice_id),
+        invoice_issuer_name: Cow::Borrowed(&class.invoice_issuer_name),
+        publisher_name: Cow::Borrowed(&class.publisher_name),
+        service_category: class.service_category,
+        service_name: Cow::Borrowed(&class.service_name),
+        sub_account_id: borrowed(&class.sub_account_id),
+        sub_account_name,
+        tags: borrowed(&class.tags_json),
+        ..Charge::new(
+            billed_cost,
+            class.currency,
+            Cow::Borrowed(account),
+            period,
+            Cow::Borrowed(&class.provider_name),
+        )
+    };
+    Ok(Some((charge, Figures { billed, effective, charges: 1 })))
+}
