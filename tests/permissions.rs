@@ -139,6 +139,7 @@ async fn needed_with(
         ("ATLAS_SECRET_ARN", secrets::ATLAS_SECRET_ARN.into()),
         ("AZURE_SECRET_ARN", secrets::AZURE_SECRET_ARN.into()),
         ("CCX_SECRET_ARN", secrets::CCX_SECRET_ARN.into()),
+        ("GCP_SECRET_ARN", secrets::GCP_SECRET_ARN.into()),
         ("CLAZAR_SECRET_ARN", secrets::CLAZAR_SECRET_ARN.into()),
     ]);
     let functions = Functions::new(vars.or(others));
@@ -188,6 +189,13 @@ async fn fetch_ccx_may_do_what_it_does() {
     world.ccx.give("2026-09".parse().unwrap(), "{}");
     let events = vec![json!({}), json!({"month": "2026-10"}), json!({"month": "2026-10", "dry_run": true})];
     compare("FetchCcx", needed(&world, "fetch-ccx", events).await);
+}
+
+#[tokio::test]
+async fn fetch_gcp_may_do_what_it_does() {
+    let world = World::with(example(), false, quick()).await;
+    let events = vec![json!({"month": "2026-10", "dry_run": true}), json!({}), json!({"month": "2026-10"})];
+    compare("FetchGcp", needed(&world, "fetch-gcp", events).await);
 }
 
 #[tokio::test]

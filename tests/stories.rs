@@ -22,6 +22,8 @@ mod datastores;
 mod datastores_world;
 mod errors;
 mod faults;
+mod gcp;
+mod gcp_failures;
 mod metering;
 mod metering_failures;
 mod metering_world;

@@ -13,7 +13,8 @@ use cloud::invocation::Failure;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
 use local::sandbox::{
-    AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, HeldRecord, OmnistrateExport, Organisation,
+    AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, HeldRecord,
+    OmnistrateExport, Organisation,
 };
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
@@ -27,6 +28,7 @@ pub(crate) struct World {
     pub(crate) billing: AwsSandbox,
     /// What AWS exports costs to.
     pub(crate) costs: Bucket,
+    pub(crate) gcp: GcpSandbox,
     pub(crate) bucket: Bucket,
     /// What usage is exported to.
     pub(crate) export: Bucket,
@@ -85,7 +87,7 @@ impl World {
         let home = Home::open(folder.path().join("home")).unwrap();
         let (atlas, clazar) = (AtlasSandbox::new(organisation), ClazarSandbox::new());
         let closing = "2026-10".parse().unwrap();
-        let azure = AzureSandbox::example(closing);
+        let (azure, gcp) = (AzureSandbox::example(closing), GcpSandbox::example(closing));
         let (ccx, billing) = (CcxSandbox::example(closing), AwsSandbox::example(closing));
         let options = Options {
             ledger_in_memory: true,
@@ -97,6 +99,7 @@ impl World {
                 azure: azure.clone(),
                 ccx: ccx.clone(),
                 aws: billing.clone(),
+                gcp: gcp.clone(),
                 omnistrate: export,
             }),
             vars,
@@ -108,7 +111,21 @@ impl World {
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let costs = Bucket::new(&aws, local::sandbox::AWS_EXPORT_BUCKET);
         let ledger = Ledger::new(&aws, local::TABLE);
-        Self { cloud, atlas, clazar, azure, ccx, billing, costs, bucket, export, ledger, aws, _folder: folder }
+        Self {
+            cloud,
+            atlas,
+            clazar,
+            azure,
+            ccx,
+            gcp,
+            billing,
+            costs,
+            bucket,
+            export,
+            ledger,
+            aws,
+            _folder: folder,
+        }
     }
 
     pub(crate) async fn invoke(&self, function: &str, event: Value) -> Result<Value, Failure> {

@@ -113,7 +113,8 @@ pub(crate) struct Up {
     /// Run the sandbox providers with it
     #[arg(long)]
     pub(crate) sandbox: bool,
-    /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX, and Azure the eighth after it
+    /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX, and Azure the eighth after it,
+    /// Google Cloud the ninth
     #[arg(long, default_value_t = 8787, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) port_base: u16,
     /// Address to listen on; containers reach this machine by the address of their bridge

@@ -16,9 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::bucket::NotifyingBucket;
 use crate::dispatcher::Dispatcher;
 use crate::functions::Functions;
-use crate::home::{Endpoints, Exported, Home};
+use crate::home::{Endpoints, Exported, GcpEndpoint, Home};
 use crate::queue::Queue;
-use crate::sandbox::{self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, OmnistrateExport, secrets};
+use crate::sandbox::{
+    self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport,
+    secrets,
+};
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
 use crate::{ACCESS_KEY, BUCKET, EXPORT_BUCKET, REGION, TABLE};
@@ -57,6 +60,8 @@ pub struct Sandboxes {
     pub ccx: CcxSandbox,
     /// AWS, as far as it bills.
     pub aws: AwsSandbox,
+    /// Google Cloud.
+    pub gcp: GcpSandbox,
     /// What Omnistrate has exported.
     pub omnistrate: OmnistrateExport,
 }
@@ -144,7 +149,7 @@ impl Embedded {
         tasks.push(tokio::spawn(secrets::serve(secrets_listener, home.admin(), stop.clone())));
         let (console_listener, console) = bind(0).await?;
         let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
-        let (mut aws, mut azure) = (None, None);
+        let (mut aws, mut azure, mut gcp) = (None, None, None);
         let mut sandboxes = options.sandboxes;
         if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
@@ -166,6 +171,9 @@ impl Embedded {
             let exports = home.s3().join(sandbox::AWS_EXPORT_BUCKET);
             sandboxes.aws.write_to(&exports).map_err(EmbeddedError::Sandbox)?;
             tasks.push(tokio::spawn(sandboxes.aws.clone().serve(listener, stop.clone())));
+            let (listener, url) = bind(9).await?;
+            gcp = Some(GcpEndpoint { url, service_account_key: GcpSandbox::service_account_key() });
+            tasks.push(tokio::spawn(sandboxes.gcp.clone().serve(listener, stop.clone())));
             let (listener, url) = bind(8).await?;
             azure = Some(url);
             tasks.push(tokio::spawn(sandboxes.azure.clone().serve(listener, stop.clone())));
@@ -181,6 +189,7 @@ impl Embedded {
             clazar,
             ccx,
             aws,
+            gcp,
             azure,
             omnistrate,
             bucket: BUCKET.into(),
@@ -250,6 +259,12 @@ impl Embedded {
     #[must_use]
     pub fn ccx(&self) -> Option<&CcxSandbox> {
         self.sandboxes.as_ref().map(|sandboxes| &sandboxes.ccx)
+    }
+
+    /// Its sandbox of Google Cloud.
+    #[must_use]
+    pub fn gcp(&self) -> Option<&GcpSandbox> {
+        self.sandboxes.as_ref().map(|sandboxes| &sandboxes.gcp)
     }
 
     /// Its sandbox of AWS.
@@ -334,6 +349,14 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         for (name, value) in sandbox::CCX_CREDENTIALS {
             vars.set(name, value);
         }
+    }
+    if let Some(gcp) = &endpoints.gcp {
+        vars.set("GCP_API_URL", gcp.url.as_str());
+        vars.set("GCP_TOKEN_URL", format!("{}/token", gcp.url));
+        vars.set("GCP_BILLING_TABLE", crate::sandbox::GCP_BILLING_TABLE);
+        vars.set("GCP_LOCATION", crate::sandbox::GCP_LOCATION);
+        vars.set("GCP_SERVICE_ACCOUNT_KEY", gcp.service_account_key.as_str());
+        vars.set("GCP_POLL_MS", "10"); // its jobs take no time
     }
     if let Some(url) = &endpoints.azure {
         vars.set("AZURE_API_URL", url.as_str());

@@ -193,11 +193,16 @@ fn answer(service: &str, throttled: bool) -> Response<Full<Bytes>> {
         format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>by the gate</Message></Error>")
     };
     let json = |kind: &str| format!("{{\"__type\":\"com.amazonaws#{kind}\",\"message\":\"by the gate\"}}");
+    let google = |reason: &str| {
+        format!("{{\"error\":{{\"errors\":[{{\"reason\":\"{reason}\",\"message\":\"by the gate\"}}]}}}}")
+    };
     let (status, body) = match (service, throttled) {
         ("s3", true) => (StatusCode::SERVICE_UNAVAILABLE, xml("SlowDown")),
         ("s3", false) => (StatusCode::INTERNAL_SERVER_ERROR, xml("InternalError")),
         ("dynamodb" | "aws", true) => (StatusCode::BAD_REQUEST, json("ThrottlingException")),
         ("dynamodb" | "aws", false) => (StatusCode::INTERNAL_SERVER_ERROR, json("InternalServerError")),
+        ("gcp", true) => (StatusCode::FORBIDDEN, google("rateLimitExceeded")),
+        ("gcp", false) => (StatusCode::SERVICE_UNAVAILABLE, google("backendError")),
         (_, true) => (StatusCode::TOO_MANY_REQUESTS, "{\"error\":429,\"errorCode\":\"RATE_LIMITED\"}".into()),
         (_, false) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "{\"error\":500,\"errorCode\":\"UNEXPECTED_ERROR\"}".into())

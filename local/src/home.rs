@@ -1,7 +1,8 @@
 //! Where the embedded cloud keeps its state: `.monthend/`, or the folder that `MONTHEND_HOME` names.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,9 @@ pub struct Endpoints {
     /// The sandbox of AWS' billing APIs, if it runs.
     #[serde(default)]
     pub aws: Option<String>,
+    /// The sandbox of Google Cloud, if it runs.
+    #[serde(default)]
+    pub gcp: Option<GcpEndpoint>,
     /// The sandbox of Azure (its login, its API and its storage), if it runs.
     #[serde(default)]
     pub azure: Option<String>,
@@ -54,6 +58,22 @@ pub struct Endpoints {
     pub table: String,
     /// The process that runs it.
     pub pid: u32,
+}
+
+/// The sandbox of Google Cloud.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcpEndpoint {
+    /// BigQuery's base URL; tokens are at `/token`.
+    pub url: String,
+    /// The key file that opens it. The key lives as long as the process that serves, so that other processes must be told.
+    pub service_account_key: String,
+}
+
+/// Without the key.
+impl std::fmt::Debug for GcpEndpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GcpEndpoint").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// An export of usage by the sandbox of Omnistrate.
@@ -251,7 +271,11 @@ impl HomeLock {
     pub fn announce(&self, endpoints: &Endpoints) -> Result<(), HomeError> {
         let bytes = serde_json::to_vec(endpoints).unwrap_or_default(); // texts and numbers always serialise
         let new = self.endpoints.with_extension("new");
-        let written = fs::write(&new, bytes).and_then(|()| fs::rename(&new, &self.endpoints));
+        let _ = fs::remove_file(&new); // of a process that was killed
+        // readable by its owner only: it says what opens the sandboxes
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&new);
+        let written = file.and_then(|mut file| file.write_all(&bytes));
+        let written = written.and_then(|()| fs::rename(&new, &self.endpoints));
         written.map_err(|source| io_error("write", self.endpoints.clone(), source))
     }
 }

@@ -23,7 +23,7 @@ mod template;
 pub use embedded::{Embedded, EmbeddedError, Options, Sandboxes, vars_for};
 pub use functions::Functions;
 pub use gate::{Call, Gate, GateMode};
-pub use home::{Endpoints, Exported, Home, HomeError, HomeKind, HomeLock};
+pub use home::{Endpoints, Exported, GcpEndpoint, Home, HomeError, HomeKind, HomeLock};
 pub use queue::{DeadLetter, Queue};
 pub use template::{Template, TemplateError};
 

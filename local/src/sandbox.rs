@@ -6,6 +6,7 @@ mod azure;
 mod ccx;
 mod clazar;
 mod datastores;
+mod gcp;
 mod omnistrate;
 pub mod secrets;
 
@@ -18,6 +19,7 @@ pub use azure::{AzureFault, AzureFaultKind, AzureReportFault, AzureSandbox};
 pub use ccx::{CcxFault, CcxFaultKind, CcxSandbox};
 pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};
 pub use datastores::events_of_datastores;
+pub use gcp::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT, GcpFault, GcpFaultKind, GcpRow, GcpSandbox};
 pub use omnistrate::OmnistrateExport;
 
 /// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.

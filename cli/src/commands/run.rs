@@ -64,6 +64,7 @@ fn configured<'t>(template: &'t Template, session: &Session) -> Vec<&'t str> {
         "fetch-aws" => is_set(&["AWS_BILLING_ACCOUNT"]),
         "fetch-azure" => is_set(&["AZURE_SCOPE"]),
         "fetch-ccx" => is_set(&["CCX_API_URL"]),
+        "fetch-gcp" => is_set(&["GCP_BILLING_TABLE"]),
         "fetch-omnistrate" => is_set(&["S3_BUCKET_NAME"]),
         _ => true,
     });

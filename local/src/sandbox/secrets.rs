@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS};
+use super::{ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS, GcpSandbox};
 use crate::ACCESS_KEY;
 
 /// The secret with the sandbox's Atlas credentials.
@@ -29,6 +29,9 @@ pub const CLAZAR_SECRET_ARN: &str =
 
 /// The secret with the sandbox's CCX credentials.
 pub const CCX_SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/ccx-AbCdEf";
+
+/// The secret with the key of the sandbox of Google Cloud.
+pub const GCP_SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/gcp-AbCdEf";
 
 /// The secret with the sandbox's Azure credentials.
 pub const AZURE_SECRET_ARN: &str =
@@ -77,6 +80,10 @@ async fn answer(State(admin): State<PathBuf>, headers: HeaderMap, body: Bytes) -
                 "only GetSecretValue is here, and PutSecretValue for admin-basic-auth",
             );
         }
+    }
+    if let Some(GCP_SECRET_ARN | "monthend/gcp") = request["SecretId"].as_str() {
+        let secret = json!({"GCP_SERVICE_ACCOUNT_KEY": GcpSandbox::service_account_key()});
+        return found(GCP_SECRET_ARN, "monthend/gcp", &secret.to_string());
     }
     let (arn, name, members): (_, _, &[(&str, &str)]) = match request["SecretId"].as_str() {
         Some(ATLAS_SECRET_ARN | "monthend/atlas") => (ATLAS_SECRET_ARN, "monthend/atlas", &ATLAS_CREDENTIALS),

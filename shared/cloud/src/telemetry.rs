@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::vars::Vars;
 
 /// Our own crates: everything else is a library.
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "allocate",
     "billing",
     "cloud",
@@ -22,6 +22,7 @@ const OURS: [&str; 14] = [
     "fetch_aws",
     "fetch_azure",
     "fetch_ccx",
+    "fetch_gcp",
     "fetch_omnistrate",
     "local",
     "meter_clazar",
