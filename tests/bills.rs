@@ -50,7 +50,10 @@ async fn an_export_becomes_rows_that_add_up_to_the_bill() {
         insta::assert_snapshot!(format!("bill_{table}"), text);
     }
     assert_eq!(allocate(&world, KEY).await["state"], "already");
-    assert_eq!(world.keys("charges/").await, ["charges/provider=aws/month=2025-06/111122223333-focus12.parquet"]);
+    assert_eq!(
+        world.keys("charges/").await,
+        ["charges/provider=aws/month=2025-06/111122223333-focus12.parquet"]
+    );
 }
 
 #[tokio::test]
