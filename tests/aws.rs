@@ -1,5 +1,6 @@
 //! A schedule fetches an AWS account's bills, from an export or from Cost Explorer, and a second run changes nothing.
 
+use billing::certificate::{Certificate, Status};
 use billing::keys::RawDocumentKey;
 use billing::manifest::{Format, Manifest};
 use billing::period::Finality;
@@ -318,7 +319,7 @@ async fn without_an_export_cost_explorer_tells_every_cost_with_its_account_servi
     assert_eq!(manifest.sub_account_names["222233334444"], "team-payments");
     assert_eq!(
         (manifest.sub_account_names.len(), manifest.invoices.len(), manifest.documents.len()),
-        (3, 3, 2)
+        (3, 0, 2)
     );
 
     // tokens differ with every call, and nothing else: nothing is written
@@ -338,4 +339,68 @@ async fn without_an_export_cost_explorer_tells_every_cost_with_its_account_servi
     // the running month is an estimate, and not invoiced
     let running = world.fetch_aws_with(vars, json!({"month": "2026-11"})).await.unwrap();
     assert_eq!(running["documents"][0]["finality"], "open");
+}
+
+/// Allocates a fetched bill; answers its certificate.
+async fn allocated(world: &World, bill: &Value) -> Certificate {
+    let report = match world.invoke("allocate", json!({"key": bill["key"]})).await {
+        Ok(report) => report,
+        Err(failure) => panic!("{}", failure.message),
+    };
+    assert_eq!(report["documents"][0]["state"], "allocated", "{report}");
+    Certificate::from_json(&world.read(report["documents"][0]["certificate"].as_str().unwrap()).await)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn fetched_bills_are_allocated_to_the_last_digit() {
+    let world = world().await;
+    world.deliver_objects(world.billing.legacy_objects(Packing::Zip)).await;
+    let exports = [
+        world.cloud.vars().clone(),
+        world.with_export(&[("AWS_EXPORT_PREFIX", "legacy")]),
+        world.without_export(),
+    ];
+    for vars in exports {
+        let report = world.fetch_aws_with(vars, october()).await.unwrap();
+        let certificate = allocated(&world, &report["documents"][0]).await;
+        let source = &report["documents"][0]["format"];
+        assert_eq!(certificate.charges_total.to_string(), "345.3363066528", "{source}");
+        assert_eq!(certificate.provider_total.to_string(), "345.34", "{source}");
+        assert_eq!(certificate.status, Status::Explained, "{source}: {}", certificate.explanation);
+        let accounts: Vec<String> = certificate
+            .targets
+            .iter()
+            .map(|target| format!("{} {:?} {}", target.id, target.name, target.own))
+            .collect();
+        let expected = [
+            "111122223333 Some(\"payer\") 102.88",
+            "222233334444 Some(\"team-payments\") 4.956",
+            "333344445555 Some(\"team-data\") 237.5003066528",
+        ];
+        assert_eq!(accounts, expected, "{source}");
+        let compared = if *source == json!("cost-explorer") {
+            "there is no invoice to compare with"
+        } else {
+            "each of 3 invoices equals its charges"
+        };
+        assert!(certificate.explanation.contains(compared), "{source}: {}", certificate.explanation);
+    }
+}
+
+#[tokio::test]
+async fn a_schedule_is_followed_by_allocations_and_a_restated_month_supersedes_itself() {
+    let world = World::new(example()).await;
+    world.fetch_aws(json!({})).await.unwrap();
+    world.quiet().await;
+    assert_eq!(world.cloud.queue().dead_letters().unwrap().len(), 0);
+    world.billing.amend().unwrap();
+    let report = world.fetch_aws(october()).await.unwrap();
+    world.quiet().await;
+    let key = RawDocumentKey::parse(report["documents"][0]["key"].as_str().unwrap()).unwrap();
+    let certificate = world.certificate(&key.invoice).await;
+    assert_eq!(certificate.charges_total.to_string(), "342.0863066528");
+    assert_eq!(certificate.subject.revision, key.revision);
+    assert!(certificate.supersedes.is_some());
+    assert_eq!(world.keys("charges/provider=aws/").await.len(), 3);
 }

@@ -28,6 +28,8 @@ pub(crate) struct Draft {
     /// Nothing if they are not asked for.
     pub(crate) invoices: Option<Invoices>,
     pub(crate) sub_account_names: BTreeMap<String, String>,
+    /// What a person should know.
+    pub(crate) note: Option<String>,
 }
 
 /// An answer as it came that has something in it which is another every time (a token, an execution). It is kept with each
@@ -72,6 +74,9 @@ impl App {
             invoices: totals,
             sub_account_names: draft.sub_account_names,
         };
+        if let Some(note) = &draft.note {
+            tracing::warn!(bill.month = %month, "{}: {note}", draft.bill);
+        }
         let key = manifest.key(&manifest.to_json()?).to_string();
         let state = if self.bucket.etag(&key).await?.is_some() {
             BillState::Unchanged
@@ -94,6 +99,7 @@ impl App {
             parts: manifest.parts.len(),
             bytes: Some(manifest.parts.iter().map(|part| part.bytes).sum()),
             invoices: manifest.invoices.len(),
+            note: draft.note,
             key: Some(key),
         })
     }

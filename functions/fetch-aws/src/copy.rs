@@ -81,6 +81,7 @@ impl App {
             estimated: false,
             invoices,
             sub_account_names: names.unwrap_or_default(),
+            note: None,
         }))
     }
 

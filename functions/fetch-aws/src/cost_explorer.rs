@@ -4,6 +4,9 @@
 //! then one for each kind, for accounts and services. That gives every cost its account, its service and its kind, and the
 //! answers prove each other: an account's services of a kind must come to what the first answer said.
 //!
+//! Its figures name no invoice, so they cannot be reconciled invoice by invoice: the manifest has none, and what all of them come to
+//! is only compared, and said.
+//!
 //! Pages are put together into one answer for each question, in the order of the groups and without tokens, which differ from
 //! time to time; the pages as they came stand beside.
 
@@ -11,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use billing::canonical;
 use billing::ids::InvoiceId;
-use billing::manifest::Format;
+use billing::manifest::{Format, InvoiceTotal};
 use billing::month::BillingMonth;
 use bytes::Bytes;
 use cloud::billing_apis::CostQuery;
@@ -124,9 +127,14 @@ impl App {
         for answer in details.values() {
             parts.push(keep(answer).await?);
         }
+        let whole = overview.costs.clone();
         let beside =
             std::iter::once(overview).chain(details.into_values()).flat_map(Answer::into_beside).collect();
-        let invoices = self.looker.invoices(month).await?;
+        let mut invoices = self.looker.invoices(month).await?;
+        let mut note = None;
+        if let Some(invoices) = &mut invoices {
+            note = difference(&whole, &std::mem::take(&mut invoices.totals))?;
+        }
         Ok(Some(Draft {
             bill,
             format: Format::CostExplorer,
@@ -136,6 +144,7 @@ impl App {
             estimated,
             invoices,
             sub_account_names: names,
+            note,
         }))
     }
 }
@@ -282,6 +291,30 @@ fn prove<'c>(
             details: format!("{details} {unit}"),
         })
     })
+}
+
+/// In words, if all costs and all invoices differ by more than the invoices' rounding.
+fn difference(overview: &Costs, invoices: &[InvoiceTotal]) -> Result<Option<String>, AnswerError> {
+    let mut sums: BTreeMap<String, [Decimal; 2]> = BTreeMap::new();
+    let mut add = |currency: &str, side: usize, amount: Decimal| {
+        let sums = sums.entry(currency.to_owned()).or_default();
+        sums[side] = sums[side].checked_add(amount).ok_or_else(|| too_large("UnblendedCost"))?;
+        Ok(())
+    };
+    for metric in overview.groups().filter_map(|group| group.metrics.get("UnblendedCost")) {
+        add(&metric.unit, 0, decimal(&metric.amount)?)?;
+    }
+    for invoice in invoices {
+        add(&invoice.currency, 1, invoice.total)?;
+    }
+    let rounding = Decimal::new(1, 2) * Decimal::from(invoices.len());
+    let differing = sums.into_iter().filter(|(_, [costs, invoices])| (costs - invoices).abs() >= rounding);
+    let said: Vec<String> = differing
+        .map(|(currency, [costs, total])| {
+            format!("Cost Explorer comes to {costs} {currency}, and all invoices to {total} {currency}")
+        })
+        .collect();
+    Ok((!invoices.is_empty() && !said.is_empty()).then(|| said.join("; ")))
 }
 
 fn decimal(text: &str) -> Result<Decimal, AnswerError> {

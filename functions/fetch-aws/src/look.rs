@@ -125,6 +125,7 @@ impl Looker {
             parts: 0,
             bytes: None,
             invoices: 0,
+            note: None,
             key: None,
         }
     }

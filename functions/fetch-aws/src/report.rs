@@ -70,6 +70,9 @@ pub struct FetchedBill {
     pub bytes: Option<u64>,
     /// How many invoices it is reconciled against.
     pub invoices: usize,
+    /// What a person should know of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Where its manifest stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,

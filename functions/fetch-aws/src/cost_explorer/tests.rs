@@ -58,6 +58,30 @@ fn what_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn all_costs_are_compared_with_all_invoices() {
+    let costs =
+        merged(&[page(&[group("1", "Usage", "357.8363066528"), group("1", "Refund", "-12.5")], None)])
+            .unwrap();
+    let invoice = |total: &str| InvoiceTotal {
+        invoice_id: total.to_owned(),
+        total: total.parse().unwrap(),
+        tax_not_in_rows: Decimal::ZERO,
+        currency: "USD".to_owned(),
+        source: String::new(),
+        issued: None,
+    };
+    let said = |totals: &[&str]| {
+        difference(&costs, &totals.iter().map(|total| invoice(total)).collect::<Vec<_>>()).unwrap()
+    };
+    assert_eq!(said(&[]), None, "nothing to compare with");
+    assert_eq!(said(&["107.84", "250.00", "-12.50"]), None);
+    assert_eq!(
+        said(&["250.00"]).unwrap(),
+        "Cost Explorer comes to 345.3363066528 USD, and all invoices to 250.00 USD"
+    );
+}
+
+#[test]
 fn details_must_come_to_the_overview() {
     let whole =
         merged(&[page(&[group("1", "Usage", "1.2000000001"), group("1", "Tax", "0.2")], None)]).unwrap();

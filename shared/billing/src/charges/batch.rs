@@ -17,6 +17,8 @@ const DICTIONARY_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Binding {
     pub(super) class: Vec<Option<usize>>,
+    /// Columns of a text document that are one class together: the class, and the place and key of each.
+    pub(super) gathered: Vec<(usize, Vec<(usize, String)>)>,
     pub(super) amounts: Vec<Option<usize>>,
     pub(super) texts: Vec<Option<usize>>,
     pub(super) numbers: Vec<Option<usize>>,
@@ -41,6 +43,7 @@ impl Binding {
         let find_all = |wanted: &[&[&str]]| wanted.iter().map(find).collect::<Vec<_>>();
         let binding = Self {
             class: find_all(columns.class),
+            gathered: gathered(columns.class, header),
             amounts: find_all(columns.amounts),
             texts: if details { find_all(columns.texts) } else { Vec::new() },
             numbers: if details { find_all(columns.numbers) } else { Vec::new() },
@@ -53,6 +56,17 @@ impl Binding {
             Some((names, _)) => Err(MissingColumn(names.join(" or "))),
             None => Ok(binding),
         }
+    }
+
+    /// The JSON object of the columns that are a class together, without the empty ones; nothing if all are.
+    fn gather<'c>(&self, class: usize, cell: impl Fn(usize) -> Option<&'c [u8]>) -> Option<String> {
+        let (_, columns) = self.gathered.iter().find(|(of, _)| *of == class)?;
+        let cells = columns.iter().filter_map(|(place, key)| {
+            let text = cell(*place).map(<[u8]>::trim_ascii).filter(|text| !self.is_null(text))?;
+            Some((key.clone(), serde_json::Value::from(String::from_utf8_lossy(text))))
+        });
+        let object: serde_json::Map<_, _> = cells.collect();
+        (!object.is_empty()).then(|| serde_json::Value::Object(object).to_string())
     }
 
     /// Whether a text means "nothing".
@@ -68,6 +82,20 @@ impl Binding {
         places.dedup();
         places
     }
+}
+
+/// The columns of each class that is found by the beginning of their names.
+fn gathered(classes: &[&[&str]], header: &[String]) -> Vec<(usize, Vec<(usize, String)>)> {
+    let columns = |names: &[&str]| -> Vec<(usize, String)> {
+        let prefixes = names.iter().filter_map(|name| name.strip_suffix('*'));
+        let of = |prefix: &str| {
+            let rest = |(at, column): (usize, &String)| Some((at, column.strip_prefix(prefix)?.to_owned()));
+            header.iter().enumerate().filter_map(rest).collect::<Vec<_>>()
+        };
+        prefixes.flat_map(of).collect()
+    };
+    let all = classes.iter().enumerate().map(|(class, names)| (class, columns(names)));
+    all.filter(|(_, columns)| !columns.is_empty()).collect()
 }
 
 /// The distinct texts of one class column; 0 is nothing.
@@ -214,11 +242,16 @@ impl Batch {
     ) {
         let row = self.rows;
         let mut problem = None;
+        let raw = &cell;
         let cell = |place: &Option<usize>| {
-            place.and_then(&cell).map(<[u8]>::trim_ascii).filter(|text| !binding.is_null(text))
+            place.and_then(raw).map(<[u8]>::trim_ascii).filter(|text| !binding.is_null(text))
         };
         let columns = binding.class.iter().zip(&mut self.class).zip(dictionaries);
-        for ((place, codes), dictionary) in columns {
+        for (class, ((place, codes), dictionary)) in columns.enumerate() {
+            if place.is_none() && !binding.gathered.is_empty() {
+                codes.push(binding.gather(class, raw).map_or(0, |object| dictionary.code(&object)));
+                continue;
+            }
             match cell(place).map(std::str::from_utf8) {
                 None => codes.push(0),
                 Some(Ok(text)) => codes.push(dictionary.code(text)),

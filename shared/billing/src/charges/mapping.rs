@@ -13,7 +13,8 @@ use crate::money::Currency;
 
 use super::{Amount, ReadError};
 
-/// The columns that a format reads. Each is a list of names: the first that the header has, in any case, is taken.
+/// The columns that a format reads. Each is a list of names: the first that the header has, in any case, is taken. A name of a
+/// class that ends with `*` stands for all columns that begin like this: together they are a JSON object, by the rest of their names.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns {
     /// Texts that decide the class of a row.

@@ -1,0 +1,250 @@
+//! CUR 2.0 and the legacy Cost and Usage Report: the same lines under two spellings of their columns.
+//!
+//! `BilledCost` is the unblended cost, which adds up to the invoice. `EffectiveCost` is the amortised one: usage that a reservation
+//! or a savings plan covers bears its share of the fees, the fees keep what no usage drew on, and what was paid upfront is spread.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+
+use super::kinds::{Amortised, kind};
+use super::{AMAZON, AWS, services};
+use crate::charge::{Charge, ChargeCategory, Period};
+use crate::charges::focus::{currency, time, wrong};
+use crate::charges::mapping::{Class, Columns, Mapping, Row, Sign, Terms, Texts};
+use crate::charges::tags;
+use crate::month::BillingMonth;
+
+/// The format, in both spellings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cur;
+
+macro_rules! places {
+    ($($name:ident)*) => { places!(@ 0usize; $($name)*); };
+    (@ $at:expr; $name:ident $($rest:ident)*) => { const $name: usize = $at; places!(@ $at + 1; $($rest)*); };
+    (@ $at:expr;) => {};
+}
+
+places! {
+    CURRENCY PAYER PAYER_NAME PERIOD_START PERIOD_END INVOICE BILL_TYPE ENTITY ISSUER SELLER ACCOUNT ACCOUNT_NAME KIND PRODUCT SERVICE
+    SERVICE_NAME FEE_OF TAGS
+}
+places! {
+    UNBLENDED RESERVED PLANNED UNUSED_UPFRONT UNUSED_RECURRING COMMITTED USED
+}
+places! {
+    START END DESCRIPTION SKU SKU_PRICE USAGE_TYPE RESOURCE REGION ZONE UNIT RESERVATION PLAN
+}
+places! { QUANTITY PUBLIC_COST PUBLIC_RATE RATE }
+
+const COLUMNS: Columns = Columns {
+    class: &[
+        &["line_item_currency_code", "lineItem/CurrencyCode"],
+        &["bill_payer_account_id", "bill/PayerAccountId"],
+        &["bill_payer_account_name", "bill/PayerAccountName"],
+        &["bill_billing_period_start_date", "bill/BillingPeriodStartDate"],
+        &["bill_billing_period_end_date", "bill/BillingPeriodEndDate"],
+        &["bill_invoice_id", "bill/InvoiceId"],
+        &["bill_bill_type", "bill/BillType"],
+        &["bill_billing_entity", "bill/BillingEntity"],
+        &["bill_invoicing_entity", "bill/InvoicingEntity"],
+        &["line_item_legal_entity", "lineItem/LegalEntity"],
+        &["line_item_usage_account_id", "lineItem/UsageAccountId"],
+        &["line_item_usage_account_name", "lineItem/UsageAccountName"],
+        &["line_item_line_item_type", "lineItem/LineItemType"],
+        &["line_item_product_code", "lineItem/ProductCode"],
+        &["product_servicecode", "product/servicecode"],
+        &["product_product_name", "product/ProductName"],
+        &["reservation_subscription_id", "reservation/SubscriptionId"],
+        &["resource_tags", "resourceTags/*"],
+    ],
+    amounts: &[
+        &["line_item_unblended_cost", "lineItem/UnblendedCost"],
+        &["reservation_effective_cost", "reservation/EffectiveCost"],
+        &["savings_plan_savings_plan_effective_cost", "savingsPlan/SavingsPlanEffectiveCost"],
+        &[
+            "reservation_unused_amortized_upfront_fee_for_billing_period",
+            "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod",
+        ],
+        &["reservation_unused_recurring_fee", "reservation/UnusedRecurringFee"],
+        &["savings_plan_total_commitment_to_date", "savingsPlan/TotalCommitmentToDate"],
+        &["savings_plan_used_commitment", "savingsPlan/UsedCommitment"],
+    ],
+    texts: &[
+        &["line_item_usage_start_date", "lineItem/UsageStartDate"],
+        &["line_item_usage_end_date", "lineItem/UsageEndDate"],
+        &["line_item_line_item_description", "lineItem/LineItemDescription"],
+        &["product_sku", "product/sku"],
+        &["pricing_rate_id", "pricing/RateId"],
+        &["line_item_usage_type", "lineItem/UsageType"],
+        &["line_item_resource_id", "lineItem/ResourceId"],
+        &["product_region_code", "product/regionCode", "product/region"],
+        &["line_item_availability_zone", "lineItem/AvailabilityZone"],
+        &["pricing_unit", "pricing/unit"],
+        &["reservation_reservation_a_r_n", "reservation/ReservationARN"],
+        &["savings_plan_savings_plan_a_r_n", "savingsPlan/SavingsPlanARN"],
+    ],
+    numbers: &[
+        &["line_item_usage_amount", "lineItem/UsageAmount"],
+        &["pricing_public_on_demand_cost", "pricing/publicOnDemandCost"],
+        &["pricing_public_on_demand_rate", "pricing/publicOnDemandRate"],
+        &["line_item_unblended_rate", "lineItem/UnblendedRate"],
+    ],
+    required_class: &[CURRENCY, KIND, PERIOD_START, ACCOUNT],
+    required_amounts: &[UNBLENDED],
+    nulls: &[],
+};
+
+/// What begins the names of tags: those of users are shown without it.
+const USER_TAGS: [&str; 2] = ["user_", "user:"];
+
+impl Mapping for Cur {
+    fn columns(&self) -> &Columns {
+        &COLUMNS
+    }
+
+    fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String> {
+        let text = |column: usize| texts.text(column);
+        let required = |column: usize| {
+            text(column).ok_or_else(|| format!("{} is empty", COLUMNS.class[column].join(" or ")))
+        };
+        let owned = |column: usize| text(column).map(str::to_owned);
+        let kind = kind(required(KIND)?);
+        let (service_name, service_category) = service(texts);
+        let tags = user_tags(tags::parse(text(TAGS))?);
+        let is_marketplace = text(ENTITY).is_some_and(|entity| entity != AWS);
+        let publisher = if is_marketplace { text(SELLER).or(text(ENTITY)) } else { None };
+        Ok(vec![Class {
+            billed: vec![(UNBLENDED, Sign::Plus)],
+            effective: effective(kind.amortised, text(KIND), text(FEE_OF)),
+            skip_zero: false,
+            currency: currency(required(CURRENCY)?)?,
+            billing_account_id: owned(PAYER),
+            billing_account_name: owned(PAYER_NAME),
+            billing_period: Some(period(texts)?),
+            invoice_id: owned(INVOICE),
+            sub_account_id: owned(ACCOUNT),
+            sub_account_name: owned(ACCOUNT_NAME),
+            service_category,
+            service_name,
+            category: kind.category,
+            // a bill of refunds corrects what was invoiced before
+            correction: text(BILL_TYPE) == Some("Refund"),
+            frequency: kind.frequency,
+            tags_json: tags::to_json(&tags),
+            tags,
+            provider_name: AWS.to_owned(),
+            publisher_name: publisher.unwrap_or(AMAZON).to_owned(),
+            invoice_issuer_name: owned(ISSUER).unwrap_or_else(|| AMAZON.to_owned()),
+        }])
+    }
+
+    fn complete<'r>(
+        &self,
+        charge: Charge<'r>,
+        class: &'r Class,
+        row: &Row<'r>,
+    ) -> Result<Charge<'r>, String> {
+        let text = |column: usize| row.texts.text(column).map(Cow::Borrowed);
+        let moment = |column: usize, otherwise: DateTime<Utc>| match row.texts.text(column) {
+            None => Ok(otherwise),
+            Some(text) => time(text).ok_or_else(|| wrong(COLUMNS.texts[column][0], Some(text))),
+        };
+        let kind = kind(row.class.text(KIND).unwrap_or_default());
+        let is_usage = class.category == ChargeCategory::Usage;
+        let quantity = row.number(QUANTITY)?;
+        // a line has one or the other; usage that neither covers has none
+        let commitment = text(PLAN).map(|id| (id, "Spend", "Savings Plan"));
+        let commitment = commitment.or_else(|| Some((text(RESERVATION)?, "Usage", "Reserved Instance")));
+        let [id, category, kind_of_it] = match commitment {
+            Some((id, category, kind)) => {
+                [Some(id), Some(Cow::Borrowed(category)), Some(Cow::Borrowed(kind))]
+            }
+            None => [None, None, None],
+        };
+        Ok(Charge {
+            charge_period: Period {
+                start: moment(START, charge.charge_period.start)?,
+                end: moment(END, charge.charge_period.end)?,
+            },
+            charge_description: text(DESCRIPTION),
+            sku_id: text(SKU).or_else(|| text(USAGE_TYPE)),
+            sku_price_id: text(SKU_PRICE),
+            resource_id: text(RESOURCE),
+            region_id: text(REGION),
+            availability_zone: text(ZONE),
+            consumed_quantity: quantity.filter(|_| is_usage),
+            consumed_unit: text(UNIT).filter(|_| is_usage && quantity.is_some()),
+            pricing_quantity: quantity,
+            pricing_unit: text(UNIT).filter(|_| quantity.is_some()),
+            pricing_category: is_usage.then(|| Cow::Borrowed(pricing(&kind, row.texts.text(USAGE_TYPE)))),
+            contracted_unit_price: row.number(RATE)?,
+            list_unit_price: row.number(PUBLIC_RATE)?,
+            list_cost: row.number(PUBLIC_COST)?.unwrap_or(charge.list_cost),
+            commitment_discount_status: (kind.is_committed && id.is_some()).then_some(Cow::Borrowed("Used")),
+            commitment_discount_id: id,
+            commitment_discount_category: category,
+            commitment_discount_type: kind_of_it,
+            ..charge
+        })
+    }
+}
+
+/// The columns of the amortised cost.
+fn effective(amortised: Amortised, kind: Option<&str>, fee_of: Option<&str>) -> Terms {
+    match amortised {
+        // the fee of a reservation that is paid upfront is a line like any other fee
+        Amortised::Billed if kind == Some("Fee") && fee_of.is_some_and(is_reservation) => Vec::new(),
+        Amortised::Billed => vec![(UNBLENDED, Sign::Plus)],
+        Amortised::Reservation => vec![(RESERVED, Sign::Plus)],
+        Amortised::SavingsPlan => vec![(PLANNED, Sign::Plus)],
+        Amortised::UnusedReservation => vec![(UNUSED_UPFRONT, Sign::Plus), (UNUSED_RECURRING, Sign::Plus)],
+        Amortised::UnusedSavingsPlan => vec![(COMMITTED, Sign::Plus), (USED, Sign::Minus)],
+        Amortised::Nothing | Amortised::Spread => Vec::new(),
+    }
+}
+
+/// Lines of reservations have a number here, others nothing or 0.
+fn is_reservation(subscription: &str) -> bool {
+    subscription != "0"
+}
+
+fn service(texts: &dyn Texts) -> (String, &'static str) {
+    let code = texts.text(SERVICE).or(texts.text(PRODUCT)).unwrap_or("unknown");
+    let (name, category) = services::by_code(code);
+    // a name in the rows is better than a code, and ours better than theirs: it is the same in every format
+    match texts.text(SERVICE_NAME) {
+        Some(given) if name == code => (given.to_owned(), services::category(given)),
+        _ => (name, category),
+    }
+}
+
+fn period(texts: &dyn Texts) -> Result<Period, String> {
+    let read = |column: usize| match texts.text(column) {
+        None => Ok(None),
+        Some(text) => time(text).map(Some).ok_or_else(|| wrong(COLUMNS.class[column][0], Some(text))),
+    };
+    let start = read(PERIOD_START)?
+        .ok_or_else(|| format!("{} is empty", COLUMNS.class[PERIOD_START].join(" or ")))?;
+    let end = read(PERIOD_END)?.unwrap_or_else(|| BillingMonth::containing(start).end());
+    Ok(Period { start, end })
+}
+
+fn pricing(kind: &super::kinds::Kind, usage_type: Option<&str>) -> &'static str {
+    let is_spot = usage_type.is_some_and(|usage| usage.contains("SpotUsage"));
+    match (kind.is_committed, is_spot) {
+        (true, _) => "Committed",
+        (false, true) => "Dynamic",
+        (false, false) => "Standard",
+    }
+}
+
+/// Tags as people named them; those of AWS keep what begins their name.
+fn user_tags(tags: Vec<(String, String)>) -> Vec<(String, String)> {
+    let shown = |name: &str| USER_TAGS.iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_owned);
+    let mut tags: Vec<(String, String)> =
+        tags.into_iter().map(|(name, value)| (shown(&name).unwrap_or(name), value)).collect();
+    tags.sort();
+    tags.dedup_by(|later, earlier| later.0 == earlier.0);
+    tags
+}
