@@ -4,6 +4,7 @@
 //! second time its charges are written ([`write_charges`]); they must come to the same sums.
 
 mod amount;
+mod azure;
 mod batch;
 mod columnar_reader;
 mod file;
@@ -17,6 +18,7 @@ mod totals;
 mod write;
 
 pub use amount::{Amount, AmountError};
+pub use azure::AzureCostDetails;
 pub use batch::{MissingColumn, ReadError};
 pub use focus::Focus;
 pub use mapping::{Class, Columns, JsonRows, Mapping, Row, Sign, Terms, Texts};
