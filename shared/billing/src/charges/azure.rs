@@ -1,6 +1,8 @@
 //! Cost details reports of Azure, for Enterprise Agreements and for Microsoft Customer Agreements: the same columns under other
 //! names. Days are written `MM/DD/YYYY` and both counted; costs are before taxes and credits.
 
+mod services;
+
 use std::borrow::Cow;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
@@ -8,7 +10,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use super::focus::{currency, time, wrong};
 use super::mapping::{Class, Columns, Mapping, Row, Sign, Texts};
 use super::tags;
-use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period, service_category};
+use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
 
 /// The format.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,7 +110,7 @@ impl Mapping for AzureCostDetails {
             invoice_id: owned(INVOICE),
             sub_account_id: owned(SUBSCRIPTION),
             sub_account_name: owned(SUBSCRIPTION_NAME),
-            service_category: text(FAMILY).map_or("Other", family),
+            service_category: services::category(text(CATEGORY), text(FAMILY)),
             service_name: text(CATEGORY).or(text(SERVICE)).unwrap_or(charge_type).to_owned(),
             category,
             // it names the invoice whose charge is taken back
@@ -215,22 +217,6 @@ fn frequency(text: Option<&str>, category: ChargeCategory) -> ChargeFrequency {
 fn publisher(name: Option<&str>, kind: Option<&str>) -> String {
     let is_marketplace = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("marketplace"));
     name.unwrap_or(if is_marketplace { "Azure Marketplace" } else { MICROSOFT }).to_owned()
-}
-
-/// FOCUS' category of a service family, where they are called differently.
-fn family(family: &str) -> &'static str {
-    match family {
-        "AI + Machine Learning" => "AI and Machine Learning",
-        "Azure Arc" | "Azure Stack" => "Multicloud",
-        "Containers" | "Windows Virtual Desktop" => "Compute",
-        "Azure Communication Services" => "Web",
-        "Azure Security" => "Security",
-        "Blockchain" | "Mixed Reality" | "Quantum Computing" => "Other",
-        "Data" => "Databases",
-        "Microsoft Entra" => "Identity",
-        "Microsoft Syntex" | "Power Platform" | "Dynamics" => "Business Applications",
-        known => service_category(known).unwrap_or("Other"),
-    }
 }
 
 fn pricing_category(model: Option<&str>) -> &'static str {
