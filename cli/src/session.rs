@@ -12,7 +12,7 @@ use cloud::aws::Aws;
 use cloud::bucket::Bucket;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, AzureSandbox, CcxSandbox, OmnistrateExport, Organisation};
+use local::sandbox::{AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, OmnistrateExport, Organisation};
 use local::{
     DeadLetter, Embedded, Endpoints, Functions, Home, HomeError, HomeKind, HomeLock, Options, Queue,
     Sandboxes,
@@ -69,6 +69,7 @@ pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
         clazar: None,
         azure: AzureSandbox::example(closing),
         ccx: CcxSandbox::example(closing),
+        aws: AwsSandbox::example(closing),
         omnistrate: OmnistrateExport::example(closing),
     }
 }
@@ -181,6 +182,7 @@ fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
         "CLAZAR_SECRET_ARN",
         "S3_BUCKET_NAME",
         "CCX_API_URL",
+        "AWS_BILLING_ACCOUNT",
         "AZURE_SCOPE",
     ];
     let has_credentials = OWN.iter().any(|name| vars.get(name).is_some());

@@ -40,6 +40,9 @@ pub struct Endpoints {
     /// The sandbox of CCX (base URL of the server), if it runs.
     #[serde(default)]
     pub ccx: Option<String>,
+    /// The sandbox of AWS' billing APIs, if it runs.
+    #[serde(default)]
+    pub aws: Option<String>,
     /// The sandbox of Azure (its login, its API and its storage), if it runs.
     #[serde(default)]
     pub azure: Option<String>,

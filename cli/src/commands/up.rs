@@ -47,6 +47,7 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
         ("atlas", endpoints.atlas.clone()),
         ("clazar", endpoints.clazar.clone()),
         ("ccx", endpoints.ccx.clone()),
+        ("aws", endpoints.aws.clone()),
         ("azure", endpoints.azure.clone()),
         ("export_bucket", exported),
     ];
