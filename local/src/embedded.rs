@@ -18,7 +18,9 @@ use crate::dispatcher::Dispatcher;
 use crate::functions::Functions;
 use crate::home::{Endpoints, Exported, Home};
 use crate::queue::Queue;
-use crate::sandbox::{self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, OmnistrateExport, secrets};
+use crate::sandbox::{
+    self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, OmnistrateExport, secrets,
+};
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
 use crate::{ACCESS_KEY, BUCKET, EXPORT_BUCKET, REGION, TABLE};
