@@ -245,3 +245,43 @@ async fn focus_exports_are_told_by_their_type() {
     assert_eq!(manifest.format, Format::Focus);
     assert!(manifest.parts[0].key.ends_with(".parquet") && manifest.parts[1].key.ends_with(".csv.gz"));
 }
+
+#[tokio::test]
+async fn an_enrollment_is_billed_by_its_periods_and_its_rows_name_no_invoice() {
+    let world = world().await;
+    let enrollment = [("AZURE_SCOPE", local::sandbox::AZURE_ENROLLMENT)];
+    let report = world.invoke_with(&enrollment, "fetch-azure", json!({"month": "2026-09"})).await.unwrap();
+    let bill = &report["documents"][0];
+    assert_eq!((&bill["billing_account"], &bill["finality"]), (&json!("1234567"), &json!("final")));
+    assert!(world.manifest(&bill["key"]).await.documents.is_empty());
+    assert!(!world.azure.requests().iter().any(|request| request.ends_with("/invoices")));
+    let on = [enrollment[0], ("AZURE_INVOICES", "on")];
+    let refused = world.invoke_with(&on, "fetch-azure", october()).await.unwrap_err();
+    assert!(refused.message.contains("has no invoices that its rows name"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn a_fetched_month_is_allocated_to_the_subscriptions_and_comes_to_its_invoice() {
+    let world = World::new(example()).await;
+    world.azure.close("2025-06".parse().unwrap());
+    let report = world.fetch_azure(json!({"month": "2025-06"})).await.unwrap();
+    world.quiet().await;
+    let key = RawDocumentKey::parse(report["documents"][0]["key"].as_str().unwrap()).unwrap();
+    let certificate = world.certificate(&key.invoice).await;
+    assert_eq!(certificate.status, billing::certificate::Status::Explained, "{}", certificate.explanation);
+    let certificate: Value = serde_json::from_slice(&certificate.to_json().unwrap()).unwrap();
+    assert_eq!(certificate["provider_total"], "180.93");
+    let figures = &certificate["provider_figures"];
+    assert_eq!(figures["rows"], 63);
+    assert_eq!(figures["invoices"][0]["charges_total"], "180.92999999999999");
+    assert_eq!(figures["billed_cost_by_category"]["Tax"], "28.89");
+    let rows = world.rows(&key.invoice).await;
+    assert!(rows.len() >= 3, "{rows:?}");
+    // restated without another sum: another revision, and nothing is held
+    world.azure.amend();
+    let restated = world.fetch_azure(json!({"month": "2025-06"})).await.unwrap();
+    assert_eq!(restated["fetched"], 1);
+    world.quiet().await;
+    assert!(world.keys("held/").await.is_empty(), "{:?}", world.keys("held/").await);
+    assert_eq!(world.cloud.queue().dead_letters().unwrap().len(), 0);
+}

@@ -51,6 +51,9 @@ pub const CCX_CREDENTIALS: [(&str, &str); 2] =
 /// What the sandbox of Azure bills: a billing profile.
 pub const AZURE_SCOPE: &str = "providers/Microsoft.Billing/billingAccounts/11111111-aaaa-bbbb-cccc-222222222222:33333333-dddd-eeee-ffff-444444444444_2019-05-31/billingProfiles/AAAA-BBBB-CCC-DDD";
 
+/// The same costs as those of an Enterprise Agreement, by billing periods and without invoices.
+pub const AZURE_ENROLLMENT: &str = "providers/Microsoft.Billing/billingAccounts/1234567";
+
 /// What opens the sandbox of Azure: an app registration.
 pub const AZURE_CREDENTIALS: [(&str, &str); 3] = [
     ("AZURE_TENANT_ID", "00000053-1111-4222-8333-000000000053"),

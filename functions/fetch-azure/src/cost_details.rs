@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use reqwest::header::LOCATION;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::azure::Azure;
@@ -101,8 +101,7 @@ impl Azure {
         let path = ["providers", "Microsoft.CostManagement", "generateCostDetailsReport"];
         let mut url = self.scope.url(&self.base, &path);
         url.set_query(Some(&format!("api-version={API_VERSION}")));
-        let period = json!({"start": window.start.to_string(), "end": window.end.to_string()});
-        let body = json!({"metric": self.metric.as_str(), "timePeriod": period});
+        let body = self.order(window);
         let order = Call { method: Method::POST, url, body: Some(body), headers: &[], role: ROLE };
         let ordered = Instant::now();
         let mut answer = self.wire.ask(&self.tokens, &order).await?;
@@ -124,6 +123,16 @@ impl Azure {
             let look = Call { method: Method::GET, url: place.clone(), body: None, headers: &[], role: ROLE };
             answer = self.wire.ask(&self.tokens, &look).await?;
         }
+    }
+
+    /// What is asked for. Of an enrollment that is a billing period: usage that is reported late is of a later one than its day.
+    fn order(&self, window: &Window) -> Value {
+        let metric = self.metric.as_str();
+        if self.scope.is_enrollment() {
+            return json!({"metric": metric, "billingPeriod": window.start.format("%Y%m").to_string()});
+        }
+        let period = json!({"start": window.start.to_string(), "end": window.end.to_string()});
+        json!({"metric": metric, "timePeriod": period})
     }
 
     /// Where to look next, exactly as Azure says it; the token goes there, so it must be Azure.

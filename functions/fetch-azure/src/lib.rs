@@ -200,7 +200,9 @@ fn invoices(vars: &Vars, scope: &Scope, base: &Url) -> Result<Option<Url>, VarEr
         Some("off") => Ok(None),
         Some(on @ "on") => {
             let place = scope.invoices(base);
-            place.map(Some).ok_or_else(|| invalid(on, "off: this AZURE_SCOPE has no invoices of its own"))
+            place
+                .map(Some)
+                .ok_or_else(|| invalid(on, "off: this AZURE_SCOPE has no invoices that its rows name"))
         }
         Some(other) => Err(invalid(other, "on or off")),
     }
@@ -242,15 +244,15 @@ mod tests {
             let vars = Vars::from_iter([("AZURE_INVOICES", value)]);
             invoices(&vars, &scope.parse().unwrap(), &base).map(|place| place.is_some())
         };
-        let account = "providers/Microsoft.Billing/billingAccounts/1";
-        let customer = "providers/Microsoft.Billing/billingAccounts/1/customers/2";
+        let account = "providers/Microsoft.Billing/billingAccounts/1:2";
+        let customer = "providers/Microsoft.Billing/billingAccounts/1:2/customers/2";
         assert_eq!(
             (place(account, ""), place(account, "off"), place(account, "on")),
             (Ok(true), Ok(false), Ok(true))
         );
         assert_eq!((place(customer, ""), place(customer, "off")), (Ok(false), Ok(false)));
         let error = place(customer, "on").unwrap_err().to_string();
-        assert!(error.contains("this AZURE_SCOPE has no invoices of its own"), "{error}");
+        assert!(error.contains("this AZURE_SCOPE has no invoices that its rows name"), "{error}");
         assert!(place(account, "yes").is_err());
     }
 

@@ -43,7 +43,15 @@ impl Scope {
         join(base, self.0.split('/').chain(path.iter().copied()))
     }
 
-    /// Where its invoices are listed; nothing for scopes that have no invoices of their own.
+    /// Whether it is of an Enterprise Agreement: enrollments have plain numbers.
+    pub(crate) fn is_enrollment(&self) -> bool {
+        let account = self.0.split('/').nth(3);
+        !self.0.starts_with("subscriptions/")
+            && account.is_some_and(|account| account.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    /// Where its invoices are listed; nothing for scopes that have no invoices of their own, and for enrollments, whose rows
+    /// name no invoice.
     pub(crate) fn invoices(&self, base: &Url) -> Option<Url> {
         let segments: Vec<&str> = self.0.split('/').collect();
         match segments[..] {
@@ -51,6 +59,7 @@ impl Scope {
                 let path = "providers/Microsoft.Billing/billingAccounts/default/billingSubscriptions";
                 Some(join(base, path.split('/').chain([id, "invoices"])))
             }
+            _ if self.is_enrollment() => None,
             [_, _, _, _] => Some(self.url(base, &["invoices"])),
             [_, _, _, _, kind, _] if kind.eq_ignore_ascii_case("billingProfiles") => {
                 Some(self.url(base, &["invoices"]))
@@ -84,8 +93,11 @@ mod tests {
     fn a_scope_is_named_by_its_last_part_and_lists_invoices_if_it_has_any() {
         assert_eq!(PROFILE.parse::<Scope>().unwrap().name(), "AAAA-BBBB-CCC-DDD");
         assert_eq!(invoices(PROFILE).unwrap(), format!("{PROFILE}invoices"));
-        let account = "providers/Microsoft.Billing/billingAccounts/1234567";
+        let account = "providers/Microsoft.Billing/billingAccounts/1-2:3-4_2019-05-31";
         assert_eq!(invoices(account).unwrap(), format!("/{account}/invoices"));
+        let enrollment = "providers/Microsoft.Billing/billingAccounts/1234567";
+        assert!(enrollment.parse::<Scope>().unwrap().is_enrollment());
+        assert_eq!(invoices(enrollment), None);
         assert_eq!(
             invoices("subscriptions/00000000-0000-0000-0000-0000000000a1").unwrap(),
             "/providers/Microsoft.Billing/billingAccounts/default/billingSubscriptions/\

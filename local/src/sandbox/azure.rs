@@ -33,7 +33,7 @@ use self::content::Content;
 pub use self::faults::{AzureFault, AzureFaultKind, AzureReportFault};
 use self::reports::Reports;
 use self::storage::Container;
-use crate::sandbox::AZURE_SCOPE;
+use crate::sandbox::{AZURE_ENROLLMENT, AZURE_SCOPE};
 
 /// Invoices on one page.
 const INVOICES_PAGE: usize = 1;
@@ -211,7 +211,8 @@ impl SandboxState {
         if let Some(refused) = self.access.check(&asked.headers, Resource::Management) {
             return refused;
         }
-        let Some(under) = path.strip_prefix(AZURE_SCOPE).and_then(|under| under.strip_prefix('/')) else {
+        let of = |scope| Some((scope, path.strip_prefix(scope)?.strip_prefix('/')?));
+        let Some((scope, under)) = of(AZURE_SCOPE).or_else(|| of(AZURE_ENROLLMENT)) else {
             let why = "The client does not have authorization to perform action.";
             return error(StatusCode::FORBIDDEN, "RBACAccessDenied", why);
         };
@@ -222,12 +223,12 @@ impl SandboxState {
         let costs = under.strip_prefix("providers/Microsoft.CostManagement/");
         match (&asked.method, costs, under) {
             (&Method::POST, Some("generateCostDetailsReport"), _) => {
-                self.reports.order(&asked.base, &asked.body, &self.content, fault)
+                self.reports.order(&asked.base, scope, &asked.body, &self.content, fault)
             }
             (&Method::GET, Some(job), _) if job.starts_with("costDetailsOperationResults/") => {
                 self.reports.look(&asked.base, job.rsplit('/').next().unwrap_or_default())
             }
-            (&Method::GET, None, "invoices") => self.invoices(asked),
+            (&Method::GET, None, "invoices") if scope == AZURE_SCOPE => self.invoices(asked),
             _ => error(StatusCode::NOT_FOUND, "InvalidResourceType", "The resource type could not be found."),
         }
     }

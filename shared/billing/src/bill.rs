@@ -10,7 +10,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-use crate::charges::{CostExplorer, Cur, Focus, HeldRow, Mapping, OtherBill};
+use crate::charges::{AzureCostDetails, BigQuery, CostExplorer, Cur, Focus, HeldRow, Mapping, OtherBill};
 use crate::manifest::Format;
 
 pub use aggregates::{Aggregate, AggregateError, aggregates};
@@ -28,7 +28,8 @@ pub fn mapping(format: Format) -> Option<&'static dyn Mapping> {
         Format::Focus => Some(&Focus),
         Format::Cur2 | Format::Cur1 => Some(&Cur),
         Format::CostExplorer => Some(&CostExplorer),
-        Format::AzureCostDetails | Format::BigQuery => None,
+        Format::AzureCostDetails => Some(&AzureCostDetails),
+        Format::BigQuery => Some(&BigQuery),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod amount;
 mod aws;
+mod azure;
 mod batch;
 mod columnar_reader;
 mod file;
@@ -19,6 +20,7 @@ mod write;
 
 pub use amount::{Amount, AmountError};
 pub use aws::{CostExplorer, Cur};
+pub use azure::AzureCostDetails;
 pub use batch::{MissingColumn, ReadError};
 pub use focus::Focus;
 pub use mapping::{Class, Columns, JsonRows, Mapping, Row, Sign, Terms, Texts};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use billing::month::BillingMonth;
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use super::content::{Content, File};
 use super::faults::AzureReportFault;
 use super::storage::xml_error;
 use super::{error, json_of};
-use crate::sandbox::AZURE_SCOPE;
+use crate::sandbox::AZURE_ENROLLMENT;
 
 /// Where the files of reports stand.
 pub(super) const FILES: &str = "armreports";
@@ -27,6 +28,7 @@ pub(super) struct Reports {
 
 #[derive(Debug)]
 struct Job {
+    scope: String,
     start: NaiveDate,
     end: NaiveDate,
     metric: String,
@@ -46,13 +48,19 @@ impl Reports {
     pub(super) fn order(
         &mut self,
         base: &str,
+        scope: &str,
         body: &[u8],
         content: &Content,
         fault: Option<AzureReportFault>,
     ) -> Response {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let date = |pointer: &str| body.pointer(pointer)?.as_str()?.parse::<NaiveDate>().ok();
-        let (Some(start), Some(end)) = (date("/timePeriod/start"), date("/timePeriod/end")) else {
+        let days = match body["billingPeriod"].as_str() {
+            Some(period) if scope == AZURE_ENROLLMENT => whole_month(period),
+            Some(_) => None,
+            None => date("/timePeriod/start").zip(date("/timePeriod/end")),
+        };
+        let Some((start, end)) = days else {
             return error(StatusCode::BAD_REQUEST, "BadRequest", "Invalid time period.");
         };
         let metric = body["metric"].as_str().unwrap_or_default().to_owned();
@@ -69,11 +77,11 @@ impl Reports {
         self.ordered += 1;
         let id = format!("00000051-1111-4222-8333-{:012}", self.ordered);
         let files = content.files(start, end);
-        let job = Job { start, end, metric, files, looks_left: self.looks, fault };
+        let job = Job { scope: scope.to_owned(), start, end, metric, files, looks_left: self.looks, fault };
         let answer = match fault {
             Some(AzureReportFault::AtOnce) => job.done(base, &id),
-            Some(AzureReportFault::Elsewhere) => accepted("https://management.example.com", &id),
-            _ => accepted(base, &id),
+            Some(AzureReportFault::Elsewhere) => accepted("https://management.example.com", scope, &id),
+            _ => accepted(base, scope, &id),
         };
         self.jobs.insert(id, job);
         answer
@@ -86,7 +94,7 @@ impl Reports {
         };
         if job.looks_left > 0 || job.fault == Some(AzureReportFault::NeverReady) {
             job.looks_left = job.looks_left.saturating_sub(1);
-            return accepted(base, id);
+            return accepted(base, &job.scope, id);
         }
         job.done(base, id)
     }
@@ -114,7 +122,7 @@ impl Job {
     fn done(&self, base: &str, id: &str) -> Response {
         let answer = |status: &str| {
             json!({
-                "id": format!("{AZURE_SCOPE}/providers/Microsoft.CostManagement/operationResults/{id}"),
+                "id": format!("{}/providers/Microsoft.CostManagement/operationResults/{id}", self.scope),
                 "name": id,
                 "status": status,
                 "validTill": "2035-07-05T18:00:00.0000000Z",
@@ -152,7 +160,7 @@ impl Job {
             "byteCount": files.iter().map(|(_, bytes)| bytes).sum::<usize>(),
             "compressData": false,
             "requestContext": {
-                "requestScope": AZURE_SCOPE,
+                "requestScope": self.scope,
                 "requestBody": {"metric": self.metric, "timePeriod": {"start": self.start, "end": self.end}},
             },
             "blobs": blobs.collect::<Vec<_>>(),
@@ -161,14 +169,21 @@ impl Job {
     }
 }
 
+/// The days of a billing period, `202506`.
+fn whole_month(period: &str) -> Option<(NaiveDate, NaiveDate)> {
+    let (year, month) = period.split_at_checked(4)?;
+    let month = format!("{year}-{month}").parse::<BillingMonth>().ok()?;
+    Some((month.start().date_naive(), month.end().date_naive().pred_opt()?))
+}
+
 /// What signs the links of a job.
 fn signature_of(id: &str) -> String {
     format!("sandbox{}", id.rsplit('-').next().unwrap_or_default())
 }
 
-fn accepted(base: &str, id: &str) -> Response {
+fn accepted(base: &str, scope: &str, id: &str) -> Response {
     let place = format!(
-        "{base}/{AZURE_SCOPE}/providers/Microsoft.CostManagement/costDetailsOperationResults/{id}?api-version=2025-03-01"
+        "{base}/{scope}/providers/Microsoft.CostManagement/costDetailsOperationResults/{id}?api-version=2025-03-01"
     );
     (StatusCode::ACCEPTED, [("location", place), ("retry-after", "0".to_owned())]).into_response()
 }
