@@ -10,7 +10,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-use crate::charges::{Focus, HeldRow, Mapping, OtherBill};
+use crate::charges::{BigQuery, Focus, HeldRow, Mapping, OtherBill};
 use crate::manifest::Format;
 
 pub use aggregates::{Aggregate, AggregateError, aggregates};
@@ -26,9 +26,8 @@ pub const NO_SUB_ACCOUNT: &str = "(no sub account)";
 pub fn mapping(format: Format) -> Option<&'static dyn Mapping> {
     match format {
         Format::Focus => Some(&Focus),
-        Format::Cur2 | Format::Cur1 | Format::CostExplorer | Format::AzureCostDetails | Format::BigQuery => {
-            None
-        }
+        Format::BigQuery => Some(&BigQuery),
+        Format::Cur2 | Format::Cur1 | Format::CostExplorer | Format::AzureCostDetails => None,
     }
 }
 
