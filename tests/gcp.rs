@@ -34,10 +34,6 @@ impl World {
         self.cloud.functions().invoke("fetch-gcp", &event, "test", moment.parse().unwrap()).await
     }
 
-    async fn invoke_at(&self, moment: &str, function: &str, event: Value) -> Value {
-        self.cloud.functions().invoke(function, &event, "test", moment.parse().unwrap()).await.unwrap()
-    }
-
     /// The manifest that a report names, checked against what it names itself.
     pub(crate) async fn gcp_manifest(&self, bill: &Value) -> Manifest {
         let key = RawDocumentKey::parse(bill["key"].as_str().unwrap()).unwrap();
@@ -264,7 +260,7 @@ async fn a_bill_becomes_rows_that_add_up_to_it_and_a_late_row_another_revision()
     world.gcp.give(june, late);
     let fetched = world.fetch_gcp_at("2026-11-03T05:15:00Z", json!({"month": "2025-06"})).await.unwrap();
     let key = fetched["documents"][0]["key"].as_str().unwrap();
-    let document = world.invoke_at("2026-11-03T05:16:00Z", "allocate", json!({"key": key})).await;
+    let document = world.invoke_at("2026-11-03T05:16:00Z", "allocate", json!({"key": key})).await.unwrap();
     let certificate = world.read(document["documents"][0]["certificate"].as_str().unwrap()).await;
     let certificate = Certificate::from_json(&certificate).unwrap();
     assert_eq!(certificate.charges_total.to_string(), "583.230104");
