@@ -35,6 +35,10 @@ enum Tale {
     Ccx,
     /// A bill of Google Cloud, whose rows change, and the running month.
     Gcp,
+    /// A month of an export in two revisions, with invoices.
+    Aws,
+    /// A month from Cost Explorer in two revisions, with invoices.
+    AwsCostExplorer,
     /// A journal in two files, a line that cannot be used and is mended, and the schedule.
     Revenue,
 }
@@ -45,7 +49,7 @@ impl Tale {
         match self {
             Self::Atlas | Self::Metering | Self::Revenue => 50,
             Self::Datastores => 40,
-            Self::Azure | Self::Ccx | Self::Gcp => 30,
+            Self::Ccx | Self::Aws | Self::AwsCostExplorer | Self::Azure | Self::Gcp => 30,
         }
     }
 }
@@ -69,11 +73,13 @@ impl Tale {
             Self::Metering => usage().await,
             Self::Datastores => platform(false).await,
             Self::Revenue => selling(false).await,
-            Self::Ccx | Self::Gcp => World::with(Organisation::recorded([]), false, quick()).await,
             Self::Azure => {
                 let world = World::with(Organisation::recorded([]), false, quick()).await;
                 world.azure.looks(0);
                 world
+            }
+            Self::Ccx | Self::Aws | Self::AwsCostExplorer | Self::Gcp => {
+                World::with(Organisation::recorded([]), false, quick()).await
             }
         };
         let gate = Gate::default();
@@ -81,6 +87,11 @@ impl Tale {
         let google = endpoints.gcp.as_ref().unwrap();
         let before = async |service, url: &str| gate.before(service, url).await.unwrap();
         let azure = before("azure", endpoints.azure.as_ref().unwrap()).await;
+        let billing = before("aws", endpoints.aws.as_ref().unwrap()).await;
+        let others = match self {
+            Self::AwsCostExplorer => world.without_export(),
+            _ => world.cloud.vars().clone(),
+        };
         // one attempt a call and one call at a time: what fails reaches our code, always at the same place
         let vars = Vars::from_iter([
             ("AWS_ENDPOINT_URL_S3", before("s3", &endpoints.s3).await),
@@ -95,6 +106,10 @@ impl Tale {
             ("GCP_POLL_MS", "1".into()),
             ("AZURE_API_URL", azure.clone()),
             ("AZURE_LOGIN_URL", azure),
+            ("AWS_ENDPOINT_URL_COST_EXPLORER", billing.clone()),
+            ("AWS_ENDPOINT_URL_INVOICING", billing.clone()),
+            ("AWS_ENDPOINT_URL_ORGANIZATIONS", billing),
+            ("AWS_MONTHS", "1".into()),
             ("AWS_MAX_ATTEMPTS", "1".into()),
             ("HTTP_ATTEMPTS", "1".into()),
             ("AWS_CALL_TIMEOUT_MS", "500".into()),
@@ -105,7 +120,7 @@ impl Tale {
             ("REVENUE_CONCURRENCY", "1".into()),
             ("ORG_ID", "o1".into()),
         ])
-        .or(world.cloud.vars());
+        .or(&others);
         Stage { tale: self, schedules: AtomicU32::new(0), world, gate, vars }
     }
 }
@@ -169,6 +184,10 @@ impl Stage {
                 self.world.azure.amend();
                 self.deliver("fetch-azure", &october).await;
                 self.deliver("fetch-azure", &october).await;
+            Tale::Aws | Tale::AwsCostExplorer => {
+                self.fetch_aws().await;
+                self.world.billing.amend().unwrap();
+                self.fetch_aws().await;
             }
             Tale::Metering => {
                 self.deliver_all("fetch-omnistrate").await;
@@ -189,6 +208,11 @@ impl Stage {
             }
         }
         self.world.state().await
+    }
+
+    /// One month: the notifications of its manifests wait, they are told of elsewhere.
+    async fn fetch_aws(&self) {
+        self.deliver("fetch-aws", &json!({"month": "2026-10"})).await;
     }
 
     async fn tell_of_revenue(&self) {
@@ -232,7 +256,12 @@ impl Stage {
     /// the time at which it was counted, and whoever died with a lease has it for less than a minute.
     fn at(&self, delivery: usize) -> DateTime<Utc> {
         let minutes = match self.tale {
-            Tale::Atlas | Tale::Azure | Tale::Datastores | Tale::Revenue => 0,
+            Tale::Atlas
+            | Tale::Aws
+            | Tale::AwsCostExplorer
+            | Tale::Azure
+            | Tale::Datastores
+            | Tale::Revenue => 0,
             // which revision is the newest is told by when it was fetched; a question that is repeated is the same job
             Tale::Ccx | Tale::Gcp => i64::from(self.schedules.load(Ordering::Relaxed)) * 60,
             Tale::Metering => {
@@ -331,6 +360,8 @@ macro_rules! sweeps {
 sweeps! {
     atlas: Atlas;
     azure: Azure;
+    aws: Aws;
+    aws_cost_explorer: AwsCostExplorer;
     ccx: Ccx;
     datastores: Datastores;
     gcp: Gcp;

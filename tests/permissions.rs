@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloud::vars::Vars;
-use local::sandbox::{Organisation, secrets};
+use local::sandbox::{AWS_EXPORT_BUCKET, AWS_EXPORT_PREFIX, Organisation, secrets};
 use local::{Call, Functions, Gate};
 use serde_json::{Value, json};
 
@@ -32,7 +32,11 @@ fn permission(call: &Call) -> Permission {
     match call.service {
         "s3" => {
             let (bucket, key) = call.path.trim_start_matches('/').split_once('/').unwrap();
-            let export = if bucket == local::EXPORT_BUCKET { "export:" } else { "" };
+            let export = match bucket {
+                local::EXPORT_BUCKET => "export:",
+                AWS_EXPORT_BUCKET => "costs:",
+                _ => "",
+            };
             let action = match call.method.as_str() {
                 "GET" if key.contains("list-type=2") => {
                     return format!("s3:ListBucket {export}").trim_end().to_owned();
@@ -45,6 +49,13 @@ fn permission(call: &Call) -> Permission {
             };
             format!("{action} {export}{}", prefix(key))
         }
+        // its name among policies is not always that in the target
+        "aws" => match target {
+            "AWSInsightsIndexService.GetCostAndUsage" => "ce:GetCostAndUsage".into(),
+            "Invoicing.ListInvoiceSummaries" => "invoicing:ListInvoiceSummaries".into(),
+            "AWSOrganizationsV20161128.ListAccounts" => "organizations:ListAccounts".into(),
+            other => panic!("{other}"),
+        },
         "dynamodb" => format!("dynamodb:{}", target.rsplit('.').next().unwrap()),
         "secretsmanager" => "secretsmanager:GetSecretValue".into(),
         other => panic!("{other}"),
@@ -88,7 +99,11 @@ fn granted(function: &str) -> BTreeSet<Permission> {
                         Some(key) => format!("export:{}", prefix(key)),
                         None => "export:".to_owned(),
                     });
-                let of = key.or(exported);
+                let costs = resource.split_once("${AwsExportBucket}").map(|(_, key)| match key {
+                    "" => "costs:".to_owned(),
+                    _ => format!("costs:{AWS_EXPORT_PREFIX}/"),
+                });
+                let of = key.or(exported).or(costs);
                 permissions.insert(of.map_or(action.clone(), |of| format!("{action} {of}")));
             }
         }
@@ -98,8 +113,18 @@ fn granted(function: &str) -> BTreeSet<Permission> {
 
 /// Runs a function on these events and answers what it needed.
 async fn needed(world: &World, function: &str, events: Vec<Value>) -> BTreeSet<Permission> {
+    needed_with(world, world.cloud.vars(), function, events).await
+}
+
+async fn needed_with(
+    world: &World,
+    others: &Vars,
+    function: &str,
+    events: Vec<Value>,
+) -> BTreeSet<Permission> {
     let gate = Gate::default();
     let endpoints = world.cloud.endpoints();
+    let billing = gate.before("aws", endpoints.aws.as_ref().unwrap()).await.unwrap();
     let vars = Vars::from_iter([
         ("AWS_ENDPOINT_URL_S3", gate.before("s3", &endpoints.s3).await.unwrap()),
         ("AWS_ENDPOINT_URL_DYNAMODB", gate.before("dynamodb", &endpoints.dynamodb).await.unwrap()),
@@ -107,6 +132,9 @@ async fn needed(world: &World, function: &str, events: Vec<Value>) -> BTreeSet<P
             "AWS_ENDPOINT_URL_SECRETS_MANAGER",
             gate.before("secretsmanager", &endpoints.secrets).await.unwrap(),
         ),
+        ("AWS_ENDPOINT_URL_COST_EXPLORER", billing.clone()),
+        ("AWS_ENDPOINT_URL_INVOICING", billing.clone()),
+        ("AWS_ENDPOINT_URL_ORGANIZATIONS", billing),
         ("SECRETS", "secretsmanager".into()),
         ("ATLAS_SECRET_ARN", secrets::ATLAS_SECRET_ARN.into()),
         ("AZURE_SECRET_ARN", secrets::AZURE_SECRET_ARN.into()),
@@ -114,7 +142,7 @@ async fn needed(world: &World, function: &str, events: Vec<Value>) -> BTreeSet<P
         ("GCP_SECRET_ARN", secrets::GCP_SECRET_ARN.into()),
         ("CLAZAR_SECRET_ARN", secrets::CLAZAR_SECRET_ARN.into()),
     ]);
-    let functions = Functions::new(vars.or(world.cloud.vars()));
+    let functions = Functions::new(vars.or(others));
     for event in events {
         let _ = functions.invoke(function, &event, "test", now()).await; // held ones fail, as they should
     }
@@ -140,6 +168,19 @@ async fn fetch_azure_may_do_what_it_does() {
     let world = World::with(example(), false, quick()).await;
     let events = vec![json!({}), json!({}), json!({"dry_run": true})];
     compare("FetchAzure", needed(&world, "fetch-azure", events).await);
+}
+
+#[tokio::test]
+async fn fetch_aws_may_do_what_it_does() {
+    let world = World::with(example(), false, quick()).await;
+    let events = vec![json!({"dry_run": true}), json!({}), json!({})];
+    let mut calls = needed(&world, "fetch-aws", events.clone()).await;
+    let cost_explorer = world.without_export();
+    calls.extend(needed_with(&world, &cost_explorer, "fetch-aws", events).await);
+    // rows without names of accounts
+    world.deliver_without_names().await;
+    calls.extend(needed(&world, "fetch-aws", vec![json!({"month": "2026-10"})]).await);
+    compare("FetchAws", calls);
 }
 
 #[tokio::test]

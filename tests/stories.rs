@@ -8,6 +8,8 @@
 )]
 
 mod atlas_month;
+mod aws;
+mod aws_failures;
 mod azure;
 mod azure_failures;
 mod bad_input;

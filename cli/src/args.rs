@@ -137,7 +137,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Invoke {
-    /// The function: fetch-atlas, fetch-azure, fetch-ccx, fetch-gcp, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, console
+    /// The function: fetch-atlas, fetch-aws, fetch-azure, fetch-gcp, fetch-ccx, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, console
     pub(crate) function: String,
     /// File with the event; - for standard input; without it, the event is {}
     #[arg(short, long, value_name = "FILE")]

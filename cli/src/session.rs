@@ -12,7 +12,9 @@ use cloud::aws::Aws;
 use cloud::bucket::Bucket;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use local::sandbox::{AtlasSandbox, AzureSandbox, CcxSandbox, GcpSandbox, OmnistrateExport, Organisation};
+use local::sandbox::{
+    AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, GcpSandbox, OmnistrateExport, Organisation,
+};
 use local::{
     DeadLetter, Embedded, Endpoints, Functions, Home, HomeError, HomeKind, HomeLock, Options, Queue,
     Sandboxes,
@@ -70,6 +72,7 @@ pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
         azure: AzureSandbox::example(closing),
         ccx: CcxSandbox::example(closing),
         gcp: GcpSandbox::example(closing),
+        aws: AwsSandbox::example(closing),
         omnistrate: OmnistrateExport::example(closing),
     }
 }
@@ -174,7 +177,7 @@ impl Session {
 
 /// Own and invented data never stand in one home. A home is the user's own once there are credentials to use.
 fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
-    const OWN: [&str; 9] = [
+    const OWN: [&str; 10] = [
         "PUBLIC_KEY",
         "CLIENT_ID",
         "ATLAS_SECRET_ARN",
@@ -183,6 +186,7 @@ fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
         "S3_BUCKET_NAME",
         "CCX_API_URL",
         "GCP_BILLING_TABLE",
+        "AWS_BILLING_ACCOUNT",
         "AZURE_SCOPE",
     ];
     let has_credentials = OWN.iter().any(|name| vars.get(name).is_some());

@@ -19,7 +19,8 @@ use crate::functions::Functions;
 use crate::home::{Endpoints, Exported, GcpEndpoint, Home};
 use crate::queue::Queue;
 use crate::sandbox::{
-    AtlasSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport, secrets,
+    self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport,
+    secrets,
 };
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
@@ -59,6 +60,8 @@ pub struct Sandboxes {
     pub ccx: CcxSandbox,
     /// Google Cloud.
     pub gcp: GcpSandbox,
+    /// AWS, as far as it bills.
+    pub aws: AwsSandbox,
     /// What Omnistrate has exported.
     pub omnistrate: OmnistrateExport,
 }
@@ -145,8 +148,8 @@ impl Embedded {
         let (secrets_listener, secrets_url) = bind(3).await?;
         tasks.push(tokio::spawn(secrets::serve(secrets_listener, home.admin(), stop.clone())));
         let (console_listener, console) = bind(0).await?;
-        let (mut atlas, mut clazar, mut ccx) = (None, None, None);
-        let (mut azure, mut gcp, mut omnistrate) = (None, None, None);
+        let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
+        let (mut aws, mut azure, mut gcp) = (None, None, None);
         let mut sandboxes = options.sandboxes;
         if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
@@ -166,6 +169,11 @@ impl Embedded {
             let (listener, url) = bind(9).await?;
             gcp = Some(GcpEndpoint { url, service_account_key: GcpSandbox::service_account_key() });
             tasks.push(tokio::spawn(sandboxes.gcp.clone().serve(listener, stop.clone())));
+            let (listener, url) = bind(7).await?;
+            aws = Some(url);
+            let exports = home.s3().join(sandbox::AWS_EXPORT_BUCKET);
+            sandboxes.aws.write_to(&exports).map_err(EmbeddedError::Sandbox)?;
+            tasks.push(tokio::spawn(sandboxes.aws.clone().serve(listener, stop.clone())));
             let (listener, url) = bind(8).await?;
             azure = Some(url);
             tasks.push(tokio::spawn(sandboxes.azure.clone().serve(listener, stop.clone())));
@@ -181,6 +189,7 @@ impl Embedded {
             clazar,
             ccx,
             gcp,
+            aws,
             azure,
             omnistrate,
             bucket: BUCKET.into(),
@@ -258,6 +267,12 @@ impl Embedded {
         self.sandboxes.as_ref().map(|sandboxes| &sandboxes.gcp)
     }
 
+    /// Its sandbox of AWS.
+    #[must_use]
+    pub fn aws(&self) -> Option<&AwsSandbox> {
+        self.sandboxes.as_ref().map(|sandboxes| &sandboxes.aws)
+    }
+
     /// Stops everything and waits for it.
     pub async fn stop(mut self) {
         self.stop.cancel();
@@ -279,6 +294,21 @@ impl Drop for Embedded {
         }
     }
 }
+
+/// Where the billing APIs of AWS are.
+const BILLING_ENDPOINTS: [&str; 3] =
+    ["AWS_ENDPOINT_URL_COST_EXPLORER", "AWS_ENDPOINT_URL_INVOICING", "AWS_ENDPOINT_URL_ORGANIZATIONS"];
+
+/// Variables of fetch-aws that point nowhere: an export may be copied into an embedded cloud.
+const ABOUT_BILLS: [&str; 7] = [
+    "AWS_BILLING_ACCOUNT",
+    "AWS_EXPORT_BUCKET",
+    "AWS_EXPORT_PREFIX",
+    "AWS_EXPORT_NAME",
+    "AWS_INVOICING",
+    "AWS_ACCOUNT_NAMES",
+    "AWS_MONTHS",
+];
 
 /// The variables of a function in an embedded cloud: those that point it there, and of `others` what has nothing
 /// to do with AWS (a session token of the real one would spoil the credentials).
@@ -303,20 +333,20 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         vars.set("ATLAS_API_URL", url.as_str());
         vars.set("SECRETS", "env");
         vars.set("REPORTING_DEFAULT_LOCATION", crate::journal::DEFAULT_LOCATION);
-        for (name, value) in crate::sandbox::ATLAS_CREDENTIALS {
+        for (name, value) in sandbox::ATLAS_CREDENTIALS {
             vars.set(name, value);
         }
     }
     if let Some(url) = &endpoints.clazar {
         vars.set("CLAZAR_API_URL", url.as_str());
-        for (name, value) in crate::sandbox::CLAZAR_CREDENTIALS {
+        for (name, value) in sandbox::CLAZAR_CREDENTIALS {
             vars.set(name, value);
         }
     }
     if let Some(url) = &endpoints.ccx {
         vars.set("CCX_API_URL", url.as_str());
-        vars.set("CCX_ACCOUNT", crate::sandbox::CCX_ACCOUNT);
-        for (name, value) in crate::sandbox::CCX_CREDENTIALS {
+        vars.set("CCX_ACCOUNT", sandbox::CCX_ACCOUNT);
+        for (name, value) in sandbox::CCX_CREDENTIALS {
             vars.set(name, value);
         }
     }
@@ -336,6 +366,15 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
             vars.set(name, value);
         }
     }
+    if let Some(url) = &endpoints.aws {
+        for name in BILLING_ENDPOINTS {
+            vars.set(name, url.as_str());
+        }
+        vars.set("AWS_BILLING_ACCOUNT", sandbox::AWS_ACCOUNT);
+        vars.set("AWS_EXPORT_BUCKET", sandbox::AWS_EXPORT_BUCKET);
+        vars.set("AWS_EXPORT_PREFIX", sandbox::AWS_EXPORT_PREFIX);
+        vars.set("AWS_EXPORT_NAME", sandbox::AWS_CUR2);
+    }
     if let Some(exported) = &endpoints.omnistrate {
         vars.set("S3_BUCKET_NAME", exported.bucket.as_str());
         vars.set("SERVICE_NAME", exported.service.as_str());
@@ -345,6 +384,12 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
     }
     if let Some(location) = others.get("REPORTING_DEFAULT_LOCATION") {
         vars.set("REPORTING_DEFAULT_LOCATION", location);
+    }
+    // what says which bill is fetched is no access to AWS
+    for name in ABOUT_BILLS {
+        if let (None, Some(value)) = (vars.get(name), others.get(name)) {
+            vars.set(name, value);
+        }
     }
     vars.or(&others.clone().without("AWS_"))
 }
@@ -370,10 +415,12 @@ fn export(home: &Home, export: &OmnistrateExport) -> std::io::Result<Exported> {
     })
 }
 
-/// The buckets: the data bucket, and the one that usage is exported to if the variables name one.
+/// The buckets: the data bucket, and those that usage and costs are exported to if the variables name them.
 fn files(home: &Home, vars: &Vars) -> Result<FileSystem, EmbeddedError> {
     let folder = home.s3();
-    for bucket in [Some(BUCKET), vars.get("S3_BUCKET_NAME")].into_iter().flatten() {
+    for bucket in
+        [Some(BUCKET), vars.get("S3_BUCKET_NAME"), vars.get("AWS_EXPORT_BUCKET")].into_iter().flatten()
+    {
         std::fs::create_dir_all(folder.join(bucket)).map_err(|error| EmbeddedError::S3(error.to_string()))?;
     }
     FileSystem::new(folder).map_err(|error| EmbeddedError::S3(format!("{error:?}")))

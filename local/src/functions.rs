@@ -13,6 +13,7 @@ use crate::embedded::console_vars;
 pub struct Functions {
     vars: Vars,
     fetch_atlas: OnceCell<fetch_atlas::App>,
+    fetch_aws: OnceCell<fetch_aws::App>,
     fetch_azure: OnceCell<fetch_azure::App>,
     fetch_ccx: OnceCell<fetch_ccx::App>,
     fetch_gcp: OnceCell<fetch_gcp::App>,
@@ -43,6 +44,7 @@ impl Functions {
     ) -> Result<Value, Failure> {
         match name {
             fetch_atlas::App::NAME => self.run(&self.fetch_atlas, event, id, now).await,
+            fetch_aws::App::NAME => self.run(&self.fetch_aws, event, id, now).await,
             fetch_azure::App::NAME => self.run(&self.fetch_azure, event, id, now).await,
             fetch_ccx::App::NAME => self.run(&self.fetch_ccx, event, id, now).await,
             fetch_gcp::App::NAME => self.run(&self.fetch_gcp, event, id, now).await,

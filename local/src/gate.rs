@@ -199,8 +199,8 @@ fn answer(service: &str, throttled: bool) -> Response<Full<Bytes>> {
     let (status, body) = match (service, throttled) {
         ("s3", true) => (StatusCode::SERVICE_UNAVAILABLE, xml("SlowDown")),
         ("s3", false) => (StatusCode::INTERNAL_SERVER_ERROR, xml("InternalError")),
-        ("dynamodb", true) => (StatusCode::BAD_REQUEST, json("ThrottlingException")),
-        ("dynamodb", false) => (StatusCode::INTERNAL_SERVER_ERROR, json("InternalServerError")),
+        ("dynamodb" | "aws", true) => (StatusCode::BAD_REQUEST, json("ThrottlingException")),
+        ("dynamodb" | "aws", false) => (StatusCode::INTERNAL_SERVER_ERROR, json("InternalServerError")),
         ("gcp", true) => (StatusCode::FORBIDDEN, google("rateLimitExceeded")),
         ("gcp", false) => (StatusCode::SERVICE_UNAVAILABLE, google("backendError")),
         (_, true) => (StatusCode::TOO_MANY_REQUESTS, "{\"error\":429,\"errorCode\":\"RATE_LIMITED\"}".into()),

@@ -44,6 +44,9 @@ pub struct Endpoints {
     /// The sandbox of Google Cloud, if it runs.
     #[serde(default)]
     pub gcp: Option<GcpEndpoint>,
+    /// The sandbox of AWS' billing APIs, if it runs.
+    #[serde(default)]
+    pub aws: Option<String>,
     /// The sandbox of Azure (its login, its API and its storage), if it runs.
     #[serde(default)]
     pub azure: Option<String>,

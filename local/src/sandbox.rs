@@ -1,6 +1,7 @@
 //! Stand-ins for what is outside: real protocols, real authentication, invented data.
 
 mod atlas;
+mod aws;
 mod azure;
 mod ccx;
 mod clazar;
@@ -10,6 +11,10 @@ mod omnistrate;
 pub mod secrets;
 
 pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
+pub use aws::{
+    AWS_ACCOUNT, AWS_CUR2, AWS_EXPORT_BUCKET, AWS_EXPORT_PREFIX, AWS_FOCUS, AwsFault, AwsFaultKind,
+    AwsSandbox, Packing,
+};
 pub use azure::{AzureFault, AzureFaultKind, AzureReportFault, AzureSandbox};
 pub use ccx::{CcxFault, CcxFaultKind, CcxSandbox};
 pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};

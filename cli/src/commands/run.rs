@@ -61,6 +61,7 @@ fn configured<'t>(template: &'t Template, session: &Session) -> Vec<&'t str> {
     let fetches = || template.functions().filter(|name| name.starts_with("fetch-"));
     let configured = fetches().filter(|function| match *function {
         "fetch-atlas" => is_set(&["PUBLIC_KEY", "CLIENT_ID", "ATLAS_SECRET_ARN", "ORG_ID"]),
+        "fetch-aws" => is_set(&["AWS_BILLING_ACCOUNT"]),
         "fetch-azure" => is_set(&["AZURE_SCOPE"]),
         "fetch-ccx" => is_set(&["CCX_API_URL"]),
         "fetch-gcp" => is_set(&["GCP_BILLING_TABLE"]),

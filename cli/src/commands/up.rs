@@ -48,6 +48,7 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
         ("clazar", endpoints.clazar.clone()),
         ("ccx", endpoints.ccx.clone()),
         ("gcp", endpoints.gcp.as_ref().map(|gcp| gcp.url.clone())),
+        ("aws", endpoints.aws.clone()),
         ("azure", endpoints.azure.clone()),
         ("export_bucket", exported),
     ];

@@ -3,6 +3,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL` | where the services are; not set on AWS |
+//! | `AWS_ENDPOINT_URL_COST_EXPLORER`, `AWS_ENDPOINT_URL_INVOICING`, `AWS_ENDPOINT_URL_ORGANIZATIONS` | the same for the billing APIs |
 //! | `AWS_REGION` (or `AWS_DEFAULT_REGION`) | the region; without it the SDK's own chain decides |
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | credentials; without them the SDK's own chain decides |
 //! | `AWS_MAX_ATTEMPTS` | attempts per call, default 4 |
@@ -26,7 +27,13 @@ pub struct Aws {
     s3: Option<String>,
     dynamodb: Option<String>,
     secrets_manager: Option<String>,
+    cost_explorer: Option<String>,
+    invoicing: Option<String>,
+    organizations: Option<String>,
 }
+
+/// Where the billing APIs are, wherever the function runs.
+const BILLING_REGION: &str = "us-east-1";
 
 impl Aws {
     /// Loads the configuration: from `vars` where they say so, else from the SDK's own chain.
@@ -56,7 +63,17 @@ impl Aws {
             s3: endpoint("AWS_ENDPOINT_URL_S3"),
             dynamodb: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
             secrets_manager: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+            cost_explorer: endpoint("AWS_ENDPOINT_URL_COST_EXPLORER"),
+            invoicing: endpoint("AWS_ENDPOINT_URL_INVOICING"),
+            organizations: endpoint("AWS_ENDPOINT_URL_ORGANIZATIONS"),
         })
+    }
+
+    /// The same credentials in another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
+        Self { config, ..self.clone() }
     }
 
     /// A client for S3. Given endpoints are addressed by path (`endpoint/bucket/key`).
@@ -81,6 +98,31 @@ impl Aws {
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
         config.set_endpoint_url(self.secrets_manager.clone());
         aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
+    /// What clients of the billing APIs have in common: their region, and one attempt, because [`crate::billing_apis`] tries
+    /// again itself.
+    fn billing(&self) -> SdkConfig {
+        let config = self.config.to_builder().region(Region::from_static(BILLING_REGION));
+        config.retry_config(RetryConfig::disabled()).build()
+    }
+
+    pub(crate) fn cost_explorer(&self) -> aws_sdk_costexplorer::Client {
+        let mut config = aws_sdk_costexplorer::config::Builder::from(&self.billing());
+        config.set_endpoint_url(self.cost_explorer.clone());
+        aws_sdk_costexplorer::Client::from_conf(config.build())
+    }
+
+    pub(crate) fn invoicing(&self) -> aws_sdk_invoicing::Client {
+        let mut config = aws_sdk_invoicing::config::Builder::from(&self.billing());
+        config.set_endpoint_url(self.invoicing.clone());
+        aws_sdk_invoicing::Client::from_conf(config.build())
+    }
+
+    pub(crate) fn organizations(&self) -> aws_sdk_organizations::Client {
+        let mut config = aws_sdk_organizations::config::Builder::from(&self.billing());
+        config.set_endpoint_url(self.organizations.clone());
+        aws_sdk_organizations::Client::from_conf(config.build())
     }
 }
 

@@ -182,6 +182,23 @@ impl BucketReader {
         Pages { bucket: self, prefix: prefix.to_owned(), pages: request.into_paginator().send() }
     }
 
+    /// The folders right under a prefix that ends with `/`: their whole prefixes, in order.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn folders(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix).delimiter("/");
+        let mut pages = request.into_paginator().send();
+        let mut folders = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.failed("list", prefix, &error))?;
+            folders.extend(
+                page.common_prefixes().iter().filter_map(|folder| folder.prefix()).map(str::to_owned),
+            );
+        }
+        Ok(folders)
+    }
+
     fn failed<E>(&self, action: &'static str, key: &str, error: &SdkError<E>) -> BucketError
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,

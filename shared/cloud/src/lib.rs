@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod aws;
+pub mod billing_apis;
 pub mod bucket;
 pub mod datastores;
 pub mod events;

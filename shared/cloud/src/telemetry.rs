@@ -13,12 +13,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::vars::Vars;
 
 /// Our own crates: everything else is a library.
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "allocate",
     "billing",
     "cloud",
     "console",
     "fetch_atlas",
+    "fetch_aws",
     "fetch_azure",
     "fetch_ccx",
     "fetch_gcp",

@@ -16,6 +16,7 @@ pub struct Body {
     bucket: BucketReader,
     key: String,
     stream: ByteStream,
+    size_bytes: Option<u64>,
     last_modified: Option<DateTime<Utc>>,
 }
 
@@ -37,8 +38,9 @@ impl BucketReader {
         match request.set_version_id(version.map(str::to_owned)).send().await {
             Ok(response) => {
                 let last_modified = response.last_modified().and_then(time);
+                let size_bytes = response.content_length().and_then(|size| u64::try_from(size).ok());
                 let (bucket, key) = (self.clone(), key.to_owned());
-                Ok(Some(Body { bucket, key, stream: response.body, last_modified }))
+                Ok(Some(Body { bucket, key, stream: response.body, size_bytes, last_modified }))
             }
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
             Err(error) => Err(self.failed("read", key, &error)),
@@ -47,6 +49,12 @@ impl BucketReader {
 }
 
 impl Body {
+    /// How many bytes S3 says there are.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<u64> {
+        self.size_bytes
+    }
+
     /// When the object was written.
     #[must_use]
     pub fn last_modified(&self) -> Option<DateTime<Utc>> {

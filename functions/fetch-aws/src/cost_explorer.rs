@@ -1,0 +1,297 @@
+//! A month from Cost Explorer, for accounts without an export: what each account paid for each service, and as what.
+//!
+//! Cost Explorer groups by two dimensions at a time. The first question is for accounts and kinds of charges (`RECORD_TYPE`);
+//! then one for each kind, for accounts and services. That gives every cost its account, its service and its kind, and the
+//! answers prove each other: an account's services of a kind must come to what the first answer said.
+//!
+//! Pages are put together into one answer for each question, in the order of the groups and without tokens, which differ from
+//! time to time; the pages as they came stand beside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use billing::canonical;
+use billing::ids::InvoiceId;
+use billing::manifest::Format;
+use billing::month::BillingMonth;
+use bytes::Bytes;
+use cloud::billing_apis::CostQuery;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::App;
+use crate::bill::{Beside, Draft};
+use crate::error::MonthError;
+use crate::look::Looker;
+use crate::pages::{AnswerError, all, read};
+
+/// The name of bills that come from Cost Explorer.
+pub(crate) const BILL: &str = "cost-explorer";
+
+const ACTION: &str = "ce:GetCostAndUsage";
+const ACCOUNT: &str = "LINKED_ACCOUNT";
+const SERVICE: &str = "SERVICE";
+const RECORD_TYPE: &str = "RECORD_TYPE";
+
+/// Cost Explorer rounds each figure at its tenth decimal; a page that is lost is more than this.
+const ROUNDING: Decimal = Decimal::from_parts(1, 0, 0, false, 4);
+
+/// One answer, or a page of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Costs {
+    /// What was asked; ours.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    request: Value,
+    group_definitions: Vec<Value>,
+    results_by_time: Vec<Results>,
+    dimension_value_attributes: Vec<Described>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Results {
+    time_period: Days,
+    #[serde(default)]
+    groups: Vec<Group>,
+    #[serde(default)]
+    estimated: bool,
+}
+
+/// The end is exclusive.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Days {
+    start: String,
+    end: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Group {
+    keys: [String; 2],
+    metrics: BTreeMap<String, Metric>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    amount: String,
+    unit: String,
+}
+
+/// What a key stands for: the name of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described {
+    value: String,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
+/// An answer put together, and its pages.
+struct Answer {
+    costs: Costs,
+    pages: Vec<Bytes>,
+    source: String,
+}
+
+impl App {
+    /// Asks for a month; nothing if it has no costs.
+    pub(crate) async fn ask_cost_explorer(&self, month: BillingMonth) -> Result<Option<Draft>, MonthError> {
+        let overview = self.looker.costs(month, [ACCOUNT, RECORD_TYPE], None).await?;
+        let mut details = BTreeMap::new();
+        let kinds: BTreeSet<&str> = overview.costs.groups().map(|group| group.keys[1].as_str()).collect();
+        for kind in kinds {
+            let answer = self.looker.costs(month, [ACCOUNT, SERVICE], Some(kind)).await?;
+            details.insert(kind.to_owned(), answer);
+        }
+        if details.is_empty() {
+            return Ok(None);
+        }
+        prove(&overview.costs, details.iter().map(|(kind, answer)| (kind.as_str(), &answer.costs)))?;
+
+        let bill = self.looker.bill(month, InvoiceId::new(BILL)?);
+        let estimated =
+            std::iter::once(&overview).chain(details.values()).any(|answer| answer.costs.is_estimated());
+        let names = self.looker.names_of(details.values().map(|answer| &answer.costs)).await?;
+        let keep = async |answer: &Answer| -> Result<_, MonthError> {
+            let document = canonical::to_json(&answer.costs)?;
+            Ok(self.bucket.keep_bytes(&bill, "json", answer.source.clone(), &document).await?)
+        };
+        let documents = vec![keep(&overview).await?];
+        let mut parts = Vec::with_capacity(details.len());
+        for answer in details.values() {
+            parts.push(keep(answer).await?);
+        }
+        let beside =
+            std::iter::once(overview).chain(details.into_values()).flat_map(Answer::into_beside).collect();
+        let invoices = self.looker.invoices(month).await?;
+        Ok(Some(Draft {
+            bill,
+            format: Format::CostExplorer,
+            parts,
+            documents,
+            beside,
+            estimated,
+            invoices,
+            sub_account_names: names,
+        }))
+    }
+}
+
+impl Looker {
+    async fn costs(
+        &self,
+        month: BillingMonth,
+        group_by: [&'static str; 2],
+        kind: Option<&str>,
+    ) -> Result<Answer, MonthError> {
+        let query = CostQuery { month, group_by, record_type: kind.map(str::to_owned) };
+        let query = &query;
+        let pages = all(ACTION, |page| async move { self.apis.costs(query, page.as_deref()).await }).await?;
+        let costs = Costs::merged(query, &pages)?;
+        let kind = kind.map(|kind| format!(" of {kind}")).unwrap_or_default();
+        let source = format!("GetCostAndUsage {month} by {}{kind}", group_by.join(", "));
+        Ok(Answer { costs, pages, source })
+    }
+
+    /// The names of the accounts that have costs: Cost Explorer's own, else the organisation's.
+    async fn names_of(
+        &self,
+        answers: impl Iterator<Item = &Costs>,
+    ) -> Result<BTreeMap<String, String>, MonthError> {
+        let mut names: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for costs in answers {
+            for group in costs.groups() {
+                let name = names.entry(group.keys[0].clone()).or_default();
+                let described = costs.dimension_value_attributes.iter().find(|it| it.value == group.keys[0]);
+                let described = described.and_then(|it| it.attributes.get("description"));
+                *name = name.take().or_else(|| described.cloned()).filter(|name| !name.is_empty());
+            }
+        }
+        if names.values().any(Option::is_none) {
+            let all = self.account_names().await?;
+            for (account, name) in &mut names {
+                *name = name.take().or_else(|| all.get(account).cloned());
+            }
+        }
+        Ok(names.into_iter().filter_map(|(account, name)| Some((account, name?))).collect())
+    }
+}
+
+impl Answer {
+    /// Its pages, for a look at what came.
+    fn into_beside(self) -> impl Iterator<Item = Beside> {
+        let source = self.source;
+        self.pages.into_iter().map(move |bytes| Beside {
+            extension: "page.json",
+            source: source.clone(),
+            bytes,
+        })
+    }
+}
+
+impl Costs {
+    /// One answer of its pages.
+    fn merged(query: &CostQuery, pages: &[Bytes]) -> Result<Self, AnswerError> {
+        let [start, end] = [query.month.start(), query.month.end()].map(|time| time.date_naive().to_string());
+        let days = Days { start, end };
+        let mut results = Results { time_period: days.clone(), groups: Vec::new(), estimated: false };
+        let mut merged = Self { request: request(query, &days), ..Self::default() };
+        for page in pages {
+            let page: Self = read(ACTION, page)?;
+            merged.group_definitions = page.group_definitions;
+            for part in page.results_by_time {
+                if part.time_period != days {
+                    let Days { start, end } = part.time_period;
+                    let reason = format!("it is of {start} to {end}, not of {}", query.month);
+                    return Err(AnswerError::Malformed { action: ACTION, reason });
+                }
+                results.estimated |= part.estimated;
+                results.groups.extend(part.groups);
+            }
+            for described in page.dimension_value_attributes {
+                if !merged.dimension_value_attributes.contains(&described) {
+                    merged.dimension_value_attributes.push(described);
+                }
+            }
+        }
+        results.groups.sort_by(|left, right| left.keys.cmp(&right.keys));
+        let twice = results.groups.windows(2).find(|pair| pair[0].keys == pair[1].keys);
+        if let Some(pair) = twice {
+            return Err(AnswerError::Twice { action: ACTION, what: pair[0].keys.join(", ") });
+        }
+        merged.dimension_value_attributes.sort_by(|left, right| left.value.cmp(&right.value));
+        merged.results_by_time = vec![results];
+        Ok(merged)
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.results_by_time.iter().flat_map(|results| &results.groups)
+    }
+
+    fn is_estimated(&self) -> bool {
+        self.results_by_time.iter().any(|results| results.estimated)
+    }
+}
+
+/// What was asked, as it stands in the answer's document.
+fn request(query: &CostQuery, days: &Days) -> Value {
+    let mut request = json!({
+        "TimePeriod": days,
+        "Granularity": "MONTHLY",
+        "Metrics": CostQuery::METRICS,
+        "GroupBy": query.group_by.map(|key| json!({"Type": "DIMENSION", "Key": key})),
+    });
+    if let Some(kind) = &query.record_type {
+        request["Filter"] = json!({"Dimensions": {"Key": RECORD_TYPE, "Values": [kind]}});
+    }
+    request
+}
+
+/// The services of each account and kind come to what the first answer says of them.
+fn prove<'c>(
+    overview: &Costs,
+    details: impl Iterator<Item = (&'c str, &'c Costs)>,
+) -> Result<(), AnswerError> {
+    let mut left: BTreeMap<(String, String, String, String), [Decimal; 2]> = BTreeMap::new();
+    let mut note = |side: usize, account: &str, kind: &str, metrics: &BTreeMap<String, Metric>| {
+        for (name, Metric { amount, unit }) in metrics {
+            let slot = (account.to_owned(), kind.to_owned(), name.clone(), unit.clone());
+            let sums = left.entry(slot).or_default();
+            let amount = decimal(amount)?;
+            let sum = sums[side].checked_add(amount).ok_or_else(|| too_large(name))?;
+            sums[side] = sum;
+        }
+        Ok(())
+    };
+    for group in overview.groups() {
+        note(0, &group.keys[0], &group.keys[1], &group.metrics)?;
+    }
+    for (kind, costs) in details {
+        for group in costs.groups() {
+            note(1, &group.keys[0], kind, &group.metrics)?;
+        }
+    }
+    let differing = left.into_iter().find(|(_, [whole, details])| (whole - details).abs() > ROUNDING);
+    differing.map_or(Ok(()), |((account, kind, metric, unit), [whole, details])| {
+        Err(AnswerError::Inconsistent {
+            what: format!("{metric} of {kind} in account {account}"),
+            whole: format!("{whole} {unit}"),
+            details: format!("{details} {unit}"),
+        })
+    })
+}
+
+fn decimal(text: &str) -> Result<Decimal, AnswerError> {
+    let exact = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
+    exact.map_err(|_| AnswerError::Malformed { action: ACTION, reason: format!("'{text}' is no amount") })
+}
+
+fn too_large(metric: &str) -> AnswerError {
+    AnswerError::Malformed { action: ACTION, reason: format!("the sum of {metric} has too many digits") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Lists that come in pages: all of them, each as it came.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use bytes::Bytes;
+use cloud::billing_apis::{CallError, Fault, Page};
+use serde::Deserialize;
+
+use crate::error::MonthError;
+
+/// An answer that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum AnswerError {
+    #[error("the answer to {action} is not what AWS documents: {reason}")]
+    Malformed { action: &'static str, reason: String },
+    #[error("the answer to {action} names the same next page again and again")]
+    Circle { action: &'static str },
+    #[error("the answer to {action} has {what} twice")]
+    Twice { action: &'static str, what: String },
+    #[error(
+        "Cost Explorer says {whole} for {what}, and its details come to {details}: a page was lost, or the figures changed \
+         between two answers; the next run asks again"
+    )]
+    Inconsistent { what: String, whole: String, details: String },
+}
+
+/// All pages of a list. If AWS does not take its own token any more, the list is begun again, once.
+pub(crate) async fn all<F>(
+    action: &'static str,
+    ask: impl Fn(Option<String>) -> F,
+) -> Result<Vec<Bytes>, MonthError>
+where
+    F: Future<Output = Result<Page, CallError>>,
+{
+    match once(action, &ask).await {
+        Err(MonthError::Call(error)) if error.fault == Fault::StalePage => {
+            tracing::warn!("{error}; the list is begun again");
+            once(action, &ask).await
+        }
+        pages => pages,
+    }
+}
+
+async fn once<F>(action: &'static str, ask: &impl Fn(Option<String>) -> F) -> Result<Vec<Bytes>, MonthError>
+where
+    F: Future<Output = Result<Page, CallError>>,
+{
+    let (mut pages, mut tokens, mut next) = (Vec::new(), BTreeSet::new(), None);
+    loop {
+        let page = ask(next).await?;
+        pages.push(page.body);
+        match page.next {
+            None => return Ok(pages),
+            Some(token) if !tokens.insert(token.clone()) => return Err(AnswerError::Circle { action }.into()),
+            token => next = token,
+        }
+    }
+}
+
+/// Reads a page as far as it is needed.
+pub(crate) fn read<'p, T: Deserialize<'p>>(action: &'static str, page: &'p [u8]) -> Result<T, AnswerError> {
+    serde_json::from_slice(page).map_err(|error| AnswerError::Malformed { action, reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(body: &'static str, next: Option<&str>) -> Page {
+        Page { body: Bytes::from_static(body.as_bytes()), next: next.map(str::to_owned) }
+    }
+
+    #[tokio::test]
+    async fn pages_are_followed_also_through_empty_ones() {
+        let pages = all("list", |token| async move {
+            Ok(match token.as_deref() {
+                None => page("", Some("a")),
+                Some("a") => page("1", Some("b")),
+                _ => page("2", None),
+            })
+        });
+        assert_eq!(pages.await.unwrap(), ["", "1", "2"]);
+        let circle = all("list", |_| async { Ok(page("", Some("a"))) }).await.unwrap_err();
+        assert_eq!(circle.to_string(), "the answer to list names the same next page again and again");
+    }
+}

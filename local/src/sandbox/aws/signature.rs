@@ -1,0 +1,93 @@
+//! Signature Version 4, checked as AWS does: the signature is made again from the request and the secret that belongs to the key.
+
+use axum::http::{HeaderMap, StatusCode};
+use billing::revision::sha256_hex;
+use chrono::{NaiveDateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::Refusal;
+use crate::{ACCESS_KEY, REGION};
+
+/// How far the clock of a request may be off.
+const LONGEST_SKEW_MINUTES: i64 = 15;
+
+/// The parts of the header `Authorization`.
+struct Authorization<'h> {
+    key: &'h str,
+    date: &'h str,
+    region: &'h str,
+    service: &'h str,
+    signed_headers: &'h str,
+    signature: &'h str,
+}
+
+/// Whether a request to `/` is signed for that service with the embedded cloud's key.
+pub(super) fn verify(headers: &HeaderMap, body: &[u8], service: &str) -> Result<(), Refusal> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let authorization = parse(header("authorization")).ok_or_else(|| {
+        Refusal(
+            StatusCode::FORBIDDEN,
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token".into(),
+        )
+    })?;
+    if authorization.key != ACCESS_KEY {
+        let message = "The security token included in the request is invalid.".to_owned();
+        return Err(Refusal(StatusCode::BAD_REQUEST, "UnrecognizedClientException", message));
+    }
+    let invalid = |message: String| Refusal(StatusCode::FORBIDDEN, "InvalidSignatureException", message);
+    if (authorization.region, authorization.service) != (REGION, service) {
+        let (region, given) = (authorization.region, authorization.service);
+        return Err(invalid(format!(
+            "Credential should be scoped to {REGION} and {service}, not {region} and {given}"
+        )));
+    }
+    let time = header("x-amz-date");
+    let moment = NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%SZ").map(|time| time.and_utc());
+    let is_now = moment.is_ok_and(|moment| (Utc::now() - moment).num_minutes().abs() <= LONGEST_SKEW_MINUTES);
+    if !is_now || !time.starts_with(authorization.date) {
+        return Err(invalid("Signature expired".to_owned()));
+    }
+    let names: Vec<&str> = authorization.signed_headers.split(';').collect();
+    if !["host", "x-amz-date", "x-amz-target"].iter().all(|name| names.contains(name)) {
+        return Err(invalid("host, x-amz-date and x-amz-target must be signed".to_owned()));
+    }
+    let lines: String = names.iter().map(|name| format!("{name}:{}\n", header(name).trim())).collect();
+    let request = format!("POST\n/\n\n{lines}\n{}\n{}", authorization.signed_headers, sha256_hex(body));
+    let scope = format!("{}/{REGION}/{service}/aws4_request", authorization.date);
+    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", sha256_hex(request.as_bytes()));
+    if hex(&sign(&key(authorization.date, service), &text)) == authorization.signature {
+        return Ok(());
+    }
+    Err(invalid("The request signature we calculated does not match the signature you provided.".to_owned()))
+}
+
+/// `AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/ce/aws4_request, SignedHeaders=a;b, Signature=0123...`
+fn parse(header: &str) -> Option<Authorization<'_>> {
+    let fields = header.strip_prefix("AWS4-HMAC-SHA256 ")?;
+    let field =
+        |name: &str| fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
+    let mut scope = field("Credential")?.splitn(5, '/');
+    let [key, date, region, service] = [scope.next()?, scope.next()?, scope.next()?, scope.next()?];
+    (scope.next()? == "aws4_request").then_some(())?;
+    let (signed_headers, signature) = (field("SignedHeaders")?, field("Signature")?);
+    Some(Authorization { key, date, region, service, signed_headers, signature })
+}
+
+/// The key of a day, region and service.
+fn key(date: &str, service: &str) -> Vec<u8> {
+    let secret = format!("AWS4{ACCESS_KEY}").into_bytes(); // the secret is the same text as the key's id
+    [date, REGION, service, "aws4_request"].iter().fold(secret, |key, part| sign(&key, part))
+}
+
+fn sign(key: &[u8], text: &str) -> Vec<u8> {
+    // HMAC takes keys of any length
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
