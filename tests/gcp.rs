@@ -1,5 +1,6 @@
 //! A schedule fetches Google Cloud's billing export, and a second run changes nothing.
 
+use billing::certificate::{Certificate, Status};
 use billing::keys::RawDocumentKey;
 use billing::manifest::{Format, Manifest};
 use billing::revision::sha256_hex;
@@ -226,4 +227,42 @@ async fn the_recorded_month_comes_to_its_totals() {
     assert_eq!((sum(&rows, "cost"), sum(&rows, "credits")), (634_464_567_800, -51_234_567_800));
     let compute = rows.iter().find(|row| row["service"].as_deref() == Some("Compute Engine")).unwrap();
     assert_eq!(compute["usage_day"].as_deref(), Some("2025-05-31"));
+}
+
+#[tokio::test]
+async fn a_bill_becomes_rows_that_add_up_to_it_and_a_late_row_another_revision() {
+    let world = world().await;
+    let june = "2025-06".parse().unwrap();
+    world.gcp.give(june, GcpSandbox::recorded_rows(june));
+    let fetched = world.fetch_gcp(json!({"month": "2025-06"})).await.unwrap();
+    let key = fetched["documents"][0]["key"].as_str().unwrap();
+    let document = world.invoke("allocate", json!({"key": key})).await.unwrap()["documents"][0].clone();
+    assert_eq!(document["state"], "allocated", "{document}");
+    let certificate = world.read(document["certificate"].as_str().unwrap()).await;
+    let certificate = Certificate::from_json(&certificate).unwrap();
+    assert_eq!(
+        (certificate.charges_total.to_string(), certificate.status),
+        ("583.23".into(), Status::Explained)
+    );
+    assert_eq!(certificate.provider_total.to_string(), "583.23");
+    let rows: Vec<_> = certificate.targets.iter().map(|row| format!("{} {}", row.id, row.total)).collect();
+    assert_eq!(rows, ["shop-prod 461.11", "(no sub account) 122.12"]);
+    // the question stands among what the certificate was made from
+    assert_eq!(certificate.inputs.len(), 3);
+    let charges = world.keys("charges/").await;
+    assert_eq!(charges, [format!("charges/provider=gcp/month=2025-06/{ACCOUNT}-invoice-202506.parquet")]);
+
+    let mut late = GcpSandbox::recorded_rows(june);
+    let mut row = late[1].clone();
+    row.insert("cost".into(), Some("1.04E-4".into()));
+    row.insert("project_id".into(), Some("shop-dev".into()));
+    late.push(row);
+    world.gcp.give(june, late);
+    let fetched = world.fetch_gcp_at("2026-11-03T05:15:00Z", json!({"month": "2025-06"})).await.unwrap();
+    let key = fetched["documents"][0]["key"].as_str().unwrap();
+    let document = world.invoke_at("2026-11-03T05:16:00Z", "allocate", json!({"key": key})).await.unwrap();
+    let certificate = world.read(document["documents"][0]["certificate"].as_str().unwrap()).await;
+    let certificate = Certificate::from_json(&certificate).unwrap();
+    assert_eq!(certificate.charges_total.to_string(), "583.230104");
+    assert_eq!((certificate.targets.len(), certificate.supersedes.is_some()), (3, true));
 }
