@@ -7,6 +7,7 @@ mod amount;
 mod aws;
 mod azure;
 mod batch;
+mod classes;
 mod columnar_reader;
 mod file;
 mod focus;

@@ -53,6 +53,10 @@ const COLUMNS: Columns = Columns {
         &["labels"],
         &["adjustment_type"],
     ],
+    kind: &[CURRENCY, COST_TYPE, INVOICE_MONTH, ADJUSTMENT_TYPE],
+    account: &[PROJECT, PROJECT_KEY, PROJECT_NAME, SERVICE],
+    service: &[SERVICE],
+    tags: &[LABELS],
     amounts: &[&["cost"], &["credits"]],
     // quantities among them: one that is too long for a decimal must not hold a charge up
     texts: &[
@@ -160,8 +164,8 @@ impl Mapping for BigQuery {
         };
         if class.category == ChargeCategory::Credit {
             // what was consumed stands with the charge itself
-            let what = what.unwrap_or(&class.service_name);
-            return Ok(Charge { charge_description: Some(format!("Credits for {what}").into()), ..charge });
+            let what = format!("Credits for {}", what.unwrap_or(&charge.service_name));
+            return Ok(Charge { charge_description: Some(what.into()), ..charge });
         }
         Ok(Charge {
             charge_description: what.map(Cow::Borrowed),

@@ -19,6 +19,14 @@ use super::{Amount, ReadError};
 pub struct Columns {
     /// Texts that decide the class of a row.
     pub class: &'static [&'static [&'static str]],
+    /// Which of `class` decide all of a [`Class`] but sub account, service and tags. These four lists name every column of `class`.
+    pub kind: &'static [usize],
+    /// Which of `class` decide the sub account.
+    pub account: &'static [usize],
+    /// Which of `class` decide the service.
+    pub service: &'static [usize],
+    /// Which of `class` decide the tags.
+    pub tags: &'static [usize],
     /// Amounts that are added up.
     pub amounts: &'static [&'static [&'static str]],
     /// Further texts and times of a charge.
@@ -134,7 +142,8 @@ pub trait Mapping: Sync {
     /// Its columns.
     fn columns(&self) -> &Columns;
 
-    /// The classes of rows with these texts (of [`Columns::class`]): one charge each, mostly one.
+    /// The classes of rows with these texts (of [`Columns::class`]): one charge each, mostly one. All have the sub account, service
+    /// and tags of the first, and each part is decided by the columns that [`Columns`] names for it, alone.
     ///
     /// # Errors
     /// Says which column is wrong and what is expected.
@@ -149,7 +158,8 @@ pub trait Mapping: Sync {
     }
 
     /// The charge of a row in one of its classes. `charge` has what the class says and the costs, and the bill's period as the
-    /// period of the charge; what differs from row to row is added here.
+    /// period of the charge; what differs from row to row is added here. Of `class`, sub account, service and tags may be another
+    /// row's: the charge has its own.
     ///
     /// # Errors
     /// Says which column is wrong and what is expected.

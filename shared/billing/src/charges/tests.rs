@@ -61,3 +61,41 @@ fn bad_rows_are_named_and_the_others_are_read() {
     );
     assert_eq!(totals.all.billed.to_string(), "1.5");
 }
+
+#[test]
+fn every_column_of_a_class_decides_something() {
+    for mapping in [&Focus as &dyn Mapping, &Cur, &CostExplorer, &AzureCostDetails, &BigQuery] {
+        let columns = mapping.columns();
+        let mut named: Vec<usize> = [columns.kind, columns.account, columns.service, columns.tags].concat();
+        named.sort_unstable();
+        named.dedup();
+        assert_eq!(named, (0..columns.class.len()).collect::<Vec<_>>(), "{:?}", columns.class);
+    }
+}
+
+#[test]
+fn combinations_that_were_not_seen_before_are_added_where_they_belong() {
+    let mut text = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,\
+                    SubAccountId,Tags\n"
+        .to_owned();
+    for row in 0..600u32 {
+        let (account, service, team) = (row % 7, row % 5, row % 3);
+        let category = if row % 2 == 0 { "Usage" } else { "Tax" };
+        text += &format!(
+            "{row}.25,1,USD,a,2025-06-01,{category},S{service},A{account},\"{{\"\"team\"\": \"\"T{team}\"\"}}\"\n"
+        );
+    }
+    let totals = add_up_focus("x/export.csv", document(text.as_bytes())).unwrap();
+    assert_eq!((totals.all.charges, totals.held_rows), (600, 0), "{:?}", totals.held);
+    let sum = |keep: fn(&u32) -> bool| {
+        let rows: Vec<u32> = (0..600).filter(keep).collect();
+        Amount::parse(format!("{}.25", rows.iter().sum::<u32>()).as_bytes())
+            .unwrap()
+            .checked_add(Amount::scaled(25 * (rows.len() as i128 - 1), 2).unwrap())
+            .unwrap()
+    };
+    assert_eq!(totals.sub_accounts[&Some("A3".to_owned())].1.billed, sum(|row| row % 7 == 3));
+    assert_eq!(totals.services[&("Other", "S4".to_owned())].billed, sum(|row| row % 5 == 4));
+    assert_eq!(totals.tags["team"]["T2"].billed, sum(|row| row % 3 == 2));
+    assert_eq!(totals.categories["Tax"].billed, sum(|row| row % 2 == 1));
+}

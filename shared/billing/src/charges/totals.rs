@@ -2,16 +2,13 @@
 
 use std::collections::HashMap;
 
-use foldhash::fast::RandomState;
-
 use super::Amount;
-use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
+use super::batch::{Batch, Dictionary, ReadError, Sink};
+use super::classes::{Classes, Found};
 use super::mapping::{Class, Mapping, Sign, Terms};
 use crate::money::MoneyError;
 use crate::month::BillingMonth;
 
-/// Distinct classes that are remembered before they are added to the totals.
-pub(super) const CLASSES: usize = 100_000;
 /// Bad rows that are named; more are counted.
 const NAMED: usize = 20;
 
@@ -138,15 +135,42 @@ impl Totals {
     /// # Errors
     /// [`MoneyError::Overflow`].
     pub fn add(&mut self, class: &Class, figures: &Figures) -> Result<(), MoneyError> {
+        self.add_kind(class, figures)?;
+        self.add_account(class.sub_account_id.as_ref(), class.sub_account_name.as_ref(), figures)?;
+        self.add_service(class.service_category, &class.service_name, figures)?;
+        self.add_tags(&class.tags, figures)
+    }
+
+    fn add_kind(&mut self, class: &Class, figures: &Figures) -> Result<(), MoneyError> {
         self.all.add(figures)?;
         self.currencies.entry(class.currency.code()).or_default().add(figures)?;
-        let (name, account) = self.sub_accounts.entry(class.sub_account_id.clone()).or_default();
+        self.invoices.entry(class.invoice_id.clone()).or_default().add(figures)?;
+        self.categories.entry(class.category.as_str()).or_default().add(figures)
+    }
+
+    fn add_account(
+        &mut self,
+        id: Option<&String>,
+        name: Option<&String>,
+        figures: &Figures,
+    ) -> Result<(), MoneyError> {
+        let (standing, account) = self.sub_accounts.entry(id.cloned()).or_default();
         // names may change within a month: the choice must not depend on the order of rows
-        *name = name.take().max(class.sub_account_name.clone());
-        account.add(figures)?;
-        let service = (class.service_category, class.service_name.clone());
-        self.services.entry(service).or_default().add(figures)?;
-        for (key, value) in &class.tags {
+        *standing = standing.take().max(name.cloned());
+        account.add(figures)
+    }
+
+    fn add_service(
+        &mut self,
+        category: &'static str,
+        name: &str,
+        figures: &Figures,
+    ) -> Result<(), MoneyError> {
+        self.services.entry((category, name.to_owned())).or_default().add(figures)
+    }
+
+    fn add_tags(&mut self, tags: &[(String, String)], figures: &Figures) -> Result<(), MoneyError> {
+        for (key, value) in tags {
             let values = match self.tags.get_mut(key) {
                 Some(values) => values,
                 None => self.tags.entry(key.clone()).or_default(),
@@ -156,8 +180,7 @@ impl Totals {
                 None => values.entry(value.clone()).or_default().add(figures)?,
             }
         }
-        self.invoices.entry(class.invoice_id.clone()).or_default().add(figures)?;
-        self.categories.entry(class.category.as_str()).or_default().add(figures)
+        Ok(())
     }
 
     /// Both together.
@@ -218,9 +241,25 @@ impl Selection {
     }
 }
 
-/// The classes of rows with the same texts, and what those rows came to so far.
-struct Known {
-    classes: Result<Vec<(Class, Whose, Figures)>, String>,
+/// What the rows of each place in [`Classes`] came to so far.
+#[derive(Default)]
+struct Sums {
+    kinds: Vec<Vec<Figures>>,
+    accounts: Vec<Figures>,
+    services: Vec<Figures>,
+    tags: Vec<Figures>,
+}
+
+impl Sums {
+    /// As many as there are places.
+    fn grow(&mut self, classes: &Classes) {
+        for kind in classes.kinds.iter().skip(self.kinds.len()) {
+            self.kinds.push(vec![Figures::default(); kind.len()]);
+        }
+        self.accounts.resize(classes.accounts.len(), Figures::default());
+        self.services.resize(classes.services.len(), Figures::default());
+        self.tags.resize(classes.tags.len(), Figures::default());
+    }
 }
 
 /// Adds up documents.
@@ -228,8 +267,8 @@ pub(super) struct Adder<'m> {
     mapping: &'m dyn Mapping,
     selection: &'m Selection,
     document: &'m str,
-    known: HashMap<Box<[u32]>, usize, RandomState>,
-    classes: Vec<Known>,
+    classes: Classes,
+    sums: Sums,
     totals: Totals,
     overflow: Option<MoneyError>,
 }
@@ -240,8 +279,8 @@ impl<'m> Adder<'m> {
             mapping,
             selection,
             document,
-            known: HashMap::default(),
-            classes: Vec::new(),
+            classes: Classes::new(mapping),
+            sums: Sums::default(),
             totals: Totals::default(),
             overflow: None,
         }
@@ -252,19 +291,59 @@ impl<'m> Adder<'m> {
         self.overflow.map_or(Ok(self.totals), Err)
     }
 
-    fn class_of(&mut self, codes: &[u32], dictionaries: &[Dictionary]) -> usize {
-        if let Some(&known) = self.known.get(codes) {
-            return known;
+    /// Adds one row.
+    fn row(&mut self, found: Found, amount: &impl Fn(usize) -> Option<Amount>) -> Result<(), MoneyError> {
+        if found.kind >= self.sums.kinds.len()
+            || found.account >= self.sums.accounts.len()
+            || found.service >= self.sums.services.len()
+            || found.tags >= self.sums.tags.len()
+        {
+            self.sums.grow(&self.classes);
         }
-        let classes = self.mapping.classes(&ClassTexts { dictionaries, codes });
-        let with_figures = |class: Class| {
-            let whose = self.selection.whose(&class);
-            (class, whose, Figures::default())
-        };
-        let classes = classes.map(|classes| classes.into_iter().map(with_figures).collect());
-        self.classes.push(Known { classes });
-        self.known.insert(codes.into(), self.classes.len() - 1);
-        self.classes.len() - 1
+        let classes = self.classes.kinds[found.kind].iter().zip(&mut self.sums.kinds[found.kind]);
+        for ((class, whose), sum) in classes {
+            let (billed, effective) = (value(&class.billed, amount)?, value(&class.effective, amount)?);
+            if class.skip_zero && billed.is_zero() && effective.is_zero() {
+                continue;
+            }
+            self.totals.fine_rows += u64::from(billed.is_fine() || effective.is_fine());
+            let figures = Figures { billed, effective, charges: 1 };
+            sum.add(&figures)?;
+            if *whose == Whose::Ours {
+                self.sums.accounts[found.account].add(&figures)?;
+                self.sums.services[found.service].add(&figures)?;
+                self.sums.tags[found.tags].add(&figures)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_up(&mut self) -> Result<(), MoneyError> {
+        let classes = std::mem::replace(&mut self.classes, Classes::new(self.mapping));
+        let sums = std::mem::take(&mut self.sums);
+        // what has no charges was never added: a place of another bill, or of amounts that are nothing
+        for (class, figures) in classes.kinds.iter().flatten().zip(sums.kinds.iter().flatten()) {
+            match class {
+                _ if figures.charges == 0 => {}
+                (class, Whose::Ours) => self.totals.add_kind(class, figures)?,
+                (_, Whose::Other(bill)) => {
+                    self.totals.elsewhere.entry(bill.clone()).or_default().add(figures)?;
+                }
+            }
+        }
+        let counts = |figures: &&Figures| figures.charges > 0;
+        for (account, figures) in classes.accounts.iter().zip(&sums.accounts).filter(|(_, f)| counts(f)) {
+            self.totals.add_account(account.id.as_ref(), account.name.as_ref(), figures)?;
+        }
+        for ((category, name), figures) in
+            classes.services.iter().zip(&sums.services).filter(|(_, f)| counts(f))
+        {
+            self.totals.add_service(category, name, figures)?;
+        }
+        for (tags, figures) in classes.tags.iter().zip(&sums.tags).filter(|(_, f)| counts(f)) {
+            self.totals.add_tags(&tags.pairs, figures)?;
+        }
+        Ok(())
     }
 }
 
@@ -291,72 +370,40 @@ impl Sink for Adder<'_> {
     fn batch(&mut self, batch: &Batch, dictionaries: &[Dictionary]) -> Result<(), ReadError> {
         let mut problems = batch.problems.iter().peekable();
         let mut codes = vec![0; batch.class.len()];
-        let mut last: Option<usize> = None;
         self.totals.rows += batch.rows as u64;
         for row in 0..batch.rows {
+            let number = batch.first + row as u64;
             if problems.peek().is_some_and(|problem| problem.row == row) {
                 let mut whys = Vec::new();
                 while let Some(problem) = problems.next_if(|problem| problem.row == row) {
                     whys.push(problem.why.clone());
                 }
-                self.totals.hold(self.document, batch.first + row as u64, whys.join("; "));
+                self.totals.hold(self.document, number, whys.join("; "));
                 continue;
             }
-            let mut changed = last.is_none();
             for (code, column) in codes.iter_mut().zip(&batch.class) {
-                changed |= *code != column[row];
                 *code = column[row];
             }
-            let known = match last {
-                Some(last) if !changed => last,
-                _ => self.class_of(&codes, dictionaries),
-            };
-            last = Some(known);
             let amount = |column: usize| batch.amounts.get(column)?.get(row).copied().flatten();
-            let number = batch.first + row as u64;
-            match &mut self.classes[known].classes {
-                Err(why) => self.totals.hold(self.document, number, why.clone()),
-                Ok(classes) => {
-                    if let Some(why) = missing_amount(self.mapping, amount) {
-                        self.totals.hold(self.document, number, why);
-                        continue;
-                    }
-                    for (class, _, figures) in classes {
-                        let added = value(&class.billed, amount).and_then(|billed| {
-                            let effective = value(&class.effective, amount)?;
-                            if class.skip_zero && billed.is_zero() && effective.is_zero() {
-                                return Ok(());
-                            }
-                            self.totals.fine_rows += u64::from(billed.is_fine() || effective.is_fine());
-                            figures.add(&Figures { billed, effective, charges: 1 })
-                        });
-                        if let Err(error) = added {
-                            self.overflow = Some(error);
-                        }
+            let found = self.classes.find(self.mapping, self.selection, dictionaries, &codes);
+            match found.and_then(|found| missing_amount(self.mapping, amount).map_or(Ok(found), Err)) {
+                Err(why) => self.totals.hold(self.document, number, why),
+                Ok(found) => {
+                    if let Err(error) = self.row(found, &amount) {
+                        self.overflow = Some(error);
                     }
                 }
             }
         }
-        if self.classes.len() > CLASSES {
+        if self.classes.is_full() {
             self.forget();
         }
         Ok(())
     }
 
     fn forget(&mut self) {
-        self.known.clear();
-        for known in self.classes.drain(..) {
-            for (class, whose, figures) in known.classes.into_iter().flatten() {
-                let added = match whose {
-                    // rows without a charge in this class
-                    _ if figures.charges == 0 => Ok(()),
-                    Whose::Ours => self.totals.add(&class, &figures),
-                    Whose::Other(bill) => self.totals.elsewhere.entry(bill).or_default().add(&figures),
-                };
-                if let Err(error) = added {
-                    self.overflow = Some(error);
-                }
-            }
+        if let Err(error) = self.add_up() {
+            self.overflow = Some(error);
         }
     }
 }

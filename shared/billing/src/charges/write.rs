@@ -1,15 +1,14 @@
 //! The charges of a bill, row by row.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
-
-use foldhash::fast::RandomState;
+use std::collections::BTreeMap;
 
 use super::Amount;
 use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
+use super::classes::{Classes, Found};
 use super::mapping::{Class, Mapping, Row};
 use super::read::Document;
-use super::totals::{CLASSES, Figures, HeldRow, Selection, Whose, missing_amount, value};
+use super::totals::{Figures, HeldRow, Selection, Whose, missing_amount, value};
 use crate::charge::{Charge, ChargesFileError, Period};
 use crate::money::MoneyError;
 
@@ -60,8 +59,7 @@ pub fn write_charges(
         bill,
         document: document.name(),
         each,
-        known: HashMap::default(),
-        classes: Vec::new(),
+        classes: Classes::new(mapping),
         written: Written::default(),
         failed: None,
     };
@@ -79,8 +77,7 @@ struct Writer<'w> {
     bill: &'w BillContext<'w>,
     document: &'w str,
     each: &'w mut dyn FnMut(&Charge<'_>) -> Result<(), ChargesFileError>,
-    known: HashMap<Box<[u32]>, usize, RandomState>,
-    classes: Vec<Result<Vec<(Class, Whose)>, String>>,
+    classes: Classes,
     written: Written,
     failed: Option<ChargesFileError>,
 }
@@ -89,20 +86,6 @@ struct Writer<'w> {
 const NAMED: usize = 20;
 
 impl Writer<'_> {
-    fn class_of(&mut self, codes: &[u32], dictionaries: &[Dictionary]) -> usize {
-        if let Some(&known) = self.known.get(codes) {
-            return known;
-        }
-        let classes = self.mapping.classes(&ClassTexts { dictionaries, codes });
-        let with_owner = |class: Class| {
-            let whose = self.selection.whose(&class);
-            (class, whose)
-        };
-        self.classes.push(classes.map(|classes| classes.into_iter().map(with_owner).collect()));
-        self.known.insert(codes.into(), self.classes.len() - 1);
-        self.classes.len() - 1
-    }
-
     fn hold(&mut self, row: u64, why: String) {
         if self.written.held.len() < NAMED {
             self.written.held.push(HeldRow { document: self.document.to_owned(), row, why });
@@ -114,24 +97,28 @@ impl Writer<'_> {
         &mut self,
         row: &Row<'_>,
         number: u64,
-        known: usize,
+        found: Found,
     ) -> Result<Result<(), String>, ChargesFileError> {
-        let classes = match &self.classes[known] {
-            Ok(classes) => classes,
-            Err(why) => return Ok(Err(why.clone())),
-        };
         let amount = |column: usize| row.amounts.get(column).copied().flatten();
         if let Some(why) = missing_amount(self.mapping, amount) {
             return Ok(Err(why));
         }
-        for (class, whose) in classes {
+        let (account, tags) = (&self.classes.accounts[found.account], &self.classes.tags[found.tags]);
+        let (service_category, service_name) = &self.classes.services[found.service];
+        for (class, whose) in &self.classes.kinds[found.kind] {
             let charge = match charge(class, self.bill, &amount) {
                 Ok(Some((charge, figures))) if *whose == Whose::Ours => (charge, figures),
                 Ok(_) => continue,
                 Err(error) => return Ok(Err(error.to_string())),
             };
             let (charge, figures) = charge;
+            let known_name = || self.bill.sub_account_names.get(account.id.as_deref()?).map(String::as_str);
             let charge = Charge {
+                sub_account_id: account.id.as_deref().map(Cow::Borrowed),
+                sub_account_name: account.name.as_deref().or_else(known_name).map(Cow::Borrowed),
+                service_category,
+                service_name: Cow::Borrowed(service_name),
+                tags: tags.json.as_deref().map(Cow::Borrowed),
                 x_document: Some(Cow::Borrowed(self.document)),
                 x_line_number: usize::try_from(number).ok(),
                 ..charge
@@ -167,7 +154,13 @@ impl Sink for Writer<'_> {
             for (code, column) in codes.iter_mut().zip(&batch.class) {
                 *code = column[row];
             }
-            let known = self.class_of(&codes, dictionaries);
+            let found = match self.classes.find(self.mapping, self.selection, dictionaries, &codes) {
+                Ok(found) => found,
+                Err(why) => {
+                    self.hold(number, why);
+                    continue;
+                }
+            };
             Batch::row_numbers(&batch.amounts, row, &mut amounts);
             Batch::row_numbers(&batch.numbers, row, &mut numbers);
             let read = Row {
@@ -176,7 +169,7 @@ impl Sink for Writer<'_> {
                 amounts: &amounts,
                 numbers: &numbers,
             };
-            match self.row(&read, number, known) {
+            match self.row(&read, number, found) {
                 Ok(Ok(())) => {}
                 Ok(Err(why)) => self.hold(number, why),
                 Err(error) => {
@@ -189,19 +182,18 @@ impl Sink for Writer<'_> {
                 }
             }
         }
-        if self.classes.len() > CLASSES {
+        if self.classes.is_full() {
             self.forget();
         }
         Ok(())
     }
 
     fn forget(&mut self) {
-        self.known.clear();
-        self.classes.clear();
+        self.classes = Classes::new(self.mapping);
     }
 }
 
-/// A charge as its class has it, with its costs; nothing if rows like this are none.
+/// A charge as its kind has it, with its costs; nothing if rows like this are none.
 fn charge<'r>(
     class: &'r Class,
     bill: &'r BillContext<'_>,
@@ -214,10 +206,6 @@ fn charge<'r>(
     let (billed_cost, effective_cost) = (billed.to_decimal(18)?, effective.to_decimal(18)?);
     let period = class.billing_period.unwrap_or(bill.period);
     let borrowed = |text: &'r Option<String>| text.as_deref().map(Cow::Borrowed);
-    let sub_account_name = borrowed(&class.sub_account_name).or_else(|| {
-        let name = bill.sub_account_names.get(class.sub_account_id.as_deref()?)?;
-        Some(Cow::Borrowed(name.as_str()))
-    });
     let account = class.billing_account_id.as_deref().unwrap_or(bill.billing_account);
     let charge = Charge {
         effective_cost,
@@ -228,11 +216,6 @@ fn charge<'r>(
         invoice_id: borrowed(&class.invoice_id),
         invoice_issuer_name: Cow::Borrowed(&class.invoice_issuer_name),
         publisher_name: Cow::Borrowed(&class.publisher_name),
-        service_category: class.service_category,
-        service_name: Cow::Borrowed(&class.service_name),
-        sub_account_id: borrowed(&class.sub_account_id),
-        sub_account_name,
-        tags: borrowed(&class.tags_json),
         ..Charge::new(
             billed_cost,
             class.currency,

@@ -51,6 +51,10 @@ const COLUMNS: Columns = Columns {
         &["Start"],
         &["End"],
     ],
+    kind: &[CURRENCY, KIND, START, END],
+    account: &[ACCOUNT, ACCOUNT_NAME],
+    service: &[SERVICE],
+    tags: &[],
     amounts: &[&["UnblendedCost"], &["AmortizedCost"]],
     texts: &[],
     numbers: &[],
@@ -208,9 +212,8 @@ impl Mapping for CostExplorer {
         Ok(())
     }
 
-    fn complete<'r>(&self, charge: Charge<'r>, class: &'r Class, _: &Row<'r>) -> Result<Charge<'r>, String> {
-        let description = Cow::Borrowed(class.service_name.as_str());
-        Ok(Charge { charge_description: Some(description), ..charge })
+    fn complete<'r>(&self, charge: Charge<'r>, _: &'r Class, _: &Row<'r>) -> Result<Charge<'r>, String> {
+        Ok(Charge { charge_description: Some(charge.service_name.clone()), ..charge })
     }
 }
 
