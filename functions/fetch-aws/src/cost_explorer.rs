@@ -1,8 +1,9 @@
 //! A month from Cost Explorer, for accounts without an export: what each account paid for each service, and as what.
 //!
-//! Cost Explorer groups by two dimensions at a time. The first question is for accounts and kinds of charges (`RECORD_TYPE`);
-//! then one for each kind, for accounts and services. That gives every cost its account, its service and its kind, and the
-//! answers prove each other: an account's services of a kind must come to what the first answer said.
+//! Cost Explorer groups by two dimensions at a time. The first question is for the total; the second for accounts and kinds of
+//! charges (`RECORD_TYPE`); then one for each kind, for accounts and services. That gives every cost its account, its service and
+//! its kind, and the answers prove each other: an account's services of a kind must come to what the second answer said, and all
+//! of that to the total.
 //!
 //! Its figures name no invoice, so they cannot be reconciled invoice by invoice: the manifest has none, and what all of them come to
 //! is only compared, and said.
@@ -35,6 +36,10 @@ const ACTION: &str = "ce:GetCostAndUsage";
 const ACCOUNT: &str = "LINKED_ACCOUNT";
 const SERVICE: &str = "SERVICE";
 const RECORD_TYPE: &str = "RECORD_TYPE";
+/// The dimensions of the questions, in their order.
+const TOTAL: &[&str] = &[];
+const OVERVIEW: &[&str] = &[ACCOUNT, RECORD_TYPE];
+const DETAILS: &[&str] = &[ACCOUNT, SERVICE];
 
 /// Cost Explorer rounds each figure at its tenth decimal; a page that is lost is more than this.
 const ROUNDING: Decimal = Decimal::from_parts(1, 0, 0, false, 4);
@@ -46,7 +51,6 @@ struct Costs {
     /// What was asked; ours.
     #[serde(skip_serializing_if = "Value::is_null")]
     request: Value,
-    group_definitions: Vec<Value>,
     results_by_time: Vec<Results>,
     dimension_value_attributes: Vec<Described>,
 }
@@ -55,6 +59,9 @@ struct Costs {
 #[serde(rename_all = "PascalCase")]
 struct Results {
     time_period: Days,
+    /// Where nothing is grouped.
+    #[serde(default)]
+    total: BTreeMap<String, Metric>,
     #[serde(default)]
     groups: Vec<Group>,
     #[serde(default)]
@@ -102,13 +109,15 @@ struct Answer {
 impl App {
     /// Asks for a month; nothing if it has no costs.
     pub(crate) async fn ask_cost_explorer(&self, month: BillingMonth) -> Result<Option<Draft>, MonthError> {
-        let overview = self.looker.costs(month, [ACCOUNT, RECORD_TYPE], None).await?;
+        let total = self.looker.costs(month, TOTAL, None).await?;
+        let overview = self.looker.costs(month, OVERVIEW, None).await?;
         let mut details = BTreeMap::new();
         let kinds: BTreeSet<&str> = overview.costs.groups().map(|group| group.keys[1].as_str()).collect();
         for kind in kinds {
-            let answer = self.looker.costs(month, [ACCOUNT, SERVICE], Some(kind)).await?;
+            let answer = self.looker.costs(month, DETAILS, Some(kind)).await?;
             details.insert(kind.to_owned(), answer);
         }
+        prove_total(&total.costs, &overview.costs)?;
         if details.is_empty() {
             return Ok(None);
         }
@@ -116,20 +125,23 @@ impl App {
 
         let bill = self.looker.bill(month, InvoiceId::new(BILL)?);
         let estimated =
-            std::iter::once(&overview).chain(details.values()).any(|answer| answer.costs.is_estimated());
+            [&total, &overview].into_iter().chain(details.values()).any(|answer| answer.costs.is_estimated());
         let names = self.looker.names_of(details.values().map(|answer| &answer.costs)).await?;
         let keep = async |answer: &Answer| -> Result<_, MonthError> {
             let document = canonical::to_json(&answer.costs)?;
             Ok(self.bucket.keep_bytes(&bill, "json", answer.source.clone(), &document).await?)
         };
-        let documents = vec![keep(&overview).await?];
+        let documents = vec![keep(&total).await?, keep(&overview).await?];
         let mut parts = Vec::with_capacity(details.len());
         for answer in details.values() {
             parts.push(keep(answer).await?);
         }
         let whole = overview.costs.clone();
-        let beside =
-            std::iter::once(overview).chain(details.into_values()).flat_map(Answer::into_beside).collect();
+        let beside = [total, overview]
+            .into_iter()
+            .chain(details.into_values())
+            .flat_map(Answer::into_beside)
+            .collect();
         let mut invoices = self.looker.invoices(month).await?;
         let mut note = None;
         if let Some(invoices) = &mut invoices {
@@ -153,7 +165,7 @@ impl Looker {
     async fn costs(
         &self,
         month: BillingMonth,
-        group_by: [&'static str; 2],
+        group_by: &'static [&'static str],
         kind: Option<&str>,
     ) -> Result<Answer, MonthError> {
         let query = CostQuery { month, group_by, record_type: kind.map(str::to_owned) };
@@ -161,7 +173,8 @@ impl Looker {
         let pages = all(ACTION, |page| async move { self.apis.costs(query, page.as_deref()).await }).await?;
         let costs = Costs::merged(query, &pages)?;
         let kind = kind.map(|kind| format!(" of {kind}")).unwrap_or_default();
-        let source = format!("GetCostAndUsage {month} by {}{kind}", group_by.join(", "));
+        let by = if group_by.is_empty() { String::new() } else { format!(" by {}", group_by.join(", ")) };
+        let source = format!("GetCostAndUsage {month}{by}{kind}");
         Ok(Answer { costs, pages, source })
     }
 
@@ -206,11 +219,15 @@ impl Costs {
     fn merged(query: &CostQuery, pages: &[Bytes]) -> Result<Self, AnswerError> {
         let [start, end] = [query.month.start(), query.month.end()].map(|time| time.date_naive().to_string());
         let days = Days { start, end };
-        let mut results = Results { time_period: days.clone(), groups: Vec::new(), estimated: false };
+        let mut results = Results {
+            time_period: days.clone(),
+            total: BTreeMap::new(),
+            groups: Vec::new(),
+            estimated: false,
+        };
         let mut merged = Self { request: request(query, &days), ..Self::default() };
         for page in pages {
             let page: Self = read(ACTION, page)?;
-            merged.group_definitions = page.group_definitions;
             for part in page.results_by_time {
                 if part.time_period != days {
                     let Days { start, end } = part.time_period;
@@ -219,6 +236,9 @@ impl Costs {
                 }
                 results.estimated |= part.estimated;
                 results.groups.extend(part.groups);
+                if query.group_by.is_empty() {
+                    results.total = part.total;
+                }
             }
             for described in page.dimension_value_attributes {
                 if !merged.dimension_value_attributes.contains(&described) {
@@ -251,12 +271,35 @@ fn request(query: &CostQuery, days: &Days) -> Value {
         "TimePeriod": days,
         "Granularity": "MONTHLY",
         "Metrics": CostQuery::METRICS,
-        "GroupBy": query.group_by.map(|key| json!({"Type": "DIMENSION", "Key": key})),
     });
+    if !query.group_by.is_empty() {
+        let groups = query.group_by.iter().map(|key| json!({"Type": "DIMENSION", "Key": key}));
+        request["GroupBy"] = groups.collect();
+    }
     if let Some(kind) = &query.record_type {
         request["Filter"] = json!({"Dimensions": {"Key": RECORD_TYPE, "Values": [kind]}});
     }
     request
+}
+
+/// All groups of the overview come to the total.
+fn prove_total(total: &Costs, overview: &Costs) -> Result<(), AnswerError> {
+    let mut left: BTreeMap<(&str, &str), [Decimal; 2]> = BTreeMap::new();
+    let totals = total.results_by_time.iter().map(|results| (0, &results.total));
+    for (side, metrics) in totals.chain(overview.groups().map(|group| (1, &group.metrics))) {
+        for (name, Metric { amount, unit }) in metrics {
+            let sum = &mut left.entry((name, unit)).or_default()[side];
+            *sum = sum.checked_add(decimal(amount)?).ok_or_else(|| too_large(name))?;
+        }
+    }
+    let differing = left.into_iter().find(|(_, [whole, groups])| (whole - groups).abs() > ROUNDING);
+    differing.map_or(Ok(()), |((metric, unit), [whole, groups])| {
+        Err(AnswerError::Inconsistent {
+            what: format!("{metric} of the month"),
+            whole: format!("{whole} {unit}"),
+            details: format!("{groups} {unit}"),
+        })
+    })
 }
 
 /// The services of each account and kind come to what the first answer says of them.

@@ -51,13 +51,13 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// A question to Cost Explorer: the costs of a month by two dimensions, unblended and amortised.
+/// A question to Cost Explorer: the costs of a month, unblended and amortised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CostQuery {
     /// The month.
     pub month: BillingMonth,
-    /// Two dimensions, for example `LINKED_ACCOUNT` and `SERVICE`.
-    pub group_by: [&'static str; 2],
+    /// By which dimensions, two at the most: `LINKED_ACCOUNT`, `SERVICE`. By none: one total.
+    pub group_by: &'static [&'static str],
     /// Only costs of this kind (dimension `RECORD_TYPE`).
     pub record_type: Option<String>,
 }
@@ -93,7 +93,7 @@ impl BillingApis {
             let mut request = self.costs.get_cost_and_usage().time_period(period.clone());
             request = request.granularity(Granularity::Monthly).set_next_page_token(page.map(str::to_owned));
             request = CostQuery::METRICS.into_iter().fold(request, |request, metric| request.metrics(metric));
-            for key in query.group_by {
+            for &key in query.group_by {
                 let group = GroupDefinition::builder().r#type(GroupDefinitionType::Dimension).key(key);
                 request = request.group_by(group.build());
             }

@@ -1,11 +1,7 @@
 use super::*;
 
 fn query(kind: Option<&str>) -> CostQuery {
-    CostQuery {
-        month: "2025-06".parse().unwrap(),
-        group_by: [ACCOUNT, SERVICE],
-        record_type: kind.map(str::to_owned),
-    }
+    CostQuery { month: "2025-06".parse().unwrap(), group_by: DETAILS, record_type: kind.map(str::to_owned) }
 }
 
 fn group(account: &str, key: &str, amount: &str) -> Value {
@@ -55,6 +51,29 @@ fn what_contradicts_itself_is_refused() {
     let error = merged(&[other.to_string().into_bytes().into()]).unwrap_err();
     assert!(error.ends_with("it is of 2025-05-01 to 2025-06-01, not of 2025-06"), "{error}");
     assert!(merged(&[Bytes::from_static(b"{")]).unwrap_err().contains("EOF"));
+}
+
+#[test]
+fn the_overview_must_come_to_the_total() {
+    let whole = |amount: &str| {
+        let total = json!({"UnblendedCost": {"Amount": amount, "Unit": "USD"}});
+        let days = json!({"Start": "2025-06-01", "End": "2025-07-01"});
+        let page = json!({"ResultsByTime": [{"TimePeriod": days, "Total": total, "Groups": []}]});
+        let query = CostQuery { group_by: TOTAL, ..query(None) };
+        Costs::merged(&query, &[page.to_string().into_bytes().into()]).unwrap()
+    };
+    let overview = merged(&[page(&[group("1", "Usage", "1.2"), group("1", "Tax", "0.2")], None)]).unwrap();
+    assert_eq!(prove_total(&whole("1.4000000001"), &overview), Ok(()));
+    let lost = prove_total(&whole("5.4"), &overview).unwrap_err().to_string();
+    assert!(
+        lost.starts_with(
+            "Cost Explorer says 5.4 USD for UnblendedCost of the month, and its details come to 1.4 USD"
+        ),
+        "{lost}"
+    );
+    let none = merged(&[page(&[], None)]).unwrap();
+    assert_eq!(prove_total(&whole("0"), &none), Ok(()));
+    assert!(prove_total(&whole("3"), &none).is_err(), "a month is not empty because its groups are lost");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Cost Explorer: the lines of the bills by two dimensions, three groups on a page, tokens that differ every time.
+//! Cost Explorer: the lines of the bills by two dimensions or in one total, three groups on a page, tokens that differ every time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +20,8 @@ pub(super) fn answer(state: &mut SandboxState, request: &Value, lost: usize) -> 
     }
     let keys: Vec<&str> =
         list(&request["GroupBy"]).iter().filter_map(|group| group["Key"].as_str()).collect();
-    if keys.is_empty() || keys.len() > 2 {
-        return Err(invalid("GroupBy must have one or two groups"));
+    if keys.len() > 2 {
+        return Err(invalid("GroupBy must have two groups at the most"));
     }
     let kinds: Vec<&str> = match &request["Filter"]["Dimensions"] {
         Value::Null => Vec::new(),
@@ -49,7 +49,7 @@ pub(super) fn answer(state: &mut SandboxState, request: &Value, lost: usize) -> 
     let (page, next) = state.page(request, groups, PAGE, lost)?;
     let running = first_day(&Bill::running(state.closing.next()));
     let mut answer = json!({
-        "GroupDefinitions": request["GroupBy"],
+        "GroupDefinitions": list(&request["GroupBy"]),
         "ResultsByTime": results(&bills, &page, start, end, &running, list(&request["Metrics"])),
         "DimensionValueAttributes": attributes(&page, &keys),
     });
@@ -82,12 +82,17 @@ fn results(
     }
     let result = |day: &str| {
         let bill = bills.iter().find(|bill| first_day(bill) == day)?;
-        let groups = page.iter().filter(|(of, ..)| of == day).map(|(_, keys, [unblended, amortized])| {
-            json!({"Keys": keys, "Metrics": {"UnblendedCost": money(*unblended), "AmortizedCost": money(*amortized)}})
-        });
+        let sums = |[unblended, amortized]: &[Decimal; 2]| json!({"UnblendedCost": money(*unblended), "AmortizedCost": money(*amortized)});
+        let (mut total, mut groups) = (json!({}), Vec::new());
+        for (_, keys, figures) in page.iter().filter(|(of, ..)| of == day) {
+            match keys.is_empty() {
+                true => total = sums(figures),
+                false => groups.push(json!({"Keys": keys, "Metrics": sums(figures)})),
+            }
+        }
         let until = bill.month.end().date_naive().to_string();
         Some(json!({
-            "TimePeriod": {"Start": day, "End": until}, "Total": {}, "Groups": groups.collect::<Vec<_>>(),
+            "TimePeriod": {"Start": day, "End": until}, "Total": total, "Groups": groups,
             "Estimated": day == running,
         }))
     };

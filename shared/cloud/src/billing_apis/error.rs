@@ -129,6 +129,8 @@ impl CallError {
         let response = error.raw_response();
         let status = response.map(|response| response.status().as_u16());
         let fault = match error {
+            // a success that cannot be read: it was cut on its way
+            SdkError::ServiceError(_) if status.is_some_and(|status| status < 300) => Fault::Transient,
             SdkError::ServiceError(_) => Fault::of(error.code(), error.message().unwrap_or_default(), status),
             // no connection, no answer in time, or an answer that breaks off
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
@@ -143,7 +145,8 @@ impl CallError {
             action,
             fault,
             code: error.code().map(str::to_owned),
-            reason: explain(error),
+            // what follows is the whole answer, as the SDK's own struct
+            reason: explain(error).split(" (ServiceError").next().unwrap_or_default().to_owned(),
             retry_after: seconds.map(Duration::from_secs),
             attempts: 1,
         }
