@@ -184,6 +184,7 @@ impl Stage {
                 self.world.azure.amend();
                 self.deliver("fetch-azure", &october).await;
                 self.deliver("fetch-azure", &october).await;
+            }
             Tale::Aws | Tale::AwsCostExplorer => {
                 self.fetch_aws().await;
                 self.world.billing.amend().unwrap();

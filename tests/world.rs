@@ -13,7 +13,8 @@ use cloud::invocation::Failure;
 use cloud::ledger::Ledger;
 use cloud::vars::Vars;
 use local::sandbox::{
-    AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, HeldRecord, OmnistrateExport, Organisation,
+    AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, HeldRecord,
+    OmnistrateExport, Organisation,
 };
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
@@ -111,7 +112,21 @@ impl World {
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let costs = Bucket::new(&aws, local::sandbox::AWS_EXPORT_BUCKET);
         let ledger = Ledger::new(&aws, local::TABLE);
-        Self { cloud, atlas, clazar, azure, ccx, gcp, billing, costs, bucket, export, ledger, aws, _folder: folder }
+        Self {
+            cloud,
+            atlas,
+            clazar,
+            azure,
+            ccx,
+            gcp,
+            billing,
+            costs,
+            bucket,
+            export,
+            ledger,
+            aws,
+            _folder: folder,
+        }
     }
 
     pub(crate) async fn invoke(&self, function: &str, event: Value) -> Result<Value, Failure> {
