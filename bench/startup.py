@@ -4,6 +4,8 @@ A stub of the Lambda runtime API listens; a program is started with its address;
 request is there. Nothing is answered, and the program is ended.
 """
 
+import functools
+import json
 import os
 import re
 import socket
@@ -21,8 +23,19 @@ VARIABLES = {
     "AWS_LAMBDA_LOG_STREAM_NAME": "none",
     "DATA_BUCKET": "bench", "STATE_TABLE": "bench", "ORG_ID": "bench", "PUBLIC_KEY": "none", "PRIVATE_KEY": "none",
     "CCX_API_URL": "https://ccx.example.com", "CCX_USER": "none", "CCX_PASSWORD": "none",
+    "AWS_BILLING_ACCOUNT": "111122223333", "AWS_EXPORT_BUCKET": "none", "AWS_EXPORT_NAME": "none",
+    "AZURE_TENANT_ID": "none", "AZURE_CLIENT_ID": "none", "AZURE_CLIENT_SECRET": "none", "AZURE_SCOPE": "subscriptions/none",
+    "GCP_BILLING_TABLE": "none.none.gcp_billing_export_v1_012345_567890_ABCDEF", "GCP_LOCATION": "EU",
     "OIDC_ISSUER": "https://issuer.example.com", "OIDC_AUDIENCE": "bench",
 }
+
+
+@functools.cache
+def service_account():
+    """The key file of nobody, with a key made now."""
+    key = subprocess.run(["openssl", "genpkey", "-algorithm", "RSA"], check=True, capture_output=True, text=True).stdout
+    return json.dumps({"type": "service_account", "client_email": "bench@example.iam.gserviceaccount.com", "private_key_id": "1",
+                       "private_key": key, "token_uri": "https://oauth2.example.com/token"})
 
 
 def start(program):
@@ -30,7 +43,7 @@ def start(program):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(10)
         port = server.getsockname()[1]
-        environment = VARIABLES | {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"}
+        environment = VARIABLES | {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}", "GCP_SERVICE_ACCOUNT_KEY": service_account()}
         before = time.perf_counter_ns()
         process = subprocess.Popen([program], env=environment, close_fds=False, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod demo;
+pub(crate) mod demo_bills;
 pub(crate) mod demo_reports;
 pub(crate) mod import;
 pub(crate) mod invoices;

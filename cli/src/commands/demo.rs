@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 
 use crate::Ended;
 use crate::args;
-use crate::commands::demo_reports;
 use crate::commands::invoices::{newest_certificate, report_dead_letters, rows};
 use crate::commands::invoke::call;
 use crate::commands::metering::counted_listing;
 use crate::commands::metering_status::of_all;
+use crate::commands::{demo_bills, demo_reports};
 use crate::output::{Format, Listing, Output};
 use crate::session::{Session, home_folder, sandbox};
 
@@ -51,23 +51,27 @@ pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<E
         restated(&session, invoice, &teller).await?;
     }
 
+    teller.heading("5. Bills: a month of AWS, Azure and Google Cloud, and of their invoices");
+    let bills = demo_bills::bills(&session, &teller, closing).await?;
+
     teller.heading(
-        "5. Metering: a customer's usage of each hour, exported by Omnistrate, billed through Clazar",
+        "6. Metering: a customer's usage of each hour, exported by Omnistrate, billed through Clazar",
     );
     let metering = metering(&session, &teller).await?;
 
-    teller.heading(&format!("6. Usage: what the datastores of a platform's customers used in {closing}"));
+    teller.heading(&format!("7. Usage: what the datastores of a platform's customers used in {closing}"));
     let usage = demo_reports::usage(&session, &teller, closing).await?;
-    teller.heading("7. Revenue: what the seller's clients paid, owe, and have credit for");
+    teller.heading("8. Revenue: what the seller's clients paid, owe, and have credit for");
     let revenue = demo_reports::revenue(&session, &teller, closing).await?;
 
     let ended = report_dead_letters(&session, output)?;
-    let certificates = certificates(&session, &invoices).await?;
-    teller.heading("8. Certificates: for every invoice, what came in equals what went out");
+    let mut certificates = certificates(&session, &invoices).await?;
+    certificates.extend(bills.iter().cloned());
+    teller.heading("9. Certificates: for every invoice, what came in equals what went out");
     match output.format {
         Format::Table | Format::Csv => output.listing(&summary(&certificates)?)?,
         Format::Json => output.json(&json!({
-            "fetch": first, "second_fetch": second, "fetch_after_amendment": third, "certificates": certificates,
+            "fetch": first, "second_fetch": second, "fetch_after_amendment": third, "certificates": certificates, "bills": bills,
             "metering": metering, "usage_report": usage, "revenue_reports": revenue,
         })),
     }
