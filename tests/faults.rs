@@ -69,8 +69,11 @@ impl Tale {
             Self::Metering => usage().await,
             Self::Datastores => platform(false).await,
             Self::Revenue => selling(false).await,
-            Self::Ccx | Self::Aws | Self::AwsCostExplorer => {
-                World::with(Organisation::recorded([]), false, quick()).await
+            Self::Ccx => World::with(Organisation::recorded([]), false, quick()).await,
+            Self::Aws | Self::AwsCostExplorer => {
+                let world = World::with(Organisation::recorded([]), false, quick()).await;
+                world.billing.shrink().unwrap();
+                world
             }
         };
         let gate = Gate::default();
