@@ -78,9 +78,12 @@ impl Tale {
                 world.azure.looks(0);
                 world
             }
-            Self::Aws | Self::AwsCostExplorer | Self::Ccx | Self::Gcp => {
-                World::with(Organisation::recorded([]), false, quick()).await
+            Self::Aws | Self::AwsCostExplorer => {
+                let world = World::with(Organisation::recorded([]), false, quick()).await;
+                world.billing.shrink().unwrap();
+                world
             }
+            Self::Ccx | Self::Gcp => World::with(Organisation::recorded([]), false, quick()).await,
         };
         let gate = Gate::default();
         let endpoints = world.cloud.endpoints();

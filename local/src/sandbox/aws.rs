@@ -57,7 +57,8 @@ pub struct AwsSandbox {
 #[derive(Debug)]
 struct SandboxState {
     closing: BillingMonth,
-    amended: bool,
+    /// The month before, the closing one and the running one.
+    bills: Arc<[Bill]>,
     /// Deliveries of the exports so far.
     deliveries: u32,
     /// Where the embedded S3 keeps the objects of the exports' bucket.
@@ -77,7 +78,7 @@ impl AwsSandbox {
     pub fn example(closing: BillingMonth) -> Self {
         let state = SandboxState {
             closing,
-            amended: false,
+            bills: bills(Bill::closing(closing)),
             deliveries: 1,
             folder: None,
             faults: Vec::new(),
@@ -97,7 +98,16 @@ impl AwsSandbox {
     /// # Errors
     /// If the exports cannot be written.
     pub fn amend(&self) -> io::Result<()> {
-        self.with(|state| state.amended = true);
+        self.with(|state| state.bills = bills(state.bills[1].amended()));
+        self.deliver()
+    }
+
+    /// Leaves a few rows of the closing month, for tests that ask for it thousands of times.
+    ///
+    /// # Errors
+    /// If the exports cannot be written.
+    pub fn shrink(&self) -> io::Result<()> {
+        self.with(|state| state.bills = bills(Bill::small(state.closing)));
         self.deliver()
     }
 
@@ -123,7 +133,7 @@ impl AwsSandbox {
     #[must_use]
     pub fn objects(&self) -> Vec<(String, Vec<u8>)> {
         let (bills, deliveries, closing) =
-            self.with(|state| (state.bills(), state.deliveries, state.closing));
+            self.with(|state| (state.bills.clone(), state.deliveries, state.closing));
         let focus = export::focus(closing, deliveries);
         bills.iter().flat_map(|bill| export::cur2(bill, deliveries)).chain(focus).collect()
     }
@@ -132,7 +142,7 @@ impl AwsSandbox {
     #[must_use]
     pub fn legacy_objects(&self, packing: Packing) -> Vec<(String, Vec<u8>)> {
         let (bills, deliveries, closing) =
-            self.with(|state| (state.bills(), state.deliveries, state.closing));
+            self.with(|state| (state.bills.clone(), state.deliveries, state.closing));
         let closing = bills.iter().find(|bill| bill.month == closing);
         closing.map(|bill| legacy::report(bill, deliveries, packing)).unwrap_or_default()
     }
@@ -167,15 +177,6 @@ impl AwsSandbox {
 }
 
 impl SandboxState {
-    /// The month before, the closing one and the running one.
-    fn bills(&self) -> Vec<Bill> {
-        vec![
-            Bill::before(self.closing.previous()),
-            Bill::closing(self.closing, self.amended),
-            Bill::running(self.closing.next()),
-        ]
-    }
-
     /// What a list has after `told` entries: that many, and the token for what follows.
     fn page<T>(
         &mut self,
@@ -209,6 +210,12 @@ impl SandboxState {
         }
         Ok((all.into_iter().skip(told).take(size).collect(), next))
     }
+}
+
+/// The month before, the closing one and the running one.
+fn bills(closing: Bill) -> Arc<[Bill]> {
+    let month = closing.month;
+    [Bill::before(month.previous()), closing, Bill::running(month.next())].into()
 }
 
 async fn answer(State(sandbox): State<AwsSandbox>, headers: HeaderMap, body: Bytes) -> Response {

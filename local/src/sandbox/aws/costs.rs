@@ -32,7 +32,7 @@ pub(super) fn answer(state: &mut SandboxState, request: &Value, lost: usize) -> 
     };
     let [start, end] = ["Start", "End"].map(|name| request["TimePeriod"][name].as_str().unwrap_or_default());
     let mut groups = Vec::new();
-    let bills = state.bills();
+    let bills = state.bills.clone();
     for bill in
         bills.iter().filter(|bill| first_day(bill).as_str() >= start && first_day(bill).as_str() < end)
     {
@@ -47,7 +47,7 @@ pub(super) fn answer(state: &mut SandboxState, request: &Value, lost: usize) -> 
         groups.extend(sums.into_iter().map(|(keys, sums)| (first_day(bill), keys, sums)));
     }
     let (page, next) = state.page(request, groups, PAGE, lost)?;
-    let running = first_day(&Bill::running(state.closing.next()));
+    let running = state.closing.end().date_naive().to_string();
     let mut answer = json!({
         "GroupDefinitions": list(&request["GroupBy"]),
         "ResultsByTime": results(&bills, &page, start, end, &running, list(&request["Metrics"])),

@@ -21,7 +21,7 @@ pub enum Packing {
 
 /// A month of the export of CUR 2.0.
 pub(super) fn cur2(bill: &Bill, delivery: u32) -> Vec<(String, Vec<u8>)> {
-    let Bill { month, files } = bill;
+    let Bill { month, files, .. } = bill;
     let root = format!("{AWS_EXPORT_PREFIX}/{AWS_CUR2}");
     let place = |number: usize| format!("{root}/data/BILLING_PERIOD={month}/{AWS_CUR2}-{number:05}.csv.gz");
     let mut objects: Vec<(String, Vec<u8>)> = files

@@ -29,7 +29,7 @@ pub(super) fn answer(state: &mut SandboxState, request: &Value) -> Result<Value,
     let is_of = |bill: &Bill| {
         period["Year"] == bill.month.year() && period["Month"].as_u64() == Some(u64::from(bill.month.month()))
     };
-    let invoices = state.bills().iter().find(|bill| is_of(bill)).map(summaries).unwrap_or_default();
+    let invoices = state.bills.iter().find(|bill| is_of(bill)).map(summaries).unwrap_or_default();
     let (page, next) = state.page(request, invoices, PAGE, 0)?;
     let mut answer = json!({"InvoiceSummaries": page});
     if let Some(next) = next {

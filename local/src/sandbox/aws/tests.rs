@@ -21,7 +21,7 @@ fn the_closing_month_is_the_example_itself_in_june_2025_and_moved_otherwise() {
     let manifest: Value = serde_json::from_slice(manifest).unwrap();
     assert_eq!(manifest["dataFiles"].as_array().unwrap().len(), 2);
 
-    let [june, october] = [JUNE, "2026-10"].map(|month| Bill::closing(month.parse().unwrap(), false));
+    let [june, october] = [JUNE, "2026-10"].map(|month| Bill::closing(month.parse().unwrap()));
     let sum = |bill: &Bill| bill.lines().iter().map(|line| line.unblended).sum::<rust_decimal::Decimal>();
     assert_eq!(sum(&june).to_string(), "345.3363066528");
     assert_eq!(sum(&october), sum(&june));
@@ -32,7 +32,7 @@ fn the_closing_month_is_the_example_itself_in_june_2025_and_moved_otherwise() {
         ["2180000001 107.8363066528", "2180000002 250.0000000000", "2180000003 -12.5000000000"]
     );
     assert!(Bill::running("2026-11".parse().unwrap()).invoices().is_empty());
-    let amended = Bill::closing(JUNE.parse().unwrap(), true);
+    let amended = june.amended();
     assert_eq!(amended.invoices()["2180000004"].to_string(), "-3.2500000000");
 }
 
@@ -131,7 +131,8 @@ async fn only_requests_that_are_signed_for_the_service_are_answered() {
     let (status, answer) = signed(&url, |_, _| ()).await;
     assert_eq!((status, &answer["Accounts"]), (200, &json!([])), "{answer}");
     assert!(answer["NextToken"].is_string(), "an empty page has a next one");
-    let cases: [(fn(&mut Vec<(&str, String)>, &mut String), &str); 6] = [
+    type Change = fn(&mut Vec<(&str, String)>, &mut String);
+    let cases: [(Change, &str); 6] = [
         (|_, body| *body = "{\"MaxResults\": 1}".into(), "InvalidSignatureException"),
         (
             |headers, _| headers[0].1 = headers[0].1.replace("=monthend/", "=other/"),

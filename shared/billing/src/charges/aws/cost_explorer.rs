@@ -192,18 +192,18 @@ impl Mapping for CostExplorer {
             for Group { keys: [account, service], metrics } in groups {
                 let described = answer.dimension_value_attributes.iter().find(|it| it.value == *account);
                 let name = described.and_then(|described| described.attributes.get("description"));
-                let amount = |metric: &str| metrics.get(metric).map(|metric| borrow(&metric.amount));
-                let unit = metrics.get("UnblendedCost").map(|metric| borrow(&metric.unit));
+                let amount = |metric: &str| metrics.get(metric).map(|metric| Cow::Borrowed(&*metric.amount));
+                let unit = metrics.get("UnblendedCost").map(|metric| Cow::Borrowed(&*metric.unit));
                 let same = metrics.values().all(|metric| Some(&metric.unit) == unit.as_ref());
                 let unit = unit.filter(|_| same); // an empty cell holds the row
                 rows.row(&[
                     unit,
-                    Some(borrow(kind)),
-                    Some(borrow(account)),
-                    name.map(borrow),
-                    Some(borrow(service)),
-                    Some(borrow(start)),
-                    Some(borrow(end)),
+                    Some(Cow::Borrowed(&**kind)),
+                    Some(Cow::Borrowed(&**account)),
+                    name.map(|name| Cow::Borrowed(&**name)),
+                    Some(Cow::Borrowed(&**service)),
+                    Some(Cow::Borrowed(&**start)),
+                    Some(Cow::Borrowed(&**end)),
                     amount("UnblendedCost"),
                     amount("AmortizedCost"),
                 ])?;
@@ -215,8 +215,4 @@ impl Mapping for CostExplorer {
     fn complete<'r>(&self, charge: Charge<'r>, _: &'r Class, _: &Row<'r>) -> Result<Charge<'r>, String> {
         Ok(Charge { charge_description: Some(charge.service_name.clone()), ..charge })
     }
-}
-
-fn borrow<'t>(text: &'t Cow<'_, str>) -> Cow<'t, str> {
-    Cow::Borrowed(text.as_ref())
 }
