@@ -102,7 +102,8 @@ async fn the_recorded_query_gets_the_recorded_answer() {
 #[tokio::test]
 async fn assertions_are_checked_as_google_does() {
     let running = Running::start().await;
-    let cases: [(fn(&mut Value, &mut Header), &str); 6] = [
+    type Change = fn(&mut Value, &mut Header);
+    let cases: [(Change, &str); 6] = [
         (|claims, _| claims["aud"] = json!("https://example.com"), "Failed audience check"),
         (|claims, _| claims["exp"] = json!(1_000_000_000), "reasonable timeframe"),
         (|claims, _| claims["exp"] = json!(claims["iat"].as_i64().unwrap() + 7200), "60 minutes"),
@@ -129,7 +130,8 @@ async fn assertions_are_checked_as_google_does() {
 async fn wrong_queries_are_refused_with_their_reason() {
     let running = Running::start().await;
     let token = running.token().await;
-    let cases: [(fn(&mut Value), u16, &str); 6] = [
+    type Change = fn(&mut Value);
+    let cases: [(Change, u16, &str); 6] = [
         (|query| query["useLegacySql"] = json!(true), 400, "invalidQuery"),
         (|query| query["location"] = json!("US"), 404, "notFound"),
         (|query| query["maximumBytesBilled"] = json!("10"), 400, "bytesBilledLimitExceeded"),
