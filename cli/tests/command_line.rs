@@ -98,7 +98,8 @@ fn the_demo_needs_nothing_and_leaves_something_to_look_at() {
 #[test]
 fn the_demo_as_json_is_one_document() {
     let demo = Desk::new().json(&["demo", "--month", "2026-10"]);
-    assert_eq!(demo["certificates"].as_array().unwrap().len(), 7);
+    assert_eq!(demo["certificates"].as_array().unwrap().len(), 10);
+    assert_eq!(demo["bills"].as_array().unwrap().len(), 3);
     assert_eq!(demo["second_fetch"]["fetched"], 0);
 }
 
@@ -162,7 +163,7 @@ fn mistakes_are_answered_in_one_line() {
         (
             vec!["invoke", "bill"],
             1,
-            "there is no function 'bill'; there are fetch-atlas, fetch-ccx, allocate, fetch-omnistrate",
+            "there is no function 'bill'; there are fetch-atlas, fetch-azure, fetch-aws, fetch-ccx, fetch-gcp, allocate",
         ),
         (vec!["invoke", "allocate", "-e", "missing.json"], 1, "failed to read the event missing.json"),
         (vec!["cat", "nothing"], 1, "there is no object s3://monthend-data/nothing"),
@@ -299,7 +300,7 @@ fn usage_reports_are_certified_held_or_missing() {
         (&row["certificate"], &row["finality"], &row["account"]),
         (&"matched".into(), &"final".into(), &"ccx.sandbox".into())
     );
-    assert!(status["invoices"].as_array().unwrap().iter().all(|row| row["provider"] == "atlas"));
+    assert!(status["invoices"].as_array().unwrap().iter().all(|row| row["provider"] != "ccx"));
     let shown = desk.run(&["status", "--month", row["month"].as_str().unwrap()]);
     assert!(shown.out.contains("Usage reports") && shown.out.contains("certified"), "{}", shown.out);
 
@@ -383,21 +384,22 @@ impl Up {
 fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
     let desk = Desk::new();
     let up = Up::start(&desk, &["--sandbox", "--month", "2026-10"]);
-    for name in ["s3", "dynamodb", "bucket", "table", "atlas", "clazar", "ccx", "export_bucket"] {
+    for name in ["s3", "dynamodb", "bucket", "table", "atlas", "clazar", "ccx", "aws", "azure", "gcp", "export_bucket"] {
         assert!(up.endpoints[name].is_string(), "{}", up.endpoints);
     }
     let run = desk.json(&["run", "--month", "2026-10"]);
     assert_eq!(run["functions"]["fetch-atlas"]["fetched"], 3);
     let states: Vec<_> =
         run["documents"].as_array().unwrap().iter().map(|row| row["state"].clone()).collect();
-    assert_eq!(states, ["allocated"; 3]);
+    // three invoices of Atlas, and the bills of three clouds
+    assert_eq!(states, ["allocated"; 6]);
     assert_eq!(run["functions"]["fetch-ccx"]["reports"][0]["state"], "certified");
     let second = desk.run(&["up"]);
     assert_eq!(second.code, 1);
     assert!(second.err.contains("another monthend works in .monthend"), "{}", second.err);
     assert_eq!(up.terminate(), Some(0));
     // what it held is still there
-    assert_eq!(desk.json(&["status"])["invoices"].as_array().unwrap().len(), 3);
+    assert_eq!(desk.json(&["status"])["invoices"].as_array().unwrap().len(), 6);
 }
 
 #[test]
@@ -410,7 +412,8 @@ fn a_killed_cloud_loses_nothing() {
     let status = desk.json(&["status"]);
     let states: Vec<_> =
         status["invoices"].as_array().unwrap().iter().map(|row| row["state"].clone()).collect();
-    assert_eq!(states, ["allocated"; 3]);
+    // three invoices of Atlas, and the bills of three clouds
+    assert_eq!(states, ["allocated"; 6]);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The functions in this process, as Lambda would run them: connected once, then one event after the other.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use chrono::{DateTime, Utc};
 use cloud::invocation::{Failure, Function, invoke};
 use cloud::vars::Vars;
@@ -65,15 +68,16 @@ impl Functions {
         console::invoke(console::router(app), event).await.map_err(|error| failed(&error))
     }
 
-    async fn run<F: Function>(
-        &self,
-        cell: &OnceCell<F>,
-        event: &Value,
-        id: &str,
+    /// Boxed, so that whoever invokes does not carry the states of all functions on its stack.
+    fn run<'f, F: Function>(
+        &'f self,
+        cell: &'f OnceCell<F>,
+        event: &'f Value,
+        id: &'f str,
         now: DateTime<Utc>,
-    ) -> Result<Value, Failure> {
+    ) -> Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + 'f>> {
         let connect =
             || async { F::connect(&self.vars).await.map_err(|error| Failure::whole(error.to_string())) };
-        invoke(cell.get_or_try_init(connect).await?, event, id, now).await
+        Box::pin(async move { invoke(cell.get_or_try_init(connect).await?, event, id, now).await })
     }
 }

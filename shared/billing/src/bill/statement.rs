@@ -243,7 +243,10 @@ fn explanation(manifest: &Manifest, totals: &Totals, compared: &Compared) -> Str
     } else if manifest.invoices.is_empty() {
         format!("{} rows add up to the total; there is no invoice to compare with", totals.rows)
     } else {
-        format!("each of {} invoices equals its charges, rounded to the minor unit", manifest.invoices.len())
+        match manifest.invoices.len() {
+            1 => "the invoice equals its charges, rounded to the minor unit".to_owned(),
+            count => format!("each of {count} invoices equals its charges, rounded to the minor unit"),
+        }
     };
     let others: u64 = totals.elsewhere.values().map(|figures| figures.charges).sum();
     if others > 0 {
