@@ -137,7 +137,7 @@ async fn other_buckets_providers_and_missing_objects_are_refused_clearly() {
     );
     assert!(message(json!({"key": key})).await.contains("there is no object s3://monthend-data/raw/atlas"));
     let gcp = key.replace("atlas", "gcp");
-    assert!(message(json!({"key": gcp})).await.contains("no allocation for provider 'gcp' yet"));
+    assert!(message(json!({"key": gcp})).await.contains("is no document that starts an allocation"));
     assert!(message(json!({"hello": 1})).await.contains("the event has no usable Records"));
     assert!(message(json!({"key": key, "dry-run": true})).await.contains("unknown field `dry-run`"));
 }
