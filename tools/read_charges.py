@@ -86,9 +86,9 @@ def read_with_all(name, bucket):
     check(f"{name}: Arrow sums the charges", pyarrow.compute.sum(table["BilledCost"]).as_py(), BILLED)
     for aggregate in ("by-account", "by-service"):
         path = f"{bucket}/aggregates/**/{aggregate}.parquet"
-        check(f"{name}: {aggregate} adds up", duckdb.sql(f"SELECT sum(billed_cost), sum(charges) FROM '{path}'").fetchone(), (BILLED, 19))
+        check(f"{name}: {aggregate} adds up", duckdb.sql(f"SELECT sum(billed_cost), sum(charges) FROM '{path}'").fetchall()[0], (BILLED, 19))
         text = f"{bucket}/aggregates/**/{aggregate}.csv"
-        check(f"{name}: {aggregate} as CSV, too", duckdb.sql(f"SELECT sum(billed_cost::DECIMAL(38, 18)) FROM read_csv('{text}', all_varchar = true)").fetchone(), (BILLED,))
+        check(f"{name}: {aggregate} as CSV, too", duckdb.sql(f"SELECT sum(billed_cost::DECIMAL(38, 18)) FROM read_csv('{text}', all_varchar = true)").fetchall()[0], (BILLED,))
     path = f"{bucket}/aggregates/**/by-tag.parquet"
     check(f"{name}: each tag key adds up", duckdb.sql(f"SELECT DISTINCT sum(billed_cost) FROM '{path}' GROUP BY tag_key").fetchall(), [(BILLED,)])
     return table
