@@ -2,7 +2,7 @@
 //!
 //! Most columns of a bill repeat: who, what service, which tags, which kind of line. A [`Mapping`] turns each distinct
 //! combination of those into a [`Class`] once, however many rows have it; adding up a bill then needs nothing but the class of
-//! each row and its amounts. Only when charges are written, [`Mapping::charge`] also looks at what differs from row to row.
+//! each row and its amounts. Only when charges are written, [`Mapping::complete`] also looks at what differs from row to row.
 
 use std::borrow::Cow;
 
