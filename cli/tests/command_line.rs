@@ -384,7 +384,19 @@ impl Up {
 fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
     let desk = Desk::new();
     let up = Up::start(&desk, &["--sandbox", "--month", "2026-10"]);
-    for name in ["s3", "dynamodb", "bucket", "table", "atlas", "clazar", "ccx", "aws", "azure", "gcp", "export_bucket"] {
+    for name in [
+        "s3",
+        "dynamodb",
+        "bucket",
+        "table",
+        "atlas",
+        "clazar",
+        "ccx",
+        "aws",
+        "azure",
+        "gcp",
+        "export_bucket",
+    ] {
         assert!(up.endpoints[name].is_string(), "{}", up.endpoints);
     }
     let run = desk.json(&["run", "--month", "2026-10"]);
