@@ -1,6 +1,9 @@
 //! Bills as FOCUS exports that somebody puts into the bucket: from the file to certificate, rows, aggregates and charges.
 
 use billing::certificate::{Certificate, Status};
+use billing::keys::FocusKey;
+use billing::period::PeriodState;
+use chrono::Utc;
 use cloud::vars::Vars;
 use serde_json::{Value, json};
 
@@ -14,7 +17,9 @@ async fn world() -> World {
 }
 
 async fn put(world: &World, key: &str, bytes: &[u8]) {
-    world.bucket.overwrite(key, bytes.to_vec(), "application/octet-stream").await.unwrap();
+    let mut upload = world.bucket.upload(key.to_owned(), "application/octet-stream").fetched_at(Utc::now());
+    upload.write(bytes).await.unwrap();
+    upload.finish().await.unwrap();
 }
 
 async fn allocate(world: &World, key: &str) -> Value {
@@ -67,4 +72,97 @@ async fn a_truncated_export_is_held_and_nothing_of_it_is_published() {
     // the whole file under the same name is another revision
     put(&world, KEY, AWS_EXPORT).await;
     assert_eq!(allocate(&world, KEY).await["state"], "allocated");
+}
+
+const HEADER: &str = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,\
+                      ServiceName,SubAccountId,InvoiceId\n";
+const OURS: &str = "raw/focus/acme/a-1/2026-09/export/september.csv";
+
+/// An export of September: what each sub account costs.
+fn september(costs: &[(&str, &str)]) -> Vec<u8> {
+    let row = |(account, cost): &(&str, &str)| {
+        format!("{cost},{cost},USD,a-1,2026-09-01 00:00:00,Usage,Compute,{account},\n")
+    };
+    format!("{HEADER}{}", costs.iter().map(row).collect::<String>()).into_bytes()
+}
+
+#[tokio::test]
+async fn a_corrected_export_supersedes_says_for_whom_and_reopens_its_month() {
+    let world = world().await;
+    let first = september(&[("one", "10.004"), ("two", "5")]);
+    put(&world, OURS, &first).await;
+    allocate(&world, OURS).await;
+    let invoice = FocusKey::parse(OURS).unwrap().invoice;
+    let period = || async { world.ledger.period(&invoice).await.unwrap().unwrap() };
+    assert_eq!(period().await.state, PeriodState::Closed);
+
+    put(&world, OURS, &september(&[("one", "10.004"), ("two", "4"), ("three", "6.035e-07")])).await;
+    let corrected = allocate(&world, OURS).await;
+    let certificate = certificate(&world, &corrected).await;
+    let supersedes = certificate.supersedes.as_ref().unwrap();
+    let differences: Vec<String> =
+        supersedes.targets.iter().map(|(id, target)| format!("{id} {}", target.difference)).collect();
+    assert_eq!(differences, ["two -1.00"]);
+    assert_eq!(
+        (certificate.charges_total.to_string(), certificate.provider_total.to_string()),
+        ("14.0040006035".into(), "14.00".into())
+    );
+    assert_eq!(period().await.state, PeriodState::Reopened);
+    assert!(period().await.reason.contains("was restated by -1"), "{}", period().await.reason);
+    let by_account = world.read("aggregates/acme/a-1/2026-09-export/by-account.csv").await;
+    assert!(String::from_utf8(by_account).unwrap().contains(",three,three,0.0000006035,"));
+
+    // the older bytes once more are what an event delivered twice looks like
+    put(&world, OURS, &first).await;
+    let again = allocate(&world, OURS).await;
+    assert_eq!(again["state"], "already");
+    assert!(again["reason"].as_str().unwrap().contains("has superseded them"), "{again}");
+}
+
+#[tokio::test]
+async fn two_currencies_in_one_bill_hold_it_and_a_file_for_each_is_taken() {
+    let world = world().await;
+    let dollars = september(&[("one", "10")]);
+    let euros = String::from_utf8(dollars.clone()).unwrap().replace("USD", "EUR");
+    let both = [dollars.as_slice(), euros.strip_prefix(HEADER).unwrap().as_bytes()].concat();
+    put(&world, OURS, &both).await;
+    let message = refused(&world, OURS).await;
+    assert!(
+        message.contains("its rows are in EUR and USD: amounts of different currencies are never added"),
+        "{message}"
+    );
+    assert!(world.keys("charges/").await.is_empty());
+
+    let other = "raw/focus/acme/a-1/2026-09/export-eur/september.csv";
+    put(&world, OURS, &dollars).await;
+    put(&world, other, euros.as_bytes()).await;
+    assert_eq!(allocate(&world, OURS).await["currency"], "USD");
+    assert_eq!(allocate(&world, other).await["currency"], "EUR");
+}
+
+#[tokio::test]
+async fn every_row_is_a_charge_of_its_own_bill_or_is_named() {
+    let world = world().await;
+    let ours = String::from_utf8(september(&[("one", "10")])).unwrap();
+    let shared = ours.clone()
+        + "7,7,USD,a-2,2026-09-01,Usage,Compute,one,\n3,3,USD,a-1,2026-08-01,Usage,Compute,one,\n";
+    put(&world, OURS, shared.as_bytes()).await;
+    let certificate = certificate(&world, &allocate(&world, OURS).await).await;
+    assert_eq!(certificate.charges_total.to_string(), "10");
+    let others = certificate.provider_figures["rows_of_other_bills"].as_array().unwrap();
+    assert_eq!((certificate.provider_figures["rows"].as_u64(), others.len()), (Some(3), 2));
+
+    put(
+        &world,
+        OURS,
+        (ours + "1,1,USD,a-1,2026-09-01,Usage,Compute\n,1,USD,a-1,2026-09-01,Usage,Compute,one,\n")
+            .as_bytes(),
+    )
+    .await;
+    let message = refused(&world, OURS).await;
+    assert!(
+        message.contains("2 of its rows cannot be charges, the first: september.csv row 2: it has 7 cells"),
+        "{message}"
+    );
+    assert!(message.contains("row 3: BilledCost is empty"), "{message}");
 }

@@ -27,6 +27,8 @@ enum Tale {
     Atlas,
     /// Two months of two contracts, usage that comes late, and the daily run.
     Metering,
+    /// A FOCUS export, corrected, and the bill of another month.
+    Bills,
     /// The bill of an Azure month, restated.
     Azure,
     /// Files of events that overlap, put together twice.
@@ -49,7 +51,7 @@ impl Tale {
         match self {
             Self::Atlas | Self::Metering | Self::Revenue => 50,
             Self::Datastores => 40,
-            Self::Aws | Self::AwsCostExplorer | Self::Azure | Self::Ccx | Self::Gcp => 30,
+            Self::Bills | Self::Aws | Self::AwsCostExplorer | Self::Azure | Self::Ccx | Self::Gcp => 30,
         }
     }
 }
@@ -83,7 +85,9 @@ impl Tale {
                 world.billing.shrink().unwrap();
                 world
             }
-            Self::Ccx | Self::Gcp => World::with(Organisation::recorded([]), false, quick()).await,
+            Self::Bills | Self::Ccx | Self::Gcp => {
+                World::with(Organisation::recorded([]), false, quick()).await
+            }
         };
         let gate = Gate::default();
         let endpoints = world.cloud.endpoints();
@@ -150,6 +154,15 @@ fn open() -> Vec<u8> {
     .into_bytes()
 }
 
+/// An export of a month: two accounts, one without a name, a tag.
+fn export(month: &str, cost: &str) -> String {
+    format!(
+        "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,SubAccountId,Tags\n\
+         {cost},{cost},USD,a-1,{month}-01,Usage,Compute,one,\"{{\"\"team\"\": \"\"shop\"\"}}\"\n\
+         1.5,1.5,USD,a-1,{month}-01,Tax,Compute,,\n"
+    )
+}
+
 /// Two months, two contracts, fractions that are carried.
 async fn usage() -> World {
     let world = metered(false).await;
@@ -192,6 +205,17 @@ impl Stage {
                 self.fetch_aws().await;
                 self.world.billing.amend().unwrap();
                 self.fetch_aws().await;
+            }
+            Tale::Bills => {
+                let exports = [("2026-09", "10.004"), ("2026-10", "7"), ("2026-09", "9.5")];
+                for (minutes, (month, cost)) in (0..).zip(exports) {
+                    let key = format!("raw/focus/acme/a-1/{month}/export/{month}.csv");
+                    let mut upload = self.world.bucket.upload(key, "text/csv");
+                    upload = upload.fetched_at(now() + TimeDelta::minutes(minutes));
+                    upload.write(export(month, cost).as_bytes()).await.unwrap();
+                    upload.finish().await.unwrap();
+                    self.deliver_waiting().await;
+                }
             }
             Tale::Metering => {
                 self.deliver_all("fetch-omnistrate").await;
@@ -264,6 +288,7 @@ impl Stage {
             | Tale::Aws
             | Tale::AwsCostExplorer
             | Tale::Azure
+            | Tale::Bills
             | Tale::Datastores
             | Tale::Revenue => 0,
             // which revision is the newest is told by when it was fetched; a question that is repeated is the same job
@@ -364,6 +389,7 @@ macro_rules! sweeps {
 sweeps! {
     atlas: Atlas;
     azure: Azure;
+    bills: Bills;
     aws: Aws;
     aws_cost_explorer: AwsCostExplorer;
     ccx: Ccx;

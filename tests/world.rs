@@ -105,7 +105,7 @@ impl World {
             vars,
             ..Options::default()
         };
-        let cloud = Embedded::start(&home, options).await.unwrap();
+        let cloud = Box::pin(Embedded::start(&home, options)).await.unwrap();
         let aws = Aws::connect(cloud.vars()).await.unwrap();
         let bucket = Bucket::new(&aws, local::BUCKET);
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);

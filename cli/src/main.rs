@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
         cloud::telemetry::init_text(tracing::Level::INFO);
     }
     let output = Output::new(args.format, args.no_color);
-    match run(&args, &output).await {
+    match Box::pin(run(&args, &output)).await {
         Ok(ended) => ended.into(),
         Err(error) => {
             output.note(&format!("error: {error:#}"));
@@ -56,7 +56,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
     match &args.command {
-        Command::Demo(demo) => commands::demo::demo(demo, output).await,
+        Command::Demo(demo) => Box::pin(commands::demo::demo(demo, output)).await,
         Command::Up(up) => commands::up::up(up, output).await,
         Command::Run(run) => {
             commands::run::run(run, &Session::open(args, run.sandbox, true).await?, output).await
@@ -80,12 +80,12 @@ async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
         Command::Status(status) => {
             commands::status::status(status, &Session::open(args, false, false).await?, output).await
         }
-        Command::Metering(metering) => commands::metering::metering(metering, args, output).await,
+        Command::Metering(metering) => Box::pin(commands::metering::metering(metering, args, output)).await,
         Command::Report(Report::Usage(usage)) => {
             commands::report_usage::report(usage, &Session::open(args, false, false).await?, output).await
         }
         Command::Report(Report::Revenue(revenue)) => {
-            commands::report_revenue::report_revenue(revenue, args, output).await
+            Box::pin(commands::report_revenue::report_revenue(revenue, args, output)).await
         }
         Command::Admin(Admin::SetPassword) => {
             commands::admin::set_password(&Session::open(args, false, false).await?, output).await

@@ -55,7 +55,7 @@ impl Functions {
             fetch_omnistrate::App::NAME => self.run(&self.fetch_omnistrate, event, id, now).await,
             meter_clazar::App::NAME => self.run(&self.meter_clazar, event, id, now).await,
             record_usage::App::NAME => self.run(&self.record_usage, event, id, now).await,
-            console::NAME => self.console(event).await,
+            console::NAME => Box::pin(self.console(event)).await,
             report_revenue::App::NAME => self.run(&self.report_revenue, event, id, now).await,
             other => Err(Failure::whole(format!("there is no function '{other}'"))),
         }

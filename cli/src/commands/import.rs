@@ -111,13 +111,12 @@ async fn put(session: &Session, bill: &Found, path: &Path, name: &str, format: F
     let invoice = bill.invoice.clone();
     if format == Format::Focus {
         let key = FocusKey { invoice, file: name.to_owned() }.to_string();
-        let mut upload = session.bucket.upload(key, "application/octet-stream");
+        let mut upload = session.bucket.upload(key, "application/octet-stream").fetched_at(Utc::now());
         upload.write_file(file()?).await?;
         return Ok(upload.finish().await?);
     }
     let mut spool = Spool::new()?;
-    let bytes = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
-    spool.write(&bytes).await?;
+    spool.write_file(file()?).await?;
     let extension = name.strip_prefix(stem(name)).unwrap_or_default().trim_start_matches('.');
     let part = session.bucket.keep(&invoice, extension, "import".to_owned(), spool).await?;
     let manifest = Manifest {

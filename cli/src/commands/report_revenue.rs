@@ -22,7 +22,7 @@ pub(crate) async fn report_revenue(
             args.cloud == Cloud::Embedded,
             "--example runs in an embedded cloud, not with --cloud aws"
         );
-        return example(asked, output).await;
+        return Box::pin(example(asked, output)).await;
     }
     let event = match (asked.month, &asked.start, &asked.end) {
         (Some(month), ..) => json!({"month": month}),

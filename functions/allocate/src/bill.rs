@@ -76,8 +76,8 @@ impl App {
         let inputs =
             [head].into_iter().chain(manifest.parts.iter().chain(&manifest.documents).map(reference));
         let inputs = inputs.collect();
-        self.judge_and_publish(Taken { named, fetched, manifest, shared: false, inputs, files }, mode, now)
-            .await
+        let taken = Taken { named, fetched, manifest, shared: false, inputs, files };
+        Box::pin(self.judge_and_publish(taken, mode, now)).await
     }
 
     /// The bill of a FOCUS export that somebody put into the bucket.
@@ -93,9 +93,9 @@ impl App {
         let revision = Revision::of_sha256(&taken.sha256);
         let named = Named { invoice: key.invoice.clone(), revision, path: object.key.clone() };
         if let Some(done) = self.done_before(&named, mode).await? {
-            return Ok(done);
+            return self.say_what_superseded(&named, done).await;
         }
-        let Spooled { file, sha256, bytes, last_modified } = taken;
+        let Spooled { file, sha256, bytes, fetched_at, last_modified } = taken;
         let part =
             Part { key: object.key.clone(), sha256: sha256.clone(), bytes, source: "upload".to_owned() };
         let invoice = key.invoice.clone();
@@ -117,12 +117,28 @@ impl App {
         let taken = Taken {
             inputs: vec![DocumentRef { key: object.key.clone(), sha256 }],
             files: vec![(object.key.clone(), Arc::new(file))],
-            fetched: Fetched { noted: None, last_modified },
+            fetched: Fetched { noted: fetched_at, last_modified },
             shared: true,
             named,
             manifest,
         };
-        self.judge_and_publish(taken, mode, now).await
+        Box::pin(self.judge_and_publish(taken, mode, now)).await
+    }
+
+    /// Whoever puts an older export back wants it to count again: an event that is delivered twice looks the same, so it does not.
+    async fn say_what_superseded(
+        &self,
+        named: &Named,
+        done: DocumentReport,
+    ) -> Result<DocumentReport, DocumentError> {
+        let latest = self.ledger.latest(&named.invoice).await?;
+        let Some(latest) = latest.filter(|latest| *latest != named.revision) else { return Ok(done) };
+        let reason = format!(
+            "these bytes were allocated before as revision {}, and revision {latest} has superseded them; if they are to count \
+             again, export them anew or add an empty line: any other bytes are a newer revision",
+            named.revision
+        );
+        Ok(DocumentReport { reason, ..done })
     }
 
     /// A part in a file, or why it is not what the manifest says.

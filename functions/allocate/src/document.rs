@@ -100,7 +100,7 @@ impl App {
         let failed =
             |error: DocumentError| DocumentReport::new(&object.key, DocumentState::Failed, error.to_string());
         let done = match self.place(object) {
-            Ok(Placed::Invoice(key)) => self.allocate(&key, object, mode, now).await,
+            Ok(Placed::Invoice(key)) => Box::pin(self.allocate(&key, object, mode, now)).await,
             Ok(Placed::Bill(key)) => self.bill(&key, object, mode, now).await,
             Ok(Placed::Focus(key)) => self.focus(&key, object, mode, now).await,
             Err(error) => return failed(error),

@@ -53,7 +53,7 @@ impl App {
         key: &str,
         now: DateTime<Utc>,
     ) -> Result<ReportedMonth, MonthError> {
-        self.certify(&parse(key)?, Seen::Before, now).await
+        Box::pin(self.certify(&parse(key)?, Seen::Before, now)).await
     }
 
     /// Certifies what stands under a key, unless that was done.

@@ -158,7 +158,7 @@ impl App {
             cloud::bucket::Written::Now => report.fetched += 1,
             cloud::bucket::Written::Refused => report.unchanged += 1,
         }
-        self.certify(&key, Seen::Now, now).await
+        Box::pin(self.certify(&key, Seen::Now, now)).await
     }
 }
 

@@ -205,7 +205,7 @@ impl App {
             clock,
             lease: &lease,
         };
-        let report = lease.during(work.run()).await;
+        let report = lease.during(Box::pin(work.run())).await;
         lease.release().await;
         report.log();
         if let Some((requests, latency_ms)) = self.connection.latency() {

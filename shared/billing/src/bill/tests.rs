@@ -1,1 +1,252 @@
+//! What a bill says of itself: its certificate, its rows, its aggregates, and what holds it.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::*;
+use crate::certificate::{Certificate, DocumentRef, Status};
+use crate::charges::{Amount, Document, Selection, Totals, add_up};
+use crate::ids::{BillingAccountId, InvoiceId, Provider};
+use crate::manifest::{InvoiceTotal, Manifest};
+use crate::period::Finality;
+use crate::revision::{Revision, sha256_hex};
+
+const HEADER: &str = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,\
+                      ServiceName,SubAccountId,SubAccountName,InvoiceId,Tags\n";
+
+fn decimal(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn manifest(invoices: Vec<InvoiceTotal>) -> Manifest {
+    Manifest {
+        manifest: Manifest::VERSION,
+        provider: Provider::aws(),
+        billing_account: BillingAccountId::new("999").unwrap(),
+        period: "2025-06".parse().unwrap(),
+        invoice_id: InvoiceId::new("export").unwrap(),
+        finality: Finality::Final,
+        provider_updated: None,
+        format: Format::Focus,
+        parts: vec![],
+        documents: vec![],
+        invoices,
+        sub_account_names: BTreeMap::from([("111".to_owned(), "Shop".to_owned())]),
+    }
+}
+
+fn invoice(id: &str, total: &str, tax_not_in_rows: &str) -> InvoiceTotal {
+    InvoiceTotal {
+        invoice_id: id.to_owned(),
+        total: decimal(total),
+        tax_not_in_rows: decimal(tax_not_in_rows),
+        currency: "USD".to_owned(),
+        source: "TotalAmount".to_owned(),
+        issued: None,
+    }
+}
+
+fn read(rows: &str) -> Totals {
+    let mut file: File = tempfile::tempfile().unwrap();
+    file.write_all(HEADER.as_bytes()).unwrap();
+    file.write_all(rows.as_bytes()).unwrap();
+    let document = Document { key: "export.csv", file: Arc::new(file) };
+    let selection = Selection { billing_account: Some("999".to_owned()), month: "2025-06".parse().unwrap() };
+    add_up(&document, &Focus, &selection, 1).unwrap()
+}
+
+fn judge(manifest: &Manifest, rows: &str) -> Result<BillStatement, BillError> {
+    certify_bill(&Revision::of(rows.as_bytes()), manifest, read(rows))
+}
+
+/// A row of June of account 999.
+fn row(cost: &str, account: &str, invoice: &str) -> String {
+    format!("{cost},{cost},USD,999,2025-06-01,Usage,Compute,{account},,{invoice},\n")
+}
+
+fn csv(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap().replace('\r', "")
+}
+
+#[test]
+fn a_bill_is_certified_with_its_rows_its_taxes_and_the_rows_of_other_bills() {
+    let rows = [
+        row("10.005", "111", "I1"),
+        row("0.333333333333333333", "222", "I1"),
+        row("-0.25", "", "I1"),
+        row("4", "111", ""),
+        "7,7,EUR,888,2025-06-01,Usage,Compute,,,,\n".to_owned(),
+        "1,1,USD,999,2025-05-01,Usage,Compute,,,,\n".to_owned(),
+    ]
+    .concat();
+    let open = Manifest { finality: Finality::Open, ..manifest(vec![invoice("I1", "12.01", "1.92")]) };
+    let mut statement = judge(&open, &rows).unwrap();
+    let input = DocumentRef { key: "raw/export.csv".to_owned(), sha256: sha256_hex(rows.as_bytes()) };
+    statement.certificate.inputs = vec![input];
+    let certificate = &statement.certificate;
+    let bytes = certificate.to_json().unwrap();
+    assert_eq!(Certificate::from_json(&bytes).unwrap().to_json().unwrap(), bytes);
+    insta::assert_snapshot!("certificate", String::from_utf8(bytes.clone()).unwrap());
+    insta::assert_snapshot!("rows", csv(bill_rows_csv(certificate).unwrap()));
+    for table in aggregates(certificate, &statement.totals).unwrap() {
+        insta::assert_snapshot!(table.name, csv(table.csv));
+    }
+
+    let schema: Value =
+        serde_json::from_str(include_str!("../../../../docs/certificate.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let document: Value = serde_json::from_slice(&bytes).unwrap();
+    let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+}
+
+#[test]
+fn an_invoice_that_its_rows_do_not_come_to_is_a_mismatch_from_one_minor_unit_on() {
+    let status = |total: &str| {
+        let statement =
+            judge(&manifest(vec![invoice("I1", total, "0")]), &row("10.004", "111", "I1")).unwrap();
+        let Certificate { status, unexplained, explanation, .. } = statement.certificate;
+        (status, unexplained, explanation)
+    };
+    assert_eq!(status("10.00").0, Status::Explained);
+    assert_eq!(status("10.01").0, Status::Explained, "rounded up by the provider");
+    let (status, unexplained, explanation) = status("10.02");
+    assert_eq!((status, unexplained), (Status::Mismatch, decimal("0.016")));
+    assert_eq!(explanation, "invoice I1 says 10.02, its charges come to 10.004");
+}
+
+#[test]
+fn rows_of_an_invoice_that_nobody_lists_are_a_mismatch_once_the_month_is_final() {
+    let rows = row("10", "111", "I1") + &row("3", "111", "I2") + &row("2", "111", "");
+    let listed = || vec![invoice("I1", "10", "0")];
+    let open = Manifest { finality: Finality::Open, ..manifest(listed()) };
+    assert_eq!(judge(&open, &rows).unwrap().certificate.provider_total, decimal("15"));
+    let closed = judge(&manifest(listed()), &rows).unwrap().certificate;
+    assert_eq!(closed.status, Status::Mismatch);
+    assert_eq!(
+        closed.explanation,
+        "rows of 2 name no invoice; rows of 3 name invoice I2, which the provider does not list"
+    );
+    let none = judge(&manifest(vec![]), &rows).unwrap().certificate;
+    assert_eq!((none.status, none.provider_total), (Status::Matched, decimal("15")));
+}
+
+#[test]
+fn what_holds_a_bill_is_named() {
+    let held = |manifest: &Manifest, rows: &str| judge(manifest, rows).unwrap_err().to_string();
+    let plain = manifest(vec![]);
+    let euro = "1,1,EUR,999,2025-06-01,Usage,Compute,,,,\n";
+    assert_eq!(
+        held(&plain, &(row("1", "111", "") + euro)),
+        "its rows are in EUR and USD: amounts of different currencies are never added; ask the provider for one export per currency"
+    );
+    assert_eq!(
+        held(&manifest(vec![invoice("I1", "1", "0")]), &euro.replace(",,,,", ",,,I1,")),
+        "invoice I1 is in USD, its rows are in EUR"
+    );
+    assert_eq!(
+        held(&plain, "1,1,USD,888,2025-06-01,Usage,Compute,,,,\n"),
+        "none of its 1 rows is of this bill, but of 888 2025-06; put it under the key of the bill that it is of"
+    );
+    assert_eq!(
+        held(&plain, ""),
+        "none of its 0 rows is of this bill; put it under the key of the bill that it is of"
+    );
+    assert_eq!(
+        held(&plain, &(row("1", "111", "") + &row("one", "111", ""))),
+        "1 of its rows cannot be charges, the first: export.csv row 2: 'one' is not a decimal number"
+    );
+}
+
+#[test]
+fn currencies_without_cents_are_rounded_to_whole_units() {
+    let rows = "100.6,100.6,JPY,999,2025-06-01,Usage,Compute,111,,I1,\n";
+    let yen = InvoiceTotal { currency: "JPY".to_owned(), ..invoice("I1", "101", "0") };
+    let certificate = judge(&manifest(vec![yen]), rows).unwrap().certificate;
+    assert_eq!(certificate.status, Status::Explained);
+    assert_eq!(certificate.targets[0].total, decimal("101"));
+    assert_eq!(certificate.targets[0].own, decimal("100.6"));
+}
+
+/// Rows of a month: amount in units of `10^-scale`, account, invoice, team.
+fn any_rows() -> impl Strategy<Value = Vec<(i64, u32, u8, u8, u8)>> {
+    let row = (-99_999_999i64..999_999_999, 0u32..19, 0u8..6, 0u8..3, 0u8..4);
+    prop::collection::vec(row, 1..40)
+}
+
+fn texts(rows: &[(i64, u32, u8, u8, u8)]) -> Vec<String> {
+    let text = |&(units, scale, account, invoice, team): &(i64, u32, u8, u8, u8)| {
+        let cost = Decimal::new(units, scale);
+        let account = if account == 0 { String::new() } else { format!("A{account}") };
+        let tags = if team == 0 { String::new() } else { format!("\"{{\"\"team\"\": \"\"T{team}\"\"}}\"") };
+        format!("{cost},{cost},USD,999,2025-06-01,Usage,Compute,{account},,I{invoice},{tags}\n")
+    };
+    rows.iter().map(text).collect()
+}
+
+/// The invoices that a provider would issue for the rows: each rounded to the cent, with a tax that only its head states.
+fn invoices(totals: &Totals, tax: Decimal) -> Vec<InvoiceTotal> {
+    let of = |(id, figures): (&Option<String>, &crate::charges::Figures)| {
+        let total = figures.billed.to_decimal(2).unwrap() + tax;
+        let id = id.clone().unwrap_or_default();
+        InvoiceTotal { total, tax_not_in_rows: tax, ..invoice(&id, "0", "0") }
+    };
+    totals.invoices.iter().map(of).collect()
+}
+
+proptest! {
+    /// What the rows of accounts and the taxes are charged is what the invoices say; no row is a cent or more away from its charges.
+    #[test]
+    fn rows_and_taxes_add_up_to_the_invoices(rows in any_rows(), tax in 0i64..500) {
+        let rows = texts(&rows).concat();
+        let invoices = invoices(&read(&rows), Decimal::new(tax, 2));
+        let count = i64::try_from(invoices.len()).unwrap();
+        let payable: Decimal = invoices.iter().map(|invoice| invoice.total).sum();
+        let statement = judge(&manifest(invoices), &rows).unwrap();
+        let certificate = &statement.certificate;
+        prop_assert_ne!(certificate.status, Status::Mismatch);
+        prop_assert_eq!(certificate.provider_total, payable);
+        let charged: Decimal = certificate.targets.iter().map(|target| target.total).sum();
+        prop_assert_eq!(charged + certificate.unallocated_total, payable);
+        // each invoice moves the sum by half a cent at the most, each row by less than one
+        let bound = Decimal::new(1 + count, 2);
+        for target in &certificate.targets {
+            prop_assert!(target.adjustment.abs() < bound, "{target:?}");
+            prop_assert_eq!(target.own + target.adjustment, target.total);
+            prop_assert!(target.total.scale() <= 2);
+        }
+        // each table adds up, or it is not made
+        prop_assert_eq!(aggregates(certificate, &statement.totals).unwrap().len(), 3);
+    }
+
+    /// The order of rows and how they are spread over documents change nothing.
+    #[test]
+    fn neither_order_nor_documents_change_a_bill(rows in any_rows(), cut in 0usize..40) {
+        let mut texts = texts(&rows);
+        let once = read(&texts.concat());
+        texts.reverse();
+        let (first, second) = texts.split_at(cut.min(texts.len()));
+        let mut twice = read(&first.concat());
+        twice.merge(read(&second.concat())).unwrap();
+        let revision = Revision::of(b"the same");
+        let certificate = |totals| certify_bill(&revision, &manifest(vec![]), totals).unwrap().certificate.to_json().unwrap();
+        prop_assert_eq!(certificate(once), certificate(twice));
+    }
+
+    /// Nothing is added or lost in the sums: they are those of the texts.
+    #[test]
+    fn sums_are_exact(rows in any_rows()) {
+        let totals = read(&texts(&rows).concat());
+        let expected = rows.iter().try_fold(Amount::ZERO, |sum, &(units, scale, ..)| {
+            sum.checked_add(Amount::scaled(units.into(), scale.into()).unwrap())
+        });
+        prop_assert_eq!(totals.all.billed, expected.unwrap());
+        prop_assert_eq!(totals.all.charges, rows.len() as u64);
+    }
+}

@@ -47,12 +47,6 @@ pub trait Texts {
     fn text(&self, column: usize) -> Option<&str>;
 }
 
-impl Texts for [Option<&str>] {
-    fn text(&self, column: usize) -> Option<&str> {
-        self.get(column).copied().flatten()
-    }
-}
-
 /// An amount as a combination of columns: each is added, or taken off.
 pub type Terms = Vec<(usize, Sign)>;
 

@@ -99,3 +99,113 @@ fn combinations_that_were_not_seen_before_are_added_where_they_belong() {
     assert_eq!(totals.tags["team"]["T2"].billed, sum(|row| row % 3 == 2));
     assert_eq!(totals.categories["Tax"].billed, sum(|row| row % 2 == 1));
 }
+
+/// The class texts of all rows of a document.
+#[derive(Default)]
+struct ClassRows(Vec<Vec<Option<String>>>);
+
+impl batch::Sink for ClassRows {
+    fn batch(&mut self, batch: &batch::Batch, dictionaries: &[batch::Dictionary]) -> Result<(), ReadError> {
+        for row in 0..batch.rows {
+            let codes: Vec<u32> = batch.class.iter().map(|column| column[row]).collect();
+            let texts = batch::ClassTexts { dictionaries, codes: &codes };
+            self.0.push((0..codes.len()).map(|column| texts.text(column).map(str::to_owned)).collect());
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {}
+}
+
+struct Given<'t>(&'t [Option<&'t str>]);
+
+impl Texts for Given<'_> {
+    fn text(&self, column: usize) -> Option<&str> {
+        self.0[column]
+    }
+}
+
+/// A format and the class texts of real rows of it.
+fn formats() -> Vec<(&'static dyn Mapping, Vec<Vec<Option<String>>>)> {
+    let example = |name: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../local/examples").join(name);
+        Arc::new(File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    };
+    let of = |mapping: &'static dyn Mapping, documents: &[(&str, Arc<File>)]| {
+        let mut rows = ClassRows::default();
+        for (key, file) in documents {
+            Document { key, file: file.clone() }.read(mapping, false, &mut rows).unwrap();
+        }
+        (mapping, rows.0)
+    };
+    vec![
+        of(
+            &Focus,
+            &[
+                ("aws.csv.gz", fixture("aws-focus12-00001.csv.gz")),
+                ("a.csv", fixture("focus12_normalised.csv")),
+                ("b.csv", fixture("focus13_allocated.csv")),
+            ],
+        ),
+        of(
+            &Cur,
+            &[
+                ("1.csv.gz", example("aws/cur2-hourly-00001.csv.gz")),
+                ("2.csv.gz", example("aws/cur2-hourly-00002.csv.gz")),
+            ],
+        ),
+        of(
+            &AzureCostDetails,
+            &[("1.csv", example("azure/part_0_0001.csv")), ("2.csv", example("azure/part_1_0001.csv"))],
+        ),
+        of(&BigQuery, &[("1.json", example("gcp/query_200_complete_page1.json"))]),
+    ]
+}
+
+/// What a group of columns decides, of all classes of a row.
+fn parts(classes: &[Class]) -> [String; 4] {
+    let kind = |class: &Class| Class {
+        sub_account_id: None,
+        sub_account_name: None,
+        service_category: "",
+        service_name: String::new(),
+        tags: Vec::new(),
+        tags_json: None,
+        ..class.clone()
+    };
+    let all = |part: &dyn Fn(&Class) -> String| classes.iter().map(part).collect::<Vec<_>>().join("\n");
+    let first = &classes[0];
+    [
+        all(&|class| format!("{:?}", kind(class))),
+        format!("{:?} {:?}", first.sub_account_id, first.sub_account_name),
+        format!("{} {}", first.service_category, first.service_name),
+        format!("{:?} {:?}", first.tags, first.tags_json),
+    ]
+}
+
+/// The four parts of a class are remembered apart, so each must be decided by its own columns, whatever stands in the others.
+#[test]
+fn the_columns_named_for_a_part_decide_it_alone() {
+    for (mapping, rows) in formats() {
+        assert!(rows.len() > 1);
+        let columns = mapping.columns();
+        let groups = [columns.kind, columns.account, columns.service, columns.tags];
+        let classes = |texts: &[Option<String>]| {
+            let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+            mapping.classes(&Given(&texts))
+        };
+        for one in &rows {
+            let expected = parts(&classes(one).unwrap());
+            for other in &rows {
+                for (group, columns) in groups.iter().enumerate() {
+                    let mixed: Vec<_> = (0..one.len())
+                        .map(|column| {
+                            if columns.contains(&column) { &one[column] } else { &other[column] }.clone()
+                        })
+                        .collect();
+                    assert_eq!(parts(&classes(&mixed).unwrap())[group], expected[group], "{one:?} {other:?}");
+                }
+            }
+        }
+    }
+}

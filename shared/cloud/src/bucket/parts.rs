@@ -9,6 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
+use super::streams::FETCHED_AT;
 use super::{Bucket, BucketError, BucketReader, Upload, Written};
 
 /// A document being taken in: it stands in a file without a name until its last byte and with it its hash are known.
@@ -52,6 +53,18 @@ impl Spool {
         Ok(self.file.write_all(piece).await?)
     }
 
+    /// Appends a file, from its beginning.
+    ///
+    /// # Errors
+    /// [`KeepError::Disk`].
+    pub async fn write_file(&mut self, file: std::fs::File) -> Result<(), KeepError> {
+        let mut pieces = Pieces::of(file).await?;
+        while let Some(piece) = pieces.next().await? {
+            self.write(piece).await?;
+        }
+        Ok(())
+    }
+
     /// How many bytes it has so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -68,6 +81,8 @@ pub struct Spooled {
     pub sha256: String,
     /// Its size.
     pub bytes: u64,
+    /// When it was fetched, if it comes from a bucket and that was noted there.
+    pub fetched_at: Option<DateTime<Utc>>,
     /// When it was written, if it comes from a bucket.
     pub last_modified: Option<DateTime<Utc>>,
 }
@@ -80,7 +95,27 @@ impl Spool {
     pub async fn finish(mut self) -> Result<Spooled, KeepError> {
         self.file.flush().await?;
         let sha256 = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Spooled { file: self.file.into_std().await, sha256, bytes: self.bytes, last_modified: None })
+        let (file, bytes) = (self.file.into_std().await, self.bytes);
+        Ok(Spooled { file, sha256, bytes, fetched_at: None, last_modified: None })
+    }
+}
+
+/// A file, piece by piece.
+struct Pieces {
+    file: tokio::fs::File,
+    piece: Vec<u8>,
+}
+
+impl Pieces {
+    async fn of(file: std::fs::File) -> Result<Self, std::io::Error> {
+        let mut file = tokio::fs::File::from_std(file);
+        file.rewind().await?;
+        Ok(Self { file, piece: vec![0; 256 * 1024] })
+    }
+
+    async fn next(&mut self) -> Result<Option<&[u8]>, std::io::Error> {
+        let read = self.file.read(&mut self.piece).await?;
+        Ok((read > 0).then(|| &self.piece[..read]))
     }
 }
 
@@ -96,7 +131,8 @@ impl BucketReader {
             spool.write(&piece).await?;
         }
         let spooled = spool.finish().await?;
-        Ok(Some(Spooled { last_modified: body.last_modified(), ..spooled }))
+        let (fetched_at, last_modified) = (body.fetched_at(), body.last_modified());
+        Ok(Some(Spooled { fetched_at, last_modified, ..spooled }))
     }
 }
 
@@ -106,15 +142,11 @@ impl Upload<'_> {
     /// # Errors
     /// [`KeepError`].
     pub async fn write_file(&mut self, file: std::fs::File) -> Result<(), KeepError> {
-        let mut file = tokio::fs::File::from_std(file);
-        file.rewind().await?;
-        let mut piece = vec![0; 256 * 1024];
-        loop {
-            match file.read(&mut piece).await? {
-                0 => return Ok(()),
-                read => self.write(&piece[..read]).await?,
-            }
+        let mut pieces = Pieces::of(file).await?;
+        while let Some(piece) = pieces.next().await? {
+            self.write(piece).await?;
         }
+        Ok(())
     }
 }
 
@@ -171,7 +203,7 @@ impl Bucket {
         let bytes = manifest.to_json()?;
         let key = manifest.key(&bytes).to_string();
         let fetched_at = fetched_at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let metadata = HashMap::from([("fetched-at".to_owned(), fetched_at)]);
+        let metadata = HashMap::from([(FETCHED_AT.to_owned(), fetched_at)]);
         let written = self.put_new(&key, bytes, "application/json", metadata).await?;
         Ok((key, written))
     }

@@ -6,9 +6,12 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{Bucket, BucketError, BucketReader, Expected, Written, refused, time};
+
+/// The metadata that says when a raw document was fetched: S3 itself knows only seconds, and those of the last copy.
+pub(super) const FETCHED_AT: &str = "fetched-at";
 
 /// The body of an object, as it comes.
 #[derive(Debug)]
@@ -18,6 +21,7 @@ pub struct Body {
     stream: ByteStream,
     size_bytes: Option<u64>,
     last_modified: Option<DateTime<Utc>>,
+    fetched_at: Option<DateTime<Utc>>,
 }
 
 impl BucketReader {
@@ -39,8 +43,10 @@ impl BucketReader {
             Ok(response) => {
                 let last_modified = response.last_modified().and_then(time);
                 let size_bytes = response.content_length().and_then(|size| u64::try_from(size).ok());
+                let fetched_at =
+                    response.metadata().and_then(|metadata| metadata.get(FETCHED_AT)?.parse().ok());
                 let (bucket, key) = (self.clone(), key.to_owned());
-                Ok(Some(Body { bucket, key, stream: response.body, size_bytes, last_modified }))
+                Ok(Some(Body { bucket, key, stream: response.body, size_bytes, last_modified, fetched_at }))
             }
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
             Err(error) => Err(self.failed("read", key, &error)),
@@ -59,6 +65,12 @@ impl Body {
     #[must_use]
     pub fn last_modified(&self) -> Option<DateTime<Utc>> {
         self.last_modified
+    }
+
+    /// When whoever put the object there fetched it, if that was noted.
+    #[must_use]
+    pub fn fetched_at(&self) -> Option<DateTime<Utc>> {
+        self.fetched_at
     }
 
     /// The next piece, or nothing at the end.
@@ -81,6 +93,7 @@ pub struct Upload<'b> {
     bucket: &'b Bucket,
     key: String,
     content_type: &'static str,
+    metadata: HashMap<String, String>,
     pending: BytesMut,
     /// Its id, once there is more than one part.
     id: Option<String>,
@@ -91,7 +104,8 @@ impl Bucket {
     /// Begins an object whose content its key alone decides: whatever stands there is replaced.
     #[must_use]
     pub fn upload(&self, key: String, content_type: &'static str) -> Upload<'_> {
-        Upload { bucket: self, key, content_type, pending: BytesMut::new(), id: None, parts: Vec::new() }
+        let (metadata, pending, parts) = (HashMap::new(), BytesMut::new(), Vec::new());
+        Upload { bucket: self, key, content_type, metadata, pending, id: None, parts }
     }
 
     /// Removes an object; that there is none is no error.
@@ -109,6 +123,14 @@ impl Bucket {
 }
 
 impl Upload<'_> {
+    /// Notes on the object when its content was fetched.
+    #[must_use]
+    pub fn fetched_at(mut self, time: DateTime<Utc>) -> Self {
+        let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
+        self.metadata.insert(FETCHED_AT.to_owned(), time);
+        self
+    }
+
     /// Appends.
     ///
     /// # Errors
@@ -141,7 +163,7 @@ impl Upload<'_> {
     async fn end(mut self, expected: &Expected) -> Result<Written, BucketError> {
         let last = self.pending.split().freeze();
         if self.id.is_none() {
-            let put = self.bucket.put(&self.key, last, self.content_type, HashMap::new(), expected).await?;
+            let put = self.bucket.put(&self.key, last, self.content_type, self.metadata, expected).await?;
             return Ok(put.written());
         }
         if !last.is_empty() {
@@ -172,6 +194,7 @@ impl Upload<'_> {
             let request = bucket.client.create_multipart_upload().bucket(&bucket.name).key(&self.key);
             let request =
                 request.content_type(self.content_type).checksum_algorithm(ChecksumAlgorithm::Crc32);
+            let request = request.set_metadata(Some(self.metadata.clone()));
             let created = request.send().await;
             let created = created.map_err(|error| bucket.failed("write", &self.key, &error))?;
             self.id = created.upload_id;
