@@ -27,7 +27,7 @@ enum Tale {
     Atlas,
     /// Two months of two contracts, usage that comes late, and the daily run.
     Metering,
-    /// A FOCUS export, corrected, and the bill of another month.
+    /// A FOCUS export, corrected.
     Bills,
     /// The bill of an Azure month, restated.
     Azure,
@@ -154,12 +154,12 @@ fn open() -> Vec<u8> {
     .into_bytes()
 }
 
-/// An export of a month: two accounts, one without a name, a tag.
-fn export(month: &str, cost: &str) -> String {
+/// An export of September: one account, a tax of none, a tag.
+fn export(cost: &str) -> String {
     format!(
         "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,SubAccountId,Tags\n\
-         {cost},{cost},USD,a-1,{month}-01,Usage,Compute,one,\"{{\"\"team\"\": \"\"shop\"\"}}\"\n\
-         1.5,1.5,USD,a-1,{month}-01,Tax,Compute,,\n"
+         {cost},{cost},USD,a-1,2026-09-01,Usage,Compute,one,\"{{\"\"team\"\": \"\"shop\"\"}}\"\n\
+         1.5,1.5,USD,a-1,2026-09-01,Tax,Compute,,\n"
     )
 }
 
@@ -207,12 +207,11 @@ impl Stage {
                 self.fetch_aws().await;
             }
             Tale::Bills => {
-                let exports = [("2026-09", "10.004"), ("2026-10", "7"), ("2026-09", "9.5")];
-                for (minutes, (month, cost)) in (0..).zip(exports) {
-                    let key = format!("raw/focus/acme/a-1/{month}/export/{month}.csv");
+                for (minutes, cost) in (0..).zip(["10.004", "9.5"]) {
+                    let key = "raw/focus/acme/a-1/2026-09/export/september.csv".to_owned();
                     let mut upload = self.world.bucket.upload(key, "text/csv");
                     upload = upload.fetched_at(now() + TimeDelta::minutes(minutes));
-                    upload.write(export(month, cost).as_bytes()).await.unwrap();
+                    upload.write(export(cost).as_bytes()).await.unwrap();
                     upload.finish().await.unwrap();
                     self.deliver_waiting().await;
                 }

@@ -12,6 +12,7 @@ const COARSE: u32 = 18;
 /// Decimals that an amount may have at all.
 const FINE: u32 = 36;
 const UNIT: i128 = 10i128.pow(COARSE);
+const POWERS: [i128; COARSE as usize + 1] = powers();
 /// An amount has at most 19 digits before the point.
 const LIMIT: u128 = 10u128.pow(37);
 
@@ -21,6 +22,16 @@ pub struct Amount {
     coarse: i128,
     /// Less than one coarse unit and of the sign of the whole, once [`Amount::carried`].
     fine: i128,
+}
+
+const fn powers() -> [i128; COARSE as usize + 1] {
+    let mut powers = [1; COARSE as usize + 1];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
 }
 
 /// A text or number that is no exact amount.
@@ -43,6 +54,9 @@ impl Amount {
     /// # Errors
     /// [`AmountError`].
     pub fn parse(text: &[u8]) -> Result<Self, AmountError> {
+        if let Some(amount) = Self::parse_short(text) {
+            return Ok(amount);
+        }
         let shown = || String::from_utf8_lossy(&text[..text.len().min(60)]).into_owned();
         let not_a_number = || AmountError::NotANumber(shown());
         let (negative, digits) = match text {
@@ -81,6 +95,32 @@ impl Amount {
         let scale = scale - i64::from(zeros) - exponent;
         let mantissa = if negative { -mantissa } else { mantissa };
         Self::scaled(mantissa, scale).ok_or_else(|| AmountError::TooLong(shown()))
+    }
+
+    /// Texts of at most 18 digits without an exponent, which nearly all are.
+    fn parse_short(text: &[u8]) -> Option<Self> {
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        // one more than the digits: there may be a point
+        if digits.len() > COARSE as usize + 1 {
+            return None;
+        }
+        let (mut mantissa, mut count, mut decimals) = (0u64, 0u32, None);
+        for &byte in digits {
+            match byte {
+                b'0'..=b'9' => {
+                    mantissa = mantissa * 10 + u64::from(byte - b'0');
+                    count += 1;
+                    decimals = decimals.map(|decimals| decimals + 1);
+                }
+                b'.' if decimals.is_none() => decimals = Some(0),
+                _ => return None,
+            }
+        }
+        if count == 0 || count > COARSE {
+            return None;
+        }
+        let coarse = i128::from(mantissa) * POWERS[(COARSE - decimals.unwrap_or(0)) as usize];
+        Some(Self { coarse: if digits.len() < text.len() { -coarse } else { coarse }, fine: 0 })
     }
 
     /// `mantissa * 10^-scale`; nothing if it does not fit.
@@ -147,13 +187,14 @@ impl Amount {
     /// Whether it is nothing.
     #[must_use]
     pub fn is_zero(self) -> bool {
-        self.carried() == Self::ZERO
+        // nearly all amounts have no fine part, and dividing 128 bits is slow
+        (self.coarse == 0 || self.fine != 0) && self.carried() == Self::ZERO
     }
 
     /// Whether it has more than 18 decimals.
     #[must_use]
     pub fn is_fine(self) -> bool {
-        self.carried().fine != 0
+        self.fine != 0 && self.carried().fine != 0
     }
 
     /// As a decimal, rounded half to even at `decimals` (at most 18).

@@ -1,6 +1,7 @@
 //! Some thousand rows of a bill in columns, as the readers hand them on.
 
 use std::collections::HashMap;
+use std::str::Utf8Error;
 
 use foldhash::fast::RandomState;
 
@@ -101,7 +102,7 @@ fn gathered(classes: &[&[&str]], header: &[String]) -> Vec<(usize, Vec<(usize, S
 /// The distinct texts of one class column; 0 is nothing.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
-    codes: HashMap<Box<str>, u32, RandomState>,
+    codes: HashMap<Box<[u8]>, u32, RandomState>,
     texts: Vec<Box<str>>,
     bytes: usize,
     /// How often it was emptied.
@@ -112,17 +113,28 @@ pub(super) struct Dictionary {
 
 impl Dictionary {
     pub(super) fn code(&mut self, text: &str) -> u32 {
-        if self.last > 0 && *self.texts[self.last as usize - 1] == *text {
-            return self.last;
+        self.known(text.as_bytes()).unwrap_or_else(|| self.remember(text))
+    }
+
+    /// The code of bytes that are a text.
+    pub(super) fn code_of_bytes(&mut self, bytes: &[u8]) -> Result<u32, Utf8Error> {
+        // what is known was looked at before
+        self.known(bytes).map_or_else(|| std::str::from_utf8(bytes).map(|text| self.remember(text)), Ok)
+    }
+
+    fn known(&mut self, bytes: &[u8]) -> Option<u32> {
+        if self.last > 0 && self.texts[self.last as usize - 1].as_bytes() == bytes {
+            return Some(self.last);
         }
-        if let Some(&code) = self.codes.get(text) {
-            self.last = code;
-            return code;
-        }
+        self.last = *self.codes.get(bytes)?;
+        Some(self.last)
+    }
+
+    fn remember(&mut self, text: &str) -> u32 {
         self.texts.push(text.into());
         // a dictionary is emptied long before it has 2^32 texts
         let code = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        self.codes.insert(text.into(), code);
+        self.codes.insert(text.as_bytes().into(), code);
         self.bytes += text.len() + 64;
         self.last = code;
         code
@@ -187,6 +199,8 @@ pub(super) struct Batch {
     pub(super) first: u64,
     pub(super) rows: usize,
     pub(super) class: Vec<Vec<u32>>,
+    /// Which of `class` the document has: all codes of the others are 0.
+    pub(super) bound: Vec<usize>,
     pub(super) amounts: Vec<Vec<Option<Amount>>>,
     pub(super) texts: Vec<PlainTexts>,
     pub(super) numbers: Vec<Vec<Option<Amount>>>,
@@ -196,7 +210,11 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) fn new(binding: &Binding) -> Self {
         let texts = binding.texts.iter().map(|_| PlainTexts::default()).collect();
+        let is_bound = |class: &usize| {
+            binding.class[*class].is_some() || binding.gathered.iter().any(|(of, _)| of == class)
+        };
         Self {
+            bound: (0..binding.class.len()).filter(is_bound).collect(),
             first: 1,
             rows: 0,
             class: vec![Vec::new(); binding.class.len()],
@@ -252,9 +270,9 @@ impl Batch {
                 codes.push(binding.gather(class, raw).map_or(0, |object| dictionary.code(&object)));
                 continue;
             }
-            match cell(place).map(std::str::from_utf8) {
+            match cell(place).map(|bytes| dictionary.code_of_bytes(bytes)) {
                 None => codes.push(0),
-                Some(Ok(text)) => codes.push(dictionary.code(text)),
+                Some(Ok(code)) => codes.push(code),
                 Some(Err(_)) => {
                     codes.push(0);
                     problem = Some("a cell is not UTF-8".to_owned());

@@ -11,7 +11,7 @@ use super::batch::{ClassTexts, Dictionary};
 use super::mapping::{Class, Mapping};
 use super::totals::{Selection, Whose};
 
-/// Distinct entries of one kind that are remembered before they are given up.
+/// Nodes of one tree that are remembered before they are given up.
 pub(super) const REMEMBERED: usize = 100_000;
 
 /// A row, as four places in [`Classes`].
@@ -34,7 +34,6 @@ pub(super) struct Classes {
     pub(super) accounts: Vec<Account>,
     pub(super) services: Vec<(&'static str, String)>,
     pub(super) tags: Vec<Tags>,
-    last: Option<(Vec<u32>, Found)>,
 }
 
 /// A sub account.
@@ -49,27 +48,54 @@ pub(super) struct Tags {
     pub(super) json: Option<String>,
 }
 
-/// From codes to places.
+/// From codes to places: a tree whose steps are the codes of one column after the other. Missing texts, which have the code 0, are
+/// no step, so columns that a document does not have cost nothing.
 struct Places {
-    columns: &'static [usize],
-    known: HashMap<Box<[u32]>, usize, RandomState>,
-    key: Vec<u32>,
+    steps: Vec<Step>,
+    /// The place of each node, once it is known.
+    places: Vec<Option<usize>>,
+}
+
+/// One column of the tree.
+struct Step {
+    column: usize,
+    known: HashMap<(u32, u32), u32, RandomState>,
+    /// The last step: neighbours are mostly alike.
+    last: ((u32, u32), u32),
 }
 
 impl Places {
-    fn new(columns: &'static [usize]) -> Self {
-        Self { columns, known: HashMap::default(), key: Vec::new() }
+    fn new(columns: &[usize]) -> Self {
+        let step = |&column: &usize| Step { column, known: HashMap::default(), last: ((0, 0), 0) };
+        Self { steps: columns.iter().map(step).collect(), places: vec![None] }
     }
 
-    fn find(&mut self, codes: &[u32]) -> Option<usize> {
-        self.key.clear();
-        self.key.extend(self.columns.iter().map(|&column| codes[column]));
-        self.known.get(self.key.as_slice()).copied()
+    /// The node of a row, and its place if it has one.
+    #[inline]
+    fn find(&mut self, codes: &[u32]) -> (usize, Option<usize>) {
+        let mut node = 0;
+        for step in &mut self.steps {
+            let code = codes[step.column];
+            let key = (node, code);
+            if code == 0 {
+                continue;
+            }
+            if step.last.0 != key {
+                let next = step.known.entry(key).or_insert_with(|| {
+                    self.places.push(None);
+                    // given up long before there are 2^32
+                    u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+                });
+                step.last = (key, *next);
+            }
+            node = step.last.1;
+        }
+        let node = node as usize;
+        (node, self.places[node])
     }
 
-    /// Remembers the place of what [`Self::find`] did not find.
-    fn remember(&mut self, place: usize) -> usize {
-        self.known.insert(self.key.as_slice().into(), place);
+    fn remember(&mut self, node: usize, place: usize) -> usize {
+        self.places[node] = Some(place);
         place
     }
 }
@@ -86,7 +112,6 @@ impl Classes {
             accounts: Vec::new(),
             services: Vec::new(),
             tags: Vec::new(),
-            last: None,
         }
     }
 
@@ -101,58 +126,44 @@ impl Classes {
         dictionaries: &[Dictionary],
         codes: &[u32],
     ) -> Result<Found, String> {
-        if let Some((_, found)) = self.last.as_ref().filter(|(last, _)| last == codes) {
-            return Ok(*found);
+        let kind = self.by_kind.find(codes);
+        let account = self.by_account.find(codes);
+        let service = self.by_service.find(codes);
+        let tags = self.by_tags.find(codes);
+        if let (Some(kind), Some(account), Some(service), Some(tags)) = (kind.1, account.1, service.1, tags.1)
+        {
+            return Ok(Found { kind, account, service, tags });
         }
-        let known = (
-            self.by_kind.find(codes),
-            self.by_account.find(codes),
-            self.by_service.find(codes),
-            self.by_tags.find(codes),
-        );
-        let found = match known {
-            (Some(kind), Some(account), Some(service), Some(tags)) => Found { kind, account, service, tags },
-            (kind, account, service, tags) => {
-                let classes = mapping.classes(&ClassTexts { dictionaries, codes })?;
-                let first = classes.first().ok_or("rows like this are no charge")?;
-                Found {
-                    account: account.unwrap_or_else(|| {
-                        let (id, name) = (first.sub_account_id.clone(), first.sub_account_name.clone());
-                        self.accounts.push(Account { id, name });
-                        self.by_account.remember(self.accounts.len() - 1)
-                    }),
-                    service: service.unwrap_or_else(|| {
-                        self.services.push((first.service_category, first.service_name.clone()));
-                        self.by_service.remember(self.services.len() - 1)
-                    }),
-                    tags: tags.unwrap_or_else(|| {
-                        self.tags.push(Tags { pairs: first.tags.clone(), json: first.tags_json.clone() });
-                        self.by_tags.remember(self.tags.len() - 1)
-                    }),
-                    kind: kind.unwrap_or_else(|| {
-                        let with_owner = |class: Class| {
-                            let whose = selection.whose(&class);
-                            (class, whose)
-                        };
-                        self.kinds.push(classes.into_iter().map(with_owner).collect());
-                        self.by_kind.remember(self.kinds.len() - 1)
-                    }),
-                }
-            }
-        };
-        match &mut self.last {
-            Some((last, place)) => {
-                last.copy_from_slice(codes);
-                *place = found;
-            }
-            None => self.last = Some((codes.to_vec(), found)),
-        }
-        Ok(found)
+        let classes = mapping.classes(&ClassTexts { dictionaries, codes })?;
+        let first = classes.first().ok_or("rows like this are no charge")?;
+        Ok(Found {
+            account: account.1.unwrap_or_else(|| {
+                let (id, name) = (first.sub_account_id.clone(), first.sub_account_name.clone());
+                self.accounts.push(Account { id, name });
+                self.by_account.remember(account.0, self.accounts.len() - 1)
+            }),
+            service: service.1.unwrap_or_else(|| {
+                self.services.push((first.service_category, first.service_name.clone()));
+                self.by_service.remember(service.0, self.services.len() - 1)
+            }),
+            tags: tags.1.unwrap_or_else(|| {
+                self.tags.push(Tags { pairs: first.tags.clone(), json: first.tags_json.clone() });
+                self.by_tags.remember(tags.0, self.tags.len() - 1)
+            }),
+            kind: kind.1.unwrap_or_else(|| {
+                let with_owner = |class: Class| {
+                    let whose = selection.whose(&class);
+                    (class, whose)
+                };
+                self.kinds.push(classes.into_iter().map(with_owner).collect());
+                self.by_kind.remember(kind.0, self.kinds.len() - 1)
+            }),
+        })
     }
 
     /// Whether so much is remembered that it should be given up.
     pub(super) fn is_full(&self) -> bool {
-        let lengths = [self.kinds.len(), self.accounts.len(), self.services.len(), self.tags.len()];
-        lengths.into_iter().any(|length| length > REMEMBERED)
+        let trees = [&self.by_kind, &self.by_account, &self.by_service, &self.by_tags];
+        trees.into_iter().any(|tree| tree.places.len() > REMEMBERED)
     }
 }

@@ -1,5 +1,6 @@
 //! Parquet into batches: texts keep their dictionaries, so a text is looked at once, not once a row.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
@@ -10,6 +11,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use chrono::{DateTime, SecondsFormat, Utc};
+use foldhash::fast::RandomState;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -147,7 +149,12 @@ struct Coder {
     /// Of our dictionary, when it was translated.
     generation: u64,
     translated: Vec<u32>,
+    /// Codes of numbers and times by their bits: most columns have few, and making text of them is slow.
+    bits: HashMap<u128, u32, RandomState>,
 }
+
+/// Distinct bits of one column that are remembered.
+const BITS: usize = 65_536;
 
 impl Coder {
     fn codes(
@@ -160,8 +167,22 @@ impl Coder {
         let generation = dictionary.generation();
         let mut code = |text: &str| if binding.is_null(text.as_bytes()) { 0 } else { dictionary.code(text) };
         let Some(coded) = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>() else {
+            if generation != self.generation || self.bits.len() > BITS {
+                self.bits.clear();
+                self.generation = generation;
+            }
+            let bits = bits_of(array);
             for row in 0..array.len() {
-                into.push(text_at(array, row)?.map_or(0, |text| code(&text)));
+                let known = bits.as_ref().map(|bits| bits(row)).filter(|_| array.is_valid(row));
+                if let Some(&code) = known.and_then(|bits| self.bits.get(&bits)) {
+                    into.push(code);
+                    continue;
+                }
+                let code = text_at(array, row)?.map_or(0, |text| code(&text));
+                if let Some(bits) = known {
+                    self.bits.insert(bits, code);
+                }
+                into.push(code);
             }
             return Ok(());
         };
@@ -187,6 +208,20 @@ impl Coder {
         }
         Ok(())
     }
+}
+
+/// The bits of an array's numbers or times; nothing for other arrays.
+fn bits_of(array: &ArrayRef) -> Option<impl Fn(usize) -> u128> {
+    let width = array.data_type().primitive_width()?;
+    let data = array.to_data();
+    let (buffer, offset) = (data.buffers().first()?.clone(), data.offset());
+    Some(move |row: usize| {
+        let mut bits = [0; 16];
+        let start = (offset + row) * width;
+        // Decimal256 is wider: no column of it is read as text
+        bits[..width.min(16)].copy_from_slice(&buffer[start..start + width.min(16)]);
+        u128::from_le_bytes(bits)
+    })
 }
 
 fn plain_texts(array: &ArrayRef, binding: &Binding, into: &mut PlainTexts) -> Result<(), String> {

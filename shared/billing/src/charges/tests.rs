@@ -100,6 +100,18 @@ fn combinations_that_were_not_seen_before_are_added_where_they_belong() {
     assert_eq!(totals.categories["Tax"].billed, sum(|row| row % 2 == 1));
 }
 
+#[test]
+fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
+    let row = "1,1,USD,a,2025-06-01,Usage,S\n";
+    let header = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName\n";
+    let text = [header, row, "1,1,USD,\"a", &row.repeat(800_000)].concat();
+    let error = add_up_focus("x/export.csv", document(text.as_bytes())).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the document cannot be read after row 1: a row is longer than 16 MB: is a quote not closed?"
+    );
+}
+
 /// The class texts of all rows of a document.
 #[derive(Default)]
 struct ClassRows(Vec<Vec<Option<String>>>);

@@ -1,4 +1,4 @@
-//! CSV, plain, gzipped or in a ZIP archive, into batches.
+//! CSV, plain, gzipped or in a ZIP archive, into batches: one thread unpacks and finds the cells, the other reads them.
 
 use std::io::{self, BufReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,9 +10,13 @@ use super::batch::{BATCH_ROWS, Batch, Binding, Dictionary, ReadError, Sink, hand
 use super::file::FileReader;
 use super::mapping::Columns;
 
-/// Bytes that the decompressor hands over at once, and how many such pieces may wait.
+/// Bytes read at once.
 const PIECE: usize = 1024 * 1024;
-const PIECES: usize = 4;
+/// Bytes of cells that are handed over at once, and how many such blocks may wait.
+const BLOCK: usize = 512 * 1024;
+const BLOCKS: usize = 4;
+/// A longer row is none: a quote is not closed, and without a bound the rest of the file would be taken for one cell.
+const ROW_BYTES: usize = 16 * 1024 * 1024;
 
 /// How CSV is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,131 +34,181 @@ pub(super) fn read_csv(
     details: bool,
     sink: &mut dyn Sink,
 ) -> Result<(), ReadError> {
-    match packing {
-        Packing::None => rows(BufReader::with_capacity(PIECE, file), columns, details, sink),
-        // one thread unpacks while the other reads
-        Packing::Gzip => unpacked(
-            || Ok(MultiGzDecoder::new(BufReader::with_capacity(PIECE, file))),
-            columns,
-            details,
-            sink,
-        ),
-        Packing::Zip => {
-            let broken = |why: String| ReadError::Broken { after: 0, why };
-            let mut archive = zip::ZipArchive::new(file).map_err(|error| broken(error.to_string()))?;
-            if archive.len() != 1 {
-                return Err(broken(format!("the archive has {} files, not one", archive.len())));
+    let (sender, receiver) = sync_channel(BLOCKS);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let split = unpacked(file, packing, |input| split(reader(input), &sender));
+            if let Err(why) = split.and_then(|split| split) {
+                // whoever reads may have given up
+                let _ = sender.send(Piece::Broken(why));
             }
-            let entry = archive.by_index(0).map_err(|error| broken(error.to_string()))?;
-            rows(entry, columns, details, sink)
-        }
-    }
+        });
+        rows(&receiver, columns, details, sink)
+    })
 }
 
 /// The names of a document's columns.
 pub(super) fn csv_header(file: FileReader, packing: Packing) -> Result<Vec<String>, ReadError> {
-    let broken = |why: String| ReadError::Broken { after: 0, why };
+    let names = unpacked(file, packing, |input| names(&mut reader(input)));
+    names.and_then(|names| names).map_err(|why| ReadError::Broken { after: 0, why })
+}
+
+/// What `with` makes of the text.
+fn unpacked<T>(
+    file: FileReader,
+    packing: Packing,
+    with: impl FnOnce(&mut dyn Read) -> T,
+) -> Result<T, String> {
     match packing {
-        Packing::None => names(&mut reader(file)),
-        Packing::Gzip => names(&mut reader(MultiGzDecoder::new(BufReader::new(file)))),
+        Packing::None => Ok(with(&mut BufReader::with_capacity(PIECE, file))),
+        Packing::Gzip => Ok(with(&mut MultiGzDecoder::new(BufReader::with_capacity(PIECE, file)))),
         Packing::Zip => {
-            let mut archive = zip::ZipArchive::new(file).map_err(|error| broken(error.to_string()))?;
-            let entry = archive.by_index(0).map_err(|error| broken(error.to_string()))?;
-            names(&mut reader(entry))
-        }
-    }
-}
-
-fn reader<R: Read>(input: R) -> csv::Reader<R> {
-    csv::ReaderBuilder::new().buffer_capacity(PIECE).from_reader(input)
-}
-
-fn names<R: Read>(reader: &mut csv::Reader<R>) -> Result<Vec<String>, ReadError> {
-    let header = reader.byte_headers();
-    let header = header.map_err(|error| ReadError::Broken { after: 0, why: error.to_string() })?;
-    Ok(header.iter().enumerate().map(|(at, name)| column_name(at, name)).collect())
-}
-
-fn unpacked<R: Read>(
-    open: impl FnOnce() -> io::Result<R> + Send,
-    columns: &Columns,
-    details: bool,
-    sink: &mut dyn Sink,
-) -> Result<(), ReadError> {
-    let (sender, receiver) = sync_channel(PIECES);
-    thread::scope(|scope| {
-        scope.spawn(move || unpack(open, &sender));
-        rows(Pieces { receiver, piece: Vec::new(), at: 0 }, columns, details, sink)
-    })
-}
-
-fn unpack<R: Read>(open: impl FnOnce() -> io::Result<R>, sender: &SyncSender<io::Result<Vec<u8>>>) {
-    let work = || {
-        let mut packed = open()?;
-        loop {
-            let mut piece = Vec::with_capacity(PIECE);
-            let read = packed.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
-            // whoever reads may have given up
-            if read == 0 || sender.send(Ok(piece)).is_err() {
-                return Ok(());
+            let mut archive = zip::ZipArchive::new(file).map_err(|error| error.to_string())?;
+            if archive.len() != 1 {
+                return Err(format!("the archive has {} files, not one", archive.len()));
             }
+            let mut entry = archive.by_index(0).map_err(|error| error.to_string())?;
+            Ok(with(&mut entry))
         }
-    };
-    if let Err(error) = work() {
-        let _ = sender.send(Err(error));
     }
 }
 
-/// The pieces of the other thread as one text.
-struct Pieces {
-    receiver: Receiver<io::Result<Vec<u8>>>,
-    piece: Vec<u8>,
-    at: usize,
+/// A text that ends with an error when one row takes too much of it.
+struct Bounded<'r> {
+    input: &'r mut dyn Read,
+    since_row: usize,
 }
 
-impl Read for Pieces {
+impl Read for Bounded<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.piece.len() {
-            match self.receiver.recv() {
-                Ok(piece) => (self.piece, self.at) = (piece?, 0),
-                Err(_) => return Ok(0),
-            }
+        if self.since_row > ROW_BYTES {
+            return Err(io::Error::other("a row is longer than 16 MB: is a quote not closed?"));
         }
-        let read = (&self.piece[self.at..]).read(into)?;
-        self.at += read;
+        let read = self.input.read(into)?;
+        self.since_row += read;
         Ok(read)
     }
 }
 
-fn rows(input: impl Read, columns: &Columns, details: bool, sink: &mut dyn Sink) -> Result<(), ReadError> {
-    let mut reader = reader(input);
-    let broken = |after: u64, error: &csv::Error| ReadError::Broken { after, why: error.to_string() };
-    let names = names(&mut reader)?;
-    let binding = Binding::new(columns, &names, details)?;
-    let mut batch = Batch::new(&binding);
-    let mut dictionaries: Vec<_> = binding.class.iter().map(|_| Dictionary::default()).collect();
-    let mut record = csv::ByteRecord::new();
-    loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(false) => break,
-            Ok(true) => batch.push(&binding, &mut dictionaries, |place| record.get(place)),
-            Err(error) if matches!(error.kind(), csv::ErrorKind::UnequalLengths { .. }) => {
-                let why = format!("it has {} cells, the header has {}", record.len(), names.len());
-                batch.push(&binding, &mut dictionaries, |_| None);
-                let row = batch.rows - 1;
-                batch.problem(row, why);
-            }
-            Err(error) => return Err(broken(batch.first + batch.rows as u64 - 1, &error)),
-        }
-        if batch.rows == BATCH_ROWS {
-            hand_on(&mut batch, &mut dictionaries, sink)?;
-        }
-    }
-    hand_on(&mut batch, &mut dictionaries, sink)
+fn reader(input: &mut dyn Read) -> csv::Reader<Bounded<'_>> {
+    // rows of another length are told apart by whoever reads them
+    let input = Bounded { input, since_row: 0 };
+    csv::ReaderBuilder::new().flexible(true).buffer_capacity(PIECE).from_reader(input)
+}
+
+fn names(reader: &mut csv::Reader<Bounded<'_>>) -> Result<Vec<String>, String> {
+    let header = reader.byte_headers().map_err(|error| error.to_string())?;
+    Ok(header.iter().enumerate().map(|(at, name)| column_name(at, name)).collect())
 }
 
 /// The name of a column; the first may begin with a byte order mark.
 fn column_name(at: usize, name: &[u8]) -> String {
     let name = if at == 0 { name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name) } else { name };
     String::from_utf8_lossy(name.trim_ascii()).into_owned()
+}
+
+/// What one thread hands to the other.
+enum Piece {
+    Names(Vec<String>),
+    Rows(Block),
+    /// The text breaks off after what was handed over.
+    Broken(String),
+}
+
+/// Some rows, their cells one after the other.
+#[derive(Default)]
+struct Block {
+    bytes: Vec<u8>,
+    /// Where each cell ends.
+    cells: Vec<usize>,
+    /// How many cells there are up to the end of each row.
+    rows: Vec<usize>,
+}
+
+impl Block {
+    fn push(&mut self, record: &csv::ByteRecord) {
+        let mut end = self.bytes.len();
+        self.bytes.extend_from_slice(record.as_slice());
+        for cell in record {
+            end += cell.len();
+            self.cells.push(end);
+        }
+        self.rows.push(self.cells.len());
+    }
+
+    /// The row's first cell, and the one after its last.
+    fn row(&self, row: usize) -> (usize, usize) {
+        (row.checked_sub(1).map_or(0, |before| self.rows[before]), self.rows[row])
+    }
+
+    fn cell(&self, cell: usize) -> &[u8] {
+        let start = cell.checked_sub(1).map_or(0, |before| self.cells[before]);
+        &self.bytes[start..self.cells[cell]]
+    }
+}
+
+/// Finds the cells; what could be read is handed over before what could not is told.
+fn split(mut reader: csv::Reader<Bounded<'_>>, sender: &SyncSender<Piece>) -> Result<(), String> {
+    if sender.send(Piece::Names(names(&mut reader)?)).is_err() {
+        return Ok(());
+    }
+    let mut record = csv::ByteRecord::new();
+    let mut block = Block::default();
+    loop {
+        let read = reader.read_byte_record(&mut record);
+        reader.get_mut().since_row = 0;
+        let more = matches!(read, Ok(true));
+        if more {
+            block.push(&record);
+        }
+        if !more || block.bytes.len() >= BLOCK {
+            let full = std::mem::take(&mut block);
+            (block.bytes.reserve(full.bytes.capacity()), block.cells.reserve(full.cells.capacity()));
+            if sender.send(Piece::Rows(full)).is_err() {
+                return Ok(());
+            }
+        }
+        if !more {
+            return read.map(|_| ()).map_err(|error| error.to_string());
+        }
+    }
+}
+
+fn rows(
+    pieces: &Receiver<Piece>,
+    columns: &Columns,
+    details: bool,
+    sink: &mut dyn Sink,
+) -> Result<(), ReadError> {
+    let names = match pieces.recv() {
+        Ok(Piece::Names(names)) => names,
+        Ok(Piece::Broken(why)) => return Err(ReadError::Broken { after: 0, why }),
+        Ok(Piece::Rows(_)) | Err(_) => Vec::new(),
+    };
+    let binding = Binding::new(columns, &names, details)?;
+    let mut batch = Batch::new(&binding);
+    let mut dictionaries: Vec<_> = binding.class.iter().map(|_| Dictionary::default()).collect();
+    for piece in pieces {
+        let block = match piece {
+            Piece::Rows(block) => block,
+            Piece::Broken(why) => {
+                return Err(ReadError::Broken { after: batch.first + batch.rows as u64 - 1, why });
+            }
+            Piece::Names(_) => continue,
+        };
+        for row in 0..block.rows.len() {
+            let (first, end) = block.row(row);
+            let whole = end - first == names.len();
+            let cell = |place: usize| whole.then(|| block.cell(first + place));
+            batch.push(&binding, &mut dictionaries, cell);
+            if !whole {
+                let why = format!("it has {} cells, the header has {}", end - first, names.len());
+                batch.problem(batch.rows - 1, why);
+            }
+            if batch.rows == BATCH_ROWS {
+                hand_on(&mut batch, &mut dictionaries, sink)?;
+            }
+        }
+    }
+    hand_on(&mut batch, &mut dictionaries, sink)
 }

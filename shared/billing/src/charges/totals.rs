@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Amount;
 use super::batch::{Batch, Dictionary, ReadError, Sink};
 use super::classes::{Classes, Found};
-use super::mapping::{Class, Mapping, Sign, Terms};
+use super::mapping::{Class, Columns, Mapping, Sign, Terms};
 use crate::money::MoneyError;
 use crate::month::BillingMonth;
 
@@ -357,11 +357,7 @@ pub(super) fn value(terms: &Terms, amount: impl Fn(usize) -> Option<Amount>) -> 
 }
 
 /// A row whose first required amount is missing is no charge.
-pub(super) fn missing_amount(
-    mapping: &dyn Mapping,
-    amount: impl Fn(usize) -> Option<Amount>,
-) -> Option<String> {
-    let columns = mapping.columns();
+pub(super) fn missing_amount(columns: &Columns, amount: impl Fn(usize) -> Option<Amount>) -> Option<String> {
     let missing = columns.required_amounts.iter().find(|&&column| amount(column).is_none())?;
     Some(format!("{} is empty", columns.amounts[*missing].join(" or ")))
 }
@@ -370,6 +366,7 @@ impl Sink for Adder<'_> {
     fn batch(&mut self, batch: &Batch, dictionaries: &[Dictionary]) -> Result<(), ReadError> {
         let mut problems = batch.problems.iter().peekable();
         let mut codes = vec![0; batch.class.len()];
+        let columns = self.mapping.columns();
         self.totals.rows += batch.rows as u64;
         for row in 0..batch.rows {
             let number = batch.first + row as u64;
@@ -381,12 +378,12 @@ impl Sink for Adder<'_> {
                 self.totals.hold(self.document, number, whys.join("; "));
                 continue;
             }
-            for (code, column) in codes.iter_mut().zip(&batch.class) {
-                *code = column[row];
+            for &column in &batch.bound {
+                codes[column] = batch.class[column][row];
             }
             let amount = |column: usize| batch.amounts.get(column)?.get(row).copied().flatten();
             let found = self.classes.find(self.mapping, self.selection, dictionaries, &codes);
-            match found.and_then(|found| missing_amount(self.mapping, amount).map_or(Ok(found), Err)) {
+            match found.and_then(|found| missing_amount(columns, amount).map_or(Ok(found), Err)) {
                 Err(why) => self.totals.hold(self.document, number, why),
                 Ok(found) => {
                     if let Err(error) = self.row(found, &amount) {

@@ -100,7 +100,7 @@ impl Writer<'_> {
         found: Found,
     ) -> Result<Result<(), String>, ChargesFileError> {
         let amount = |column: usize| row.amounts.get(column).copied().flatten();
-        if let Some(why) = missing_amount(self.mapping, amount) {
+        if let Some(why) = missing_amount(self.mapping.columns(), amount) {
             return Ok(Err(why));
         }
         let (account, tags) = (&self.classes.accounts[found.account], &self.classes.tags[found.tags]);
@@ -151,8 +151,8 @@ impl Sink for Writer<'_> {
                 self.hold(number, why);
                 continue;
             }
-            for (code, column) in codes.iter_mut().zip(&batch.class) {
-                *code = column[row];
+            for &column in &batch.bound {
+                codes[column] = batch.class[column][row];
             }
             let found = match self.classes.find(self.mapping, self.selection, dictionaries, &codes) {
                 Ok(found) => found,
