@@ -163,7 +163,8 @@ fn split(mut reader: csv::Reader<Bounded<'_>>, sender: &SyncSender<Piece>) -> Re
         }
         if !more || block.bytes.len() >= BLOCK {
             let full = std::mem::take(&mut block);
-            (block.bytes.reserve(full.bytes.capacity()), block.cells.reserve(full.cells.capacity()));
+            block.bytes.reserve(full.bytes.len());
+            block.cells.reserve(full.cells.len());
             if sender.send(Piece::Rows(full)).is_err() {
                 return Ok(());
             }
