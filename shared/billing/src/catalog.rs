@@ -7,6 +7,7 @@
 //!     - {service: Postgres, environment: PROD, plan: pt-HJSv20iWX0, cloud: aws, start_month: 2025-01}
 //! ```
 
+pub mod billing;
 mod offer;
 
 use serde::Deserialize;
