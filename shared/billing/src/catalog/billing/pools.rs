@@ -43,6 +43,7 @@ pub(super) fn pools(reader: &mut Reader, root: &Members<'_>, names: &Names) -> V
         let dated = reader.dated(&members);
         if let Some(split) = &split {
             goes_together(reader, &members, split);
+            costless(reader, &members, split, targets.as_deref().unwrap_or_default());
         }
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, dated);
@@ -61,6 +62,14 @@ fn goes_together(reader: &mut Reader, pool: &Members<'_>, split: &Split) {
     let costs = matches!(split, Split::Cost | Split::Even);
     if let Some(field) = pool.get("over").filter(|_| !costs) {
         reader.problem(&field, "over goes with a split by cost or even only, remove it");
+    }
+}
+
+fn costless(reader: &mut Reader, pool: &Members<'_>, split: &Split, targets: &[Target]) {
+    let service = targets.iter().find(|target| target.kind == TargetKind::Service);
+    if let (Split::Cost, Some(service), Some(field)) = (split, service, pool.get("targets")) {
+        let message = format!("{service} has no costs of its own to share by, name its components or a customer");
+        reader.problem(&field, message);
     }
 }
 

@@ -93,7 +93,7 @@ fn is_address(text: &str) -> bool {
 }
 
 pub(super) fn accounts(reader: &mut Reader, root: &Members<'_>, names: &Names) -> Vec<Account> {
-    let (mut ids, mut by_name) = (Unique::default(), Unique::default());
+    let mut unique = Unique::default();
     let mut accounts = Vec::new();
     for item in reader.list(root, "accounts") {
         let Some(members) = reader.members(&item, &ACCOUNT) else { continue };
@@ -108,9 +108,9 @@ pub(super) fn accounts(reader: &mut Reader, root: &Members<'_>, names: &Names) -
         }
         let Some(provider) = provider else { continue };
         match (&id, &name) {
-            (Some(id), _) => ids.check(reader, &members, "id", &format!("{provider} {id}"), dated),
+            (Some(id), _) => unique.check(reader, &members, "id", &format!("{provider}/{id}"), dated),
             (None, Some(name)) => {
-                by_name.check(reader, &members, "name", &format!("{provider} {name}"), dated);
+                unique.check(reader, &members, "name", &format!("{provider}/{name}"), dated);
             }
             (None, None) => continue,
         }
