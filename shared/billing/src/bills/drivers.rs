@@ -180,13 +180,12 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_named() {
-        let error = Driver::from_csv("cpu", b"target,quantity\nblue,\n,1\nred,-1\nred,x\ngreen,1\ngreen,2\n").unwrap_err();
-        insta::assert_snapshot!(error, @"");
-        let error = Driver::from_csv("cpu", b"name,hours\nblue,1\n").unwrap_err();
-        insta::assert_snapshot!(error, @"");
-        let error = Driver::from_json("cpu", br#"{"a": [], "b": null, "c": 1, "c": 2}"#).unwrap_err();
-        insta::assert_snapshot!(error, @"");
-        let error = Driver::from_json("cpu", b"[1]").unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        let wrong = [
+            Driver::from_csv("cpu", b"target,quantity\nblue,\n,1\nred,-1\nred,x\ngreen,1\ngreen,2\n"),
+            Driver::from_csv("cpu", b"name,hours\nblue,1\n"),
+            Driver::from_json("cpu", br#"{"a": [], "b": null, "c": 1, "c": 2}"#),
+            Driver::from_json("cpu", b"[1]"),
+        ];
+        insta::assert_snapshot!(wrong.map(|driver| driver.unwrap_err().to_string()).join("\n"));
     }
 }

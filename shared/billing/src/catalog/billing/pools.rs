@@ -32,7 +32,7 @@ const BY: [(&str, By); 5] = [
 
 pub(super) fn pools(reader: &mut Reader, root: &Members<'_>, names: &Names) -> Vec<Pool> {
     let mut unique = Unique::default();
-    let mut pools = Vec::new();
+    let (mut pools, mut paths) = (Vec::new(), Vec::new());
     for item in reader.list(root, "pools") {
         let Some(members) = reader.members(&item, &POOL) else { continue };
         let name = reader.required_text(&members, "name");
@@ -48,9 +48,10 @@ pub(super) fn pools(reader: &mut Reader, root: &Members<'_>, names: &Names) -> V
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, dated);
         let Some(split) = split else { continue };
+        paths.push(item.path);
         pools.push(Pool { name, matching: matched, split, over, targets, dated, mark: members.mark });
     }
-    cycles(reader, &pools);
+    cycles(reader, &pools, &paths);
     pools
 }
 
@@ -147,22 +148,22 @@ pub(super) fn fed(pool: &Pool) -> impl Iterator<Item = &str> {
 }
 
 /// Every cycle is named once, at the pool that stands first in the document.
-fn cycles(reader: &mut Reader, pools: &[Pool]) {
+fn cycles(reader: &mut Reader, pools: &[Pool], paths: &[String]) {
     let mut feeds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut marks: BTreeMap<&str, (usize, Mark)> = BTreeMap::new();
-    for (at, pool) in pools.iter().enumerate() {
+    let mut places: BTreeMap<&str, (Mark, &str)> = BTreeMap::new();
+    for (pool, path) in pools.iter().zip(paths) {
         feeds.entry(&pool.name).or_default().extend(fed(pool));
-        marks.entry(&pool.name).or_insert((at, pool.mark));
+        places.entry(&pool.name).or_insert((pool.mark, path));
     }
     let mut done: HashSet<&str> = HashSet::new();
     for pool in pools {
         let Some(cycle) = cycle_from(&pool.name, &feeds, &mut done) else { continue };
         let mut named = cycle.clone();
         named.push(cycle[0]);
-        let first = cycle.iter().filter_map(|name| marks.get(name)).min();
-        let (at, mark) = first.copied().unwrap_or((0, pool.mark));
+        let first = cycle.iter().filter_map(|name| places.get(name)).min();
+        let (mark, path) = first.copied().unwrap_or((pool.mark, "pools"));
         let message = format!("these pools feed each other in a cycle: {}", named.join(" -> "));
-        reader.problem_at(mark, &format!("pools[{at}].split"), message);
+        reader.problem_at(mark, &format!("{path}.split"), message);
     }
 }
 

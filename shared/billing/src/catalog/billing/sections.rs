@@ -10,6 +10,7 @@ use super::reader::{Field, Members, Reader};
 use super::settings::Settings;
 use super::types::{Account, Allocation, Customer, Dated, Match, Position};
 use crate::charge::ChargeCategory;
+use crate::money::Currency;
 
 pub(super) const CUSTOMER: [&str; 3] = ["name", "email", "cost_center"];
 pub(super) const ACCOUNT: [&str; 8] =
@@ -167,7 +168,7 @@ pub(super) fn positions(
         let product = reader.text(&members, "product");
         let amount = reader.required(&members, "amount").and_then(|field| {
             let amount = reader.as_decimal(&field)?;
-            if amount.scale() > decimals {
+            if amount.scale() > decimals && settings.currency != Currency::XXX {
                 let message = format!(
                     "{amount} has more than {decimals} decimals, rounding is {}: write an amount that needs none",
                     settings.rounding.as_str()
