@@ -209,7 +209,7 @@ impl RunCertificate {
         let held = money::sum(self.held.iter().map(|bill| bill.total))?;
         law("bills_total = released_total + held", self.bills_total, money::add(self.released_total, held)?)?;
         let carried = self.lines.get(LineKind::CarriedOut.as_str()).copied().unwrap_or_default();
-        law("carried_out = - lines carried out", self.carried_out, Decimal::ZERO - carried)
+        law("carried_out + lines carried out = 0", money::add(self.carried_out, carried)?, Decimal::ZERO)
     }
 
     /// Checks that exports of all released bills come to what the certificate says.

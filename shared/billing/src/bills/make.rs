@@ -20,6 +20,9 @@ use crate::catalog::billing::InForce;
 use crate::money::{self, MoneyError};
 use crate::month::BillingMonth;
 
+/// Decimals of prices and costs in comments; items and costs have all of them.
+const SHOWN: u32 = 4;
+
 /// Everything that bills follow from.
 #[derive(Clone, Copy, Debug)]
 pub struct BillInput<'a> {
@@ -223,7 +226,9 @@ impl Maker<'_> {
             });
             parts.collect::<Vec<_>>()
         };
-        self.shared.of(recipient).flat_map(part).collect()
+        let mut parts: Vec<CostPart> = self.shared.of(recipient).flat_map(part).collect();
+        in_order(&mut parts);
+        parts
     }
 
     /// Nothing if there is no rate; that ended the run before.
@@ -303,7 +308,8 @@ impl Maker<'_> {
             }
             if !is_used {
                 let reason = "no service uses this component".to_owned();
-                let rest = costs.iter().map(|(currency, amount)| Unallocated {
+                let rest = costs.iter().filter(|(_, amount)| !amount.is_zero());
+                let rest = rest.map(|(currency, amount)| Unallocated {
                     what: source.clone(),
                     currency,
                     amount: *amount,
@@ -335,9 +341,12 @@ impl Maker<'_> {
             items.push(Item { component: None, what, quantity: Decimal::ONE, price: amount, amount });
             costs.push(part);
         }
+        in_order(&mut costs);
         let exact = items.iter().try_fold(Exact::ZERO, |sum, item| sum.plus(item.amount))?;
-        let described = items.iter().map(|item| format!("{} {} x {}", item.what, item.quantity, item.price));
-        let comment = described.collect::<Vec<_>>().join("; ");
+        let described = items.iter().map(|item| {
+            Ok(format!("{} {} x {}", item.what, item.quantity, item.price.round_half_away(SHOWN)?))
+        });
+        let comment = described.collect::<Result<Vec<_>, MoneyError>>()?.join("; ");
         let draft = Draft {
             key: format!("service/{}", service.name),
             kind: LineKind::Service,
@@ -403,6 +412,11 @@ impl Maker<'_> {
     }
 }
 
+/// By names, so that the order of the catalog does not matter.
+fn in_order(parts: &mut [CostPart]) {
+    parts.sort_by(|a, b| (&a.source, a.conversion.currency).cmp(&(&b.source, b.conversion.currency)));
+}
+
 fn sum(parts: &[CostPart]) -> Result<Amounts, MoneyError> {
     let mut total = Amounts::new();
     for part in parts {
@@ -419,7 +433,7 @@ fn shown(costs: &[CostPart]) -> String {
     }
     let described = costs.iter().map(|part| {
         let Conversion { currency, rate, source, month, mark } = &part.conversion;
-        let mut text = format!("{} {currency}", part.amount);
+        let mut text = format!("{} {currency}", part.amount.round_dp(SHOWN).normalize());
         if *mark != crate::catalog::billing::Mark::default() {
             let source = source.as_deref().unwrap_or("catalog");
             text = format!("{text} at {rate} ({source}, {month})");

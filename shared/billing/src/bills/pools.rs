@@ -56,6 +56,20 @@ impl Recipient {
     }
 }
 
+impl Recipient {
+    /// FOCUS `AllocatedResourceId` and `AllocatedResourceName`: an account's own id and name, and what it is and its name for others.
+    fn resource(self, catalog: &Catalog) -> (String, String) {
+        if let Self::Place(Place::Account { account, .. }) = self
+            && let Some(account) = catalog.accounts.get(account)
+        {
+            return (account.key().to_owned(), account.label().to_owned());
+        }
+        let label = self.label(catalog);
+        let name = label.split_once(':').map_or(label.as_str(), |(_, name)| name).to_owned();
+        (label, name)
+    }
+}
+
 /// A share of a pool in one currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -161,7 +175,7 @@ impl Sharing<'_> {
             Err(ApportionError::NoWeight) => {
                 let reason =
                     if weighed.is_empty() { "nobody shares this pool" } else { "all weights are zero" };
-                for (currency, amount) in total {
+                for (currency, amount) in total.iter().filter(|(_, amount)| !amount.is_zero()) {
                     let (what, reason) = (what.clone(), reason.to_owned());
                     shared.unallocated.push(Unallocated { what, currency, amount: *amount, reason });
                 }
@@ -176,7 +190,7 @@ impl Sharing<'_> {
                 if let Some(recipient) = target.recipient {
                     let received = shared.received.entry(recipient).or_default();
                     received.entry(at).or_default().insert(currency, amount);
-                } else {
+                } else if !amount.is_zero() {
                     let reason = format!("'{}' of '{}': {}", target.key, pool.name, target.reason);
                     shared.unallocated.push(Unallocated { what: what.clone(), currency, amount, reason });
                 }
@@ -205,7 +219,10 @@ impl Sharing<'_> {
         let element = json!({
             "AllocatedRatio": number(ratio), "UsageUnit": unit, "UsageQuantity": number(target.weight),
         });
-        let resource_name = target.recipient.map(|recipient| recipient.label(self.in_force.catalog));
+        let (resource_id, resource_name) = match target.recipient {
+            Some(recipient) => recipient.resource(self.in_force.catalog),
+            None => (target.key.clone(), "unallocated".to_owned()),
+        };
         Share {
             pool: at,
             recipient: target.recipient,
@@ -214,8 +231,8 @@ impl Sharing<'_> {
             ratio: ratio.normalize(),
             method_id,
             method_details: json!({ "Elements": [element] }).to_string(),
-            resource_id: target.key.clone(),
-            resource_name: resource_name.unwrap_or_else(|| "unallocated".to_owned()),
+            resource_id,
+            resource_name,
             tags: json!({ "pool": pool.name }).to_string(),
         }
     }

@@ -112,7 +112,8 @@ fn settle(
     // what the first run carried stays carried: the next bill has it; a revision's difference goes there in full
     let carry = match posted {
         Some(posted) => posted.get(CARRIED_OUT).copied().unwrap_or_default(),
-        None => (-before).max(Decimal::ZERO),
+        None if before < Decimal::ZERO => -before,
+        None => Decimal::ZERO,
     };
     if !carry.is_zero() {
         let name = "carried over to the next month".to_owned();
@@ -142,7 +143,7 @@ fn settle(
         cost_center: customer.cost_center.clone(),
         total: money::sum(lines.iter().map(|line| line.amount))?.normalize(),
         difference: money::sum(lines.iter().map(|line| line.difference))?.normalize(),
-        carried_out: Decimal::ZERO - carry,
+        carried_out: if carry.is_zero() { carry } else { -carry },
         is_first: posted.is_none(),
         held: hold(catalog, customer),
         lines,

@@ -82,8 +82,6 @@ pools: [{{name: p, match: {{service: P}}, split: {{by: even}}, targets: [used, u
 
 #[test]
 fn everything_that_is_missing_is_named_at_once() {
-    let catalog = with_pools("  - {name: p, match: {service: P}, split: {by: driver, name: ours}}\n  - {name: q, split: {by: driver, name: hours}, targets: [two]}")
-        ;
     let yaml = format!("{BASE}
 components: [{{name: c, to: 2026-09}}]
 pools:
@@ -91,8 +89,7 @@ pools:
   - {{name: q, split: {{by: driver, name: hours}}, targets: [two]}}
 fx: {{rates: {{2026-09: {{USD: 1}}, 2026-10: {{EUR: 1}}}}}}
 ");
-    drop(catalog);
-    let catalog = super::catalog(&yaml.replace("{name: app, customer: blue}", "{name: app, customer: blue, components: [{component: c, quantity: {driver: hours, target: ap}}]}"));
+    let catalog = catalog(&yaml.replace("{name: app, customer: blue}", "{name: app, customer: blue, components: [{component: c, quantity: {driver: hours, target: ap}}]}"));
     let mut before = driver("hours", &[("app", "1")]);
     before.carried.push(Carried { customer: "bleu".into(), month: month("2026-09"), amount: decimal("-5") });
     before.posted.insert("gone".into(), [("a".to_owned(), decimal("3"))].into());
