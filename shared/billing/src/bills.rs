@@ -21,11 +21,13 @@ mod consumption;
 mod drivers;
 mod exact;
 mod export;
+mod facts;
 mod fx;
 #[cfg(test)]
 mod laws;
 mod lines;
 mod make;
+mod maker;
 mod patterns;
 mod placer;
 mod pools;
@@ -40,9 +42,10 @@ pub use certificate::{CurrencyProof, HeldBill, RateProof, RunCertificate, Unallo
 pub use drivers::{Driver, DriverError, Drivers};
 pub use exact::Exact;
 pub use export::{Export, Rows};
+pub use facts::{Facts, Tags};
 pub use fx::Conversion;
 pub use lines::{Bill, Carried, Correction, CostPart, Item, Line, LineKind, Posted};
 pub use make::{BillInput, BillRun, ComponentResult, make_bills};
-pub use placer::{BadTags, Facts, Place, Placed, Placer, Tags};
+pub use placer::{BadTags, Place, Placed, Placer};
 pub use pools::{Recipient, Share, Unallocated};
 pub use problems::{BillProblem, BillsError};

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
-use super::placer::{BadTags, Facts, Place, Placed, Placer};
+use super::facts::Facts;
+use super::placer::{BadTags, Place, Placed, Placer};
 use crate::charges::Amount;
 use crate::money::{Currency, MoneyError};
 use crate::month::BillingMonth;

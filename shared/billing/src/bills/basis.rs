@@ -52,9 +52,12 @@ impl Basis {
         let mut basis = Self::default();
         for (currency, total) in &charged.total {
             let of = |costs: &Costs| costs.get(currency).copied();
-            let places = charged.places.iter().filter_map(|(place, costs)| Some((Whose::Place(*place), of(costs)?)));
-            let unclaimed =
-                charged.unclaimed.iter().filter_map(|(origin, costs)| Some((Whose::Origin(origin), of(costs)?)));
+            let places =
+                charged.places.iter().filter_map(|(place, costs)| Some((Whose::Place(*place), of(costs)?)));
+            let unclaimed = charged
+                .unclaimed
+                .iter()
+                .filter_map(|(origin, costs)| Some((Whose::Origin(origin), of(costs)?)));
             let all: Vec<(Whose<'_>, Cost)> = places.chain(unclaimed).collect();
             let keys: Vec<String> = all.iter().map(|(whose, _)| whose.key(catalog)).collect();
             let amounts: Vec<_> =
@@ -71,7 +74,8 @@ impl Basis {
             }
         }
         for (key, costs) in &charged.over {
-            let amounts = costs.iter().map(|(currency, cost)| Ok((*currency, cost.amount.to_decimal(SCALE)?)));
+            let amounts =
+                costs.iter().map(|(currency, cost)| Ok((*currency, cost.amount.to_decimal(SCALE)?)));
             basis.over.insert(*key, amounts.collect::<Result<Amounts, MoneyError>>()?);
         }
         Ok(basis)

@@ -227,7 +227,10 @@ impl RunCertificate {
     /// [`BillsError::Broken`] if a law does not hold: such a certificate is never written.
     pub fn to_json(&self) -> Result<Vec<u8>, BillsError> {
         self.verify()?;
-        let failed = |error: serde_json::Error| BillsError::Export { export: "certificate".into(), why: error.to_string() };
+        let failed = |error: serde_json::Error| BillsError::Export {
+            export: "certificate".into(),
+            why: error.to_string(),
+        };
         canonical::to_json(self).map_err(failed)
     }
 }
@@ -251,7 +254,8 @@ mod decimal_texts {
         deserializer: D,
     ) -> Result<BTreeMap<String, Decimal>, D::Error> {
         let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
-        let parsed = texts.into_iter().map(|(key, text)| Ok((key, parse_decimal(&text).map_err(D::Error::custom)?)));
+        let parsed =
+            texts.into_iter().map(|(key, text)| Ok((key, parse_decimal(&text).map_err(D::Error::custom)?)));
         parsed.collect()
     }
 }

@@ -169,7 +169,9 @@ pub(super) fn divide(
 fn fraction(one: &Used<'_>) -> Option<Decimal> {
     match one.part.map(|part| part.price) {
         None => Some(one.quantity),
-        Some(PartPrice::Percent(percent)) => one.quantity.checked_mul(percent)?.checked_div(Decimal::ONE_HUNDRED),
+        Some(PartPrice::Percent(percent)) => {
+            one.quantity.checked_mul(percent)?.checked_div(Decimal::ONE_HUNDRED)
+        }
         Some(PartPrice::PerUnit(_)) => Some(Decimal::ZERO),
     }
 }

@@ -55,7 +55,9 @@ impl Collector {
             }
             Ok(number) => {
                 if self.driver.quantities.insert(target.to_owned(), number.normalize()).is_some() {
-                    self.problem(format!("{place}: target '{target}' stands here twice, add the quantities up"));
+                    self.problem(format!(
+                        "{place}: target '{target}' stands here twice, add the quantities up"
+                    ));
                 }
             }
         }
@@ -87,7 +89,9 @@ impl Driver {
         let header = reader.headers().cloned().unwrap_or_default();
         let column = |wanted: &str| header.iter().position(|title| title.trim() == wanted);
         let (Some(target), Some(quantity)) = (column("target"), column("quantity")) else {
-            collector.problem("line 1: the columns target and quantity are missing, begin with target,quantity".into());
+            collector.problem(
+                "line 1: the columns target and quantity are missing, begin with target,quantity".into(),
+            );
             return collector.finish(name);
         };
         for record in reader.records() {
@@ -115,13 +119,17 @@ impl Driver {
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let members = Members::deserialize(&mut json).and_then(|members| json.end().map(|()| members));
         match members {
-            Err(error) => collector.problem(format!("this is no JSON object of quantities by target: {error}")),
+            Err(error) => {
+                collector.problem(format!("this is no JSON object of quantities by target: {error}"))
+            }
             Ok(Members(members)) => {
                 for (target, quantity) in members {
                     let place = format!("member '{}'", target.chars().take(60).collect::<String>());
                     match quantity {
                         serde_json::Value::String(text) => collector.add(&place, &target, &text),
-                        serde_json::Value::Number(number) => collector.add(&place, &target, &number.to_string()),
+                        serde_json::Value::Number(number) => {
+                            collector.add(&place, &target, &number.to_string())
+                        }
                         serde_json::Value::Null => collector.add(&place, &target, ""),
                         _ => collector.problem(format!("{place}: the quantity must be a number")),
                     }
@@ -169,8 +177,15 @@ mod tests {
 
     #[test]
     fn csv_and_json_say_the_same() {
-        let csv = Driver::from_csv("d", b"\xef\xbb\xbftarget,quantity,unit\r\nblue,0.30,h\r\n\"red, too\",1e-2,h\r\n").unwrap();
-        assert_eq!(quantities(&csv), [("blue".to_owned(), "0.3".to_owned()), ("red, too".into(), "0.01".into())]);
+        let csv = Driver::from_csv(
+            "d",
+            b"\xef\xbb\xbftarget,quantity,unit\r\nblue,0.30,h\r\n\"red, too\",1e-2,h\r\n",
+        )
+        .unwrap();
+        assert_eq!(
+            quantities(&csv),
+            [("blue".to_owned(), "0.3".to_owned()), ("red, too".into(), "0.01".into())]
+        );
         let json = Driver::from_json("d", br#"{"red, too": "0.010", "blue": 0.30}"#).unwrap();
         assert_eq!(json, csv);
         let long = Driver::from_json("d", br#"{"a": 12345678901234567.89}"#).unwrap();

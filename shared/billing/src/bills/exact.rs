@@ -169,7 +169,11 @@ mod tests {
             ("-0.001", "0", "0"),
             ("0.000000000000000000000001", "0", "1"),
         ] {
-            assert_eq!((rounded(text, Rounding::Cents).as_str(), rounded(text, Rounding::UnitUp).as_str()), (cents, up), "{text}");
+            assert_eq!(
+                (rounded(text, Rounding::Cents).as_str(), rounded(text, Rounding::UnitUp).as_str()),
+                (cents, up),
+                "{text}"
+            );
         }
     }
 

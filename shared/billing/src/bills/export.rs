@@ -46,7 +46,8 @@ impl BillRun {
     /// bills.
     pub fn exports(&self, catalog: &Catalog, rows: Rows) -> Result<Vec<Export>, BillsError> {
         let mut documents: BTreeMap<&str, Document> = BTreeMap::new();
-        let bills = self.bills.iter().filter(|bill| bill.held.is_none() && (rows == Rows::All || bill.is_first));
+        let bills =
+            self.bills.iter().filter(|bill| bill.held.is_none() && (rows == Rows::All || bill.is_first));
         for bill in bills {
             for line in &bill.lines {
                 let name = line.provider.as_deref().unwrap_or(SERVICES);
@@ -57,8 +58,7 @@ impl BillRun {
                 document.line(&Row { bill, line, month: self.month, currency: catalog.currency })?;
             }
         }
-        let exports: Vec<Export> =
-            documents.into_values().map(Document::finish).collect::<Result<_, _>>()?;
+        let exports: Vec<Export> = documents.into_values().map(Document::finish).collect::<Result<_, _>>()?;
         if rows == Rows::All {
             self.certificate.verify_exports(&exports)?;
         }
@@ -136,7 +136,8 @@ impl<'t> Document<'t> {
                     match bytes {
                         Ok(bytes) => self.writer.write_field(bytes),
                         Err(c) => {
-                            let why = format!("{of}: '{c}' of '{cell}' is not in ISO 8859-1, export in utf-8");
+                            let why =
+                                format!("{of}: '{c}' of '{cell}' is not in ISO 8859-1, export in utf-8");
                             return Err(self.failed(why));
                         }
                     }
@@ -150,7 +151,8 @@ impl<'t> Document<'t> {
     fn finish(self) -> Result<Export, BillsError> {
         let Self { name, writer, lines, total, .. } = self;
         let bytes = writer.into_inner();
-        let bytes = bytes.map_err(|error| BillsError::Export { export: name.clone(), why: error.to_string() })?;
+        let bytes =
+            bytes.map_err(|error| BillsError::Export { export: name.clone(), why: error.to_string() })?;
         Ok(Export { name, bytes, lines, total })
     }
 }

@@ -56,8 +56,13 @@ impl Model {
     fn yaml(&self, turn: bool) -> String {
         let mut yaml = "currency: CHF\ncost_center_tag: cc\ncost_center_pattern: '[CX][0-9]'\n".to_owned();
         let rounding = if self.unit_up { "unit-up" } else { "cents" };
-        writeln!(yaml, "rounding: {rounding}\nfx: {{rates: {{2026-10: {{USD: '0.8812'}}, 2026-11: {{USD: '0.9'}}}}}}").unwrap();
-        let customers = ["{name: c0, cost_center: C0}", "{name: c1, cost_center: bad}", "{name: c2, cost_center: C2}"];
+        writeln!(
+            yaml,
+            "rounding: {rounding}\nfx: {{rates: {{2026-10: {{USD: '0.8812'}}, 2026-11: {{USD: '0.9'}}}}}}"
+        )
+        .unwrap();
+        let customers =
+            ["{name: c0, cost_center: C0}", "{name: c1, cost_center: bad}", "{name: c2, cost_center: C2}"];
         let list = |items: Vec<String>| {
             let items: Vec<String> = if turn { items.into_iter().rev().collect() } else { items };
             items.iter().map(|item| format!("  - {item}\n")).collect::<String>()
@@ -68,7 +73,10 @@ impl Model {
             format!("{{provider: aws, {key}: a{at}, customer: c{customer}, percentage: {percentage}}}")
         });
         write!(yaml, "accounts:\n{}", list(accounts.collect())).unwrap();
-        let rules = ["{name: r0, match: {service: s0, provider: [aws, gcp]}, customer: c2}", "{name: r1, match: {service: 's1*'}, customer: c0, percentage: 50}"];
+        let rules = [
+            "{name: r0, match: {service: s0, provider: [aws, gcp]}, customer: c2}",
+            "{name: r1, match: {service: 's1*'}, customer: c0, percentage: 50}",
+        ];
         write!(yaml, "allocations:\n{}", list(rules.map(str::to_owned).to_vec())).unwrap();
         write!(yaml, "components:\n{}", list(self.components())).unwrap();
         write!(yaml, "services:\n{}", list(self.services())).unwrap();
@@ -83,7 +91,10 @@ impl Model {
     }
 
     fn components(&self) -> Vec<String> {
-        let parts = ["parts: [{name: cpu, percent: 50}, {name: ram, percent: 50}, {name: storage, per_unit: 5}]", "parts: []"];
+        let parts = [
+            "parts: [{name: cpu, percent: 50}, {name: ram, percent: 50}, {name: storage, per_unit: 5}]",
+            "parts: []",
+        ];
         let component = |(at, ([fixed, unit, percent, absolute], parts)): (usize, (&[u32; 4], &str))| {
             format!(
                 "{{name: k{at}, match: {{tags: {{k: v{at}}}}}, {parts}, price: {{fixed_per_service: {fixed}, per_unit: 0.{unit}, percent_of_cost: {percent}, absolute: {absolute}}}}}"
@@ -100,7 +111,8 @@ impl Model {
                 (_, "k0") => Some(format!("{{component: k0, quantity: {quantity}}}")),
                 _ => Some(format!("{{component: k0, part: {name}, quantity: 0.{quantity}}}")),
             };
-            let uses = [of("k0", whole), of("cpu", cpu), of("ram", ram), of("storage", storage), of("k1", other)];
+            let uses =
+                [of("k0", whole), of("cpu", cpu), of("ram", ram), of("storage", storage), of("k1", other)];
             let uses = uses.into_iter().flatten().collect::<Vec<_>>().join(", ");
             format!("{{name: s{at}, customer: c{at}, components: [{uses}]}}")
         };
@@ -110,9 +122,14 @@ impl Model {
     fn pools(&self, turn: bool) -> Vec<String> {
         let pool = |(at, (kind, weights, feeds)): (usize, &Shared)| {
             // a pool feeds later ones only
-            let fed = if *feeds && at + 1 < self.pools.len() { format!("pool:p{}", at + 1) } else { "k1".to_owned() };
-            let mut targets = vec![fed, "service:s0".to_owned(), "customer:c2".to_owned()];
-            let mut shares: Vec<String> = targets.iter().zip(weights).map(|(t, w)| format!("'{t}': {w}")).collect();
+            let fed = if *feeds && at + 1 < self.pools.len() {
+                format!("pool:p{}", at + 1)
+            } else {
+                "k1".to_owned()
+            };
+            let mut targets = [fed, "service:s0".to_owned(), "customer:c2".to_owned()];
+            let mut shares: Vec<String> =
+                targets.iter().zip(weights).map(|(t, w)| format!("'{t}': {w}")).collect();
             let mut percents: Vec<String> =
                 targets.iter().zip(["33.4", "66.6", "0"]).map(|(t, w)| format!("'{t}': {w}")).collect();
             if turn {
@@ -141,7 +158,9 @@ impl Model {
             if *account == 6 {
                 charge.provider = "gcp".into();
             }
-            charge = charge.of_service(["s0", "s12", "other", "shared0", "shared1", "shared2", "shared3", "S0"][*service]);
+            charge = charge.of_service(
+                ["s0", "s12", "other", "shared0", "shared1", "shared2", "shared3", "S0"][*service],
+            );
             let (key, value) =
                 [("k", "v0"), ("k", "v1"), ("cc", "C0"), ("cc", "X9"), ("cc", "bad"), ("none", "x")][*tag];
             charge = charge.tagged(key, value);
@@ -159,12 +178,15 @@ fn before() -> Before {
 fn reference(catalog: &Catalog, charge: &Charge) -> String {
     let glob = |pattern: &str, text: &str| match pattern.split_once('*') {
         None => pattern == text,
-        Some((head, tail)) => text.len() >= head.len() + tail.len() && text.starts_with(head) && text.ends_with(tail),
+        Some((head, tail)) => {
+            text.len() >= head.len() + tail.len() && text.starts_with(head) && text.ends_with(tail)
+        }
     };
     let tags: BTreeMap<String, String> = serde_json::from_str(&charge.tags).unwrap();
     let any = |patterns: &[String], text: &str| patterns.is_empty() || patterns.iter().any(|p| glob(p, text));
     let fits = |matching: &Match| {
-        let tagged = |(key, values): (&String, &Vec<String>)| tags.get(key).is_some_and(|value| any(values, value));
+        let tagged =
+            |(key, values): (&String, &Vec<String>)| tags.get(key).is_some_and(|value| any(values, value));
         any(&matching.provider, &charge.provider)
             && any(&matching.service, &charge.service)
             && matching.tags.iter().all(tagged)
@@ -180,9 +202,13 @@ fn reference(catalog: &Catalog, charge: &Charge) -> String {
         return format!("allocation:{}", rule.name);
     }
     // charges have ids and no names here
-    let account = catalog.accounts.iter().find(|a| a.provider == charge.provider && a.id.as_ref() == Some(&charge.account));
+    let account = catalog
+        .accounts
+        .iter()
+        .find(|a| a.provider == charge.provider && a.id.as_ref() == Some(&charge.account));
     let Some(account) = account else { return "unallocated".to_owned() };
-    let tagged = tags.get("cc").and_then(|cc| catalog.customers.iter().find(|c| c.cost_center.as_ref() == Some(cc)));
+    let tagged =
+        tags.get("cc").and_then(|cc| catalog.customers.iter().find(|c| c.cost_center.as_ref() == Some(cc)));
     let own = &catalog.customers[account.customer];
     match tagged {
         Some(customer) if customer != own => format!("account:aws/{} for {}", account.key(), customer.name),
@@ -203,9 +229,11 @@ fn sums(charges: &[Charge]) -> BTreeMap<String, Decimal> {
 fn result(run: &BillRun, catalog: &Catalog) -> String {
     let mut text = export_text(run, catalog, Rows::All);
     for bill in &run.bills {
-        writeln!(text, "{} {} {} {}", bill.customer, bill.total, bill.carried_out, bill.held.is_some()).unwrap();
+        writeln!(text, "{} {} {} {}", bill.customer, bill.total, bill.carried_out, bill.held.is_some())
+            .unwrap();
         for line in &bill.lines {
-            let costs: Vec<String> = line.costs.iter().map(|c| format!("{} {} {}", c.source, c.amount, c.charges)).collect();
+            let costs: Vec<String> =
+                line.costs.iter().map(|c| format!("{} {} {}", c.source, c.amount, c.charges)).collect();
             writeln!(text, "{} {} {} {costs:?}", line.key, line.exact, line.amount).unwrap();
         }
     }

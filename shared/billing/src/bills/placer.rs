@@ -8,64 +8,11 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::facts::{Facts, Tags};
 use super::patterns::{Dimension, Pattern, Sets};
 use crate::catalog::billing::{Account, Catalog, InForce, Match};
-use crate::charge::{Charge, ChargeCategory};
 use crate::charges::parse_tags;
 use crate::month::BillingMonth;
-
-/// What rules look at. Empty texts count as missing.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// As in the catalog and in the keys of the data bucket: `aws`.
-    pub provider: &'a str,
-    /// FOCUS `BillingAccountId`.
-    pub billing_account: &'a str,
-    /// FOCUS `SubAccountId`.
-    pub sub_account_id: Option<&'a str>,
-    /// FOCUS `SubAccountName`.
-    pub sub_account_name: Option<&'a str>,
-    /// FOCUS `ServiceName`.
-    pub service: &'a str,
-    /// FOCUS `RegionId`.
-    pub region: Option<&'a str>,
-    /// FOCUS `ResourceId`.
-    pub resource: Option<&'a str>,
-    /// FOCUS `Tags`.
-    pub tags: Tags<'a>,
-    /// FOCUS `ChargeCategory`.
-    pub category: ChargeCategory,
-}
-
-/// Tags, as they come.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Tags<'a> {
-    /// There are none.
-    #[default]
-    None,
-    /// A flat JSON object, as in files of charges: parsed once for each distinct text.
-    Json(&'a str),
-    /// Keys and values.
-    Pairs(&'a [(&'a str, &'a str)]),
-}
-
-impl<'a> Facts<'a> {
-    /// What a charge of a provider says.
-    #[must_use]
-    pub fn of(provider: &'a str, charge: &'a Charge<'_>) -> Self {
-        Self {
-            provider,
-            billing_account: &charge.billing_account_id,
-            sub_account_id: charge.sub_account_id.as_deref(),
-            sub_account_name: charge.sub_account_name.as_deref(),
-            service: &charge.service_name,
-            region: charge.region_id.as_deref(),
-            resource: charge.resource_id.as_deref(),
-            tags: charge.tags.as_deref().map_or(Tags::None, Tags::Json),
-            category: charge.charge_category,
-        }
-    }
-}
 
 /// Where a charge belongs. Numbers are places in the catalog's lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,7 +39,9 @@ impl Place {
     #[must_use]
     pub fn rule(self, catalog: &Catalog) -> String {
         let (list, at, mark) = match self {
-            Self::Account { account, .. } => ("accounts", account, catalog.accounts.get(account).map(|a| a.mark)),
+            Self::Account { account, .. } => {
+                ("accounts", account, catalog.accounts.get(account).map(|a| a.mark))
+            }
             Self::Allocation(at) => ("allocations", at, catalog.allocations.get(at).map(|a| a.mark)),
             Self::Component(at) => ("components", at, catalog.components.get(at).map(|c| c.mark)),
             Self::Pool(at) => ("pools", at, catalog.pools.get(at).map(|p| p.mark)),
@@ -403,7 +352,8 @@ impl Placer {
                 (Place::Account { account: *account, customer }, is_tagged && tagged.is_none())
             }
         };
-        let over = self.over.iter().filter(|(_, conditions)| fits(conditions)).map(|(pool, _)| *pool).collect();
+        let over =
+            self.over.iter().filter(|(_, conditions)| fits(conditions)).map(|(pool, _)| *pool).collect();
         let kind = self.kinds.len();
         self.kinds.push(Kind { placed: Placed { place, unknown_cost_center, kind }, over });
         self.known.insert(key, kind);
@@ -420,7 +370,9 @@ impl Placer {
         let Some(tag) = self.cost_center_tag.as_deref() else { return String::new() };
         let value = match tags {
             Tags::None => None,
-            Tags::Pairs(pairs) => pairs.iter().find(|(key, _)| *key == tag).map(|(_, value)| (*value).to_owned()),
+            Tags::Pairs(pairs) => {
+                pairs.iter().find(|(key, _)| *key == tag).map(|(_, value)| (*value).to_owned())
+            }
             Tags::Json(text) => {
                 let pairs = parse_tags(Some(text)).unwrap_or_default();
                 pairs.into_iter().find(|(key, _)| key == tag).map(|(_, value)| value)

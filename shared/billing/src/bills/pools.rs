@@ -237,7 +237,12 @@ impl Sharing<'_> {
         }
     }
 
-    fn weigh(&self, at: usize, pool: &Pool, problems: &mut Vec<BillProblem>) -> Result<Vec<Weighed>, BillsError> {
+    fn weigh(
+        &self,
+        at: usize,
+        pool: &Pool,
+        problems: &mut Vec<BillProblem>,
+    ) -> Result<Vec<Weighed>, BillsError> {
         let weighed = match &pool.split {
             Split::Percents(shares) | Split::Weights(shares) => {
                 shares.iter().map(|(target, weight)| self.target(target, *weight)).collect()
@@ -320,7 +325,8 @@ impl Sharing<'_> {
             Ok(self.rates.convert(amounts)?.round_half_away(SCALE)?.max(Decimal::ZERO))
         };
         let Some(targets) = &pool.targets else {
-            let direct = costs.into_iter().filter(|(place, _)| !matches!(place, Place::Pool(_) | Place::Unallocated));
+            let direct =
+                costs.into_iter().filter(|(place, _)| !matches!(place, Place::Pool(_) | Place::Unallocated));
             let weighed = direct.map(|(place, amounts)| {
                 let recipient = Recipient::Place(place);
                 let (key, recipient) = (recipient.label(catalog), Some(recipient));

@@ -29,7 +29,9 @@ pub enum BillProblem {
         hint: String,
     },
     /// A driver says nothing of a target.
-    #[error("{needed_by}: the driver '{driver}' says nothing of '{target}', add it, with 0 if it used nothing{hint}")]
+    #[error(
+        "{needed_by}: the driver '{driver}' says nothing of '{target}', add it, with 0 if it used nothing{hint}"
+    )]
     MissingTarget {
         /// The driver.
         driver: String,
@@ -41,7 +43,9 @@ pub enum BillProblem {
         hint: String,
     },
     /// A service uses a component that does not apply to the month.
-    #[error("{needed_by}: the component '{component}' does not apply to {month}, date its use or the component")]
+    #[error(
+        "{needed_by}: the component '{component}' does not apply to {month}, date its use or the component"
+    )]
     NotInForce {
         /// The component, and the part if it is one.
         component: String,

@@ -62,7 +62,9 @@ fn from_before(input: &BillInput<'_>, customer: &Customer) -> Result<Vec<Line>, 
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     let mut add = |line: Line| {
         match lines.get_mut(&line.key) {
-            Some(known) => *known = bare(line.key, line.kind, line.name, money::add(known.amount, line.amount)?),
+            Some(known) => {
+                *known = bare(line.key, line.kind, line.name, money::add(known.amount, line.amount)?)
+            }
             None => {
                 lines.insert(line.key.clone(), line);
             }
@@ -154,8 +156,13 @@ fn hold(catalog: &Catalog, customer: &Customer) -> Option<String> {
     let pattern = catalog.cost_center_pattern.as_ref()?;
     let what = match &customer.cost_center {
         Some(center) if pattern.fits(center) => return None,
-        Some(center) => format!("cost_center '{center}' does not fit cost_center_pattern '{}'", pattern.as_str()),
+        Some(center) => {
+            format!("cost_center '{center}' does not fit cost_center_pattern '{}'", pattern.as_str())
+        }
         None => "there is no cost_center".to_owned(),
     };
-    Some(format!("customer '{}', line {}: {what}, correct it in the catalog", customer.name, customer.mark.line))
+    Some(format!(
+        "customer '{}', line {}: {what}, correct it in the catalog",
+        customer.name, customer.mark.line
+    ))
 }

@@ -139,7 +139,8 @@ pub(super) fn shown(run: &BillRun) -> String {
 
 pub(super) fn export_text(run: &BillRun, catalog: &Catalog, rows: Rows) -> String {
     let exports = run.exports(catalog, rows).unwrap();
-    let text = |export: &Export| format!("# {}\n{}", export.name, String::from_utf8(export.bytes.clone()).unwrap());
+    let text =
+        |export: &Export| format!("# {}\n{}", export.name, String::from_utf8(export.bytes.clone()).unwrap());
     exports.iter().map(text).collect::<String>().replace('\r', "")
 }
 
@@ -166,14 +167,26 @@ services:
 fn the_worked_example_comes_to_the_cent() {
     for (rounding, total) in [("cents", "217.5"), ("unit-up", "218")] {
         let catalog = catalog(&WORKED.replace("ROUNDING", rounding));
-        let run = run(&catalog, &[charge("aws/1", "60").tagged("component", "cluster"), charge("aws/2", "40").tagged("component", "cluster")]);
+        let run = run(
+            &catalog,
+            &[
+                charge("aws/1", "60").tagged("component", "cluster"),
+                charge("aws/2", "40").tagged("component", "cluster"),
+            ],
+        );
         let line = run.explain("blue", "service/app").unwrap();
         let items: Vec<String> = line.items.iter().map(|item| item.amount.to_string()).collect();
         assert_eq!(items, ["150", "22.5", "30", "15"]);
         assert_eq!((line.exact.to_string().as_str(), line.amount.to_string().as_str()), ("217.5", total));
         assert_eq!(run.bills[0].total.to_string(), total);
-        assert_eq!(line.comment, "cluster 1 x 150; cluster/cpu 0.3 x 75; cluster/ram 0.4 x 75; cluster/storage 3 x 5");
-        assert_eq!((line.costs[0].source.as_str(), line.costs[0].amount), ("component:cluster", decimal("100")));
+        assert_eq!(
+            line.comment,
+            "cluster 1 x 150; cluster/cpu 0.3 x 75; cluster/ram 0.4 x 75; cluster/storage 3 x 5"
+        );
+        assert_eq!(
+            (line.costs[0].source.as_str(), line.costs[0].amount),
+            ("component:cluster", decimal("100"))
+        );
         assert_eq!(run.components[0].billed.to_string(), "217.5");
     }
 }
@@ -210,7 +223,10 @@ fn the_certificate_is_canonical_and_states_every_sum() {
         charge(blue, "4").in_currency(Currency::EUR).tagged("cost-center", "nobody's"),
     ];
     let mut before = driver("cpu-share", &[("blue-app", "0.3"), ("red-app", "0.7")]);
-    before.drivers.0.extend(driver("tenant-hours", &[("blue-app", "100"), ("red-app", "44"), ("gone", "6")]).drivers.0);
+    before
+        .drivers
+        .0
+        .extend(driver("tenant-hours", &[("blue-app", "100"), ("red-app", "44"), ("gone", "6")]).drivers.0);
     let mut charges: Vec<Charge> = charges.into();
     charges[5].account = "x".into();
     let run = try_run(&catalog, october(), &charges, &before).unwrap();

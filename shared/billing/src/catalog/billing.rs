@@ -92,6 +92,7 @@ pub fn parse(yaml: &[u8]) -> Result<Catalog, Problems> {
     let billed = BILLED.iter().any(|section| root.get(section).is_some());
     let names = names::Names::collect(&root);
     let settings = settings::settings(&mut reader, &root, billed);
+    let (components, paths) = services::components(&mut reader, &root);
     let catalog = Catalog {
         version: Sha256::digest(yaml).iter().map(|byte| format!("{byte:02x}")).collect(),
         currency: settings.currency,
@@ -99,7 +100,7 @@ pub fn parse(yaml: &[u8]) -> Result<Catalog, Problems> {
         accounts: sections::accounts(&mut reader, &root, &names),
         allocations: sections::allocations(&mut reader, &root, &names),
         services: services::services(&mut reader, &root, &names),
-        components: services::components(&mut reader, &root),
+        components,
         positions: sections::positions(&mut reader, &root, &names, &settings),
         pools: pools::pools(&mut reader, &root, &names),
         fx: settings.fx,
@@ -109,6 +110,7 @@ pub fn parse(yaml: &[u8]) -> Result<Catalog, Problems> {
         export: settings.export,
         names: names.into_known(),
     };
+    services::costless(&mut reader, &catalog.components, &paths, &catalog.pools);
     if reader.problems.is_empty() {
         return Ok(catalog);
     }

@@ -125,8 +125,10 @@ impl Texts for Given<'_> {
     }
 }
 
+type ClassTexts = Vec<Vec<Option<String>>>;
+
 /// A format and the class texts of real rows of it.
-fn formats() -> Vec<(&'static dyn Mapping, Vec<Vec<Option<String>>>)> {
+fn formats() -> Vec<(&'static dyn Mapping, ClassTexts)> {
     let example = |name: &str| {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../local/examples").join(name);
         Arc::new(File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))

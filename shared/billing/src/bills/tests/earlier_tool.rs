@@ -4,14 +4,16 @@ use super::*;
 
 #[test]
 fn export_total_is_the_invoice_total_with_discounts() {
-    let catalog = catalog("
+    let catalog = catalog(
+        "
 currency: CHF
 customers: [{name: blue}]
 accounts: [{provider: azure, id: a, customer: blue, percentage: 110}]
 components: [{name: db, price: {per_unit: 33.335}}]
 services: [{name: app, customer: blue, components: [{component: db, quantity: 3}]}]
 positions: [{customer: blue, month: 2026-10, reason: loyalty, amount: '-12.34'}]
-");
+",
+    );
     let run = run(&catalog, &[charge("azure/a", "100.01")]);
     let exports = run.exports(&catalog, Rows::All).unwrap();
     let exported: Decimal = exports.iter().map(|export| export.total).sum();
@@ -55,10 +57,13 @@ accounts: [{provider: aws, id: 1, customer: blue}, {provider: aws, id: 2, custom
 ");
     let run = run(&catalog, &[charge("aws/1", "10"), charge("aws/2", "20"), charge("aws/3", "30")]);
     let held: Vec<String> = run.bills.iter().filter_map(|bill| bill.held.clone()).collect();
-    assert_eq!(held, [
-        "customer 'blue', line 4: cost_center '12345' does not fit cost_center_pattern '[0-9]{4}', correct it in the catalog",
-        "customer 'green', line 4: there is no cost_center, correct it in the catalog",
-    ]);
+    assert_eq!(
+        held,
+        [
+            "customer 'blue', line 4: cost_center '12345' does not fit cost_center_pattern '[0-9]{4}', correct it in the catalog",
+            "customer 'green', line 4: there is no cost_center, correct it in the catalog",
+        ]
+    );
     let exports = run.exports(&catalog, Rows::All).unwrap();
     assert_eq!((exports.len(), exports[0].total), (1, decimal("20")));
     assert_eq!((run.certificate.bills_total, run.certificate.released_total), (decimal("60"), decimal("20")));
@@ -82,7 +87,9 @@ fn a_sum_of_one_is_billed_as_one() {
 
 #[test]
 fn a_blank_cost_is_counted_and_kills_nothing() {
-    let catalog = catalog("{currency: CHF, customers: [{name: blue}], accounts: [{provider: aws, id: 1, customer: blue}]}");
+    let catalog = catalog(
+        "{currency: CHF, customers: [{name: blue}], accounts: [{provider: aws, id: 1, customer: blue}]}",
+    );
     let run = run(&catalog, &[charge("aws/1", "10"), charge("aws/1", ""), charge("aws/1", "5")]);
     assert_eq!((run.bills[0].total, run.certificate.blank_costs), (decimal("15"), 1));
     assert_eq!(run.bills[0].lines[0].costs[0].charges, 3);
@@ -90,12 +97,14 @@ fn a_blank_cost_is_counted_and_kills_nothing() {
 
 #[test]
 fn a_rerun_bills_nothing_again() {
-    let catalog = catalog("
+    let catalog = catalog(
+        "
 currency: CHF
 customers: [{name: blue}]
 accounts: [{provider: aws, id: 1, customer: blue, percentage: 110}]
 positions: [{customer: blue, month: 2026-10, reason: setup, amount: 7}]
-");
+",
+    );
     let charges = [charge("aws/1", "33.33")];
     let first = run(&catalog, &charges);
     let again = Before { posted: first.posted(&Posted::new()), ..Before::default() };
@@ -114,7 +123,13 @@ currency: CHF
 customers: [{name: blue}]
 accounts: [{provider: aws, id: 1, customer: blue}, {provider: aws, id: 2, customer: blue}, {provider: aws, id: 3, customer: blue}]
 ");
-    let charges = [charge("aws/1", "100"), charge("aws/1", "-30.50"), charge("aws/2", "-9.50"), charge("aws/3", "5"), charge("aws/3", "-5")];
+    let charges = [
+        charge("aws/1", "100"),
+        charge("aws/1", "-30.50"),
+        charge("aws/2", "-9.50"),
+        charge("aws/3", "5"),
+        charge("aws/3", "-5"),
+    ];
     let run = run(&catalog, &charges);
     assert_snapshot!(shown(&run));
     assert_eq!(run.exports(&catalog, Rows::All).unwrap()[0].lines, 3);

@@ -54,8 +54,14 @@ fn the_first_rule_that_fits_decides() {
         ("another provider", Facts { provider: "azure", ..base }),
         ("an id beats a name", Facts { sub_account_id: Some("9"), ..base }),
         ("a name without an id", Facts { sub_account_id: None, ..base }),
-        ("an account known by name", Facts { sub_account_id: Some("9"), sub_account_name: Some("two"), ..base }),
-        ("billing account", Facts { billing_account: "payer", sub_account_id: None, sub_account_name: Some(""), ..base }),
+        (
+            "an account known by name",
+            Facts { sub_account_id: Some("9"), sub_account_name: Some("two"), ..base },
+        ),
+        (
+            "billing account",
+            Facts { billing_account: "payer", sub_account_id: None, sub_account_name: Some(""), ..base },
+        ),
         ("not the billing account", Facts { billing_account: "payer", sub_account_id: Some("9"), ..base }),
         ("stars in ids are stars", Facts { sub_account_id: Some("star1"), ..base }),
         ("itself", Facts { sub_account_id: Some("star*"), ..base }),
@@ -63,8 +69,19 @@ fn the_first_rule_that_fits_decides() {
         ("priority -1", Facts { service: "S3", region: Some("eu-2"), ..base }),
         ("resource", Facts { resource: Some("arn:aws:bucket/x"), service: "S4", ..base }),
         ("category", Facts { resource: Some("arn:aws:bucket/x"), category: ChargeCategory::Credit, ..base }),
-        ("component", Facts { sub_account_id: Some("dba"), tags: Tags::Pairs(&db), billing_account: "pool-payer", ..base }),
-        ("component by name", Facts { sub_account_name: Some("db-by-name"), tags: Tags::Json(r#"{"db": "y"}"#), ..base }),
+        (
+            "component",
+            Facts {
+                sub_account_id: Some("dba"),
+                tags: Tags::Pairs(&db),
+                billing_account: "pool-payer",
+                ..base
+            },
+        ),
+        (
+            "component by name",
+            Facts { sub_account_name: Some("db-by-name"), tags: Tags::Json(r#"{"db": "y"}"#), ..base },
+        ),
         ("component without tag", Facts { sub_account_id: Some("dba"), tags: Tags::Json("{}"), ..base }),
         ("pool", Facts { tags: Tags::Pairs(&db), billing_account: "pool-payer", ..base }),
     ];
@@ -107,7 +124,11 @@ fn tags_that_are_no_object_are_an_error_and_add_nothing() {
 fn unknown_cost_centres_are_named_with_what_they_cost() {
     let catalog = catalog(&RULES.replace("team: ''", "team: core"));
     let in_force = InForce::new(&catalog, october());
-    let charges = [charge("aws/1", "3").tagged("cc", "X9"), charge("aws/1", "4").tagged("cc", "X9"), charge("aws/1", "5")];
+    let charges = [
+        charge("aws/1", "3").tagged("cc", "X9"),
+        charge("aws/1", "4").tagged("cc", "X9"),
+        charge("aws/1", "5"),
+    ];
     let charged = charged(&in_force, &charges);
     assert_eq!(charged.unknown_cost_centers["X9"]["CHF"].amount.to_string(), "7");
     assert_eq!(charged.unknown_cost_centers["X9"]["CHF"].charges, 2);
@@ -117,7 +138,12 @@ fn unknown_cost_centres_are_named_with_what_they_cost() {
 fn parts_of_a_month_added_up_apart_come_to_the_same() {
     let catalog = catalog(&RULES.replace("team: ''", "team: core"));
     let in_force = InForce::new(&catalog, october());
-    let charges = [charge("aws/1", "3"), charge("aws/9", "4"), charge("gcp/1", "5.5"), charge("aws/1", "6").tagged("cc", "X")];
+    let charges = [
+        charge("aws/1", "3"),
+        charge("aws/9", "4"),
+        charge("gcp/1", "5.5"),
+        charge("aws/1", "6").tagged("cc", "X"),
+    ];
     let whole = charged(&in_force, &charges);
     let mut parts = Charged::default();
     for charge in charges.chunks(1) {

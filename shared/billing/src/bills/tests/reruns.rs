@@ -13,7 +13,10 @@ positions: [{customer: red, month: 2026-10, reason: discount, amount: -30}]
 fn a_revision_posts_exactly_its_difference_on_the_next_bill() {
     let catalog = catalog(TWO);
     let first = run(&catalog, &[charge("aws/1", "100"), charge("aws/2", "20")]);
-    assert_eq!(first.carried(), [Carried { customer: "red".into(), month: october(), amount: decimal("-10") }]);
+    assert_eq!(
+        first.carried(),
+        [Carried { customer: "red".into(), month: october(), amount: decimal("-10") }]
+    );
     let posted = first.posted(&Posted::new());
 
     let again = Before { posted: posted.clone(), ..Before::default() };
@@ -22,10 +25,10 @@ fn a_revision_posts_exactly_its_difference_on_the_next_bill() {
     let corrections = second.corrections();
     let amounts: Vec<(&str, &str, String)> =
         corrections.iter().map(|c| (c.customer.as_str(), c.key.as_str(), c.amount.to_string())).collect();
-    assert_eq!(amounts, [
-        ("blue", "account/aws/1", "-4.5".to_owned()),
-        ("red", "account/aws/2", "5".to_owned()),
-    ]);
+    assert_eq!(
+        amounts,
+        [("blue", "account/aws/1", "-4.5".to_owned()), ("red", "account/aws/2", "5".to_owned()),]
+    );
     // what was carried stays carried, so that nothing is carried twice
     assert_eq!(second.carried(), []);
     assert_eq!(second.exports(&catalog, Rows::Due).unwrap(), []);
@@ -58,11 +61,17 @@ fn a_bill_that_was_held_is_due_when_its_cost_centre_is_right() {
     let charges = [charge("aws/1", "100"), charge("aws/2", "50")];
     let first = run(&held, &charges);
     let again = Before { posted: first.posted(&Posted::new()), ..Before::default() };
-    let mended = catalog(&format!("{TWO}\ncost_center_pattern: 'C-[0-9]+'").replace("name: red}", "name: red, cost_center: C-2}"));
+    let mended = catalog(
+        &format!("{TWO}\ncost_center_pattern: 'C-[0-9]+'")
+            .replace("name: red}", "name: red, cost_center: C-2}"),
+    );
     let second = try_run(&mended, october(), &charges, &again).unwrap();
     let due = second.exports(&mended, Rows::Due).unwrap();
     let total: Decimal = due.iter().map(|export| export.total).sum();
-    assert_eq!((total, second.certificate.to_post_total, second.corrections().len()), (decimal("20"), decimal("20"), 0));
+    assert_eq!(
+        (total, second.certificate.to_post_total, second.corrections().len()),
+        (decimal("20"), decimal("20"), 0)
+    );
 }
 
 #[test]

@@ -102,8 +102,10 @@ impl Default for ExportTemplate {
     fn default() -> Self {
         let wanted = ["name", "cost_center", "user", "product", "amount", "comment"];
         let known = wanted.iter().filter_map(|name| ExportField::ALL.iter().find(|(known, _)| known == name));
-        let column =
-            |(title, field): &(&str, _)| Column { title: (*title).to_owned(), content: Content::Field(*field) };
+        let column = |(title, field): &(&str, _)| Column {
+            title: (*title).to_owned(),
+            content: Content::Field(*field),
+        };
         Self {
             delimiter: b';',
             header: false,

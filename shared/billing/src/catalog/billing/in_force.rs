@@ -34,7 +34,8 @@ impl<'c> InForce<'c> {
     /// What applies to a month.
     #[must_use]
     pub fn new(catalog: &'c Catalog, month: BillingMonth) -> Self {
-        let names = by_name(&catalog.accounts, month, |a: &Account| (a.name.as_deref().unwrap_or(""), a.dated));
+        let names =
+            by_name(&catalog.accounts, month, |a: &Account| (a.name.as_deref().unwrap_or(""), a.dated));
         let ids = by_name(&catalog.accounts, month, |a: &Account| (a.key(), a.dated));
         Self {
             catalog,
@@ -90,14 +91,16 @@ impl<'c> InForce<'c> {
                 let hint = did_you_mean(text, self.catalog.names.keys().map(String::as_str));
                 Err(format!("is nobody in the catalog{hint}"))
             }
-            _ => Err("is several things, write account:, component:, pool:, service: or customer: before it".into()),
+            _ => Err("is several things, write account:, component:, pool:, service: or customer: before it"
+                .into()),
         }
     }
 
     /// Places of the pools, each before the pools that it feeds; among equals in the order of their names.
     #[must_use]
     pub fn pools(&self) -> Vec<usize> {
-        let feeds = |pool: usize| fed(&self.catalog.pools[pool]).filter_map(|name| self.pools.get(name).copied());
+        let feeds =
+            |pool: usize| fed(&self.catalog.pools[pool]).filter_map(|name| self.pools.get(name).copied());
         let mut fed_by: BTreeMap<usize, usize> = self.pools.values().map(|pool| (*pool, 0)).collect();
         for pool in self.pools.values() {
             for target in feeds(*pool) {

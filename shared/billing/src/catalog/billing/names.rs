@@ -28,9 +28,11 @@ impl Names {
         for customer in names.customers.keys() {
             names.known.entry(customer.clone()).or_default().insert(TargetKind::Customer);
         }
-        for (section, kind) in
-            [("services", TargetKind::Service), ("components", TargetKind::Component), ("pools", TargetKind::Pool)]
-        {
+        for (section, kind) in [
+            ("services", TargetKind::Service),
+            ("components", TargetKind::Component),
+            ("pools", TargetKind::Pool),
+        ] {
             for (name, members) in listed(root, section, &["name"]).into_iter().flatten() {
                 if kind == TargetKind::Component {
                     let parts = listed(&members, "parts", &["name"]).into_iter().flatten();

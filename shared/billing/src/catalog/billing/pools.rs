@@ -69,7 +69,8 @@ fn goes_together(reader: &mut Reader, pool: &Members<'_>, split: &Split) {
 fn costless(reader: &mut Reader, pool: &Members<'_>, split: &Split, targets: &[Target]) {
     let service = targets.iter().find(|target| target.kind == TargetKind::Service);
     if let (Split::Cost, Some(service), Some(field)) = (split, service, pool.get("targets")) {
-        let message = format!("{service} has no costs of its own to share by, name its components or a customer");
+        let message =
+            format!("{service} has no costs of its own to share by, name its components or a customer");
         reader.problem(&field, message);
     }
 }

@@ -52,11 +52,8 @@ pub(crate) fn did_you_mean<'n>(text: &str, names: impl IntoIterator<Item = &'n s
     let lower = text.to_lowercase();
     let reach = (text.chars().count() / 3).max(1);
     let distance = |name: &str| strsim::osa_distance(&lower, &name.to_lowercase());
-    let nearest = names
-        .into_iter()
-        .map(|name| (distance(name), name))
-        .filter(|(distance, _)| *distance <= reach)
-        .min();
+    let nearest =
+        names.into_iter().map(|name| (distance(name), name)).filter(|(distance, _)| *distance <= reach).min();
     nearest.map_or_else(String::new, |(_, name)| format!(", did you mean '{name}'?"))
 }
 

@@ -87,8 +87,7 @@ impl Reader {
         for (name, mark, member) in members.all() {
             if !allowed.contains(&name) {
                 let hint = did_you_mean(name, allowed.iter().copied());
-                let hint =
-                    if hint.is_empty() { format!(", known are {}", allowed.join(", ")) } else { hint };
+                let hint = if hint.is_empty() { format!(", known are {}", allowed.join(", ")) } else { hint };
                 self.problem_at(mark, &member.path, format!("there is no member '{name}' here{hint}"));
             }
         }

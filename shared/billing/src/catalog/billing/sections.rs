@@ -49,7 +49,8 @@ impl Unique {
         if let (Some((_, first)), Some(field)) =
             (seen.iter().find(|(other, _)| other.overlaps(&dated)), members.get(member))
         {
-            let message = format!("'{name}' stands here twice for the same months, first on line {}", first.line);
+            let message =
+                format!("'{name}' stands here twice for the same months, first on line {}", first.line);
             reader.problem(&field, message);
         }
         seen.push((dated, members.mark));
@@ -117,7 +118,16 @@ pub(super) fn accounts(reader: &mut Reader, root: &Members<'_>, names: &Names) -
         }
         let Some(customer) = customer else { continue };
         let percentage = percentage.unwrap_or(Decimal::ONE_HUNDRED);
-        accounts.push(Account { provider, id, name, customer, percentage, product, dated, mark: members.mark });
+        accounts.push(Account {
+            provider,
+            id,
+            name,
+            customer,
+            percentage,
+            product,
+            dated,
+            mark: members.mark,
+        });
     }
     accounts
 }

@@ -7,7 +7,9 @@ use rust_decimal::Decimal;
 use super::names::Names;
 use super::reader::{Field, Members, Reader};
 use super::sections::{Unique, matching};
-use super::types::{Component, Part, PartPrice, Price, Quantity, Service, Use};
+use super::types::{
+    Component, Part, PartPrice, Pool, Price, Quantity, Service, Split, Target, TargetKind, Use,
+};
 
 pub(super) const SERVICE: [&str; 7] = ["name", "customer", "type", "product", "components", "from", "to"];
 pub(super) const USE: [&str; 5] = ["component", "part", "quantity", "from", "to"];
@@ -61,9 +63,10 @@ fn quantity(reader: &mut Reader, field: &Field<'_>) -> Option<Quantity> {
     Some(Quantity::Driver { driver: driver?, target: target? })
 }
 
-pub(super) fn components(reader: &mut Reader, root: &Members<'_>) -> Vec<Component> {
+/// The components, and where each is priced by costs.
+pub(super) fn components(reader: &mut Reader, root: &Members<'_>) -> (Vec<Component>, Vec<String>) {
     let mut unique = Unique::default();
-    let mut components = Vec::new();
+    let (mut components, mut paths) = (Vec::new(), Vec::new());
     for item in reader.list(root, "components") {
         let Some(members) = reader.members(&item, &COMPONENT) else { continue };
         let name = reader.required_text(&members, "name");
@@ -71,15 +74,36 @@ pub(super) fn components(reader: &mut Reader, root: &Members<'_>) -> Vec<Compone
         let matching = members.get("match").and_then(|field| matching(reader, &field));
         let parts = parts(reader, &members);
         let dated = reader.dated(&members);
-        if price.percent_of_cost > Decimal::ZERO && members.get("match").is_none() {
-            let targeted = "a percentage of costs needs a match that says which costs";
-            reader.problem(&item, targeted);
-        }
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, dated);
+        paths.push(format!("{}.price.percent_of_cost", item.path));
         components.push(Component { name, price, matching, parts, dated, mark: members.mark });
     }
-    components
+    (components, paths)
+}
+
+/// A component that is priced by costs, though nothing can bring it any: no match, no pool. Not looked for while a pool is wrong,
+/// because that one might.
+pub(super) fn costless(reader: &mut Reader, components: &[Component], paths: &[String], pools: &[Pool]) {
+    if reader.problems.iter().any(|problem| problem.path.starts_with("pools")) {
+        return;
+    }
+    let by_driver = |pool: &Pool| matches!(pool.split, Split::Driver(_)) && pool.targets.is_none();
+    for (component, path) in components.iter().zip(paths) {
+        let fed = |pool: &Pool| {
+            let split: &[(Target, Decimal)] = match &pool.split {
+                Split::Percents(shares) | Split::Weights(shares) => shares,
+                _ => &[],
+            };
+            let mut targets = split.iter().map(|(target, _)| target).chain(pool.targets.iter().flatten());
+            targets.any(|target| target.kind == TargetKind::Component && target.name == component.name)
+        };
+        let priced = component.price.percent_of_cost > Decimal::ZERO;
+        if priced && component.matching.is_none() && !pools.iter().any(|pool| fed(pool) || by_driver(pool)) {
+            let message = "a percentage of costs needs a match that says which costs, or a pool that names this component";
+            reader.problem_at(component.mark, path, message);
+        }
+    }
 }
 
 fn price(reader: &mut Reader, field: &Field<'_>) -> Price {

@@ -110,7 +110,10 @@ fn fx(reader: &mut Reader, field: &Field<'_>, own: Currency) -> Fx {
             };
             let Some(rate) = reader.as_share(&field) else { continue };
             if rate.is_zero() {
-                reader.problem(&field, "a rate of zero would make costs disappear, write what one unit is worth");
+                reader.problem(
+                    &field,
+                    "a rate of zero would make costs disappear, write what one unit is worth",
+                );
             } else if currency == own && rate != rust_decimal::Decimal::ONE {
                 reader.problem(&field, format!("{code} is the catalog's own currency, its rate is 1"));
             } else {

@@ -33,10 +33,13 @@ fn the_example_is_read_as_it_is_written() {
     assert_eq!(catalog.components[1].parts[2].price, PartPrice::PerUnit(5.into()));
     assert_eq!(catalog.positions[0].amount.to_string(), "-30");
     assert_eq!(catalog.fx.rates[&october()]["USD"].rate.to_string(), "0.8812");
-    assert_eq!(catalog.pools[2].split, Split::Percents(vec![
-        (Target { kind: TargetKind::Service, name: "blue-app".into() }, "62.5".parse().unwrap()),
-        (Target { kind: TargetKind::Service, name: "red-app".into() }, "37.5".parse().unwrap()),
-    ]));
+    assert_eq!(
+        catalog.pools[2].split,
+        Split::Percents(vec![
+            (Target { kind: TargetKind::Service, name: "blue-app".into() }, "62.5".parse().unwrap()),
+            (Target { kind: TargetKind::Service, name: "red-app".into() }, "37.5".parse().unwrap()),
+        ])
+    );
     assert_eq!(catalog.export, ExportTemplate::default());
     assert_eq!(catalog.version.len(), 64);
 }
@@ -105,12 +108,36 @@ pools:
 }
 
 #[test]
+fn a_component_priced_by_costs_needs_some_way_to_them() {
+    let with = |pool: &str| {
+        let components = "components: [{name: c, price: {percent_of_cost: 100}}]";
+        problems(&format!("currency: CHF\n{components}\npools: [{pool}]"))
+    };
+    assert_eq!(
+        with(""),
+        "the catalog has 1 problem\n  line 2, column 14: components[0].price.percent_of_cost: a percentage of costs needs a match that says which costs, or a pool that names this component"
+    );
+    assert_eq!(with("{name: p, split: {by: even}, targets: [c]}"), "none");
+    assert_eq!(with("{name: p, split: {by: driver, name: hours}}"), "none");
+}
+
+#[test]
 fn what_is_no_yaml_is_one_problem_with_its_place() {
     let deep = format!("a: {}", "[".repeat(100_000));
-    let documents =
-        ["currency: CHF\naccounts: [\n", "- a\n", "a: 1\na: 2\n? [x]\n: 1", "currency: CHF\n---\ncurrency: CHF\n", &deep];
+    let documents = [
+        "currency: CHF\naccounts: [\n",
+        "- a\n",
+        "a: 1\na: 2\n? [x]\n: 1",
+        "currency: CHF\n---\ncurrency: CHF\n",
+        &deep,
+    ];
     assert_snapshot!(documents.map(problems).join("\n"));
-    assert!(parse(b"currency: \xff").unwrap_err().to_string().contains("line 1, column 1: the document is not UTF-8"));
+    assert!(
+        parse(b"currency: \xff")
+            .unwrap_err()
+            .to_string()
+            .contains("line 1, column 1: the document is not UTF-8")
+    );
 }
 
 #[test]
@@ -157,7 +184,8 @@ fn as_json(yaml: &str) -> Value {
 
 #[test]
 fn the_schema_accepts_the_example() {
-    let errors: Vec<String> = schema().iter_errors(&as_json(EXAMPLE)).map(|error| error.to_string()).collect();
+    let errors: Vec<String> =
+        schema().iter_errors(&as_json(EXAMPLE)).map(|error| error.to_string()).collect();
     assert_eq!(errors, Vec::<String>::new());
 }
 
@@ -202,7 +230,8 @@ fn misspelt(value: &Value, path: &str) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     match value {
         Value::Object(members) => {
-            let free = ["tags", "percents", "weights", "rates", "2026-10"].iter().any(|name| path.ends_with(name));
+            let free =
+                ["tags", "percents", "weights", "rates", "2026-10"].iter().any(|name| path.ends_with(name));
             for (key, member) in members {
                 if !free {
                     let mut other = members.clone();
@@ -252,11 +281,11 @@ proptest! {
     #[test]
     fn a_catalog_with_a_hole_never_panics(start in 0usize..EXAMPLE.len(), length in 0usize..40, filler in "[-:,{}\\[\\]\"a1 \n&*]{0,4}") {
         let end = (start + length).min(EXAMPLE.len());
-        if let (Some(head), Some(tail)) = (EXAMPLE.get(..start), EXAMPLE.get(end..)) {
-            if let Err(problems) = parse(format!("{head}{filler}{tail}").as_bytes()) {
-                prop_assert!(!problems.0.is_empty());
-                prop_assert!(problems.0.iter().all(|problem| problem.mark.line > 0 && problem.mark.column > 0));
-            }
+        if let (Some(head), Some(tail)) = (EXAMPLE.get(..start), EXAMPLE.get(end..))
+            && let Err(problems) = parse(format!("{head}{filler}{tail}").as_bytes())
+        {
+            prop_assert!(!problems.0.is_empty());
+            prop_assert!(problems.0.iter().all(|problem| problem.mark.line > 0 && problem.mark.column > 0));
         }
     }
 }

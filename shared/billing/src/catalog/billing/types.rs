@@ -256,8 +256,7 @@ pub enum TargetKind {
 
 impl TargetKind {
     /// All of them, in the order of the catalog.
-    pub const ALL: [Self; 5] =
-        [Self::Account, Self::Component, Self::Pool, Self::Service, Self::Customer];
+    pub const ALL: [Self; 5] = [Self::Account, Self::Component, Self::Pool, Self::Service, Self::Customer];
 
     /// The word before the colon: `account`.
     #[must_use]

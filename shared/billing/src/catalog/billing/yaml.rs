@@ -23,7 +23,10 @@ pub(super) enum Value {
     /// `~`, `null` or nothing at all.
     Null,
     /// A text, number or boolean, as it is written; a quoted one cannot be a boolean.
-    Scalar { text: String, quoted: bool },
+    Scalar {
+        text: String,
+        quoted: bool,
+    },
     List(Vec<Node>),
     Map(Vec<Entry>),
 }
@@ -92,8 +95,11 @@ impl Builder {
             Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
                 let null = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value =
-                    if null { Value::Null } else { Value::Scalar { text: text.into_owned(), quoted: !plain } };
+                let value = if null {
+                    Value::Null
+                } else {
+                    Value::Scalar { text: text.into_owned(), quoted: !plain }
+                };
                 self.complete(Node { mark, value }, anchor, 1)
             }
             Event::SequenceStart(anchor, _) => self.start(Value::List(Vec::new()), anchor, mark),
