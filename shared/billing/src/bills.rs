@@ -38,7 +38,7 @@ mod tests;
 
 pub use adder::{Adder, ChargeError, Charged, Cost, Costs, Origin};
 pub use basis::Amounts;
-pub use certificate::{CurrencyProof, HeldBill, RateProof, RunCertificate, UnallocatedProof};
+pub use certificate::{CurrencyProof, HeldBill, RateProof, RunCertificate, RunSubject, UnallocatedProof};
 pub use drivers::{Driver, DriverError, Drivers};
 pub use exact::Exact;
 pub use export::{Export, Rows};
@@ -47,5 +47,5 @@ pub use fx::Conversion;
 pub use lines::{Bill, Carried, Correction, CostPart, Item, Line, LineKind, Posted};
 pub use make::{BillInput, BillRun, ComponentResult, make_bills};
 pub use placer::{BadTags, Place, Placed, Placer};
-pub use pools::{Recipient, Share, Unallocated};
+pub use pools::{ALLOCATION_COLUMNS, Recipient, Share, Unallocated};
 pub use problems::{BillProblem, BillsError};

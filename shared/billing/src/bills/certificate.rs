@@ -1,4 +1,5 @@
-//! The proof of a run of bills: charges = costs billed + unallocated, and lines = bills = exports.
+//! The proof of a run of bills: charges = costs billed + unallocated, and lines = bills = exports. Its JSON Schema stands in
+//! `docs/bill-run-certificate.schema.json`.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,18 @@ use super::make::BillInput;
 use super::pools::Unallocated;
 use super::problems::BillsError;
 use crate::canonical;
-use crate::certificate::decimal_text;
+use crate::certificate::{DocumentRef, Status, decimal_text};
 use crate::money::{self, MoneyError};
 use crate::month::BillingMonth;
+
+/// What the certificate is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSubject {
+    /// Always `bill-run`.
+    pub kind: String,
+    /// The month.
+    pub period: BillingMonth,
+}
 
 /// What the charges in one currency became. Amounts have up to twelve decimals and are exact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,12 +84,8 @@ pub struct UnallocatedProof {
 pub struct RunCertificate {
     /// Version of this document's format.
     pub certificate: u32,
-    /// Always `bill-run`.
-    pub kind: String,
-    /// The month.
-    pub period: BillingMonth,
-    /// SHA-256 of the catalog.
-    pub catalog: String,
+    /// What it is about.
+    pub subject: RunSubject,
     /// ISO 4217 code of the bills.
     pub currency: String,
     /// By currency of the charges.
@@ -107,6 +113,17 @@ pub struct RunCertificate {
     pub carried_out: Decimal,
     /// Charges whose cost is blank.
     pub blank_costs: u64,
+    /// `matched` if all charges are billed and no bill is held, else `explained`: each rest has its reason. A run that does not
+    /// add up is an error and has no certificate.
+    pub status: Status,
+    /// The verdict in words.
+    pub explanation: String,
+    /// What the charges and drivers were read from; set by whoever read them.
+    pub inputs: Vec<DocumentRef>,
+    /// The rules in force: the catalog's hash, and the rounding.
+    pub rules: BTreeMap<String, String>,
+    /// What was written; set by whoever wrote it.
+    pub outputs: Vec<DocumentRef>,
     /// Name and version of the software.
     pub software: String,
 }
@@ -123,6 +140,14 @@ fn add_to(sums: &mut BTreeMap<String, Decimal>, key: &str, amount: Decimal) -> R
     let sum = sums.entry(key.to_owned()).or_default();
     *sum = money::add(*sum, amount)?.normalize();
     Ok(())
+}
+
+fn verdict(bills: usize, held: usize, unallocated: usize) -> (Status, String) {
+    if held == 0 && unallocated == 0 {
+        return (Status::Matched, format!("all charges are in {bills} bills, and none is held"));
+    }
+    let rest = format!("{held} of {bills} bills are held and {unallocated} amounts are unallocated");
+    (Status::Explained, format!("{rest}, each with its reason"))
 }
 
 impl RunCertificate {
@@ -165,12 +190,15 @@ impl RunCertificate {
             amount: one.amount,
             reason: one.reason.clone(),
         });
+        let (catalog, month) = (input.in_force.catalog, input.in_force.month);
+        let held: Vec<HeldBill> = held.collect();
+        let (status, explanation) = verdict(bills.len(), held.len(), unallocated.len());
+        let rules =
+            [("catalog", catalog.version.clone()), ("rounding", catalog.rounding.as_str().to_owned())];
         let certificate = Self {
             certificate: 1,
-            kind: "bill-run".to_owned(),
-            period: input.in_force.month,
-            catalog: input.in_force.catalog.version.clone(),
-            currency: input.in_force.catalog.currency.code().to_owned(),
+            subject: RunSubject { kind: "bill-run".to_owned(), period: month },
+            currency: catalog.currency.code().to_owned(),
             charges: charges.iter().map(proof).collect(),
             rates: rates.map(rate).collect(),
             unallocated: unallocated.collect(),
@@ -178,9 +206,14 @@ impl RunCertificate {
             bills_total: money::sum(bills.iter().map(|bill| bill.total))?.normalize(),
             released_total: money::sum(released().map(|bill| bill.total))?.normalize(),
             to_post_total: money::sum(released().map(|bill| bill.difference))?.normalize(),
-            held: held.collect(),
+            held,
             carried_out: money::sum(bills.iter().map(|bill| bill.carried_out))?.normalize(),
             blank_costs: input.charged.blank,
+            status,
+            explanation,
+            inputs: Vec::new(),
+            rules: rules.into_iter().map(|(rule, value)| (rule.to_owned(), value)).collect(),
+            outputs: Vec::new(),
             software: crate::SOFTWARE.to_owned(),
         };
         certificate.verify()?;

@@ -70,6 +70,15 @@ impl Recipient {
     }
 }
 
+/// The columns by which FOCUS 1.3 explains an allocation.
+pub const ALLOCATION_COLUMNS: [&str; 5] = [
+    "AllocatedMethodId",
+    "AllocatedMethodDetails",
+    "AllocatedResourceId",
+    "AllocatedResourceName",
+    "AllocatedTags",
+];
+
 /// A share of a pool in one currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -93,6 +102,14 @@ pub struct Share {
     pub resource_name: String,
     /// FOCUS `AllocatedTags`: a JSON object that names the pool.
     pub tags: String,
+}
+
+impl Share {
+    /// What stands in [`ALLOCATION_COLUMNS`].
+    #[must_use]
+    pub fn allocation_cells(&self) -> [&str; 5] {
+        [&self.method_id, &self.method_details, &self.resource_id, &self.resource_name, &self.tags]
+    }
 }
 
 /// An amount that nobody is billed.

@@ -235,9 +235,31 @@ fn the_certificate_is_canonical_and_states_every_sum() {
     let version = catalog.version.clone();
     let json = String::from_utf8(run.certificate.to_json().unwrap()).unwrap();
     assert_snapshot!("certificate", json.replace(&version, "[catalog]"));
+    let schema = include_str!("../../../../docs/bill-run-certificate.schema.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let errors: Vec<String> = schema.iter_errors(&document).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
     let read: RunCertificate = serde_json::from_str(&json).unwrap();
     assert_eq!(read, run.certificate);
     assert_eq!(run.idle_rules, ["allocations[0], line 17", "pools[2], line 47", "pools[3], line 48"]);
+}
+
+#[test]
+fn a_certificate_that_was_changed_is_refused() {
+    let catalog = catalog(
+        "{currency: CHF, customers: [{name: blue}], accounts: [{provider: aws, id: 1, customer: blue}]}",
+    );
+    let certificate = run(&catalog, &[charge("aws/1", "10")]).certificate;
+    assert_eq!(certificate.status, crate::certificate::Status::Matched);
+    let mut changed = certificate.clone();
+    changed.bills_total = decimal("9.99");
+    let error = changed.to_json().unwrap_err().to_string();
+    assert_eq!(error, "the bills contradict themselves: bills_total = sum of lines: 9.99 is not 10");
+    let mut changed = certificate.clone();
+    changed.charges.get_mut("CHF").unwrap().billed_costs = decimal("9.99");
+    assert!(changed.to_json().is_err());
+    assert!(certificate.verify_exports(&[]).is_err());
 }
 
 #[test]

@@ -27,6 +27,12 @@ fn focus(run: &BillRun) -> String {
 }
 
 #[test]
+fn the_columns_of_an_allocation_are_those_of_focus() {
+    let header = include_str!("../../charges/fixtures/focus13_allocated.csv").lines().next().unwrap();
+    assert!(header.ends_with(&ALLOCATION_COLUMNS.join(",")), "{header}");
+}
+
+#[test]
 fn support_is_shared_by_the_cost_of_what_it_supports() {
     let catalog = with_pools(
         "  - {name: support, match: {service: 'AWS Support*'}, split: {by: cost}, over: {provider: aws}}",
