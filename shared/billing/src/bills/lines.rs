@@ -110,7 +110,8 @@ pub struct Line {
     pub difference: Decimal,
 }
 
-/// What a customer owes for a month, in the catalog's currency. It is never less than nothing.
+/// What a customer owes for a month, in the catalog's currency. A first bill is never less than nothing: the rest is carried. A later
+/// run of the month may come to less, because what it changes goes on the next bill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bill {
     /// The customer's name.

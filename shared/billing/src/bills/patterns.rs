@@ -169,6 +169,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn forgetting_texts_changes_no_answer() {
+        let (mut sets, mut dimension) = (Sets::default(), Dimension::default());
+        let (even, all) = (dimension.pattern(&mut sets, "*0"), dimension.pattern(&mut sets, "r*"));
+        for _ in 0..2 {
+            for at in 0..60_000 {
+                let number = dimension.find(&mut sets, Some(&format!("r{at}")));
+                let expected: &[Pattern] = if at % 10 == 0 { &[even, all] } else { &[all] };
+                assert_eq!(sets.set(number), expected);
+            }
+            assert!(dimension.known_bytes <= REMEMBERED);
+        }
+        assert_eq!((dimension.find(&mut sets, None), dimension.find(&mut sets, Some(""))), (0, 0));
+    }
+
     fn slow(glob: &[char], text: &[char]) -> bool {
         match glob.split_first() {
             None => text.is_empty(),

@@ -67,6 +67,9 @@ pub struct Placed {
 #[error("{0}")]
 pub struct BadTags(String);
 
+/// Distinct combinations of sets of patterns that are remembered before they are given up.
+const REMEMBERED: usize = 200_000;
+
 #[derive(Debug, Default)]
 struct Dimensions {
     provider: Dimension,
@@ -126,6 +129,7 @@ pub struct Placer {
     known_tags: HashMap<Box<str>, u32, RandomState>,
     known_tags_bytes: usize,
     pub(super) kinds: Vec<Kind>,
+    kind_numbers: HashMap<(Place, bool, Vec<usize>), usize, RandomState>,
 }
 
 impl Placer {
@@ -149,6 +153,7 @@ impl Placer {
             known_tags: HashMap::default(),
             known_tags_bytes: 0,
             kinds: Vec::new(),
+            kind_numbers: HashMap::default(),
         };
         placer.rules(catalog);
         placer.accounts(catalog);
@@ -352,10 +357,19 @@ impl Placer {
                 (Place::Account { account: *account, customer }, is_tagged && tagged.is_none())
             }
         };
-        let over =
+        let over: Vec<usize> =
             self.over.iter().filter(|(_, conditions)| fits(conditions)).map(|(pool, _)| *pool).collect();
-        let kind = self.kinds.len();
-        self.kinds.push(Kind { placed: Placed { place, unknown_cost_center, kind }, over });
+        let kinds = &mut self.kinds;
+        let kind = *self.kind_numbers.entry((place, unknown_cost_center, over)).or_insert_with_key(
+            |(_, _, over)| {
+                let kind = kinds.len();
+                kinds.push(Kind { placed: Placed { place, unknown_cost_center, kind }, over: over.clone() });
+                kind
+            },
+        );
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
         self.known.insert(key, kind);
         kind
     }

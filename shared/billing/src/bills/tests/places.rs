@@ -153,3 +153,44 @@ fn parts_of_a_month_added_up_apart_come_to_the_same() {
     let other = InForce::new(&catalog, month("2026-11"));
     assert!(matches!(parts.merge(&charged(&other, &[])), Err(ChargeError::OtherRules { .. })));
 }
+
+#[test]
+fn what_is_remembered_stays_small_however_many_combinations_there_are() {
+    let mut yaml = "currency: CHF\ncustomers: [{name: blue}]\nallocations:\n".to_owned();
+    for at in 0..20 {
+        yaml.push_str(&format!(
+            "  - {{name: r{at}, match: {{service: s{at}, tags: {{team: t{at}}}}}, customer: blue}}\n"
+        ));
+    }
+    let catalog = catalog(&yaml);
+    let mut placer = Placer::new(&InForce::new(&catalog, october()));
+    for (service, team, resource) in
+        (0..40).flat_map(|s| (0..40).flat_map(move |t| (0..5).map(move |r| (s, t, r))))
+    {
+        let (service, team) = (format!("s{service}"), format!("t{team}"));
+        let resource = format!("{service}{team}{resource}");
+        let tags = [("team", team.as_str())];
+        let facts =
+            Facts { service: &service, tags: Tags::Pairs(&tags), resource: Some(&resource), ..facts() };
+        let expected =
+            service.trim_start_matches('s') == team.trim_start_matches('t') && service.len() + team.len() < 7;
+        let place = placer.place(&facts).unwrap().place;
+        let number: usize = service.trim_start_matches('s').parse().unwrap();
+        assert_eq!(place != Place::Unallocated, expected && number < 20, "{service} {team}");
+    }
+    // one for each rule, and one for what none claims
+    assert_eq!(placer.kinds.len(), 21);
+}
+
+#[test]
+fn a_charge_of_a_file_is_placed_by_its_columns() {
+    let catalog = catalog(&RULES.replace("team: ''", "team: core"));
+    let period = crate::charge::Period { start: october().start(), end: october().end() };
+    let mut charge =
+        crate::charge::Charge::new(Decimal::ONE, Currency::USD, "bill".into(), period, "Amazon".into());
+    charge.sub_account_id = Some("1".into());
+    charge.tags = Some(r#"{"cc": "R1"}"#.into());
+    let place =
+        Placer::new(&InForce::new(&catalog, october())).place(&Facts::of("aws", &charge)).unwrap().place;
+    assert_eq!(place, Place::Account { account: 0, customer: 1 });
+}
