@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use super::exact::Exact;
 use super::fx::Conversion;
+use crate::certificate::decimal_text;
 use crate::month::BillingMonth;
 
 /// What kind of line. The order is that of a bill.
@@ -138,7 +140,8 @@ pub struct Bill {
 pub type Posted = BTreeMap<String, BTreeMap<String, Decimal>>;
 
 /// What a later run of an earlier month changed, to be put on this bill.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Correction {
     /// The customer's name.
     pub customer: String,
@@ -151,16 +154,19 @@ pub struct Correction {
     /// The invoicing system's product.
     pub product: Option<String>,
     /// The difference; never rounded again.
+    #[serde(with = "decimal_text")]
     pub amount: Decimal,
 }
 
 /// What an earlier bill carried over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Carried {
     /// The customer's name.
     pub customer: String,
     /// The month of that bill.
     pub month: BillingMonth,
     /// Negative; never rounded again.
+    #[serde(with = "decimal_text")]
     pub amount: Decimal,
 }

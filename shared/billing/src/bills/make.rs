@@ -124,6 +124,10 @@ fn check_rules(input: &BillInput<'_>) -> Result<(), BillsError> {
             let (found, expected) = (shown(version, *month), shown(expected.0, expected.1));
             Err(BillsError::OtherRules { found, expected })
         }
+        None if !input.charged.total.is_empty() => {
+            let expected = format!("catalog {} in {}", expected.0, expected.1);
+            Err(BillsError::OtherRules { found: "rules that it does not name".to_owned(), expected })
+        }
         _ => Ok(()),
     }
 }

@@ -23,6 +23,12 @@ fn a_revision_posts_exactly_its_difference_on_the_next_bill() {
     let revised = [charge("aws/1", "95.5"), charge("aws/2", "25")];
     let second = try_run(&catalog, october(), &revised, &again).unwrap();
     let corrections = second.corrections();
+    // they are kept until the next month is billed
+    let kept = serde_json::to_string(&(&corrections, first.carried())).unwrap();
+    assert_eq!(
+        serde_json::from_str::<(Vec<Correction>, Vec<Carried>)>(&kept).unwrap(),
+        (corrections.clone(), first.carried())
+    );
     let amounts: Vec<(&str, &str, String)> =
         corrections.iter().map(|c| (c.customer.as_str(), c.key.as_str(), c.amount.to_string())).collect();
     assert_eq!(
