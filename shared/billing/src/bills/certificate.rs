@@ -128,6 +128,27 @@ pub struct RunCertificate {
     pub software: String,
 }
 
+impl RateProof {
+    fn of(conversion: &Conversion) -> Self {
+        let Conversion { rate, source, mark, .. } = conversion;
+        Self { rate: *rate, source: source.clone(), line: mark.line }
+    }
+}
+
+impl HeldBill {
+    fn of(bill: &Bill) -> Option<Self> {
+        let reason = bill.held.clone()?;
+        Some(Self { customer: bill.customer.clone(), total: bill.total, reason })
+    }
+}
+
+impl UnallocatedProof {
+    fn of(rest: &Unallocated) -> Self {
+        let Unallocated { what, currency, amount, reason } = rest.clone();
+        Self { what, currency: currency.to_owned(), amount, reason }
+    }
+}
+
 fn law(law: &str, left: Decimal, right: Decimal) -> Result<(), BillsError> {
     if left == right {
         return Ok(());
@@ -169,29 +190,18 @@ impl RunCertificate {
         for one in unallocated {
             add_to(&mut rest, one.currency, one.amount)?;
         }
-        let proof = |(currency, total): (&&'static str, &Decimal)| {
-            let of = |sums: &BTreeMap<String, Decimal>| sums.get(*currency).copied().unwrap_or_default();
+        let mut proofs = BTreeMap::new();
+        for currency in
+            charges.keys().map(|code| (*code).to_owned()).chain(billed.keys().chain(rest.keys()).cloned())
+        {
+            let of = |sums: &BTreeMap<String, Decimal>| sums.get(&currency).copied().unwrap_or_default();
+            let charges_total = charges.get(currency.as_str()).copied().unwrap_or_default().normalize();
             let (billed_costs, unallocated_total) = (of(&billed), of(&rest));
-            let proof = CurrencyProof { charges_total: total.normalize(), billed_costs, unallocated_total };
-            ((*currency).to_owned(), proof)
-        };
+            proofs.insert(currency, CurrencyProof { charges_total, billed_costs, unallocated_total });
+        }
         let released = || bills.iter().filter(|bill| bill.held.is_none());
-        let held = bills.iter().filter_map(|bill| {
-            let reason = bill.held.clone()?;
-            Some(HeldBill { customer: bill.customer.clone(), total: bill.total, reason })
-        });
-        let rate = |one: &Conversion| {
-            let proof = RateProof { rate: one.rate, source: one.source.clone(), line: one.mark.line };
-            (one.currency.to_owned(), proof)
-        };
-        let unallocated = unallocated.iter().map(|one| UnallocatedProof {
-            what: one.what.clone(),
-            currency: one.currency.to_owned(),
-            amount: one.amount,
-            reason: one.reason.clone(),
-        });
         let (catalog, month) = (input.in_force.catalog, input.in_force.month);
-        let held: Vec<HeldBill> = held.collect();
+        let held: Vec<HeldBill> = bills.iter().filter_map(HeldBill::of).collect();
         let (status, explanation) = verdict(bills.len(), held.len(), unallocated.len());
         let rules =
             [("catalog", catalog.version.clone()), ("rounding", catalog.rounding.as_str().to_owned())];
@@ -199,9 +209,9 @@ impl RunCertificate {
             certificate: 1,
             subject: RunSubject { kind: "bill-run".to_owned(), period: month },
             currency: catalog.currency.code().to_owned(),
-            charges: charges.iter().map(proof).collect(),
-            rates: rates.map(rate).collect(),
-            unallocated: unallocated.collect(),
+            charges: proofs,
+            rates: rates.map(|one| (one.currency.to_owned(), RateProof::of(one))).collect(),
+            unallocated: unallocated.iter().map(UnallocatedProof::of).collect(),
             lines,
             bills_total: money::sum(bills.iter().map(|bill| bill.total))?.normalize(),
             released_total: money::sum(released().map(|bill| bill.total))?.normalize(),

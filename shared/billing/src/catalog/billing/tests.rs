@@ -150,6 +150,13 @@ fn aliases_repeat_what_they_name_and_cannot_explode() {
         laughs.push_str(&format!("a{level}: &a{level} [{}]\n", [below.as_str(); 10].join(", ")));
     }
     assert!(problems(&laughs).contains("the document is too large"));
+    let long = format!("a: &a '{}'\nb: [{}]\n", "x".repeat(1_000_000), "*a, ".repeat(1_000));
+    assert!(problems(&long).contains("the document is too large"));
+    let mut tower = "a0: &a0 [x]\n".to_owned();
+    for level in 1..1_000 {
+        tower.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+    }
+    assert!(problems(&tower).contains("more than 40 levels"));
 }
 
 #[test]

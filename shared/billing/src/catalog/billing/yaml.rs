@@ -50,17 +50,26 @@ impl Value {
     }
 }
 
+/// How much a node holds.
+#[derive(Clone, Copy, Default)]
+struct Extent {
+    /// Nodes; a long text counts as several.
+    nodes: usize,
+    /// Levels.
+    depth: usize,
+}
+
 /// What is being read: the value of a collection that is not complete yet.
 struct Open {
     anchor: usize,
     node: Node,
     key: Option<(String, Mark)>,
-    size: usize,
+    extent: Extent,
 }
 
 struct Builder {
     open: Vec<Open>,
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, (Node, Extent)>,
     root: Option<Node>,
     nodes: usize,
 }
@@ -95,24 +104,32 @@ impl Builder {
             Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
                 let null = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let extent = Extent { nodes: 1 + text.len() / 64, depth: 1 };
                 let value = if null {
                     Value::Null
                 } else {
                     Value::Scalar { text: text.into_owned(), quoted: !plain }
                 };
-                self.complete(Node { mark, value }, anchor, 1)
+                self.count(extent.nodes, mark)?;
+                self.complete(Node { mark, value }, anchor, extent)
             }
             Event::SequenceStart(anchor, _) => self.start(Value::List(Vec::new()), anchor, mark),
             Event::MappingStart(anchor, _) => self.start(Value::Map(Vec::new()), anchor, mark),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(done) => self.complete(done.node, done.anchor, done.size + 1),
+                Some(Open { anchor, node, extent: Extent { nodes, depth }, .. }) => {
+                    self.complete(node, anchor, Extent { nodes: nodes + 1, depth: depth + 1 })
+                }
                 None => Ok(()),
             },
             Event::Alias(anchor) => {
-                let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+                let known = self.anchors.get(&anchor).map(|(_, extent)| *extent);
+                let Some(extent) = known else {
                     return Err(Problem::new(mark, "", "this alias has no complete anchor before it"));
                 };
-                self.complete(Node { mark, value: node.value }, 0, size)
+                self.count(extent.nodes, mark)?;
+                self.check_depth(extent.depth, mark)?;
+                let value = self.anchors.get(&anchor).map(|(node, _)| node.value.clone());
+                self.complete(Node { mark, value: value.unwrap_or(Value::Null) }, 0, extent)
             }
             Event::DocumentStart(_) if self.root.is_some() => {
                 Err(Problem::new(mark, "", "a catalog is one document, remove the second one"))
@@ -122,27 +139,38 @@ impl Builder {
     }
 
     fn start(&mut self, value: Value, anchor: usize, mark: Mark) -> Result<(), Problem> {
-        if self.open.len() >= DEEPEST {
+        self.check_depth(1, mark)?;
+        self.count(1, mark)?;
+        self.open.push(Open { anchor, node: Node { mark, value }, key: None, extent: Extent::default() });
+        Ok(())
+    }
+
+    fn check_depth(&self, more: usize, mark: Mark) -> Result<(), Problem> {
+        if self.open.len() + more > DEEPEST {
             return Err(Problem::new(mark, "", format!("more than {DEEPEST} levels in each other")));
         }
-        self.open.push(Open { anchor, node: Node { mark, value }, key: None, size: 0 });
+        Ok(())
+    }
+
+    fn count(&mut self, more: usize, mark: Mark) -> Result<(), Problem> {
+        self.nodes = self.nodes.saturating_add(more);
+        if self.nodes > MOST_NODES {
+            return Err(Problem::new(mark, "", "the document is too large, aliases counted in"));
+        }
         Ok(())
     }
 
     /// Puts a complete node where it belongs.
-    fn complete(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), Problem> {
-        self.nodes = self.nodes.saturating_add(size);
-        if self.nodes > MOST_NODES {
-            return Err(Problem::new(node.mark, "", "the document is too large, aliases counted in"));
-        }
+    fn complete(&mut self, node: Node, anchor: usize, extent: Extent) -> Result<(), Problem> {
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.anchors.insert(anchor, (node.clone(), extent));
         }
         let Some(open) = self.open.last_mut() else {
             self.root.get_or_insert(node);
             return Ok(());
         };
-        open.size += size;
+        open.extent.nodes = open.extent.nodes.saturating_add(extent.nodes);
+        open.extent.depth = open.extent.depth.max(extent.depth);
         match (&mut open.node.value, open.key.take()) {
             (Value::List(items), _) => items.push(node),
             (Value::Map(entries), Some((key, mark))) => entries.push(Entry { key, mark, node }),
