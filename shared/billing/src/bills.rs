@@ -32,6 +32,7 @@ mod patterns;
 mod placer;
 mod pools;
 mod problems;
+mod recipient;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -47,5 +48,6 @@ pub use fx::Conversion;
 pub use lines::{Bill, Carried, Correction, CostPart, Item, Line, LineKind, Posted};
 pub use make::{BillInput, BillRun, ComponentResult, make_bills};
 pub use placer::{BadTags, Place, Placed, Placer};
-pub use pools::{ALLOCATION_COLUMNS, Recipient, Share, Unallocated};
+pub use pools::{ALLOCATION_COLUMNS, Share, Unallocated};
 pub use problems::{BillProblem, BillsError};
+pub use recipient::Recipient;

@@ -1,4 +1,4 @@
-//! What a person configures in `catalog/current.yaml`, as far as it is needed: the plans to meter, and the
+//! What a person configures in `catalog/current.yaml`: who is billed for what (see [`billing`]), the plans to meter, and the
 //! clients and services of the revenue report (see [`Offer`]).
 //!
 //! ```yaml

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use super::adder::{Charged, Cost, Costs, Origin};
 use super::placer::Place;
-use super::pools::Recipient;
+use super::recipient::Recipient;
 use crate::catalog::billing::Catalog;
 use crate::charges::round_to_total;
 use crate::money::MoneyError;

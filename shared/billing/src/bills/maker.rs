@@ -11,8 +11,9 @@ use super::fx::{Conversion, Rates};
 use super::lines::{CostPart, Item, Line, LineKind};
 use super::make::{BillInput, ComponentResult};
 use super::placer::Place;
-use super::pools::{Recipient, Shared, Unallocated};
+use super::pools::{Shared, Unallocated};
 use super::problems::BillsError;
+use super::recipient::Recipient;
 use crate::catalog::billing::Mark;
 use crate::money::{self, MoneyError};
 
