@@ -1,4 +1,4 @@
-//! What a person configures in `catalog/current.yaml`, as far as it is needed: the plans to meter, and the
+//! What a person configures in `catalog/current.yaml`: who is billed for what (see [`billing`]), the plans to meter, and the
 //! clients and services of the revenue report (see [`Offer`]).
 //!
 //! ```yaml
@@ -7,6 +7,7 @@
 //!     - {service: Postgres, environment: PROD, plan: pt-HJSv20iWX0, cloud: aws, start_month: 2025-01}
 //! ```
 
+pub mod billing;
 mod offer;
 
 use serde::Deserialize;

@@ -29,6 +29,7 @@ pub use gcp::BigQuery;
 pub use mapping::{Class, Columns, JsonRows, Mapping, Row, Sign, Terms, Texts};
 pub use read::{Document, add_up, bills, header};
 pub use rounding::round_to_total;
+pub(crate) use tags::parse as parse_tags;
 pub use totals::{Figures, HeldRow, OtherBill, Selection, Totals};
 pub use write::{BillContext, WriteError, Written, write_charges};
 

@@ -20,13 +20,15 @@
 //! | [`metering`] | usage sold on a marketplace: what is due, what was submitted, what may close |
 //! | [`usage`] | datastores: what ran, what was stored, what was sent, between two days |
 //! | [`revenue`] | a journal of money movements, and the monthly revenue by client, service and location |
-//! | [`catalog`] | what a person configures, as far as it is needed here |
+//! | [`catalog`] | what a person configures: customers, services, pools and prices, and plans that are metered |
+//! | [`bills`] | what customers are billed for a month of any provider's charges |
 
 #![warn(missing_docs)]
 
 pub mod allocation;
 pub mod atlas;
 pub mod bill;
+pub mod bills;
 pub mod canonical;
 pub mod catalog;
 pub mod ccx;

@@ -7,7 +7,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// Says what is wrong with the text.
-pub(super) fn parse(text: Option<&str>) -> Result<Vec<(String, String)>, String> {
+pub(crate) fn parse(text: Option<&str>) -> Result<Vec<(String, String)>, String> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
     let with_braces = if text.starts_with('{') { text.to_owned() } else { format!("{{{text}}}") };
     let object: serde_json::Map<String, Value> = serde_json::from_str(&with_braces)

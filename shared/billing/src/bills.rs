@@ -1,0 +1,53 @@
+//! What customers are billed for a month.
+//!
+//! 1. [`Placer`] compiles the rules of a month of the catalog; [`Adder`] puts every charge, of whatever provider, in exactly one
+//!    place and adds it up there: [`Charged`].
+//! 2. [`make_bills`] shares pools, converts currencies, prices services and gives every customer a [`Bill`]: [`BillRun`].
+//! 3. [`BillRun::exports`] writes them; [`BillRun::certificate`] says that nothing appeared or disappeared.
+//!
+//! Costs keep twelve decimals until a line is rounded, once. Lines add up to bills, bills to the run and to its exports. What no
+//! rule claims, or what cannot be shared, is [`Unallocated`] with a reason. A run fails closed: a missing rate, driver or target
+//! is an error that names all of them.
+//!
+//! The same month run again changes nothing: earlier runs come in as [`Posted`], and what a revision changes comes out as
+//! [`Correction`]s for the next bill. A discount larger than a bill comes out as [`Carried`].
+//!
+//! Not to be confused with [`crate::bill`], the bill that a provider sends.
+
+mod adder;
+mod basis;
+mod certificate;
+mod consumption;
+mod drivers;
+mod exact;
+mod export;
+mod facts;
+mod fx;
+#[cfg(test)]
+mod laws;
+mod lines;
+mod make;
+mod maker;
+mod patterns;
+mod placer;
+mod pools;
+mod problems;
+mod recipient;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+pub use adder::{Adder, ChargeError, Charged, Cost, Costs, Origin};
+pub use basis::Amounts;
+pub use certificate::{CurrencyProof, HeldBill, RateProof, RunCertificate, RunSubject, UnallocatedProof};
+pub use drivers::{Driver, DriverError, Drivers};
+pub use exact::Exact;
+pub use export::{Export, Rows};
+pub use facts::{Facts, Tags};
+pub use fx::Conversion;
+pub use lines::{Bill, Carried, Correction, CostPart, Item, Line, LineKind, Posted};
+pub use make::{BillInput, BillRun, ComponentResult, make_bills};
+pub use placer::{BadTags, Place, Placed, Placer};
+pub use pools::{ALLOCATION_COLUMNS, Share, Unallocated};
+pub use problems::{BillProblem, BillsError};
+pub use recipient::Recipient;

@@ -1,0 +1,259 @@
+//! Charges added up by where they belong, exactly. Memory grows with what is distinct: places, currencies, unclaimed accounts.
+
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::fast::RandomState;
+
+use super::facts::Facts;
+use super::placer::{BadTags, Place, Placed, Placer};
+use crate::charges::Amount;
+use crate::money::{Currency, MoneyError};
+use crate::month::BillingMonth;
+
+/// Cost centres that are named; more only count.
+const NAMED: usize = 1_000;
+
+/// What some charges come to in one currency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Sum of FOCUS `BilledCost`.
+    pub amount: Amount,
+    /// How many charges.
+    pub charges: u64,
+}
+
+/// By ISO 4217 code.
+pub type Costs = BTreeMap<&'static str, Cost>;
+
+/// Whose unclaimed charges are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// As in the catalog.
+    pub provider: String,
+    /// FOCUS `BillingAccountId`.
+    pub billing_account: String,
+    /// FOCUS `SubAccountId`, else its name.
+    pub account: Option<String>,
+}
+
+impl Origin {
+    /// How it is written: `aws/123456789012`, or `aws/(billing account)` where charges name no account.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match &self.account {
+            Some(account) => format!("{}/{account}", self.provider),
+            None => format!("{}/({})", self.provider, self.billing_account),
+        }
+    }
+}
+
+/// The charges of a month, added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Charged {
+    /// The catalog and the month that the rules are of; nothing while nothing was added up.
+    pub rules: Option<(String, BillingMonth)>,
+    /// What belongs somewhere.
+    pub places: BTreeMap<Place, Costs>,
+    /// What no rule claims.
+    pub unclaimed: BTreeMap<Origin, Costs>,
+    /// What counts for a pool with an `over`: by the pool's place in the catalog and the place of the charges.
+    pub over: BTreeMap<(usize, Place), Costs>,
+    /// All charges: added for themselves, so that nothing can get lost on the way to a place.
+    pub total: Costs,
+    /// Charges whose cost is blank. They cost nothing and are counted.
+    pub blank: u64,
+    /// Values of the cost-centre tag that are no customer's, and what they cost (up to a thousand values).
+    pub unknown_cost_centers: BTreeMap<String, Costs>,
+}
+
+/// A charge that cannot be added.
+#[derive(Debug, thiserror::Error)]
+pub enum ChargeError {
+    /// Its tags cannot be read.
+    #[error(transparent)]
+    Tags(#[from] BadTags),
+    /// The sums overflow.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// Sums of different months or catalogs are never added.
+    #[error("sums by the rules of {left} cannot be added to sums by the rules of {right}")]
+    OtherRules {
+        /// Catalog and month.
+        left: String,
+        /// Catalog and month.
+        right: String,
+    },
+}
+
+impl Cost {
+    fn add(&mut self, other: Self) -> Result<(), MoneyError> {
+        self.amount = self.amount.checked_add(other.amount)?;
+        self.charges += other.charges;
+        Ok(())
+    }
+}
+
+fn add_all(into: &mut Costs, from: &Costs) -> Result<(), MoneyError> {
+    from.iter().try_for_each(|(currency, cost)| into.entry(currency).or_default().add(*cost))
+}
+
+/// Adds charges up, in whatever order they come.
+#[derive(Debug)]
+pub struct Adder {
+    placer: Placer,
+    /// By kind of charges; few currencies each.
+    kinds: Vec<Vec<(Currency, Cost)>>,
+    total: Vec<(Currency, Cost)>,
+    unclaimed: HashMap<Origin, Costs, RandomState>,
+    last: Option<(Origin, Currency, Cost)>,
+    blank: u64,
+    unknown: BTreeMap<String, Costs>,
+}
+
+fn add_to(sums: &mut Vec<(Currency, Cost)>, currency: Currency, cost: Cost) -> Result<(), MoneyError> {
+    if let Some((_, sum)) = sums.iter_mut().find(|(known, _)| *known == currency) {
+        return sum.add(cost);
+    }
+    sums.push((currency, cost));
+    Ok(())
+}
+
+impl Adder {
+    /// Begins with nothing.
+    #[must_use]
+    pub fn new(placer: Placer) -> Self {
+        Self {
+            placer,
+            kinds: Vec::new(),
+            total: Vec::new(),
+            unclaimed: HashMap::default(),
+            last: None,
+            blank: 0,
+            unknown: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a charge and says where it belongs. A blank cost is nothing: it counts, and nothing else happens.
+    ///
+    /// # Errors
+    /// [`ChargeError`]; then nothing was added.
+    pub fn add(
+        &mut self,
+        facts: &Facts<'_>,
+        currency: Currency,
+        billed: Option<Amount>,
+    ) -> Result<Placed, ChargeError> {
+        let placed = self.placer.place(facts)?;
+        self.blank += u64::from(billed.is_none());
+        let cost = Cost { amount: billed.unwrap_or_default(), charges: 1 };
+        add_to(&mut self.total, currency, cost)?;
+        if self.kinds.len() <= placed.kind {
+            self.kinds.resize(placed.kind + 1, Vec::new());
+        }
+        add_to(&mut self.kinds[placed.kind], currency, cost)?;
+        if placed.place == Place::Unallocated {
+            self.unclaimed(facts, currency, cost)?;
+        }
+        if placed.unknown_cost_center {
+            self.unknown(facts, currency, cost)?;
+        }
+        Ok(placed)
+    }
+
+    /// Charges of one account mostly follow each other, so the last one is kept at hand.
+    fn unclaimed(&mut self, facts: &Facts<'_>, currency: Currency, cost: Cost) -> Result<(), MoneyError> {
+        let account = [facts.sub_account_id, facts.sub_account_name];
+        let account = account.into_iter().flatten().find(|text| !text.is_empty());
+        if let Some((origin, of, sum)) = &mut self.last
+            && *of == currency
+            && origin.account.as_deref() == account
+            && origin.billing_account == facts.billing_account
+            && origin.provider == facts.provider
+        {
+            return sum.add(cost);
+        }
+        self.settle()?;
+        let origin = Origin {
+            provider: facts.provider.to_owned(),
+            billing_account: facts.billing_account.to_owned(),
+            account: account.map(str::to_owned),
+        };
+        self.last = Some((origin, currency, cost));
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), MoneyError> {
+        let Some((origin, currency, cost)) = self.last.take() else { return Ok(()) };
+        self.unclaimed.entry(origin).or_default().entry(currency.code()).or_default().add(cost)
+    }
+
+    fn unknown(&mut self, facts: &Facts<'_>, currency: Currency, cost: Cost) -> Result<(), MoneyError> {
+        let value = self.placer.cost_center(facts.tags);
+        if self.unknown.len() >= NAMED && !self.unknown.contains_key(&value) {
+            return Ok(());
+        }
+        self.unknown.entry(value).or_default().entry(currency.code()).or_default().add(cost)
+    }
+
+    /// What was added.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn finish(mut self) -> Result<Charged, MoneyError> {
+        self.settle()?;
+        let mut charged = Charged {
+            rules: Some((self.placer.catalog.clone(), self.placer.month)),
+            unclaimed: self.unclaimed.into_iter().collect(),
+            blank: self.blank,
+            unknown_cost_centers: self.unknown,
+            ..Charged::default()
+        };
+        for (currency, cost) in &self.total {
+            charged.total.entry(currency.code()).or_default().add(*cost)?;
+        }
+        for ((kind, sums), placed) in self.placer.kinds.iter().zip(&self.kinds).zip(self.placer.places()) {
+            for (currency, cost) in sums {
+                if placed != Place::Unallocated {
+                    let costs = charged.places.entry(placed).or_default();
+                    costs.entry(currency.code()).or_default().add(*cost)?;
+                }
+                for pool in &kind.over {
+                    let costs = charged.over.entry((*pool, placed)).or_default();
+                    costs.entry(currency.code()).or_default().add(*cost)?;
+                }
+            }
+        }
+        Ok(charged)
+    }
+}
+
+impl Charged {
+    /// Both together: parts of a month may be added up apart.
+    ///
+    /// # Errors
+    /// [`ChargeError::OtherRules`], or [`ChargeError::Money`].
+    pub fn merge(&mut self, other: &Self) -> Result<(), ChargeError> {
+        if let (Some(left), Some(right)) = (&self.rules, &other.rules)
+            && left != right
+        {
+            let shown = |(catalog, month): &(String, BillingMonth)| format!("catalog {catalog} in {month}");
+            return Err(ChargeError::OtherRules { left: shown(left), right: shown(right) });
+        }
+        self.rules = self.rules.take().or_else(|| other.rules.clone());
+        for (place, costs) in &other.places {
+            add_all(self.places.entry(*place).or_default(), costs)?;
+        }
+        for (origin, costs) in &other.unclaimed {
+            add_all(self.unclaimed.entry(origin.clone()).or_default(), costs)?;
+        }
+        for (key, costs) in &other.over {
+            add_all(self.over.entry(*key).or_default(), costs)?;
+        }
+        for (value, costs) in &other.unknown_cost_centers {
+            add_all(self.unknown_cost_centers.entry(value.clone()).or_default(), costs)?;
+        }
+        add_all(&mut self.total, &other.total)?;
+        self.blank += other.blank;
+        Ok(())
+    }
+}

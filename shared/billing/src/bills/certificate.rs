@@ -1,0 +1,304 @@
+//! The proof of a run of bills: charges = costs billed + unallocated, and lines = bills = exports. Its JSON Schema stands in
+//! `docs/bill-run-certificate.schema.json`.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::basis::Amounts;
+use super::export::Export;
+use super::fx::Conversion;
+use super::lines::{Bill, LineKind};
+use super::make::BillInput;
+use super::pools::Unallocated;
+use super::problems::BillsError;
+use crate::canonical;
+use crate::certificate::{DocumentRef, Status, decimal_text};
+use crate::money::{self, MoneyError};
+use crate::month::BillingMonth;
+
+/// What the certificate is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSubject {
+    /// Always `bill-run`.
+    pub kind: String,
+    /// The month.
+    pub period: BillingMonth,
+}
+
+/// What the charges in one currency became. Amounts have up to twelve decimals and are exact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrencyProof {
+    /// Sum of all charges.
+    #[serde(with = "decimal_text")]
+    pub charges_total: Decimal,
+    /// Sum of the costs that lines of bills pass on, before rates, percentages and prices.
+    #[serde(with = "decimal_text")]
+    pub billed_costs: Decimal,
+    /// Sum of what nobody is billed.
+    #[serde(with = "decimal_text")]
+    pub unallocated_total: Decimal,
+}
+
+/// A rate that was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateProof {
+    /// What one unit is worth.
+    #[serde(with = "decimal_text")]
+    pub rate: Decimal,
+    /// Where it is from.
+    pub source: Option<String>,
+    /// Its line in the catalog, 0 for the catalog's own currency.
+    pub line: usize,
+}
+
+/// A held bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBill {
+    /// The customer.
+    pub customer: String,
+    /// Its total.
+    #[serde(with = "decimal_text")]
+    pub total: Decimal,
+    /// Why.
+    pub reason: String,
+}
+
+/// An amount that nobody is billed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnallocatedProof {
+    /// What it is.
+    pub what: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// How much.
+    #[serde(with = "decimal_text")]
+    pub amount: Decimal,
+    /// Why.
+    pub reason: String,
+}
+
+/// The certificate of a run of bills. Totals are in `currency`, those of `charges` in their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCertificate {
+    /// Version of this document's format.
+    pub certificate: u32,
+    /// What it is about.
+    pub subject: RunSubject,
+    /// ISO 4217 code of the bills.
+    pub currency: String,
+    /// By currency of the charges.
+    pub charges: BTreeMap<String, CurrencyProof>,
+    /// By currency of the charges.
+    pub rates: BTreeMap<String, RateProof>,
+    /// What nobody is billed, with reasons.
+    pub unallocated: Vec<UnallocatedProof>,
+    /// Sum of all lines, by kind of line.
+    #[serde(with = "decimal_texts")]
+    pub lines: BTreeMap<String, Decimal>,
+    /// Sum of all bills.
+    #[serde(with = "decimal_text")]
+    pub bills_total: Decimal,
+    /// Sum of the bills that may go out: what exports must come to.
+    #[serde(with = "decimal_text")]
+    pub released_total: Decimal,
+    /// What is left to post of those: nothing where the same run was made before.
+    #[serde(with = "decimal_text")]
+    pub to_post_total: Decimal,
+    /// Bills that must not go out.
+    pub held: Vec<HeldBill>,
+    /// What the next month takes: zero or negative.
+    #[serde(with = "decimal_text")]
+    pub carried_out: Decimal,
+    /// Charges whose cost is blank.
+    pub blank_costs: u64,
+    /// `matched` if all charges are billed and no bill is held, else `explained`: each rest has its reason. A run that does not
+    /// add up is an error and has no certificate.
+    pub status: Status,
+    /// The verdict in words.
+    pub explanation: String,
+    /// What the charges and drivers were read from; set by whoever read them.
+    pub inputs: Vec<DocumentRef>,
+    /// The rules in force: the catalog's hash, and the rounding.
+    pub rules: BTreeMap<String, String>,
+    /// What was written; set by whoever wrote it.
+    pub outputs: Vec<DocumentRef>,
+    /// Name and version of the software.
+    pub software: String,
+}
+
+impl RateProof {
+    fn of(conversion: &Conversion) -> Self {
+        let Conversion { rate, source, mark, .. } = conversion;
+        Self { rate: *rate, source: source.clone(), line: mark.line }
+    }
+}
+
+impl HeldBill {
+    fn of(bill: &Bill) -> Option<Self> {
+        let reason = bill.held.clone()?;
+        Some(Self { customer: bill.customer.clone(), total: bill.total, reason })
+    }
+}
+
+impl UnallocatedProof {
+    fn of(rest: &Unallocated) -> Self {
+        let Unallocated { what, currency, amount, reason } = rest.clone();
+        Self { what, currency: currency.to_owned(), amount, reason }
+    }
+}
+
+fn law(law: &str, left: Decimal, right: Decimal) -> Result<(), BillsError> {
+    if left == right {
+        return Ok(());
+    }
+    let (left, right) = (left.to_string(), right.to_string());
+    Err(BillsError::Broken { law: law.to_owned(), left, right })
+}
+
+fn add_to(sums: &mut BTreeMap<String, Decimal>, key: &str, amount: Decimal) -> Result<(), MoneyError> {
+    let sum = sums.entry(key.to_owned()).or_default();
+    *sum = money::add(*sum, amount)?.normalize();
+    Ok(())
+}
+
+fn verdict(bills: usize, held: usize, unallocated: usize) -> (Status, String) {
+    if held == 0 && unallocated == 0 {
+        return (Status::Matched, format!("all charges are in {bills} bills, and none is held"));
+    }
+    let rest = format!("{held} of {bills} bills are held and {unallocated} amounts are unallocated");
+    (Status::Explained, format!("{rest}, each with its reason"))
+}
+
+impl RunCertificate {
+    /// Adds up what was made, independently of how it was made, and checks the laws.
+    pub(super) fn new<'r>(
+        input: &BillInput<'_>,
+        charges: &Amounts,
+        bills: &[Bill],
+        unallocated: &[Unallocated],
+        rates: impl Iterator<Item = &'r Conversion>,
+    ) -> Result<Self, BillsError> {
+        let (mut billed, mut rest, mut lines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for line in bills.iter().flat_map(|bill| &bill.lines) {
+            add_to(&mut lines, line.kind.as_str(), line.amount)?;
+            for cost in &line.costs {
+                add_to(&mut billed, cost.conversion.currency, cost.amount)?;
+            }
+        }
+        for one in unallocated {
+            add_to(&mut rest, one.currency, one.amount)?;
+        }
+        let mut proofs = BTreeMap::new();
+        for currency in
+            charges.keys().map(|code| (*code).to_owned()).chain(billed.keys().chain(rest.keys()).cloned())
+        {
+            let of = |sums: &BTreeMap<String, Decimal>| sums.get(&currency).copied().unwrap_or_default();
+            let charges_total = charges.get(currency.as_str()).copied().unwrap_or_default().normalize();
+            let (billed_costs, unallocated_total) = (of(&billed), of(&rest));
+            proofs.insert(currency, CurrencyProof { charges_total, billed_costs, unallocated_total });
+        }
+        let released = || bills.iter().filter(|bill| bill.held.is_none());
+        let (catalog, month) = (input.in_force.catalog, input.in_force.month);
+        let held: Vec<HeldBill> = bills.iter().filter_map(HeldBill::of).collect();
+        let (status, explanation) = verdict(bills.len(), held.len(), unallocated.len());
+        let rules =
+            [("catalog", catalog.version.clone()), ("rounding", catalog.rounding.as_str().to_owned())];
+        let certificate = Self {
+            certificate: 1,
+            subject: RunSubject { kind: "bill-run".to_owned(), period: month },
+            currency: catalog.currency.code().to_owned(),
+            charges: proofs,
+            rates: rates.map(|one| (one.currency.to_owned(), RateProof::of(one))).collect(),
+            unallocated: unallocated.iter().map(UnallocatedProof::of).collect(),
+            lines,
+            bills_total: money::sum(bills.iter().map(|bill| bill.total))?.normalize(),
+            released_total: money::sum(released().map(|bill| bill.total))?.normalize(),
+            to_post_total: money::sum(released().map(|bill| bill.difference))?.normalize(),
+            held,
+            carried_out: money::sum(bills.iter().map(|bill| bill.carried_out))?.normalize(),
+            blank_costs: input.charged.blank,
+            status,
+            explanation,
+            inputs: Vec::new(),
+            rules: rules.into_iter().map(|(rule, value)| (rule.to_owned(), value)).collect(),
+            outputs: Vec::new(),
+            software: crate::SOFTWARE.to_owned(),
+        };
+        certificate.verify()?;
+        for bill in bills {
+            let lines = money::sum(bill.lines.iter().map(|line| line.amount))?;
+            law(&format!("total of '{}' = its lines", bill.customer), bill.total, lines)?;
+        }
+        Ok(certificate)
+    }
+
+    /// Checks the laws: charges = billed costs + unallocated in each currency, unallocated = its reasons, lines = bills,
+    /// bills = released + held, and what is carried out leaves the lines by as much.
+    ///
+    /// # Errors
+    /// [`BillsError::Broken`] names the law and both sides.
+    pub fn verify(&self) -> Result<(), BillsError> {
+        for (currency, proof) in &self.charges {
+            let right = money::add(proof.billed_costs, proof.unallocated_total)?;
+            let name = format!("charges_total = billed_costs + unallocated_total in {currency}");
+            law(&name, proof.charges_total, right)?;
+            let reasons = self.unallocated.iter().filter(|one| one.currency == *currency);
+            let reasons = money::sum(reasons.map(|one| one.amount))?;
+            law(&format!("unallocated_total = its reasons in {currency}"), proof.unallocated_total, reasons)?;
+        }
+        law("bills_total = sum of lines", self.bills_total, money::sum(self.lines.values().copied())?)?;
+        let held = money::sum(self.held.iter().map(|bill| bill.total))?;
+        law("bills_total = released_total + held", self.bills_total, money::add(self.released_total, held)?)?;
+        let carried = self.lines.get(LineKind::CarriedOut.as_str()).copied().unwrap_or_default();
+        law("carried_out + lines carried out = 0", money::add(self.carried_out, carried)?, Decimal::ZERO)
+    }
+
+    /// Checks that exports of all released bills come to what the certificate says.
+    ///
+    /// # Errors
+    /// [`BillsError::Broken`] names both sides.
+    pub fn verify_exports(&self, exports: &[Export]) -> Result<(), BillsError> {
+        let exported = money::sum(exports.iter().map(|export| export.total))?;
+        law("released_total = sum of exports", self.released_total, exported)
+    }
+
+    /// The document: two spaces of indentation, keys sorted, a newline at the end.
+    ///
+    /// # Errors
+    /// [`BillsError::Broken`] if a law does not hold: such a certificate is never written.
+    pub fn to_json(&self) -> Result<Vec<u8>, BillsError> {
+        self.verify()?;
+        let failed = |error: serde_json::Error| BillsError::Export {
+            export: "certificate".into(),
+            why: error.to_string(),
+        };
+        canonical::to_json(self).map_err(failed)
+    }
+}
+
+mod decimal_texts {
+    use std::collections::BTreeMap;
+
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::money::parse_decimal;
+
+    pub(super) fn serialize<S: Serializer>(
+        values: &BTreeMap<String, Decimal>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(values.iter().map(|(key, value)| (key, value.to_string())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, Decimal>, D::Error> {
+        let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
+        let parsed =
+            texts.into_iter().map(|(key, text)| Ok((key, parse_decimal(&text).map_err(D::Error::custom)?)));
+        parsed.collect()
+    }
+}

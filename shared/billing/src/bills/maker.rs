@@ -1,0 +1,332 @@
+//! The lines of all bills, from shared costs and prices.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use super::basis::{Amounts, Basis};
+use super::consumption::{self, Used};
+use super::exact::Exact;
+use super::fx::{Conversion, Rates};
+use super::lines::{CostPart, Item, Line, LineKind};
+use super::make::{BillInput, ComponentResult};
+use super::placer::Place;
+use super::pools::{Shared, Unallocated};
+use super::problems::BillsError;
+use super::recipient::Recipient;
+use crate::catalog::billing::Mark;
+use crate::money::{self, MoneyError};
+
+/// Decimals of prices and costs in comments; items and costs have all of them.
+const SHOWN: u32 = 4;
+
+pub(super) struct Maker<'a> {
+    pub(super) input: &'a BillInput<'a>,
+    pub(super) basis: &'a Basis,
+    pub(super) rates: &'a Rates,
+    pub(super) used: &'a [Used<'a>],
+    pub(super) shared: Shared,
+    /// By place of the customer in the catalog.
+    pub(super) lines: BTreeMap<usize, Vec<Line>>,
+}
+
+/// What is the same for every kind of line.
+struct Draft {
+    key: String,
+    kind: LineKind,
+    name: String,
+    provider: Option<String>,
+    product: Option<String>,
+    rule: String,
+}
+
+impl Draft {
+    fn line(
+        self,
+        comment: String,
+        costs: Vec<CostPart>,
+        items: Vec<Item>,
+        exact: Exact,
+        amount: Decimal,
+    ) -> Line {
+        let Self { key, kind, name, provider, product, rule } = self;
+        let (posted, difference) = (Decimal::ZERO, amount);
+        Line {
+            key,
+            kind,
+            name,
+            provider,
+            product,
+            comment,
+            rule,
+            costs,
+            items,
+            exact,
+            amount,
+            posted,
+            difference,
+        }
+    }
+}
+
+impl Maker<'_> {
+    fn push(&mut self, customer: usize, line: Line) {
+        self.lines.entry(customer).or_default().push(line);
+    }
+
+    fn round(&self, exact: Exact) -> Result<Decimal, MoneyError> {
+        exact.round(self.input.in_force.catalog.rounding, self.input.in_force.catalog.currency)
+    }
+
+    /// Own charges and shares of pools, and both added up by currency.
+    fn costs(&self, place: Place) -> Result<(Vec<CostPart>, Amounts), MoneyError> {
+        let catalog = self.input.in_force.catalog;
+        let mut parts = Vec::new();
+        for (currency, amount) in self.basis.places.get(&place).into_iter().flatten() {
+            let costs = self.input.charged.places.get(&place).and_then(|costs| costs.get(currency));
+            let charges = costs.map_or(0, |cost| cost.charges);
+            parts.extend(self.part("charges".to_owned(), place.rule(catalog), charges, currency, *amount));
+        }
+        parts.extend(self.shares(Recipient::Place(place)));
+        let total = sum(&parts)?;
+        Ok((parts, total))
+    }
+
+    fn shares(&self, recipient: Recipient) -> Vec<CostPart> {
+        let catalog = self.input.in_force.catalog;
+        let part = |(pool, amounts): (usize, &Amounts)| {
+            let source = Recipient::Place(Place::Pool(pool)).label(catalog);
+            let rule = Place::Pool(pool).rule(catalog);
+            let parts = amounts.iter().filter_map(|(currency, amount)| {
+                self.part(source.clone(), rule.clone(), 0, currency, *amount)
+            });
+            parts.collect::<Vec<_>>()
+        };
+        let mut parts: Vec<CostPart> = self.shared.of(recipient).flat_map(part).collect();
+        in_order(&mut parts);
+        parts
+    }
+
+    /// Nothing if there is no rate; that ended the run before.
+    fn part(
+        &self,
+        source: String,
+        rule: String,
+        charges: u64,
+        currency: &str,
+        amount: Decimal,
+    ) -> Option<CostPart> {
+        let conversion = self.rates.of(currency)?.clone();
+        Some(CostPart { source, rule, charges, amount, conversion })
+    }
+
+    pub(super) fn accounts_and_allocations(&mut self) -> Result<(), BillsError> {
+        let catalog = self.input.in_force.catalog;
+        let received = self.shared.received.keys().filter_map(|recipient| match recipient {
+            Recipient::Place(place) => Some(*place),
+            _ => None,
+        });
+        let mut places: Vec<Place> = self.basis.places.keys().copied().chain(received).collect();
+        places.sort();
+        places.dedup();
+        for place in places {
+            let (customer, percentage, draft) = match place {
+                Place::Account { account: at, customer } => {
+                    let account = &catalog.accounts[at];
+                    let draft = Draft {
+                        key: format!("account/{}/{}", account.provider, account.key()),
+                        kind: LineKind::Account,
+                        name: account.label().to_owned(),
+                        provider: Some(account.provider.clone()),
+                        product: account.product.clone(),
+                        rule: place.rule(catalog),
+                    };
+                    (customer, account.percentage, draft)
+                }
+                Place::Allocation(at) => {
+                    let rule = &catalog.allocations[at];
+                    let draft = Draft {
+                        key: format!("allocation/{}", rule.name),
+                        kind: LineKind::Allocation,
+                        name: rule.name.clone(),
+                        provider: None,
+                        product: rule.product.clone(),
+                        rule: place.rule(catalog),
+                    };
+                    (rule.customer, rule.percentage, draft)
+                }
+                Place::Component(_) | Place::Pool(_) | Place::Unallocated => continue,
+            };
+            let (costs, amounts) = self.costs(place)?;
+            let cost = self.rates.convert(&amounts)?;
+            let exact = cost.percent(percentage)?;
+            let comment = format!("{percentage} % of {}", shown(&costs));
+            let amount = self.round(exact)?;
+            self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount));
+        }
+        Ok(())
+    }
+
+    pub(super) fn services(&mut self) -> Result<Vec<ComponentResult>, BillsError> {
+        let in_force = self.input.in_force;
+        let catalog = in_force.catalog;
+        let (mut results, mut prices) = (Vec::new(), BTreeMap::new());
+        let mut divided: BTreeMap<usize, Vec<CostPart>> = BTreeMap::new();
+        for (at, component) in catalog.components.iter().enumerate() {
+            if !component.dated.covers(in_force.month) {
+                continue;
+            }
+            let (_, costs) = self.costs(Place::Component(at))?;
+            let cost = self.rates.convert(&costs)?;
+            prices.insert(at, consumption::unit_price(component, cost)?);
+            let source = Recipient::Place(Place::Component(at)).label(catalog);
+            let among = consumption::divide(at, &costs, self.used, in_force)?;
+            let is_used = among.is_some();
+            for (service, amounts) in among.iter().flatten() {
+                let rule = Place::Component(at).rule(catalog);
+                for (currency, amount) in amounts {
+                    let part = self.part(source.clone(), rule.clone(), 0, currency, *amount);
+                    divided.entry(*service).or_default().extend(part);
+                }
+            }
+            if !is_used {
+                let reason = "no service uses this component".to_owned();
+                let rest = costs.iter().filter(|(_, amount)| !amount.is_zero());
+                let rest = rest.map(|(currency, amount)| Unallocated {
+                    what: source.clone(),
+                    currency,
+                    amount: *amount,
+                    reason: reason.clone(),
+                });
+                self.shared.unallocated.extend(rest);
+            }
+            let name = component.name.clone();
+            results.push((at, ComponentResult { name, costs, cost, billed: Exact::ZERO, is_used }));
+        }
+        for at in in_force.services() {
+            let items = consumption::items(at, self.used, in_force, &prices)?;
+            for item in &items {
+                if let Some((_, result)) = results.iter_mut().find(|(at, _)| Some(*at) == item.component) {
+                    result.billed = result.billed.plus(item.amount)?;
+                }
+            }
+            let costs = divided.remove(&at).unwrap_or_default();
+            self.service(at, items, costs)?;
+        }
+        Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+
+    fn service(
+        &mut self,
+        at: usize,
+        mut items: Vec<Item>,
+        mut costs: Vec<CostPart>,
+    ) -> Result<(), BillsError> {
+        let service = &self.input.in_force.catalog.services[at];
+        for part in self.shares(Recipient::Service(at)) {
+            let amount = Exact::from(part.amount).times(part.conversion.rate)?;
+            let what = part.source.clone();
+            items.push(Item { component: None, what, quantity: Decimal::ONE, price: amount, amount });
+            costs.push(part);
+        }
+        in_order(&mut costs);
+        let exact = items.iter().try_fold(Exact::ZERO, |sum, item| sum.plus(item.amount))?;
+        let described = items.iter().map(|item| {
+            Ok(format!("{} {} x {}", item.what, item.quantity, item.price.round_half_away(SHOWN)?))
+        });
+        let comment = described.collect::<Result<Vec<_>, MoneyError>>()?.join("; ");
+        let draft = Draft {
+            key: format!("service/{}", service.name),
+            kind: LineKind::Service,
+            name: service.name.clone(),
+            provider: None,
+            product: service.product.clone(),
+            rule: format!("services[{at}], line {}", service.mark.line),
+        };
+        let amount = self.round(exact)?;
+        self.push(service.customer, draft.line(comment, costs, items, exact, amount));
+        Ok(())
+    }
+
+    pub(super) fn shares_of_customers(&mut self) -> Result<(), BillsError> {
+        let customers = self.shared.received.keys().filter_map(|recipient| match recipient {
+            Recipient::Customer(at) => Some(*at),
+            _ => None,
+        });
+        let customers: Vec<usize> = customers.collect();
+        for customer in customers {
+            let parts = self.shares(Recipient::Customer(customer));
+            let mut by_pool: BTreeMap<(String, String), Vec<CostPart>> = BTreeMap::new();
+            for part in parts {
+                by_pool.entry((part.source.clone(), part.rule.clone())).or_default().push(part);
+            }
+            for ((source, rule), costs) in by_pool {
+                let exact = self.rates.convert(&sum(&costs)?)?;
+                let name = source.trim_start_matches("pool:").to_owned();
+                let draft = Draft {
+                    key: format!("share/{name}"),
+                    kind: LineKind::Share,
+                    name,
+                    provider: None,
+                    product: None,
+                    rule,
+                };
+                let comment = format!("share of {}", shown(&costs));
+                let amount = self.round(exact)?;
+                self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn positions(&mut self) {
+        let in_force = self.input.in_force;
+        for (at, position) in in_force.catalog.positions.iter().enumerate() {
+            if position.month != in_force.month {
+                continue;
+            }
+            let draft = Draft {
+                key: format!("position/{}", position.reason),
+                kind: LineKind::Position,
+                name: position.reason.clone(),
+                provider: None,
+                product: position.product.clone(),
+                rule: format!("positions[{at}], line {}", position.mark.line),
+            };
+            let (exact, amount) = (position.amount.into(), position.amount);
+            let comment = position.reason.clone();
+            self.push(position.customer, draft.line(comment, Vec::new(), Vec::new(), exact, amount));
+        }
+    }
+}
+
+/// By names, so that the order of the catalog does not matter.
+fn in_order(parts: &mut [CostPart]) {
+    parts.sort_by(|a, b| (&a.source, a.conversion.currency).cmp(&(&b.source, b.conversion.currency)));
+}
+
+fn sum(parts: &[CostPart]) -> Result<Amounts, MoneyError> {
+    let mut total = Amounts::new();
+    for part in parts {
+        let sum = total.entry(part.conversion.currency).or_default();
+        *sum = money::add(*sum, part.amount)?.normalize();
+    }
+    Ok(total)
+}
+
+/// Costs in words: `100 USD at 0.8812 (manual, 2026-10) + 12.5 CHF`.
+fn shown(costs: &[CostPart]) -> String {
+    if costs.is_empty() {
+        return "nothing".to_owned();
+    }
+    let described = costs.iter().map(|part| {
+        let Conversion { currency, rate, source, month, mark } = &part.conversion;
+        let mut text = format!("{} {currency}", part.amount.round_dp(SHOWN).normalize());
+        if *mark != Mark::default() {
+            let source = source.as_deref().unwrap_or("catalog");
+            text = format!("{text} at {rate} ({source}, {month})");
+        }
+        if part.source == "charges" { text } else { format!("{text} of {}", part.source) }
+    });
+    described.collect::<Vec<_>>().join(" + ")
+}

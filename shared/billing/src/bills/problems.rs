@@ -1,0 +1,119 @@
+//! Why a month cannot be billed: everything that is missing, at once.
+
+use crate::money::{ApportionError, MoneyError};
+use crate::month::BillingMonth;
+
+/// One thing that is missing or cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum BillProblem {
+    /// There are costs in a currency without a rate.
+    #[error("fx.rates.{month}.{currency}: there is no rate into {into}, add what one {currency} is worth")]
+    MissingRate {
+        /// ISO 4217 code.
+        currency: &'static str,
+        /// The month.
+        month: BillingMonth,
+        /// The catalog's currency.
+        into: &'static str,
+    },
+    /// A driver was not brought.
+    #[error("{needed_by}: there is no driver '{driver}' for {month}, bring one{hint}")]
+    MissingDriver {
+        /// The driver.
+        driver: String,
+        /// What needs it, with its line in the catalog.
+        needed_by: String,
+        /// The month.
+        month: BillingMonth,
+        /// A name nearby.
+        hint: String,
+    },
+    /// A driver says nothing of a target.
+    #[error(
+        "{needed_by}: the driver '{driver}' says nothing of '{target}', add it, with 0 if it used nothing{hint}"
+    )]
+    MissingTarget {
+        /// The driver.
+        driver: String,
+        /// The target.
+        target: String,
+        /// What needs it, with its line in the catalog.
+        needed_by: String,
+        /// A name nearby.
+        hint: String,
+    },
+    /// A service uses a component that does not apply to the month.
+    #[error(
+        "{needed_by}: the component '{component}' does not apply to {month}, date its use or the component"
+    )]
+    NotInForce {
+        /// The component, and the part if it is one.
+        component: String,
+        /// What needs it, with its line in the catalog.
+        needed_by: String,
+        /// The month.
+        month: BillingMonth,
+    },
+    /// An amount of an earlier run is of a customer that the catalog does not have.
+    #[error("{what} of {amount} is of '{customer}', who is not in the catalog{hint}: name who bears it")]
+    UnknownCustomer {
+        /// The customer.
+        customer: String,
+        /// What it is: a discount carried over, a correction, an amount posted.
+        what: String,
+        /// How much.
+        amount: String,
+        /// A name nearby.
+        hint: String,
+    },
+}
+
+/// Why there are no bills.
+#[derive(Debug, thiserror::Error)]
+pub enum BillsError {
+    /// Something is missing: nothing is billed until it is there.
+    #[error("{month} cannot be billed: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Incomplete {
+        /// The month.
+        month: BillingMonth,
+        /// All that is missing.
+        problems: Vec<BillProblem>,
+    },
+    /// The charges were added up by other rules.
+    #[error("the charges were added up for {found}, not for {expected}: add them up again")]
+    OtherRules {
+        /// Catalog and month of the charges.
+        found: String,
+        /// Catalog and month of the bills.
+        expected: String,
+    },
+    /// A cost cannot be shared.
+    #[error("the pool '{pool}' cannot be shared: {error}")]
+    Split {
+        /// The pool or component.
+        pool: String,
+        /// Why.
+        error: ApportionError,
+    },
+    /// A sum overflows.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// Figures contradict each other: a fault of this software, so nothing is billed.
+    #[error("the bills contradict themselves: {law}: {left} is not {right}")]
+    Broken {
+        /// The law.
+        law: String,
+        /// Its left side.
+        left: String,
+        /// Its right side.
+        right: String,
+    },
+    /// The export cannot be written.
+    #[error("the export '{export}' cannot be written: {why}")]
+    Export {
+        /// Which.
+        export: String,
+        /// Why, with the customer and the line.
+        why: String,
+    },
+}

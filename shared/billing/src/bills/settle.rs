@@ -1,0 +1,168 @@
+//! From lines to bills: corrections, discounts carried over, what was posted, cost centres.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_decimal::Decimal;
+
+use super::lines::{Bill, Line, LineKind};
+use super::make::BillInput;
+use super::problems::{BillProblem, BillsError};
+use crate::catalog::billing::{Catalog, Customer, did_you_mean};
+use crate::money::{self, MoneyError};
+
+/// The key of the line that carries a discount to the next month.
+const CARRIED_OUT: &str = "carried-out";
+
+/// Amounts of earlier runs whose customer is gone: nobody would bear them.
+pub(super) fn unknown_customers(input: &BillInput<'_>, problems: &mut Vec<BillProblem>) {
+    let catalog = input.in_force.catalog;
+    let names: BTreeSet<&str> = catalog.customers.iter().map(|customer| customer.name.as_str()).collect();
+    let mut check = |customer: &str, what: &str, amount: Decimal| {
+        if !amount.is_zero() && !names.contains(customer) {
+            let hint = did_you_mean(customer, names.iter().copied());
+            let (customer, what, amount) = (customer.to_owned(), what.to_owned(), amount.to_string());
+            problems.push(BillProblem::UnknownCustomer { customer, what, amount, hint });
+        }
+    };
+    for carried in input.carried {
+        check(&carried.customer, "the discount carried over", carried.amount);
+    }
+    for correction in input.corrections {
+        check(&correction.customer, "the correction", correction.amount);
+    }
+    for (customer, lines) in input.posted {
+        for amount in lines.values() {
+            check(customer, "the amount posted before", *amount);
+        }
+    }
+}
+
+/// The bill of every customer who has a line.
+pub(super) fn bills(
+    input: &BillInput<'_>,
+    mut lines: BTreeMap<usize, Vec<Line>>,
+) -> Result<Vec<Bill>, BillsError> {
+    let catalog = input.in_force.catalog;
+    let mut bills = Vec::new();
+    for (at, customer) in catalog.customers.iter().enumerate() {
+        let mut lines = lines.remove(&at).unwrap_or_default();
+        lines.extend(from_before(input, customer)?);
+        let posted = input.posted.get(&customer.name).filter(|posted| !posted.is_empty());
+        if lines.is_empty() && posted.is_none() {
+            continue;
+        }
+        bills.push(settle(catalog, customer, lines, posted)?);
+    }
+    bills.sort_by(|a, b| a.customer.cmp(&b.customer));
+    Ok(bills)
+}
+
+/// Corrections of earlier months and discounts that earlier bills carried over. Those of one month and key are one line.
+fn from_before(input: &BillInput<'_>, customer: &Customer) -> Result<Vec<Line>, MoneyError> {
+    let mut lines: BTreeMap<String, Line> = BTreeMap::new();
+    let mut add = |line: Line| {
+        match lines.get_mut(&line.key) {
+            Some(known) => {
+                *known = bare(line.key, line.kind, line.name, money::add(known.amount, line.amount)?)
+            }
+            None => {
+                lines.insert(line.key.clone(), line);
+            }
+        }
+        Ok::<(), MoneyError>(())
+    };
+    for correction in input.corrections.iter().filter(|correction| correction.customer == customer.name) {
+        let key = format!("correction/{}/{}", correction.month, correction.key);
+        let mut line = bare(key, LineKind::Correction, correction.name.clone(), correction.amount);
+        line.product.clone_from(&correction.product);
+        line.comment = format!("correction of {}", correction.month);
+        add(line)?;
+    }
+    for carried in input.carried.iter().filter(|carried| carried.customer == customer.name) {
+        let name = format!("carried over from {}", carried.month);
+        add(bare(format!("carried-in/{}", carried.month), LineKind::CarriedIn, name, carried.amount))?;
+    }
+    Ok(lines.into_values().collect())
+}
+
+/// A line that is nothing but an amount.
+fn bare(key: String, kind: LineKind, name: String, amount: Decimal) -> Line {
+    Line {
+        key,
+        kind,
+        comment: name.clone(),
+        name,
+        provider: None,
+        product: None,
+        rule: "an earlier bill".to_owned(),
+        costs: Vec::new(),
+        items: Vec::new(),
+        exact: amount.into(),
+        amount,
+        posted: Decimal::ZERO,
+        difference: amount,
+    }
+}
+
+fn settle(
+    catalog: &Catalog,
+    customer: &Customer,
+    mut lines: Vec<Line>,
+    posted: Option<&BTreeMap<String, Decimal>>,
+) -> Result<Bill, BillsError> {
+    let before = money::sum(lines.iter().map(|line| line.amount))?;
+    // what the first run carried stays carried: the next bill has it; a revision's difference goes there in full
+    let carry = match posted {
+        Some(posted) => posted.get(CARRIED_OUT).copied().unwrap_or_default(),
+        None if before < Decimal::ZERO => -before,
+        None => Decimal::ZERO,
+    };
+    if !carry.is_zero() {
+        let name = "carried over to the next month".to_owned();
+        let mut line = bare(CARRIED_OUT.to_owned(), LineKind::CarriedOut, name, carry);
+        line.rule = "a bill is never less than nothing".to_owned();
+        lines.push(line);
+    }
+    for (key, amount) in posted.into_iter().flatten() {
+        let known = lines.iter_mut().find(|line| line.key == *key);
+        let line = match known {
+            Some(line) => line,
+            None if amount.is_zero() => continue,
+            None => {
+                let name = format!("no longer due: {key}");
+                lines.push(bare(key.clone(), LineKind::Withdrawn, name, Decimal::ZERO));
+                let Some(line) = lines.last_mut() else { continue };
+                line
+            }
+        };
+        line.posted = *amount;
+        line.difference = money::sub(line.amount, *amount)?.normalize();
+    }
+    lines.sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
+    Ok(Bill {
+        customer: customer.name.clone(),
+        email: customer.email.clone(),
+        cost_center: customer.cost_center.clone(),
+        total: money::sum(lines.iter().map(|line| line.amount))?.normalize(),
+        difference: money::sum(lines.iter().map(|line| line.difference))?.normalize(),
+        carried_out: if carry.is_zero() { carry } else { -carry },
+        is_first: posted.is_none(),
+        held: hold(catalog, customer),
+        lines,
+    })
+}
+
+fn hold(catalog: &Catalog, customer: &Customer) -> Option<String> {
+    let pattern = catalog.cost_center_pattern.as_ref()?;
+    let what = match &customer.cost_center {
+        Some(center) if pattern.fits(center) => return None,
+        Some(center) => {
+            format!("cost_center '{center}' does not fit cost_center_pattern '{}'", pattern.as_str())
+        }
+        None => "there is no cost_center".to_owned(),
+    };
+    Some(format!(
+        "customer '{}', line {}: {what}, correct it in the catalog",
+        customer.name, customer.mark.line
+    ))
+}

@@ -1,0 +1,120 @@
+//! The catalog of what is billed to whom: customers, accounts, services, components, pools, prices, rates.
+//!
+//! It is one YAML document (its JSON Schema stands in `docs/catalog.schema.json`). [`parse`] finds everything that is wrong with
+//! it at once, each problem with its line, column and field. Amounts are read from their text. Entries may be dated by
+//! months, so that rules and prices change while past months stay as they were; [`InForce`] is what applies to one month.
+//!
+//! Sections that other functions read (`metering`, `revenue`) are left to them.
+
+mod export;
+mod in_force;
+mod names;
+mod pools;
+mod problem;
+mod reader;
+mod sections;
+mod services;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod types;
+mod yaml;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use crate::money::Currency;
+
+pub use self::export::{Column, Content, Encoding, ExportField, ExportTemplate};
+pub use self::in_force::InForce;
+pub(crate) use self::problem::did_you_mean;
+pub use self::problem::{Mark, Problem, Problems};
+pub use self::settings::CostCenterPattern;
+pub use self::types::{
+    Account, Allocation, Component, Customer, Dated, Fx, Match, Part, PartPrice, Pool, Position, Price,
+    Quantity, Rate, Rounding, Service, Split, Target, TargetKind, Use,
+};
+
+/// The members of the document: first those that bill something, then settings, then sections of other functions.
+const BILLED: [&str; 7] =
+    ["customers", "accounts", "allocations", "services", "components", "positions", "pools"];
+const SETTINGS: [&str; 6] =
+    ["currency", "fx", "rounding", "cost_center_pattern", "cost_center_tag", "export"];
+const OTHERS: [&str; 2] = ["metering", "revenue"];
+
+/// A catalog without problems. Entries are in the order of the document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Catalog {
+    /// SHA-256 of the document, in hexadecimal: what certificates and charges name it by.
+    pub version: String,
+    /// Of all prices and bills; XXX (ISO 4217: no currency) where nothing is billed.
+    pub currency: Currency,
+    /// Who is billed.
+    pub customers: Vec<Customer>,
+    /// Whole accounts passed on.
+    pub accounts: Vec<Account>,
+    /// Rules that give charges to customers.
+    pub allocations: Vec<Allocation>,
+    /// What is sold.
+    pub services: Vec<Service>,
+    /// What services are made of.
+    pub components: Vec<Component>,
+    /// One-off additions and discounts.
+    pub positions: Vec<Position>,
+    /// Shared costs.
+    pub pools: Vec<Pool>,
+    /// Rates of exchange.
+    pub fx: Fx,
+    /// How lines are rounded.
+    pub rounding: Rounding,
+    /// What a cost centre must look like.
+    pub cost_center_pattern: Option<CostCenterPattern>,
+    /// The tag whose value, a customer's cost centre, overrides the account's customer.
+    pub cost_center_tag: Option<String>,
+    /// How bills are written.
+    pub export: ExportTemplate,
+    /// What each name is, for the targets of drivers.
+    names: BTreeMap<String, BTreeSet<TargetKind>>,
+}
+
+/// Reads a catalog.
+///
+/// # Errors
+/// [`Problems`]: all of them, with line, column and field. A document that is no YAML has one.
+pub fn parse(yaml: &[u8]) -> Result<Catalog, Problems> {
+    let root = yaml::parse(yaml).map_err(|problem| Problems(vec![problem]))?;
+    let empty = yaml::Node { mark: Mark { line: 1, column: 1 }, value: yaml::Value::Map(Vec::new()) };
+    let root = reader::Field::root(root.as_ref().unwrap_or(&empty));
+    let mut reader = reader::Reader::default();
+    let allowed: Vec<&str> = BILLED.into_iter().chain(SETTINGS).chain(OTHERS).collect();
+    let Some(root) = reader.members(&root, &allowed) else { return Err(Problems(reader.problems)) };
+    let billed = BILLED.iter().any(|section| root.get(section).is_some());
+    let names = names::Names::collect(&root);
+    let settings = settings::settings(&mut reader, &root, billed);
+    let (components, paths) = services::components(&mut reader, &root);
+    let catalog = Catalog {
+        version: Sha256::digest(yaml).iter().map(|byte| format!("{byte:02x}")).collect(),
+        currency: settings.currency,
+        customers: sections::customers(&mut reader, &root, &settings),
+        accounts: sections::accounts(&mut reader, &root, &names),
+        allocations: sections::allocations(&mut reader, &root, &names),
+        services: services::services(&mut reader, &root, &names),
+        components,
+        positions: sections::positions(&mut reader, &root, &names, &settings),
+        pools: pools::pools(&mut reader, &root, &names),
+        fx: settings.fx,
+        rounding: settings.rounding,
+        cost_center_pattern: settings.cost_center_pattern,
+        cost_center_tag: settings.cost_center_tag,
+        export: settings.export,
+        names: names.into_known(),
+    };
+    services::costless(&mut reader, &catalog.components, &paths, &catalog.pools);
+    if reader.problems.is_empty() {
+        return Ok(catalog);
+    }
+    reader.problems.sort();
+    reader.problems.dedup();
+    Err(Problems(reader.problems))
+}

@@ -1,0 +1,126 @@
+//! What of a catalog applies to one month.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::pools::fed;
+use super::types::{Account, Component, Dated, Pool, Service, Target, TargetKind};
+use super::{Catalog, did_you_mean};
+use crate::month::BillingMonth;
+
+/// A catalog as it applies to one month. Places are those in the catalog's lists.
+#[derive(Clone, Debug)]
+pub struct InForce<'c> {
+    /// The whole catalog.
+    pub catalog: &'c Catalog,
+    /// The month.
+    pub month: BillingMonth,
+    accounts: HashMap<&'c str, usize>,
+    services: BTreeMap<&'c str, usize>,
+    components: BTreeMap<&'c str, usize>,
+    pools: BTreeMap<&'c str, usize>,
+    customers: HashMap<&'c str, usize>,
+}
+
+fn by_name<'c, T>(
+    entries: &'c [T],
+    month: BillingMonth,
+    name: impl Fn(&'c T) -> (&'c str, Dated),
+) -> impl Iterator<Item = (&'c str, usize)> {
+    let named = entries.iter().enumerate().map(move |(at, entry)| (name(entry), at));
+    named.filter(move |((_, dated), _)| dated.covers(month)).map(|((name, _), at)| (name, at))
+}
+
+impl<'c> InForce<'c> {
+    /// What applies to a month.
+    #[must_use]
+    pub fn new(catalog: &'c Catalog, month: BillingMonth) -> Self {
+        let names =
+            by_name(&catalog.accounts, month, |a: &Account| (a.name.as_deref().unwrap_or(""), a.dated));
+        let ids = by_name(&catalog.accounts, month, |a: &Account| (a.key(), a.dated));
+        Self {
+            catalog,
+            month,
+            accounts: names.chain(ids).collect(),
+            services: by_name(&catalog.services, month, |s: &Service| (&s.name, s.dated)).collect(),
+            components: by_name(&catalog.components, month, |c: &Component| (&c.name, c.dated)).collect(),
+            pools: by_name(&catalog.pools, month, |p: &Pool| (&p.name, p.dated)).collect(),
+            customers: catalog.customers.iter().enumerate().map(|(at, c)| (c.name.as_str(), at)).collect(),
+        }
+    }
+
+    /// Places of the services, in the order of their names.
+    pub fn services(&self) -> impl Iterator<Item = usize> {
+        self.services.values().copied()
+    }
+
+    /// The place of a component.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Option<usize> {
+        self.components.get(name).copied()
+    }
+
+    /// The place of what a target names; nothing if it does not apply to this month.
+    #[must_use]
+    pub fn place_of(&self, target: &Target) -> Option<usize> {
+        let name = target.name.as_str();
+        match target.kind {
+            TargetKind::Account => self.accounts.get(name).copied(),
+            TargetKind::Component => self.components.get(name).copied(),
+            TargetKind::Pool => self.pools.get(name).copied(),
+            TargetKind::Service => self.services.get(name).copied(),
+            TargetKind::Customer => self.customers.get(name).copied(),
+        }
+    }
+
+    /// What the text of a driver means.
+    ///
+    /// # Errors
+    /// Says why it means nothing, in words that follow the text.
+    pub fn target(&self, text: &str) -> Result<Target, String> {
+        let kinds = |name: &str| self.catalog.names.get(name);
+        for kind in TargetKind::ALL {
+            let name = text.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix(':'));
+            if let Some(name) = name.filter(|name| kinds(name).is_some_and(|kinds| kinds.contains(&kind))) {
+                return Ok(Target { kind, name: name.to_owned() });
+            }
+        }
+        let of_text = kinds(text).map(BTreeSet::len).unwrap_or_default();
+        match (of_text, kinds(text).and_then(BTreeSet::first)) {
+            (1, Some(kind)) => Ok(Target { kind: *kind, name: text.to_owned() }),
+            (0, _) => {
+                let hint = did_you_mean(text, self.catalog.names.keys().map(String::as_str));
+                Err(format!("is nobody in the catalog{hint}"))
+            }
+            _ => Err("is several things, write account:, component:, pool:, service: or customer: before it"
+                .into()),
+        }
+    }
+
+    /// Places of the pools, each before the pools that it feeds; among equals in the order of their names.
+    #[must_use]
+    pub fn pools(&self) -> Vec<usize> {
+        let feeds =
+            |pool: usize| fed(&self.catalog.pools[pool]).filter_map(|name| self.pools.get(name).copied());
+        let mut fed_by: BTreeMap<usize, usize> = self.pools.values().map(|pool| (*pool, 0)).collect();
+        for pool in self.pools.values() {
+            for target in feeds(*pool) {
+                *fed_by.entry(target).or_default() += 1;
+            }
+        }
+        let name = |pool: usize| self.catalog.pools[pool].name.as_str();
+        let ready = fed_by.iter().filter(|(_, by)| **by == 0).map(|(pool, _)| (name(*pool), *pool));
+        let mut ready: BTreeSet<(&str, usize)> = ready.collect();
+        let mut order = Vec::with_capacity(fed_by.len());
+        while let Some((_, pool)) = ready.pop_first() {
+            order.push(pool);
+            for target in feeds(pool) {
+                let by = fed_by.entry(target).or_default();
+                *by = by.saturating_sub(1);
+                if *by == 0 {
+                    ready.insert((name(target), target));
+                }
+            }
+        }
+        order
+    }
+}

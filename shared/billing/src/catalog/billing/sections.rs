@@ -1,0 +1,261 @@
+//! Customers, accounts, allocations and positions.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rust_decimal::Decimal;
+
+use super::names::Names;
+use super::problem::{Mark, did_you_mean};
+use super::reader::{Field, Members, Reader};
+use super::settings::Settings;
+use super::types::{Account, Allocation, Customer, Dated, Match, Position};
+use crate::charge::ChargeCategory;
+use crate::money::Currency;
+
+pub(super) const CUSTOMER: [&str; 3] = ["name", "email", "cost_center"];
+pub(super) const ACCOUNT: [&str; 8] =
+    ["provider", "id", "name", "customer", "percentage", "product", "from", "to"];
+pub(super) const ALLOCATION: [&str; 8] =
+    ["name", "match", "customer", "percentage", "product", "priority", "from", "to"];
+pub(super) const POSITION: [&str; 5] = ["customer", "month", "reason", "amount", "product"];
+pub(super) const MATCH: [&str; 9] = [
+    "provider",
+    "billing_account",
+    "account",
+    "sub_account",
+    "service",
+    "region",
+    "resource",
+    "category",
+    "tags",
+];
+
+/// Finds entries of one name whose months overlap.
+#[derive(Default)]
+pub(super) struct Unique {
+    seen: HashMap<String, Vec<(Dated, Mark)>>,
+}
+
+impl Unique {
+    pub(super) fn check(
+        &mut self,
+        reader: &mut Reader,
+        members: &Members<'_>,
+        member: &str,
+        name: &str,
+        dated: Dated,
+    ) {
+        let seen = self.seen.entry(name.to_owned()).or_default();
+        if let (Some((_, first)), Some(field)) =
+            (seen.iter().find(|(other, _)| other.overlaps(&dated)), members.get(member))
+        {
+            let message =
+                format!("'{name}' stands here twice for the same months, first on line {}", first.line);
+            reader.problem(&field, message);
+        }
+        seen.push((dated, members.mark));
+    }
+}
+
+pub(super) fn customers(reader: &mut Reader, root: &Members<'_>, settings: &Settings) -> Vec<Customer> {
+    let (mut unique, mut cost_centers) = (Unique::default(), HashMap::new());
+    let mut customers = Vec::new();
+    for item in reader.list(root, "customers") {
+        let Some(members) = reader.members(&item, &CUSTOMER) else { continue };
+        let name = reader.required_text(&members, "name");
+        let email = reader.text(&members, "email");
+        if let (Some(email), Some(field)) = (&email, members.get("email"))
+            && !is_address(email)
+        {
+            reader.problem(&field, format!("'{email}' is no e-mail address, write it as name@example.com"));
+        }
+        let cost_center = reader.text(&members, "cost_center");
+        if let (Some(tag), Some(center), Some(field)) =
+            (&settings.cost_center_tag, &cost_center, members.get("cost_center"))
+            && let Some(first) = cost_centers.insert(center.clone(), members.mark)
+        {
+            let message = format!(
+                "the customer on line {} has this cost centre too, so the tag '{tag}' names nobody",
+                first.line
+            );
+            reader.problem(&field, message);
+        }
+        let Some(name) = name else { continue };
+        unique.check(reader, &members, "name", &name, Dated::default());
+        customers.push(Customer { name, email, cost_center, mark: members.mark });
+    }
+    customers
+}
+
+fn is_address(text: &str) -> bool {
+    let wrong = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';');
+    text.split_once('@').is_some_and(|(user, domain)| {
+        !user.is_empty() && domain.contains('.') && !domain.contains('@') && !text.contains(wrong)
+    })
+}
+
+pub(super) fn accounts(reader: &mut Reader, root: &Members<'_>, names: &Names) -> Vec<Account> {
+    let mut unique = Unique::default();
+    let mut accounts = Vec::new();
+    for item in reader.list(root, "accounts") {
+        let Some(members) = reader.members(&item, &ACCOUNT) else { continue };
+        let provider = reader.required_text(&members, "provider");
+        let (id, name) = (reader.text(&members, "id"), reader.text(&members, "name"));
+        let customer = names.customer(reader, &members);
+        let percentage = reader.share(&members, "percentage");
+        let product = reader.text(&members, "product");
+        let dated = reader.dated(&members);
+        if members.get("id").is_none() && members.get("name").is_none() {
+            reader.problem(&item, "an account needs an id or a name");
+        }
+        let Some(provider) = provider else { continue };
+        match (&id, &name) {
+            (Some(id), _) => unique.check(reader, &members, "id", &format!("{provider}/{id}"), dated),
+            (None, Some(name)) => {
+                unique.check(reader, &members, "name", &format!("{provider}/{name}"), dated);
+            }
+            (None, None) => continue,
+        }
+        let Some(customer) = customer else { continue };
+        let percentage = percentage.unwrap_or(Decimal::ONE_HUNDRED);
+        accounts.push(Account {
+            provider,
+            id,
+            name,
+            customer,
+            percentage,
+            product,
+            dated,
+            mark: members.mark,
+        });
+    }
+    accounts
+}
+
+pub(super) fn allocations(reader: &mut Reader, root: &Members<'_>, names: &Names) -> Vec<Allocation> {
+    let mut unique = Unique::default();
+    let mut allocations = Vec::new();
+    for item in reader.list(root, "allocations") {
+        let Some(members) = reader.members(&item, &ALLOCATION) else { continue };
+        let name = reader.required_text(&members, "name");
+        let matching = reader.required(&members, "match").and_then(|field| matching(reader, &field));
+        let customer = names.customer(reader, &members);
+        let percentage = reader.share(&members, "percentage").unwrap_or(Decimal::ONE_HUNDRED);
+        let product = reader.text(&members, "product");
+        let priority = members.get("priority").and_then(|field| {
+            let number = reader.as_decimal(&field)?;
+            let whole = i32::try_from(number).ok().filter(|whole| Decimal::from(*whole) == number);
+            if whole.is_none() {
+                reader.problem(&field, format!("the priority {number} must be a whole number"));
+            }
+            whole
+        });
+        let dated = reader.dated(&members);
+        let Some(name) = name else { continue };
+        unique.check(reader, &members, "name", &name, dated);
+        let (Some(matching), Some(customer)) = (matching, customer) else { continue };
+        let priority = priority.unwrap_or(0);
+        let mark = members.mark;
+        allocations.push(Allocation { name, matching, customer, percentage, product, priority, dated, mark });
+    }
+    allocations
+}
+
+pub(super) fn positions(
+    reader: &mut Reader,
+    root: &Members<'_>,
+    names: &Names,
+    settings: &Settings,
+) -> Vec<Position> {
+    let mut seen: HashMap<_, Mark> = HashMap::new();
+    let mut positions = Vec::new();
+    let decimals = settings.rounding.decimals(settings.currency);
+    for item in reader.list(root, "positions") {
+        let Some(members) = reader.members(&item, &POSITION) else { continue };
+        let customer = names.customer(reader, &members);
+        let month = reader.required(&members, "month").and_then(|field| reader.as_parsed(&field));
+        let reason = reader.required_text(&members, "reason");
+        let product = reader.text(&members, "product");
+        let amount = reader.required(&members, "amount").and_then(|field| {
+            let amount = reader.as_decimal(&field)?;
+            if amount.scale() > decimals && settings.currency != Currency::XXX {
+                let message = format!(
+                    "{amount} has more than {decimals} decimals, rounding is {}: write an amount that needs none",
+                    settings.rounding.as_str()
+                );
+                reader.problem(&field, message);
+            }
+            Some(amount)
+        });
+        let (Some(customer), Some(month), Some(reason), Some(amount)) = (customer, month, reason, amount)
+        else {
+            continue;
+        };
+        if let Some(first) = seen.insert((customer, month, reason.clone()), members.mark) {
+            let message = format!(
+                "this customer has a position of this reason in {month} already, on line {}: give them different reasons",
+                first.line
+            );
+            reader.problem(&item, message);
+        }
+        positions.push(Position { customer, month, reason, amount, product, mark: members.mark });
+    }
+    positions
+}
+
+/// A `match` or an `over`.
+pub(super) fn matching(reader: &mut Reader, field: &Field<'_>) -> Option<Match> {
+    let members = reader.members(field, &MATCH)?;
+    let mut texts = |name| patterns(reader.texts(&members, name));
+    let mut matching = Match {
+        provider: texts("provider"),
+        billing_account: texts("billing_account"),
+        account: texts("account"),
+        service: texts("service"),
+        region: texts("region"),
+        resource: texts("resource"),
+        ..Match::default()
+    };
+    if let (Some(_), Some(other)) = (members.get("account"), members.get("sub_account")) {
+        reader.problem(&other, "account and sub_account mean the same, write one of them");
+    }
+    matching.account.extend(patterns(reader.texts(&members, "sub_account")));
+    for (text, field) in reader.texts(&members, "category") {
+        match ChargeCategory::parse(&text) {
+            Some(category) => matching.category.push(category.as_str().to_owned()),
+            None => {
+                let known = ["Usage", "Purchase", "Tax", "Credit", "Adjustment"];
+                let hint = did_you_mean(&text, known);
+                reader.problem(&field, format!("'{text}' is none of {}{hint}", known.join(", ")));
+            }
+        }
+    }
+    matching.tags = tags(reader, &members);
+    if members.all().next().is_none() {
+        reader.problem(field, "this matches every charge; if that is meant, write provider: \"*\"");
+    }
+    Some(matching)
+}
+
+fn patterns(texts: Vec<(String, Field<'_>)>) -> Vec<String> {
+    texts.into_iter().map(|(text, _)| text).collect()
+}
+
+fn tags(reader: &mut Reader, members: &Members<'_>) -> BTreeMap<String, Vec<String>> {
+    let Some(tags) = members.get("tags").and_then(|field| reader.any_members(&field)) else {
+        return BTreeMap::new();
+    };
+    let keys: Vec<String> = tags.all().map(|(key, _, _)| key.to_owned()).collect();
+    keys.into_iter()
+        .map(|key| {
+            let values = patterns(reader.texts(&tags, &key));
+            if values.is_empty()
+                && let Some((_, mark, field)) = tags.all().find(|(name, _, _)| *name == key)
+            {
+                let message = "a tag needs a pattern; \"*\" takes any value";
+                reader.problem_at(mark, &field.path, message);
+            }
+            (key, values)
+        })
+        .collect()
+}

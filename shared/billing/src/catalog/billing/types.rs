@@ -1,0 +1,369 @@
+//! The nouns of the catalog: what a person writes, checked.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use super::problem::Mark;
+use crate::money::{Currency, minor_digits};
+use crate::month::BillingMonth;
+
+/// The months in which an entry applies, both inclusive; nothing is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dated {
+    /// The first month.
+    pub from: Option<BillingMonth>,
+    /// The last month.
+    pub to: Option<BillingMonth>,
+}
+
+impl Dated {
+    /// Whether the entry applies to a month.
+    #[must_use]
+    pub fn covers(&self, month: BillingMonth) -> bool {
+        self.from.is_none_or(|from| from <= month) && self.to.is_none_or(|to| month <= to)
+    }
+
+    /// Whether both apply to some month.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let before = |to: Option<BillingMonth>, from: Option<BillingMonth>| {
+            to.zip(from).is_some_and(|(to, from)| to < from)
+        };
+        !before(self.to, other.from) && !before(other.to, self.from)
+    }
+}
+
+/// Who is billed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Customer {
+    /// Unique.
+    pub name: String,
+    /// Where bills are sent.
+    pub email: Option<String>,
+    /// What the invoicing system books on.
+    pub cost_center: Option<String>,
+    /// Its place in the document.
+    pub mark: Mark,
+}
+
+/// A whole account, subscription or project that is passed on with a surcharge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// As in the charges: `azure`.
+    pub provider: String,
+    /// FOCUS `SubAccountId`, or `BillingAccountId` for charges that name no sub account.
+    pub id: Option<String>,
+    /// FOCUS `SubAccountName`; decides where there is no id.
+    pub name: Option<String>,
+    /// Place of the customer in [`super::Catalog::customers`].
+    pub customer: usize,
+    /// Percent of the cost that is billed; 100 passes it on as it is.
+    pub percentage: Decimal,
+    /// The invoicing system's product.
+    pub product: Option<String>,
+    /// When it applies.
+    pub dated: Dated,
+    /// Its place in the document.
+    pub mark: Mark,
+}
+
+impl Account {
+    /// What tells it from the provider's other accounts: its id, else its name.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.id.as_deref().or(self.name.as_deref()).unwrap_or_default()
+    }
+
+    /// How it is shown: its name, else its id.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.name.as_deref().or(self.id.as_deref()).unwrap_or_default()
+    }
+}
+
+/// Charges that go to a customer by a rule rather than by their account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// Unique.
+    pub name: String,
+    /// Which charges.
+    pub matching: Match,
+    /// Place of the customer in [`super::Catalog::customers`].
+    pub customer: usize,
+    /// Percent of the cost that is billed.
+    pub percentage: Decimal,
+    /// The invoicing system's product.
+    pub product: Option<String>,
+    /// Smaller ones are tried first, before the order of the document; 0 if nothing is said.
+    pub priority: i32,
+    /// When it applies.
+    pub dated: Dated,
+    /// Its place in the document.
+    pub mark: Mark,
+}
+
+/// Which charges a rule takes: every member that says something must agree with the charge; each may list several patterns, of
+/// which one must fit. In a pattern `*` stands for any text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Match {
+    /// The provider: `aws`.
+    pub provider: Vec<String>,
+    /// FOCUS `BillingAccountId`.
+    pub billing_account: Vec<String>,
+    /// FOCUS `SubAccountId` or `SubAccountName`.
+    pub account: Vec<String>,
+    /// FOCUS `ServiceName`.
+    pub service: Vec<String>,
+    /// FOCUS `RegionId`.
+    pub region: Vec<String>,
+    /// FOCUS `ResourceId`.
+    pub resource: Vec<String>,
+    /// FOCUS `ChargeCategory`.
+    pub category: Vec<String>,
+    /// Patterns by tag key.
+    pub tags: BTreeMap<String, Vec<String>>,
+}
+
+/// What the platform team sells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Unique within a month.
+    pub name: String,
+    /// Place of the customer in [`super::Catalog::customers`].
+    pub customer: usize,
+    /// What kind of thing it is, for reports.
+    pub kind: Option<String>,
+    /// The invoicing system's product.
+    pub product: Option<String>,
+    /// What it is made of.
+    pub components: Vec<Use>,
+    /// When it applies.
+    pub dated: Dated,
+    /// Its place in the document.
+    pub mark: Mark,
+}
+
+/// A service's use of a component or of a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The component's name.
+    pub component: String,
+    /// The part's name; nothing for the whole component.
+    pub part: Option<String>,
+    /// How much of it.
+    pub quantity: Quantity,
+    /// When it applies.
+    pub dated: Dated,
+    /// Its place in the document.
+    pub mark: Mark,
+}
+
+/// How much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// Always the same.
+    Fixed(Decimal),
+    /// What a driver says of a target.
+    Driver {
+        /// The driver's name.
+        driver: String,
+        /// The target's name in the driver.
+        target: String,
+    },
+}
+
+/// What services are made of, and its price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// Unique within a month.
+    pub name: String,
+    /// What it costs.
+    pub price: Price,
+    /// The charges tagged to it.
+    pub matching: Option<Match>,
+    /// Parts that are priced by themselves.
+    pub parts: Vec<Part>,
+    /// When it applies.
+    pub dated: Dated,
+    /// Its place in the document.
+    pub mark: Mark,
+}
+
+/// A price in the catalog's currency. A quantity of 1 of the component costs
+/// `per_unit + absolute + percent_of_cost % of its costs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Price {
+    /// Once for every service that uses it, whatever the quantity.
+    pub fixed_per_service: Decimal,
+    /// For each unit.
+    pub per_unit: Decimal,
+    /// Percent of the costs tagged to it, for each unit.
+    pub percent_of_cost: Decimal,
+    /// On top of those costs, for each unit.
+    pub absolute: Decimal,
+}
+
+/// A part of a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Unique within the component.
+    pub name: String,
+    /// Its price.
+    pub price: PartPrice,
+}
+
+/// The price of a quantity of 1 of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartPrice {
+    /// Percent of what a quantity of 1 of the component costs.
+    Percent(Decimal),
+    /// An amount in the catalog's currency.
+    PerUnit(Decimal),
+}
+
+/// A one-off addition or discount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Place of the customer in [`super::Catalog::customers`].
+    pub customer: usize,
+    /// The month whose bill shows it.
+    pub month: BillingMonth,
+    /// Unique for a customer and month.
+    pub reason: String,
+    /// In the catalog's currency; negative for a discount.
+    pub amount: Decimal,
+    /// The invoicing system's product.
+    pub product: Option<String>,
+    /// Its place in the document.
+    pub mark: Mark,
+}
+
+/// What a share can go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TargetKind {
+    /// An account, by id or name.
+    Account,
+    /// A component: its services pay.
+    Component,
+    /// Another pool, which shares it again.
+    Pool,
+    /// A service.
+    Service,
+    /// A customer.
+    Customer,
+}
+
+impl TargetKind {
+    /// All of them, in the order of the catalog.
+    pub const ALL: [Self; 5] = [Self::Account, Self::Component, Self::Pool, Self::Service, Self::Customer];
+
+    /// The word before the colon: `account`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Component => "component",
+            Self::Pool => "pool",
+            Self::Service => "service",
+            Self::Customer => "customer",
+        }
+    }
+}
+
+/// Somebody or something that shares a pool: written `blue-app`, or `service:blue-app` where the name alone is not clear.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// What it is.
+    pub kind: TargetKind,
+    /// Its name (or the account's id).
+    pub name: String,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.kind.as_str(), self.name)
+    }
+}
+
+/// A shared cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Unique within a month.
+    pub name: String,
+    /// The charges that make it; nothing for a pool that only other pools feed.
+    pub matching: Option<Match>,
+    /// What it is shared by.
+    pub split: Split,
+    /// Whose costs count, and for `cost` which; nothing for all.
+    pub over: Option<Match>,
+    /// Who shares it; nothing for everybody who has costs, or whom the driver names.
+    pub targets: Option<Vec<Target>>,
+    /// When it applies.
+    pub dated: Dated,
+    /// Its place in the document.
+    pub mark: Mark,
+}
+
+/// What a pool is shared by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Each target's own costs.
+    Cost,
+    /// The same for each.
+    Even,
+    /// Percents that add up to 100.
+    Percents(Vec<(Target, Decimal)>),
+    /// Weights of any size.
+    Weights(Vec<(Target, Decimal)>),
+    /// The quantities of a driver.
+    Driver(String),
+}
+
+/// Rates of exchange into the catalog's currency.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fx {
+    /// Where the rates come from, in words.
+    pub source: Option<String>,
+    /// By month and currency code: what one unit is worth in the catalog's currency.
+    pub rates: BTreeMap<BillingMonth, BTreeMap<&'static str, Rate>>,
+}
+
+/// One rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// What one unit of the foreign currency is worth.
+    pub rate: Decimal,
+    /// Its place in the document.
+    pub mark: Mark,
+}
+
+/// How the amount of a line is rounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rounding {
+    /// To the currency's minor unit, halves away from zero.
+    #[default]
+    Cents,
+    /// To whole units, up.
+    UnitUp,
+}
+
+impl Rounding {
+    /// Decimals of a rounded amount.
+    #[must_use]
+    pub fn decimals(self, currency: Currency) -> u32 {
+        match self {
+            Self::Cents => minor_digits(currency),
+            Self::UnitUp => 0,
+        }
+    }
+
+    /// The word in the catalog.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cents => "cents",
+            Self::UnitUp => "unit-up",
+        }
+    }
+}
