@@ -84,6 +84,9 @@ pub(crate) enum Command {
                             Example: monthend import cost-details.csv --invoice G012345678\n\
                             Whose bill it is and of which month stands in its rows; a file may hold several bills")]
     Import(Import),
+    /// The catalog: customers, accounts, services, components, pools, prices
+    #[command(subcommand)]
+    Catalog(Catalog),
     /// Usage metering: what was submitted to the marketplace, what is open, dry runs, the earlier exporter's state
     #[command(subcommand)]
     Metering(Metering),
@@ -337,6 +340,39 @@ pub(crate) struct ReportUsage {
     /// Last day, YYYY-MM-DD
     #[arg(long, value_name = "DAY", value_parser = |text: &str| Window::day("--to", text))]
     pub(crate) to: Option<NaiveDate>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Catalog {
+    /// Find everything that is wrong with a catalog at once; exits with 1 if something is
+    #[command(after_help = "Example: monthend catalog check examples/catalog.yaml")]
+    Check {
+        /// The document; - for standard input
+        file: PathBuf,
+    },
+    /// Check a catalog, show what it changes, and put it in force
+    #[command(after_help = "Example: monthend catalog apply catalog.yaml\n\
+                            It stays under catalog/versions/ by the hash of its bytes")]
+    Apply {
+        /// The document; - for standard input
+        file: PathBuf,
+    },
+    /// Print the catalog in force, or another version
+    #[command(after_help = "Example: monthend catalog show > catalog.yaml\n\
+                            Example: monthend catalog show 3f9a2c")]
+    Show {
+        /// The beginning of a version's hash
+        version: Option<String>,
+    },
+    /// Compare two catalogs, entry by entry
+    #[command(after_help = "Example: monthend catalog diff catalog.yaml\n\
+                            Example: monthend catalog diff 3f9a2c 81d04e")]
+    Diff {
+        /// A file or a version; alone, it is compared with the one in force
+        before: String,
+        /// A file or a version
+        after: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

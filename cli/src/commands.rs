@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub(crate) mod admin;
+pub(crate) mod catalog;
 pub(crate) mod demo;
 pub(crate) mod demo_bills;
 pub(crate) mod demo_reports;

@@ -80,6 +80,7 @@ async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
         Command::Status(status) => {
             commands::status::status(status, &Session::open(args, false, false).await?, output).await
         }
+        Command::Catalog(catalog) => Box::pin(commands::catalog::catalog(catalog, args, output)).await,
         Command::Metering(metering) => Box::pin(commands::metering::metering(metering, args, output)).await,
         Command::Report(Report::Usage(usage)) => {
             commands::report_usage::report(usage, &Session::open(args, false, false).await?, output).await

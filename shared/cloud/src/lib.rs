@@ -8,6 +8,7 @@
 pub mod aws;
 pub mod billing_apis;
 pub mod bucket;
+pub mod catalog;
 pub mod datastores;
 pub mod events;
 pub mod http;

@@ -6,6 +6,7 @@
 //!
 //! Sections that other functions read (`metering`, `revenue`) are left to them.
 
+mod difference;
 mod export;
 mod in_force;
 mod names;
@@ -26,6 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::money::Currency;
 
+pub use self::difference::{Difference, differences};
 pub use self::export::{Column, Content, Encoding, ExportField, ExportTemplate};
 pub use self::in_force::InForce;
 pub(crate) use self::problem::did_you_mean;

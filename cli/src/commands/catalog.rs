@@ -1,0 +1,176 @@
+//! `monthend catalog`: check, put in force, look at, compare.
+
+use std::io::{Read, Write, stdin, stdout};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use billing::catalog::billing::{Catalog, Mark, Problem, Problems, differences, parse};
+use billing::catalog::{metered_plans, offer};
+use billing::revision::sha256_hex;
+use cloud::catalog::StoredCatalog;
+
+use crate::Ended;
+use crate::args::{Args, Catalog as Command};
+use crate::output::{Format, Listing, Output};
+use crate::session::Session;
+
+pub(crate) async fn catalog(command: &Command, args: &Args, output: &Output) -> anyhow::Result<Ended> {
+    match command {
+        Command::Check { file } => match read_checked(file)? {
+            Ok((bytes, catalog)) => summary(&bytes, &catalog, output),
+            Err(problems) => show_problems(&problems, output),
+        },
+        Command::Apply { file } => {
+            let (bytes, catalog) = match read_checked(file)? {
+                Ok(checked) => checked,
+                Err(problems) => return show_problems(&problems, output),
+            };
+            let session = Session::open(args, false, false).await?;
+            apply(&bytes, &catalog, &session, output).await
+        }
+        Command::Show { version } => {
+            show(version.as_deref(), &Session::open(args, false, false).await?, output).await
+        }
+        Command::Diff { before, after } => {
+            // two files need no cloud
+            let files = (Path::new(before), after.as_deref().map(Path::new));
+            if let (before, Some(after)) = files
+                && before.is_file()
+                && after.is_file()
+            {
+                return compare(&read(before)?, &read(after)?, output);
+            }
+            let session = Session::open(args, false, false).await?;
+            let (before, after) = match after {
+                None => (in_force(&session).await?.bytes, either(before, &session).await?),
+                Some(after) => (either(before, &session).await?, either(after, &session).await?),
+            };
+            compare(&before, &after, output)
+        }
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        stdin().read_to_end(&mut bytes).context("failed to read standard input")?;
+        return Ok(bytes);
+    }
+    std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))
+}
+
+/// The bytes of a file and what they say, or all that is wrong with them: also in the sections that other functions read.
+fn read_checked(file: &Path) -> anyhow::Result<Result<(Vec<u8>, Catalog), Problems>> {
+    let bytes = read(file)?;
+    let catalog = match parse(&bytes) {
+        Ok(catalog) => catalog,
+        Err(problems) => return Ok(Err(problems)),
+    };
+    let whole = |message: String| Problem { mark: Mark { line: 1, column: 1 }, path: String::new(), message };
+    let mut problems = Vec::new();
+    problems.extend(metered_plans(&bytes).err().map(|error| whole(error.to_string())));
+    problems.extend(offer(&bytes).err().map(|error| whole(error.to_string())));
+    Ok(if problems.is_empty() { Ok((bytes, catalog)) } else { Err(Problems(problems)) })
+}
+
+fn show_problems(problems: &Problems, output: &Output) -> anyhow::Result<Ended> {
+    let mut listing = Listing::new(&["line>", "column>", "field", "problem"]);
+    for Problem { mark, path, message } in &problems.0 {
+        listing.row(vec![mark.line.to_string(), mark.column.to_string(), path.clone(), message.clone()]);
+    }
+    output.listing(&listing)?;
+    let count = problems.0.len();
+    output.note(&format!("{count} {}; nothing was changed", if count == 1 { "problem" } else { "problems" }));
+    Ok(Ended::Failed)
+}
+
+fn summary(bytes: &[u8], catalog: &Catalog, output: &Output) -> anyhow::Result<Ended> {
+    let mut listing = Listing::new(&["section", "entries>"]);
+    for (section, entries) in [
+        ("customers", catalog.customers.len()),
+        ("accounts", catalog.accounts.len()),
+        ("allocations", catalog.allocations.len()),
+        ("services", catalog.services.len()),
+        ("components", catalog.components.len()),
+        ("positions", catalog.positions.len()),
+        ("pools", catalog.pools.len()),
+        ("metering.plans", metered_plans(bytes)?.len()),
+    ] {
+        listing.row(vec![section.to_owned(), entries.to_string()]);
+    }
+    output.listing(&listing)?;
+    output.note(&format!("no problems; version {}", catalog.version));
+    Ok(Ended::Done)
+}
+
+async fn apply(bytes: &[u8], catalog: &Catalog, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let standing = session.bucket.catalog().await?;
+    if let Some(standing) = standing.as_ref().filter(|standing| standing.version == catalog.version) {
+        output.note(&format!("version {} is in force already", standing.version));
+        return Ok(Ended::Done);
+    }
+    if let Some(standing) = &standing {
+        compare(&standing.bytes, bytes, output)?;
+    }
+    let version = session.bucket.apply_catalog(bytes, standing.as_ref()).await?;
+    let before = standing.map_or_else(|| "there was none".to_owned(), |standing| standing.version);
+    output.note(&format!("version {version} is in force; before: {before}"));
+    Ok(Ended::Done)
+}
+
+async fn show(version: Option<&str>, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let bytes = match version {
+        None => in_force(session).await?.bytes,
+        Some(version) => stored(version, session).await?,
+    };
+    if output.format == Format::Table {
+        stdout().write_all(&bytes).context("failed to write to standard output")?;
+        output.note(&format!("version {}", sha256_hex(&bytes)));
+        return Ok(Ended::Done);
+    }
+    let catalog = parse(&bytes)?;
+    summary(&bytes, &catalog, output)
+}
+
+async fn in_force(session: &Session) -> anyhow::Result<StoredCatalog> {
+    let standing = session.bucket.catalog().await?;
+    standing.context("no catalog is in force; put one there with: monthend catalog apply FILE")
+}
+
+async fn stored(version: &str, session: &Session) -> anyhow::Result<Vec<u8>> {
+    let known = session.bucket.catalog_versions(version).await?;
+    match &known[..] {
+        [version] => {
+            let bytes = session.bucket.catalog_version(version).await?;
+            bytes.with_context(|| format!("version {version} was removed"))
+        }
+        [] => bail!("no version begins with '{version}'; monthend ls catalog/versions/ lists them"),
+        _ => bail!("{} versions begin with '{version}': write more of it", known.len()),
+    }
+}
+
+/// A file, or else a version.
+async fn either(name: &str, session: &Session) -> anyhow::Result<Vec<u8>> {
+    if Path::new(name).is_file() { read(Path::new(name)) } else { stored(name, session).await }
+}
+
+fn compare(before: &[u8], after: &[u8], output: &Output) -> anyhow::Result<Ended> {
+    let differences = differences(before, after)?;
+    let mut listing = Listing::new(&["section", "entry", "field", "before", "after"]);
+    for difference in &differences {
+        listing.row(vec![
+            difference.section.clone(),
+            difference.entry.clone(),
+            difference.field.clone(),
+            difference.before.clone().unwrap_or_default(),
+            difference.after.clone().unwrap_or_default(),
+        ]);
+    }
+    output.listing(&listing)?;
+    output.note(&match differences.len() {
+        0 => "nothing differs but comments, order or writing".to_owned(),
+        1 => "1 field differs".to_owned(),
+        count => format!("{count} fields differ"),
+    });
+    Ok(Ended::Done)
+}
