@@ -62,15 +62,15 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 /// The bytes of a file and what they say, or all that is wrong with them: also in the sections that other functions read.
 fn read_checked(file: &Path) -> anyhow::Result<Result<(Vec<u8>, Catalog), Problems>> {
     let bytes = read(file)?;
-    let catalog = match parse(&bytes) {
-        Ok(catalog) => catalog,
-        Err(problems) => return Ok(Err(problems)),
-    };
+    // those of other functions say themselves where they are
     let whole = |message: String| Problem { mark: Mark { line: 1, column: 1 }, path: String::new(), message };
-    let mut problems = Vec::new();
-    problems.extend(metered_plans(&bytes).err().map(|error| whole(error.to_string())));
-    problems.extend(offer(&bytes).err().map(|error| whole(error.to_string())));
-    Ok(if problems.is_empty() { Ok((bytes, catalog)) } else { Err(Problems(problems)) })
+    let others = [metered_plans(&bytes).err(), offer(&bytes).err()];
+    let others: Vec<Problem> = others.into_iter().flatten().map(|error| whole(error.to_string())).collect();
+    Ok(match parse(&bytes) {
+        Ok(catalog) if others.is_empty() => Ok((bytes, catalog)),
+        Ok(_) => Err(Problems(others)),
+        Err(Problems(problems)) => Err(Problems(problems.into_iter().chain(others).collect())),
+    })
 }
 
 fn show_problems(problems: &Problems, output: &Output) -> anyhow::Result<Ended> {
@@ -106,11 +106,15 @@ fn summary(bytes: &[u8], catalog: &Catalog, output: &Output) -> anyhow::Result<E
 async fn apply(bytes: &[u8], catalog: &Catalog, session: &Session, output: &Output) -> anyhow::Result<Ended> {
     let standing = session.bucket.catalog().await?;
     if let Some(standing) = standing.as_ref().filter(|standing| standing.version == catalog.version) {
+        // one that was put there by hand is a version from now on
+        session.bucket.keep_catalog(standing).await?;
         output.note(&format!("version {} is in force already", standing.version));
         return Ok(Ended::Done);
     }
-    if let Some(standing) = &standing {
-        compare(&standing.bytes, bytes, output)?;
+    if let Some(standing) = &standing
+        && let Err(error) = compare(&standing.bytes, bytes, output)
+    {
+        output.note(&format!("the catalog in force cannot be compared: {error:#}"));
     }
     let version = session.bucket.apply_catalog(bytes, standing.as_ref()).await?;
     let before = standing.map_or_else(|| "there was none".to_owned(), |standing| standing.version);
@@ -151,10 +155,20 @@ async fn stored(version: &str, session: &Session) -> anyhow::Result<Vec<u8>> {
 
 /// A file, or else a version.
 async fn either(name: &str, session: &Session) -> anyhow::Result<Vec<u8>> {
-    if Path::new(name).is_file() { read(Path::new(name)) } else { stored(name, session).await }
+    let path = Path::new(name);
+    if path.is_file() || name == "-" {
+        return read(path);
+    }
+    if !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        bail!("there is no file {name}, and it is no version of a catalog either");
+    }
+    stored(name, session).await
 }
 
 fn compare(before: &[u8], after: &[u8], output: &Output) -> anyhow::Result<Ended> {
+    for (which, bytes) in [("older", before), ("newer", after)] {
+        differences(bytes, &[]).with_context(|| format!("the {which} of the two cannot be read"))?;
+    }
     let differences = differences(before, after)?;
     let mut listing = Listing::new(&["section", "entry", "field", "before", "after"]);
     for difference in &differences {
@@ -168,7 +182,7 @@ fn compare(before: &[u8], after: &[u8], output: &Output) -> anyhow::Result<Ended
     }
     output.listing(&listing)?;
     output.note(&match differences.len() {
-        0 => "nothing differs but comments, order or writing".to_owned(),
+        0 => "nothing differs but comments, writing, or an order that decides nothing".to_owned(),
         1 => "1 field differs".to_owned(),
         count => format!("{count} fields differ"),
     });

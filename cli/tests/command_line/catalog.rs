@@ -64,6 +64,18 @@ fn a_catalog_is_put_in_force_by_version_and_versions_are_compared() {
     let version = |at: usize| versions[at].trim_start_matches("catalog/versions/")[..12].to_owned();
     let diff = desk.run(&["catalog", "diff", &version(0), &version(1), "--format", "csv"]);
     assert_eq!(diff.out.lines().count(), 2, "{}{}", diff.out, diff.err);
+    let typo = desk.run(&["catalog", "diff", "catlog.yaml"]);
+    assert!(typo.err.contains("there is no file catlog.yaml"), "{}", typo.err);
+    // what somebody broke by hand can be replaced
+    desk.write("broken.yaml", b"[a");
+    desk.run(&["put", "broken.yaml", "catalog/current.yaml"]);
+    let mended = desk.run(&["catalog", "apply", "catalog.yaml"]);
+    assert_eq!(mended.code, 0, "{}", mended.err);
+    assert!(
+        mended.err.contains("the catalog in force cannot be compared: the older of the two cannot be read"),
+        "{}",
+        mended.err
+    );
     let unknown = desk.run(&["catalog", "show", "0000000000"]);
     assert!(unknown.err.contains("no version begins with '0000000000'"), "{}", unknown.err);
 }

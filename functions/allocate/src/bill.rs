@@ -135,7 +135,8 @@ impl App {
         let Some(latest) = latest.filter(|latest| *latest != named.revision) else { return Ok(done) };
         let reason = format!(
             "these bytes were allocated before as revision {}, and revision {latest} has superseded them; if they are to count \
-             again, export them anew or add an empty line: any other bytes are a newer revision",
+             again, put them there in other bytes (a CSV with an empty line more, packed anew; a Parquet file written anew): those \
+             are a newer revision",
             named.revision
         );
         Ok(DocumentReport { reason, ..done })

@@ -72,6 +72,15 @@ impl BucketReader {
 }
 
 impl Bucket {
+    /// Keeps a catalog among the versions, where it is not yet.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn keep_catalog(&self, catalog: &StoredCatalog) -> Result<(), BucketError> {
+        let key = format!("{VERSIONS}{}.yaml", catalog.version);
+        self.put_new(&key, catalog.bytes.clone(), YAML, HashMap::new()).await.map(|_| ())
+    }
+
     /// Puts a catalog in force, if what is in force is still what was `seen`; answers its version. Whoever calls has
     /// checked it.
     ///
@@ -87,8 +96,7 @@ impl Bucket {
         self.put_new(&key, bytes.to_vec(), YAML, HashMap::new()).await?;
         // one that was put there by hand is a version too
         if let Some(seen) = seen {
-            let before = format!("{VERSIONS}{}.yaml", seen.version);
-            self.put_new(&before, seen.bytes.clone(), YAML, HashMap::new()).await?;
+            self.keep_catalog(seen).await?;
         }
         let seen = seen.map(|seen| seen.etag.clone());
         match self.replace(CURRENT, bytes.to_vec(), YAML, seen).await? {

@@ -131,6 +131,8 @@ impl Columnar {
                 None => into.resize(rows, None),
             }
         }
+        // found column by column, looked for row by row
+        batch.problems.sort_by_key(|problem| problem.row);
         Ok(())
     }
 }

@@ -108,8 +108,55 @@ fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
     let error = add_up_focus("x/export.csv", document(text.as_bytes())).unwrap_err().to_string();
     assert_eq!(
         error,
-        "the document cannot be read after row 1: a row is longer than 16 MB: is a quote not closed?"
+        "the document cannot be read after row 1: a row is longer than 4 MB: is a quote not closed?"
     );
+}
+
+#[test]
+fn whoever_gives_up_early_is_not_waited_for() {
+    let row = "1,1,USD,a,2025-06-01,Usage,S\n".repeat(300_000);
+    let text = format!(
+        "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,When,ChargeCategory,ServiceName\n{row}"
+    );
+    let error = add_up_focus("x/export.csv", document(text.as_bytes())).unwrap_err();
+    assert!(matches!(error, ReadError::Column(_)), "{error}");
+}
+
+#[test]
+fn rows_of_nothing_but_empty_cells_are_handed_over_too() {
+    let text = format!(
+        "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName\n{}",
+        ",,,,,,\n".repeat(100_000)
+    );
+    let totals = add_up_focus("x/export.csv", document(text.as_bytes())).unwrap();
+    assert_eq!((totals.rows, totals.held_rows), (100_000, 100_000));
+}
+
+/// Each column is looked through before the next, but rows are held in their own order.
+#[test]
+fn numbers_that_are_none_are_named_in_whatever_columns_of_parquet_they_stand() {
+    use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+    let text = |value: &'static str| Arc::new(StringArray::from(vec![value; 6])) as ArrayRef;
+    let bad = |rows: &[usize]| {
+        let value = |row: usize| if rows.contains(&row) { f64::NAN } else { 1.0 };
+        Arc::new(Float64Array::from_iter_values((0..6).map(value))) as ArrayRef
+    };
+    let batch = RecordBatch::try_from_iter([
+        ("BilledCost", bad(&[4])),
+        ("EffectiveCost", bad(&[2, 5])),
+        ("BillingCurrency", text("USD")),
+        ("BillingAccountId", text("a")),
+        ("BillingPeriodStart", text("2025-06-01")),
+        ("ChargeCategory", text("Usage")),
+        ("ServiceName", text("S")),
+    ]);
+    let batch = batch.unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    let totals = add_up_focus("x/export.parquet", document(&writer.into_inner().unwrap())).unwrap();
+    let named: Vec<String> = totals.held.iter().map(ToString::to_string).collect();
+    let expected = [3, 5, 6].map(|row| format!("export.parquet row {row}: 'NaN' is not a decimal number"));
+    assert_eq!(named, expected);
 }
 
 /// The class texts of all rows of a document.

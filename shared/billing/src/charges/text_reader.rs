@@ -16,7 +16,7 @@ const PIECE: usize = 1024 * 1024;
 const BLOCK: usize = 512 * 1024;
 const BLOCKS: usize = 4;
 /// A longer row is none: a quote is not closed, and without a bound the rest of the file would be taken for one cell.
-const ROW_BYTES: usize = 16 * 1024 * 1024;
+const ROW_BYTES: usize = 4 * 1024 * 1024;
 
 /// How CSV is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub(super) fn read_csv(
                 let _ = sender.send(Piece::Broken(why));
             }
         });
-        rows(&receiver, columns, details, sink)
+        // whoever gives up drops the receiver, which ends the other thread
+        rows(receiver, columns, details, sink)
     })
 }
 
@@ -82,7 +83,7 @@ struct Bounded<'r> {
 impl Read for Bounded<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.since_row > ROW_BYTES {
-            return Err(io::Error::other("a row is longer than 16 MB: is a quote not closed?"));
+            return Err(io::Error::other("a row is longer than 4 MB: is a quote not closed?"));
         }
         let read = self.input.read(into)?;
         self.since_row += read;
@@ -161,7 +162,7 @@ fn split(mut reader: csv::Reader<Bounded<'_>>, sender: &SyncSender<Piece>) -> Re
         if more {
             block.push(&record);
         }
-        if !more || block.bytes.len() >= BLOCK {
+        if !more || block.bytes.len() >= BLOCK || block.cells.len() >= BLOCK / size_of::<usize>() {
             let full = std::mem::take(&mut block);
             block.bytes.reserve(full.bytes.len());
             block.cells.reserve(full.cells.len());
@@ -176,7 +177,7 @@ fn split(mut reader: csv::Reader<Bounded<'_>>, sender: &SyncSender<Piece>) -> Re
 }
 
 fn rows(
-    pieces: &Receiver<Piece>,
+    pieces: Receiver<Piece>,
     columns: &Columns,
     details: bool,
     sink: &mut dyn Sink,

@@ -1,4 +1,5 @@
-//! What two catalogs say differently, entry by entry: not the order of entries, their comments or the way they are written.
+//! What two catalogs say differently, entry by entry: not their comments or the way they are written, and the order of entries only
+//! where it decides something.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +14,7 @@ pub struct Difference {
     pub section: String,
     /// The entry within it, by its name; empty for a section that is no list.
     pub entry: String,
-    /// The field within the entry, as `price.per_unit`; empty if the whole entry came or went.
+    /// The field within the entry, as `price.per_unit`; of an entry that came or went each field is listed.
     pub field: String,
     /// What the older catalog says; nothing if it says nothing.
     pub before: Option<String>,
@@ -79,27 +80,43 @@ fn section(name: &str, node: &Node, into: &mut BTreeMap<Place, String>) {
     let Value::List(entries) = &node.value else {
         return fields(&(name.to_owned(), String::new()), String::new(), node, into);
     };
+    let entries = identified(entries);
+    if ORDERED.contains(&name) {
+        let order: Vec<&str> = entries.iter().map(|(identity, _)| identity.as_str()).collect();
+        into.insert((name.to_owned(), String::new(), "order".to_owned()), order.join(", "));
+    }
+    for (identity, entry) in entries {
+        fields(&(name.to_owned(), identity), String::new(), entry, into);
+    }
+}
+
+/// Sections in which the first entry that fits decides.
+const ORDERED: [&str; 3] = ["components", "pools", "allocations"];
+
+/// The entries of a list and what tells them apart: those of one name are dated.
+fn identified(entries: &[Node]) -> Vec<(String, &Node)> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in entries {
-        // entries of one name are dated, and stand in the order of their dates
-        let mut name_of_entry = identity(entry);
-        let count = seen.entry(name_of_entry.clone()).or_default();
+    let mut named = |entry| {
+        let name = identity(entry);
+        let name = member(entry, "from").map_or(name.clone(), |from| format!("{name} from {from}"));
+        let count = seen.entry(name.clone()).or_default();
         *count += 1;
-        if *count > 1 {
-            name_of_entry = format!("{name_of_entry} ({count})");
-        }
-        fields(&(name.to_owned(), name_of_entry), String::new(), entry, into);
+        (if *count > 1 { format!("{name} ({count})") } else { name }, entry)
+    };
+    entries.iter().map(&mut named).collect()
+}
+
+/// The text of an entry's member.
+fn member(entry: &Node, name: &str) -> Option<String> {
+    match &entry.value {
+        Value::Map(members) => members.iter().find(|other| other.key == name).map(|found| brief(&found.node)),
+        _ => None,
     }
 }
 
 /// What an entry is known by.
 fn identity(entry: &Node) -> String {
-    let text = |member: &str| match &entry.value {
-        Value::Map(members) => {
-            members.iter().find(|other| other.key == member).map(|found| brief(&found.node))
-        }
-        _ => None,
-    };
+    let text = |name: &str| member(entry, name);
     let named = |members: &[&str]| -> Option<String> {
         let texts: Vec<String> = members.iter().filter_map(|member| text(member)).collect();
         (!texts.is_empty()).then(|| texts.join(" "))
@@ -126,8 +143,13 @@ fn fields(place: &(String, String), field: String, node: &Node, into: &mut BTree
             }
         }
         Value::List(items) if items.iter().any(|item| matches!(item.value, Value::Map(_))) => {
-            for item in items {
-                fields(place, inner(&identity(item)), item, into);
+            // columns of an export stand in this order
+            if place.0 == "export" {
+                into.insert((place.0.clone(), place.1.clone(), field), brief(node));
+                return;
+            }
+            for (identity, item) in identified(items) {
+                fields(place, inner(&identity), item, into);
             }
         }
         _ => {
@@ -184,6 +206,24 @@ mod tests {
                 "fx rates.2026-10.USD: 0.8812 -> 0.8911",
             ]
         );
+    }
+
+    #[test]
+    fn order_counts_where_the_first_that_fits_decides_and_dated_entries_are_told_apart() {
+        let rule = |name: &str| format!("  - {{name: {name}, match: {{provider: aws}}}}\n");
+        let [one, other] = [[rule("a"), rule("b")], [rule("b"), rule("a")]]
+            .map(|rules| format!("allocations:\n{}", rules.concat()));
+        assert_eq!(shown(&one, &other), ["allocations order: a, b -> b, a"]);
+        let service = |first: u32| {
+            format!(
+                "services:\n  - name: s\n    components:\n      - {{component: c, part: p, quantity: {first}, to: 2026-12}}\n      \
+                 - {{component: c, part: p, quantity: 4, from: 2027-01}}\n"
+            )
+        };
+        assert_eq!(shown(&service(3), &service(30)), ["services s components.c p.quantity: 3 -> 30"]);
+        let columns = |columns: &str| format!("export: {{columns: [{columns}]}}\n");
+        let swapped = shown(&columns("{title: t, text: x}, name"), &columns("name, {title: t, text: x}"));
+        assert_eq!(swapped.len(), 1, "{swapped:?}");
     }
 
     #[test]
