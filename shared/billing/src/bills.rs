@@ -36,6 +36,7 @@ mod recipient;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod unknown;
 
 pub use adder::{Adder, ChargeError, Charged, Cost, Costs, Origin};
 pub use basis::Amounts;
@@ -51,3 +52,4 @@ pub use placer::{BadTags, Place, Placed, Placer};
 pub use pools::{ALLOCATION_COLUMNS, Share, Unallocated};
 pub use problems::{BillProblem, BillsError};
 pub use recipient::Recipient;
+pub use unknown::{UnknownCost, UnknownCostCenters, UnknownCosts};

@@ -10,7 +10,7 @@ use crate::charges::Amount;
 use crate::money::{Currency, MoneyError};
 use crate::month::BillingMonth;
 
-/// Cost centres that are named; more only count.
+/// Cost centres that are named, the first in order of their values; all count.
 const NAMED: usize = 1_000;
 
 /// What some charges come to in one currency.
@@ -62,8 +62,10 @@ pub struct Charged {
     pub total: Costs,
     /// Charges whose cost is blank. They cost nothing and are counted.
     pub blank: u64,
-    /// Values of the cost-centre tag that are no customer's, and what they cost (up to a thousand values).
+    /// Values of the cost-centre tag that are no customer's, and what they cost: the first thousand in order of the values.
     pub unknown_cost_centers: BTreeMap<String, Costs>,
+    /// What the charges of all such values cost.
+    pub unknown_cost: Costs,
 }
 
 /// A charge that cannot be added.
@@ -97,6 +99,13 @@ fn add_all(into: &mut Costs, from: &Costs) -> Result<(), MoneyError> {
     from.iter().try_for_each(|(currency, cost)| into.entry(currency).or_default().add(*cost))
 }
 
+/// Whatever is left out once is never among the first again, so the order of charges does not matter.
+fn first_named(values: &mut BTreeMap<String, Costs>) {
+    while values.len() > NAMED {
+        values.pop_last();
+    }
+}
+
 /// Adds charges up, in whatever order they come.
 #[derive(Debug)]
 pub struct Adder {
@@ -108,6 +117,7 @@ pub struct Adder {
     last: Option<(Origin, Currency, Cost)>,
     blank: u64,
     unknown: BTreeMap<String, Costs>,
+    unknown_cost: Costs,
 }
 
 fn add_to(sums: &mut Vec<(Currency, Cost)>, currency: Currency, cost: Cost) -> Result<(), MoneyError> {
@@ -130,6 +140,7 @@ impl Adder {
             last: None,
             blank: 0,
             unknown: BTreeMap::new(),
+            unknown_cost: Costs::new(),
         }
     }
 
@@ -189,10 +200,10 @@ impl Adder {
 
     fn unknown(&mut self, facts: &Facts<'_>, currency: Currency, cost: Cost) -> Result<(), MoneyError> {
         let value = self.placer.cost_center(facts.tags);
-        if self.unknown.len() >= NAMED && !self.unknown.contains_key(&value) {
-            return Ok(());
-        }
-        self.unknown.entry(value).or_default().entry(currency.code()).or_default().add(cost)
+        self.unknown_cost.entry(currency.code()).or_default().add(cost)?;
+        self.unknown.entry(value).or_default().entry(currency.code()).or_default().add(cost)?;
+        first_named(&mut self.unknown);
+        Ok(())
     }
 
     /// What was added.
@@ -206,6 +217,7 @@ impl Adder {
             unclaimed: self.unclaimed.into_iter().collect(),
             blank: self.blank,
             unknown_cost_centers: self.unknown,
+            unknown_cost: self.unknown_cost,
             ..Charged::default()
         };
         for (currency, cost) in &self.total {
@@ -252,6 +264,8 @@ impl Charged {
         for (value, costs) in &other.unknown_cost_centers {
             add_all(self.unknown_cost_centers.entry(value.clone()).or_default(), costs)?;
         }
+        first_named(&mut self.unknown_cost_centers);
+        add_all(&mut self.unknown_cost, &other.unknown_cost)?;
         add_all(&mut self.total, &other.total)?;
         self.blank += other.blank;
         Ok(())

@@ -1,7 +1,7 @@
 //! The proof of a run of bills: charges = costs billed + unallocated, and lines = bills = exports. Its JSON Schema stands in
 //! `docs/bill-run-certificate.schema.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use super::lines::{Bill, LineKind};
 use super::make::BillInput;
 use super::pools::Unallocated;
 use super::problems::BillsError;
+use super::unknown::UnknownCostCenters;
 use crate::canonical;
 use crate::certificate::{DocumentRef, Status, decimal_text};
 use crate::money::{self, MoneyError};
@@ -113,6 +114,9 @@ pub struct RunCertificate {
     pub carried_out: Decimal,
     /// Charges whose cost is blank.
     pub blank_costs: u64,
+    /// Cost centres that are no customer's.
+    #[serde(default, skip_serializing_if = "UnknownCostCenters::is_empty")]
+    pub unknown_cost_centers: UnknownCostCenters,
     /// `matched` if all charges are billed and no bill is held, else `explained`: each rest has its reason. A run that does not
     /// add up is an error and has no certificate.
     pub status: Status,
@@ -155,6 +159,19 @@ fn law(law: &str, left: Decimal, right: Decimal) -> Result<(), BillsError> {
     }
     let (left, right) = (left.to_string(), right.to_string());
     Err(BillsError::Broken { law: law.to_owned(), left, right })
+}
+
+/// What is posted is remembered by key: two lines of one key would be posted again and again.
+fn different_keys(bill: &Bill) -> Result<(), BillsError> {
+    let mut known = BTreeSet::new();
+    match bill.lines.iter().find(|line| !known.insert(line.key.as_str())) {
+        Some(line) => {
+            let name = format!("lines of '{}' with the key '{}' = 1", bill.customer, line.key);
+            let lines = bill.lines.iter().filter(|other| other.key == line.key).count();
+            law(&name, Decimal::from(lines), Decimal::ONE)
+        }
+        None => Ok(()),
+    }
 }
 
 fn add_to(sums: &mut BTreeMap<String, Decimal>, key: &str, amount: Decimal) -> Result<(), MoneyError> {
@@ -219,6 +236,7 @@ impl RunCertificate {
             held,
             carried_out: money::sum(bills.iter().map(|bill| bill.carried_out))?.normalize(),
             blank_costs: input.charged.blank,
+            unknown_cost_centers: UnknownCostCenters::of(input.charged)?,
             status,
             explanation,
             inputs: Vec::new(),
@@ -230,6 +248,7 @@ impl RunCertificate {
         for bill in bills {
             let lines = money::sum(bill.lines.iter().map(|line| line.amount))?;
             law(&format!("total of '{}' = its lines", bill.customer), bill.total, lines)?;
+            different_keys(bill)?;
         }
         Ok(certificate)
     }

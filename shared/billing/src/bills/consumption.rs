@@ -149,6 +149,9 @@ pub(super) fn divide(
     if weights_of_cost.values().all(Decimal::is_zero) {
         weights_of_cost = weights(|one| Some(one.quantity)).ok_or(MoneyError::Overflow)?;
     }
+    if weights_of_cost.values().all(Decimal::is_zero) {
+        return Ok(None);
+    }
     let weights: Vec<(&str, Decimal)> = weights_of_cost.iter().map(|((name, _), w)| (*name, *w)).collect();
     let mut divided: BTreeMap<usize, Amounts> = BTreeMap::new();
     for (currency, amount) in costs {

@@ -208,13 +208,15 @@ impl BillRun {
         carrying.map(carried).collect()
     }
 
-    /// What is posted of the month once this run's exports and corrections went out: give it to the next run of the same month.
+    /// What is posted of the month once this run's exports and corrections went out: give it to the next run of the same month. A
+    /// line that is no longer due stays with 0, so that the month is never taken for one that was not billed.
     #[must_use]
     pub fn posted(&self, before: &Posted) -> Posted {
         let mut posted = before.clone();
         for bill in self.bills.iter().filter(|bill| bill.held.is_none()) {
-            let lines = bill.lines.iter().map(|line| (line.key.clone(), line.amount)).collect();
-            posted.insert(bill.customer.clone(), lines);
+            let lines = posted.entry(bill.customer.clone()).or_default();
+            lines.values_mut().for_each(|amount| *amount = Decimal::ZERO);
+            lines.extend(bill.lines.iter().map(|line| (line.key.clone(), line.amount)));
         }
         posted
     }

@@ -352,4 +352,36 @@ proptest! {
         let third = try_run(&catalog, october(), &revised.charges(), &Before { posted: second.posted(&posted), ..before() }).unwrap();
         prop_assert_eq!(third.corrections(), vec![]);
     }
+
+    #[test]
+    fn runs_of_a_month_add_up_to_the_newest_one_whatever_came_and_went(model in models(), kept in any::<prop::sample::Index>()) {
+        let catalog = catalog(&model.yaml(false));
+        let charges = model.charges();
+        let fewer = if charges.is_empty() { 0 } else { kept.index(charges.len()) };
+        let mut posted = Posted::new();
+        let mut paid: BTreeMap<String, Decimal> = BTreeMap::new();
+        let mut carried: BTreeMap<String, usize> = BTreeMap::new();
+        for charges in [&charges[..], &charges[..fewer], &[], &charges[..]] {
+            let again = Before { posted: posted.clone(), ..before() };
+            let run = try_run(&catalog, october(), charges, &again).unwrap();
+            let fresh = try_run(&catalog, october(), charges, &before()).unwrap();
+            for bill in run.bills.iter().filter(|bill| bill.held.is_none() && bill.is_first) {
+                *paid.entry(bill.customer.clone()).or_default() += bill.total;
+            }
+            for one in run.carried() {
+                *paid.entry(one.customer.clone()).or_default() += one.amount;
+                *carried.entry(one.customer).or_default() += 1;
+            }
+            for one in run.corrections() {
+                *paid.entry(one.customer).or_default() += one.amount;
+            }
+            posted = run.posted(&posted);
+            for customer in ["c0", "c1", "c2"] {
+                let bills = fresh.bills.iter().filter(|bill| bill.customer == customer && bill.held.is_none());
+                let owed: Decimal = bills.map(|bill| bill.total + bill.carried_out).sum();
+                prop_assert_eq!(paid.get(customer).copied().unwrap_or_default(), owed, "{}", customer);
+            }
+        }
+        prop_assert!(carried.values().all(|times| *times == 1), "{:?}", carried);
+    }
 }

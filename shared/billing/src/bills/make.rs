@@ -15,6 +15,7 @@ use super::placer::Place;
 use super::pools::{Share, Sharing, Unallocated};
 use super::problems::BillsError;
 use super::settle;
+use super::unknown::UnknownCostCenters;
 use crate::catalog::billing::InForce;
 use crate::month::BillingMonth;
 
@@ -67,6 +68,8 @@ pub struct BillRun {
     pub conversions: Vec<Conversion>,
     /// Accounts and rules that no charge belonged to, with their lines in the catalog.
     pub idle_rules: Vec<String>,
+    /// Cost centres of charges that are no customer's, and what they cost.
+    pub unknown_cost_centers: UnknownCostCenters,
     /// That nothing appeared or disappeared.
     pub certificate: RunCertificate,
 }
@@ -112,6 +115,7 @@ pub fn make_bills(input: &BillInput<'_>) -> Result<BillRun, BillsError> {
         components,
         conversions: rates.all().cloned().collect(),
         idle_rules: idle_rules(in_force, charged),
+        unknown_cost_centers: certificate.unknown_cost_centers.clone(),
         certificate,
     })
 }

@@ -262,7 +262,7 @@ impl Maker<'_> {
             }
             for ((source, rule), costs) in by_pool {
                 let exact = self.rates.convert(&sum(&costs)?)?;
-                let name = source.trim_start_matches("pool:").to_owned();
+                let name = source.strip_prefix("pool:").unwrap_or(&source).to_owned();
                 let draft = Draft {
                     key: format!("share/{name}"),
                     kind: LineKind::Share,

@@ -3,13 +3,14 @@
 //! Pools are shared in an order in which each comes before those that it feeds. Every currency is shared for itself, to twelve
 //! decimals and without a rest, so nothing appears or disappears.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::basis::{Amounts, Basis, SCALE};
 use super::drivers::Drivers;
+use super::exact::Exact;
 use super::fx::Rates;
 use super::placer::Place;
 use super::problems::{BillProblem, BillsError};
@@ -92,7 +93,7 @@ struct Weighed {
     key: String,
     recipient: Option<Recipient>,
     weight: Decimal,
-    reason: &'static str,
+    reason: String,
 }
 
 const NOT_IN_FORCE: &str = "the target does not apply to this month";
@@ -219,7 +220,14 @@ impl Sharing<'_> {
 
     fn target(&self, target: &Target, weight: Decimal) -> Weighed {
         let catalog = self.in_force.catalog;
-        let recipient = self.in_force.place_of(target).map(|at| match target.kind {
+        let recipient = self.recipient(target);
+        let key = recipient.map_or_else(|| target.to_string(), |recipient| recipient.label(catalog));
+        Weighed { key, recipient, weight, reason: NOT_IN_FORCE.to_owned() }
+    }
+
+    fn recipient(&self, target: &Target) -> Option<Recipient> {
+        let catalog = self.in_force.catalog;
+        self.in_force.place_of(target).map(|at| match target.kind {
             TargetKind::Account => {
                 let customer = catalog.accounts[at].customer;
                 Recipient::Place(Place::Account { account: at, customer })
@@ -228,9 +236,7 @@ impl Sharing<'_> {
             TargetKind::Pool => Recipient::Place(Place::Pool(at)),
             TargetKind::Service => Recipient::Service(at),
             TargetKind::Customer => Recipient::Customer(at),
-        });
-        let key = recipient.map_or_else(|| target.to_string(), |recipient| recipient.label(catalog));
-        Weighed { key, recipient, weight, reason: NOT_IN_FORCE }
+        })
     }
 
     /// With targets, theirs; without, everybody's whom the driver names.
@@ -242,37 +248,44 @@ impl Sharing<'_> {
             problems.push(BillProblem::MissingDriver { driver, needed_by, month, hint });
             return Vec::new();
         };
+        // names and ids of one thing have one key
+        let key = |target: &Target| self.target(target, Decimal::ZERO).key;
+        let listed: BTreeSet<String> = pool.targets.iter().flatten().map(key).collect();
+        let mut named = BTreeSet::new();
         let mut weighed = Vec::new();
         for (text, quantity) in &driver.quantities {
-            let target = self.in_force.target(text);
-            let feeds_pool = target.as_ref().is_ok_and(|target| target.kind == TargetKind::Pool);
-            match (target, &pool.targets) {
-                (Ok(target), Some(targets)) if targets.contains(&target) => {
-                    weighed.push(self.target(&target, *quantity));
+            let target = match (self.in_force.target(text), &pool.targets) {
+                (Ok(target), _) => target,
+                (Err(_), Some(_)) => continue,
+                (Err(error), None) => {
+                    let reason = format!("what the driver names {error}");
+                    weighed.push(Weighed { key: text.clone(), recipient: None, weight: *quantity, reason });
+                    continue;
                 }
-                (_, Some(_)) => {}
-                (Ok(target), None) if !feeds_pool => weighed.push(self.target(&target, *quantity)),
-                (target, None) => {
-                    let reason = match target {
-                        Ok(_) => "a pool is fed only if it stands among the targets in the catalog",
-                        Err(_) => "the driver names somebody who is not in the catalog",
-                    };
+            };
+            let key = key(&target);
+            match &pool.targets {
+                Some(_) if !listed.contains(&key) => {}
+                None if target.kind == TargetKind::Pool => {
+                    let reason =
+                        "a pool is fed only if it stands among the targets in the catalog".to_owned();
                     weighed.push(Weighed { key: text.clone(), recipient: None, weight: *quantity, reason });
                 }
+                _ => weighed.push(self.target(&target, *quantity)),
             }
+            named.insert(key);
         }
-        for target in pool.targets.iter().flatten() {
-            let named = |text: &String| self.in_force.target(text).is_ok_and(|named| named == *target);
-            if !driver.quantities.keys().any(named) {
-                let hint = did_you_mean(&target.name, driver.quantities.keys().map(String::as_str));
-                let (driver, target, needed_by) = (name.to_owned(), target.name.clone(), needed_by.clone());
-                problems.push(BillProblem::MissingTarget { driver, target, needed_by, hint });
-            }
+        let in_force = pool.targets.iter().flatten().filter(|target| self.recipient(target).is_some());
+        for target in in_force.filter(|target| !named.contains(&key(target))) {
+            let hint = did_you_mean(&target.name, driver.quantities.keys().map(String::as_str));
+            let (driver, target, needed_by) = (name.to_owned(), target.name.clone(), needed_by.clone());
+            problems.push(BillProblem::MissingTarget { driver, target, needed_by, hint });
         }
         weighed
     }
 
-    /// What each target's own charges cost; less than nothing weighs nothing. For `even` all that have charges weigh the same.
+    /// What each target's own charges cost together; less than nothing weighs nothing. For `even` all weigh the same, without targets
+    /// all that have charges. A target that stands there under two names counts once.
     fn by_cost(&self, at: usize, pool: &Pool) -> Result<Vec<Weighed>, BillsError> {
         let catalog = self.in_force.catalog;
         let costs: BTreeMap<Place, &Amounts> = if pool.over.is_some() {
@@ -281,35 +294,39 @@ impl Sharing<'_> {
         } else {
             self.basis.places.iter().map(|(place, amounts)| (*place, amounts)).collect()
         };
-        let even = pool.split == Split::Even;
-        let weight = |amounts: &Amounts| -> Result<Decimal, MoneyError> {
-            if even {
-                return Ok(Decimal::ONE);
+        let mut all: Vec<Weighed> = match &pool.targets {
+            Some(targets) => targets.iter().map(|target| self.target(target, Decimal::ONE)).collect(),
+            None => {
+                let direct =
+                    costs.keys().filter(|place| !matches!(place, Place::Pool(_) | Place::Unallocated));
+                let whole = direct.map(|place| {
+                    let recipient = Recipient::Place(*place);
+                    let (key, weight, reason) = (recipient.label(catalog), Decimal::ONE, String::new());
+                    Weighed { key, recipient: Some(recipient), weight, reason }
+                });
+                whole.collect()
             }
-            Ok(self.rates.convert(amounts)?.round_half_away(SCALE)?.max(Decimal::ZERO))
         };
-        let Some(targets) = &pool.targets else {
-            let direct =
-                costs.into_iter().filter(|(place, _)| !matches!(place, Place::Pool(_) | Place::Unallocated));
-            let weighed = direct.map(|(place, amounts)| {
-                let recipient = Recipient::Place(place);
-                let (key, recipient) = (recipient.label(catalog), Some(recipient));
-                Ok(Weighed { key, recipient, weight: weight(amounts)?, reason: NOT_IN_FORCE })
-            });
-            return weighed.collect();
-        };
-        let weighed = targets.iter().map(|target| {
-            let mut weighed = self.target(target, if even { Decimal::ONE } else { Decimal::ZERO });
-            if !even {
-                for (place, amounts) in &costs {
-                    if belongs(catalog, *place, weighed.recipient) {
-                        weighed.weight = money::add(weighed.weight, weight(amounts)?)?;
+        let mut known = BTreeSet::new();
+        all.retain(|target| known.insert(target.key.clone()));
+        if pool.split == Split::Cost {
+            for target in &mut all {
+                let cost = match target.recipient {
+                    // of an account what its own customer pays: the rest is others', by their cost centres
+                    Some(Recipient::Place(own)) => {
+                        costs.get(&own).map_or(Ok(Exact::ZERO), |amounts| self.rates.convert(amounts))?
                     }
-                }
+                    Some(Recipient::Customer(customer)) => {
+                        let mut own =
+                            costs.iter().filter(|(place, _)| payer(catalog, **place) == Some(customer));
+                        own.try_fold(Exact::ZERO, |sum, (_, amounts)| sum.plus(self.rates.convert(amounts)?))?
+                    }
+                    Some(Recipient::Service(_)) | None => Exact::ZERO,
+                };
+                target.weight = cost.round_half_away(SCALE)?.max(Decimal::ZERO);
             }
-            Ok(weighed)
-        });
-        weighed.collect()
+        }
+        Ok(all)
     }
 }
 
@@ -318,20 +335,12 @@ fn first() -> Place {
     Place::Account { account: 0, customer: 0 }
 }
 
-/// Whether the charges of a place are the recipient's own.
-fn belongs(catalog: &Catalog, place: Place, recipient: Option<Recipient>) -> bool {
-    let payer = match place {
+/// The customer who pays for a place.
+fn payer(catalog: &Catalog, place: Place) -> Option<usize> {
+    match place {
         Place::Account { customer, .. } => Some(customer),
         Place::Allocation(at) => catalog.allocations.get(at).map(|rule| rule.customer),
-        _ => None,
-    };
-    match (place, recipient) {
-        (Place::Account { account, .. }, Some(Recipient::Place(Place::Account { account: own, .. }))) => {
-            account == own
-        }
-        (place, Some(Recipient::Place(own))) => place == own,
-        (_, Some(Recipient::Customer(customer))) => payer == Some(customer),
-        _ => false,
+        Place::Component(_) | Place::Pool(_) | Place::Unallocated => None,
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) fn bills(
     for (at, customer) in catalog.customers.iter().enumerate() {
         let mut lines = lines.remove(&at).unwrap_or_default();
         lines.extend(from_before(input, customer)?);
-        let posted = input.posted.get(&customer.name).filter(|posted| !posted.is_empty());
+        // whoever stands there was billed before, even if nothing of it is left
+        let posted = input.posted.get(&customer.name);
         if lines.is_empty() && posted.is_none() {
             continue;
         }
@@ -63,7 +64,9 @@ fn from_before(input: &BillInput<'_>, customer: &Customer) -> Result<Vec<Line>, 
     let mut add = |line: Line| {
         match lines.get_mut(&line.key) {
             Some(known) => {
-                *known = bare(line.key, line.kind, line.name, money::add(known.amount, line.amount)?)
+                known.amount = money::add(known.amount, line.amount)?;
+                known.difference = known.amount;
+                known.exact = known.amount.into();
             }
             None => {
                 lines.insert(line.key.clone(), line);

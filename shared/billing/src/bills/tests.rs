@@ -16,6 +16,7 @@ mod earlier_tool;
 mod places;
 mod reruns;
 mod shares;
+mod weights;
 
 pub(super) fn month(text: &str) -> BillingMonth {
     text.parse().unwrap()

@@ -1,14 +1,14 @@
 //! Pools, and that no pool feeds itself.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use rust_decimal::Decimal;
 
 use super::names::Names;
-use super::problem::Mark;
 use super::reader::{Field, Members, Reader};
 use super::sections::{Unique, matching};
 use super::types::{Pool, Split, Target, TargetKind};
+use crate::month::BillingMonth;
 
 pub(super) const POOL: [&str; 7] = ["name", "match", "split", "over", "targets", "from", "to"];
 pub(super) const SPLIT: [&str; 4] = ["by", "name", "percents", "weights"];
@@ -37,6 +37,12 @@ pub(super) fn pools(reader: &mut Reader, root: &Members<'_>, names: &Names) -> V
         let Some(members) = reader.members(&item, &POOL) else { continue };
         let name = reader.required_text(&members, "name");
         let matched = members.get("match").and_then(|field| matching(reader, &field));
+        if let Some((_, mark, over)) = members.all().find(|(name, _, _)| *name == "over")
+            && members.get("over").is_none()
+        {
+            let message = "'over' is empty and would count all charges: say which count or remove it";
+            reader.problem_at(mark, &over.path, message);
+        }
         let over = members.get("over").and_then(|field| matching(reader, &field));
         let split = reader.required(&members, "split").and_then(|field| split(reader, &field, names));
         let targets = members.get("targets").map(|field| targets(reader, &field, names));
@@ -63,6 +69,13 @@ fn goes_together(reader: &mut Reader, pool: &Members<'_>, split: &Split) {
     let costs = matches!(split, Split::Cost | Split::Even);
     if let Some(field) = pool.get("over").filter(|_| !costs) {
         reader.problem(&field, "over goes with a split by cost or even only, remove it");
+    }
+    let all_alike = *split == Split::Even && pool.get("targets").is_some();
+    if let Some(field) = pool.get("over").filter(|_| all_alike) {
+        reader.problem(
+            &field,
+            "targets share evenly whatever they cost, so over means nothing here, remove it",
+        );
     }
 }
 
@@ -148,50 +161,77 @@ pub(super) fn fed(pool: &Pool) -> impl Iterator<Item = &str> {
     targets.filter(|target| target.kind == TargetKind::Pool).map(|target| target.name.as_str())
 }
 
-/// Every cycle is named once, at the pool that stands first in the document.
+/// Cycles that are named at most.
+const NAMED: usize = 100;
+
+/// Which pools feed which in one month, by place.
+type Feeds = BTreeMap<usize, BTreeSet<usize>>;
+
+/// Every pool and every target that is part of a cycle stands in one that is named. A cycle is named once, at the pool that stands
+/// first in the document; pools that never apply to the same month make none.
 fn cycles(reader: &mut Reader, pools: &[Pool], paths: &[String]) {
-    let mut feeds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut places: BTreeMap<&str, (Mark, &str)> = BTreeMap::new();
-    for (pool, path) in pools.iter().zip(paths) {
-        feeds.entry(&pool.name).or_default().extend(fed(pool));
-        places.entry(&pool.name).or_insert((pool.mark, path));
+    let months: BTreeSet<_> = pools.iter().map(|pool| pool.dated.from).collect();
+    let mut found: BTreeSet<Vec<usize>> = BTreeSet::new();
+    for month in months {
+        let feeds = feeds(pools, month);
+        for (pool, fed) in &feeds {
+            for next in fed {
+                if found.len() < NAMED {
+                    found.extend(cycle(&feeds, *pool, *next));
+                }
+            }
+        }
     }
-    let mut done: HashSet<&str> = HashSet::new();
-    for pool in pools {
-        let Some(cycle) = cycle_from(&pool.name, &feeds, &mut done) else { continue };
-        let mut named = cycle.clone();
-        named.push(cycle[0]);
-        let first = cycle.iter().filter_map(|name| places.get(name)).min();
-        let (mark, path) = first.copied().unwrap_or((pool.mark, "pools"));
+    for cycle in found {
+        let around = cycle.iter().chain(cycle.first());
+        let named: Vec<&str> = around.map(|at| pools[*at].name.as_str()).collect();
         let message = format!("these pools feed each other in a cycle: {}", named.join(" -> "));
-        reader.problem_at(mark, &format!("{path}.split"), message);
+        reader.problem_at(pools[cycle[0]].mark, &format!("{}.split", paths[cycle[0]]), message);
     }
 }
 
-/// A cycle that can be reached from a pool and was not found before; walks without recursion.
-fn cycle_from<'p>(
-    start: &'p str,
-    feeds: &BTreeMap<&'p str, Vec<&'p str>>,
-    done: &mut HashSet<&'p str>,
-) -> Option<Vec<&'p str>> {
-    let mut path: Vec<(&str, usize)> = Vec::new();
-    let mut found = None;
-    if !done.contains(start) {
-        path.push((start, 0));
-    }
-    while let Some((name, next)) = path.last_mut() {
-        let name = *name;
-        let Some(fed) = feeds.get(name).and_then(|fed| fed.get(*next)) else {
-            done.insert(name);
-            path.pop();
-            continue;
-        };
-        *next += 1;
-        if let Some(at) = path.iter().position(|(on_path, _)| on_path == fed) {
-            found.get_or_insert_with(|| path[at..].iter().map(|(name, _)| *name).collect());
-        } else if !done.contains(fed) {
-            path.push((fed, 0));
+/// What may be in a cycle in a month (nothing: before all months): who feeds nobody, or is fed by nobody, is left out.
+fn feeds(pools: &[Pool], month: Option<BillingMonth>) -> Feeds {
+    let applies = |pool: &Pool| match month {
+        Some(month) => pool.dated.covers(month),
+        None => pool.dated.from.is_none(),
+    };
+    let in_force = || pools.iter().enumerate().filter(|(_, pool)| applies(pool));
+    let places: BTreeMap<&str, usize> = in_force().map(|(at, pool)| (pool.name.as_str(), at)).collect();
+    let of = |pool| fed(pool).filter_map(|name| places.get(name).copied()).collect();
+    let mut feeds: Feeds = in_force().map(|(at, pool)| (at, of(pool))).collect();
+    loop {
+        let before = feeds.len();
+        let fed: BTreeSet<usize> = feeds.values().flatten().copied().collect();
+        feeds.retain(|at, targets| !targets.is_empty() && fed.contains(at));
+        let left: BTreeSet<usize> = feeds.keys().copied().collect();
+        feeds.values_mut().for_each(|targets| targets.retain(|target| left.contains(target)));
+        if feeds.len() == before {
+            return feeds;
         }
     }
-    found
+}
+
+/// A shortest cycle in which one pool feeds another, from the pool that stands first.
+fn cycle(feeds: &Feeds, pool: usize, next: usize) -> Option<Vec<usize>> {
+    let mut came_from = BTreeMap::from([(next, next)]);
+    let mut waiting = VecDeque::from([next]);
+    while let Some(at) = waiting.pop_front().filter(|_| !came_from.contains_key(&pool)) {
+        for target in feeds.get(&at).into_iter().flatten() {
+            if !came_from.contains_key(target) {
+                came_from.insert(*target, at);
+                waiting.push_back(*target);
+            }
+        }
+    }
+    let mut cycle = vec![pool];
+    let mut at = pool;
+    while at != next {
+        at = *came_from.get(&at)?;
+        cycle.push(at);
+    }
+    cycle.reverse();
+    let first = cycle.iter().enumerate().min_by_key(|(_, at)| **at).map_or(0, |(place, _)| place);
+    cycle.rotate_left(first);
+    Some(cycle)
 }

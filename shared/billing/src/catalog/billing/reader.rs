@@ -56,6 +56,16 @@ impl<'n> Field<'n> {
         self.node.mark
     }
 
+    /// Null, or a list or mapping of nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.node.value {
+            Value::Null => true,
+            Value::List(items) => items.is_empty(),
+            Value::Map(entries) => entries.is_empty(),
+            Value::Scalar { .. } => false,
+        }
+    }
+
     pub(super) fn is_scalar(&self) -> bool {
         matches!(self.node.value, Value::Scalar { .. })
     }

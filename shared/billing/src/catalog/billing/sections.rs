@@ -206,6 +206,10 @@ pub(super) fn positions(
 /// A `match` or an `over`.
 pub(super) fn matching(reader: &mut Reader, field: &Field<'_>) -> Option<Match> {
     let members = reader.members(field, &MATCH)?;
+    for (name, mark, member) in members.all().filter(|(_, _, member)| member.is_empty()) {
+        let message = format!("'{name}' is empty and would match everything: write a pattern or remove it");
+        reader.problem_at(mark, &member.path, message);
+    }
     let mut texts = |name| patterns(reader.texts(&members, name));
     let mut matching = Match {
         provider: texts("provider"),
@@ -222,6 +226,7 @@ pub(super) fn matching(reader: &mut Reader, field: &Field<'_>) -> Option<Match> 
     matching.account.extend(patterns(reader.texts(&members, "sub_account")));
     for (text, field) in reader.texts(&members, "category") {
         match ChargeCategory::parse(&text) {
+            _ if text == "*" => matching.category.push(text),
             Some(category) => matching.category.push(category.as_str().to_owned()),
             None => {
                 let known = ["Usage", "Purchase", "Tax", "Credit", "Adjustment"];

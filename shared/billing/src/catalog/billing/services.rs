@@ -120,7 +120,8 @@ fn price(reader: &mut Reader, field: &Field<'_>) -> Price {
 fn parts(reader: &mut Reader, component: &Members<'_>) -> Vec<Part> {
     let mut seen = HashSet::new();
     let mut parts = Vec::new();
-    let mut percents: Option<Decimal> = None;
+    // nothing while no part has a percent; then the sum, or nothing if it overflows
+    let mut percents: Option<Option<Decimal>> = None;
     for item in reader.list(component, "parts") {
         let Some(members) = reader.members(&item, &PART) else { continue };
         let name = reader.required_text(&members, "name");
@@ -134,7 +135,8 @@ fn parts(reader: &mut Reader, component: &Members<'_>) -> Vec<Part> {
             }
         };
         if let Some(PartPrice::Percent(percent)) = price {
-            percents = percents.unwrap_or_default().checked_add(percent);
+            let sum = percents.unwrap_or(Some(Decimal::ZERO));
+            percents = Some(sum.and_then(|sum| sum.checked_add(percent)));
         }
         let Some(name) = name else { continue };
         if !seen.insert(name.clone()) {
@@ -145,8 +147,9 @@ fn parts(reader: &mut Reader, component: &Members<'_>) -> Vec<Part> {
         }
     }
     if let (Some(sum), Some(field)) = (percents, component.get("parts"))
-        && sum != Decimal::ONE_HUNDRED
+        && sum != Some(Decimal::ONE_HUNDRED)
     {
+        let sum = sum.map_or_else(|| "too much".to_owned(), |sum| sum.to_string());
         reader.problem(&field, format!("the percents of the parts add up to {sum}, they must add up to 100"));
     }
     parts

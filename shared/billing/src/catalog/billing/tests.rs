@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::*;
 use crate::month::BillingMonth;
 
+mod rules;
+
 const EXAMPLE: &str = include_str!("../../../../../examples/catalog.yaml");
 const SCHEMA: &str = include_str!("../../../../../docs/catalog.schema.json");
 

@@ -1,0 +1,55 @@
+//! Cost centres that are no customer's: their charges stay with the accounts' customers, and are reported.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::adder::{Charged, Cost, Costs};
+use super::basis::SCALE;
+use crate::certificate::decimal_text;
+use crate::money::MoneyError;
+
+/// What some charges cost in one currency, with up to twelve decimals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownCost {
+    /// Their sum.
+    #[serde(with = "decimal_text")]
+    pub amount: Decimal,
+    /// How many charges.
+    pub charges: u64,
+}
+
+/// By ISO 4217 code.
+pub type UnknownCosts = BTreeMap<String, UnknownCost>;
+
+/// The cost centres of charges that are no customer's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownCostCenters {
+    /// What all of them cost.
+    pub total: UnknownCosts,
+    /// What each costs: the first thousand in order of their values.
+    pub named: BTreeMap<String, UnknownCosts>,
+}
+
+impl UnknownCostCenters {
+    pub(super) fn of(charged: &Charged) -> Result<Self, MoneyError> {
+        let named = charged.unknown_cost_centers.iter();
+        let named = named.map(|(value, all)| Ok((value.clone(), costs(all)?)));
+        Ok(Self { total: costs(&charged.unknown_cost)?, named: named.collect::<Result<_, MoneyError>>()? })
+    }
+
+    /// Whether every cost centre is a customer's.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.total.is_empty()
+    }
+}
+
+fn costs(all: &Costs) -> Result<UnknownCosts, MoneyError> {
+    let one = |(currency, Cost { amount, charges }): (&&str, &Cost)| {
+        let amount = amount.to_decimal(SCALE)?.normalize();
+        Ok(((*currency).to_owned(), UnknownCost { amount, charges: *charges }))
+    };
+    all.iter().map(one).collect()
+}
