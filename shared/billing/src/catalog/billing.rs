@@ -23,9 +23,8 @@ mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-
 use crate::money::Currency;
+use crate::revision::sha256_hex;
 
 pub use self::difference::{Difference, differences};
 pub use self::export::{Column, Content, Encoding, ExportField, ExportTemplate};
@@ -96,7 +95,7 @@ pub fn parse(yaml: &[u8]) -> Result<Catalog, Problems> {
     let settings = settings::settings(&mut reader, &root, billed);
     let (components, paths) = services::components(&mut reader, &root);
     let catalog = Catalog {
-        version: Sha256::digest(yaml).iter().map(|byte| format!("{byte:02x}")).collect(),
+        version: sha256_hex(yaml),
         currency: settings.currency,
         customers: sections::customers(&mut reader, &root, &settings),
         accounts: sections::accounts(&mut reader, &root, &names),
