@@ -24,7 +24,7 @@ browser: ## the console in a headless Chromium
 	tools/test-browser
 
 sam: ## build the functions as for AWS and invoke them in SAM's containers
-	tools/test-sam
+	tools/test-sam --release
 
 bench: ## measure, and write bench/RESULTS.md
 	bench/run
