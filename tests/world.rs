@@ -14,7 +14,7 @@ use cloud::ledger::Ledger;
 use cloud::vars::Vars;
 use local::sandbox::{
     AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, HeldRecord,
-    OmnistrateExport, Organisation,
+    OmnistrateExport, Organisation, SesSandbox,
 };
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
@@ -29,6 +29,7 @@ pub(crate) struct World {
     /// What AWS exports costs to.
     pub(crate) costs: Bucket,
     pub(crate) gcp: GcpSandbox,
+    pub(crate) ses: SesSandbox,
     pub(crate) bucket: Bucket,
     /// What usage is exported to.
     pub(crate) export: Bucket,
@@ -88,6 +89,7 @@ impl World {
         let (atlas, clazar) = (AtlasSandbox::new(organisation), ClazarSandbox::new());
         let closing = "2026-10".parse().unwrap();
         let (azure, gcp) = (AzureSandbox::example(closing), GcpSandbox::example(closing));
+        let ses = SesSandbox::default();
         let (ccx, billing) = (CcxSandbox::example(closing), AwsSandbox::example(closing));
         let options = Options {
             ledger_in_memory: true,
@@ -100,6 +102,7 @@ impl World {
                 ccx: ccx.clone(),
                 aws: billing.clone(),
                 gcp: gcp.clone(),
+                ses: Some(ses.clone()),
                 omnistrate: export,
             }),
             vars,
@@ -118,6 +121,7 @@ impl World {
             azure,
             ccx,
             gcp,
+            ses,
             billing,
             costs,
             bucket,

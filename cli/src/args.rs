@@ -87,6 +87,19 @@ pub(crate) enum Command {
     /// The catalog: customers, accounts, services, components, pools, prices
     #[command(subcommand)]
     Catalog(Catalog),
+    /// Bill a month: what every customer of the catalog owes, once; exits with 3 if the month or a bill of it is held
+    #[command(after_help = "Example: monthend bill --month 2026-10 --dry-run\n\
+                            Example: monthend bill --month 2026-10 --release 'GCP is late, its difference comes next month'\n\
+                            Example: monthend bill --month 2026-10 --mail 'Team Blue=sent'")]
+    Bill(Bill),
+    /// From a figure to the charges and rules that made it
+    #[command(subcommand)]
+    Explain(Explain),
+    /// What changed between the bills of two months, two runs of a month, or by two catalogs
+    #[command(after_help = "Example: monthend diff --from 2026-09 --to 2026-10\n\
+                            Example: monthend diff --from 2026-10#1 --to 2026-10#2\n\
+                            Example: monthend diff --month 2026-10 --from 3f9a2c --to current")]
+    Diff(Diff),
     /// Usage metering: what was submitted to the marketplace, what is open, dry runs, the earlier exporter's state
     #[command(subcommand)]
     Metering(Metering),
@@ -117,7 +130,7 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) sandbox: bool,
     /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX, and Azure the eighth after it,
-    /// Google Cloud the ninth
+    /// Google Cloud the ninth, SES the eleventh
     #[arg(long, default_value_t = 8787, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) port_base: u16,
     /// Address to listen on; containers reach this machine by the address of their bridge
@@ -140,7 +153,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Invoke {
-    /// The function: fetch-atlas, fetch-aws, fetch-azure, fetch-gcp, fetch-ccx, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, console
+    /// The function: fetch-atlas, fetch-aws, fetch-azure, fetch-gcp, fetch-ccx, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, bill, console
     pub(crate) function: String,
     /// File with the event; - for standard input; without it, the event is {}
     #[arg(short, long, value_name = "FILE")]
@@ -205,6 +218,76 @@ pub(crate) struct Import {
     /// Write nothing, only say which bills it holds
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bill {
+    /// The month (default: the one before this, and what changed in billed months before it)
+    #[arg(long)]
+    pub(crate) month: Option<BillingMonth>,
+    /// Only this customer
+    #[arg(long, value_name = "NAME", requires = "month")]
+    pub(crate) customer: Option<String>,
+    /// Write and send nothing, only say what would come out
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Bill although inputs are missing; why is recorded and shown
+    #[arg(long, value_name = "REASON", requires = "month", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) release: Option<String>,
+    /// By this catalog instead of the month's own: current, or the beginning of a version
+    #[arg(long, value_name = "VERSION", requires = "month")]
+    pub(crate) catalog: Option<String>,
+    /// What you found out of a mail of which nobody knows whether it went out
+    #[arg(long, value_name = "CUSTOMER=sent|send", requires = "month")]
+    pub(crate) mail: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Explain {
+    /// A line of a bill: prices, rates, rules, and the charges behind them
+    #[command(after_help = "Example: monthend explain bill --month 2026-10 --customer 'Team Blue'\n\
+                            Example: monthend explain bill --month 2026-10 --customer 'Team Blue' --line service/blue-app")]
+    Bill {
+        /// The month
+        #[arg(long)]
+        month: BillingMonth,
+        /// Whose bill
+        #[arg(long, value_name = "NAME")]
+        customer: String,
+        /// The key of a line (default: all lines)
+        #[arg(long, value_name = "KEY")]
+        line: Option<String>,
+    },
+    /// A row of an invoice's allocation: its charges, its share of what belongs to nobody, adjustments
+    #[command(after_help = "Example: monthend explain allocation --month 2026-10 --provider atlas\n\
+                            Example: monthend explain allocation --month 2026-10 --provider aws --target 444455556666")]
+    Allocation {
+        /// The month
+        #[arg(long)]
+        month: BillingMonth,
+        /// Whose invoices: atlas, aws, azure, gcp
+        #[arg(long)]
+        provider: String,
+        /// Only this project, account or subscription
+        #[arg(long, value_name = "ID")]
+        target: Option<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Diff {
+    /// A month, a run (2026-10#1), or with --month a catalog: current, or the beginning of a version
+    #[arg(long)]
+    pub(crate) from: String,
+    /// The same
+    #[arg(long)]
+    pub(crate) to: String,
+    /// The month to bill by two catalogs
+    #[arg(long)]
+    pub(crate) month: Option<BillingMonth>,
+    /// Only this customer
+    #[arg(long, value_name = "NAME")]
+    pub(crate) customer: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,10 +1,13 @@
 //! One module a command.
 
 pub(crate) mod admin;
+pub(crate) mod bill;
 pub(crate) mod catalog;
 pub(crate) mod demo;
 pub(crate) mod demo_bills;
 pub(crate) mod demo_reports;
+pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod invoices;
 pub(crate) mod invoke;

@@ -81,6 +81,16 @@ async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
             commands::status::status(status, &Session::open(args, false, false).await?, output).await
         }
         Command::Catalog(catalog) => Box::pin(commands::catalog::catalog(catalog, args, output)).await,
+        Command::Bill(bill) => {
+            Box::pin(commands::bill::bill(bill, &Session::open(args, false, true).await?, output)).await
+        }
+        Command::Explain(explain) => {
+            let session = Session::open(args, false, false).await?;
+            Box::pin(commands::explain::explain(explain, &session, output)).await
+        }
+        Command::Diff(diff) => {
+            Box::pin(commands::diff::diff(diff, &Session::open(args, false, false).await?, output)).await
+        }
         Command::Metering(metering) => Box::pin(commands::metering::metering(metering, args, output)).await,
         Command::Report(Report::Usage(usage)) => {
             commands::report_usage::report(usage, &Session::open(args, false, false).await?, output).await

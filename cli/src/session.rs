@@ -73,6 +73,7 @@ pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
         ccx: CcxSandbox::example(closing),
         aws: AwsSandbox::example(closing),
         gcp: GcpSandbox::example(closing),
+        ses: None,
         omnistrate: OmnistrateExport::example(closing),
     }
 }

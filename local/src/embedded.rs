@@ -20,7 +20,7 @@ use crate::home::{Endpoints, Exported, GcpEndpoint, Home};
 use crate::queue::Queue;
 use crate::sandbox::{
     self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport,
-    secrets,
+    SesSandbox, secrets,
 };
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
@@ -62,6 +62,8 @@ pub struct Sandboxes {
     pub aws: AwsSandbox,
     /// Google Cloud.
     pub gcp: GcpSandbox,
+    /// SES; nothing for one that keeps mails as files in the home.
+    pub ses: Option<SesSandbox>,
     /// What Omnistrate has exported.
     pub omnistrate: OmnistrateExport,
 }
@@ -149,7 +151,7 @@ impl Embedded {
         tasks.push(tokio::spawn(secrets::serve(secrets_listener, home.admin(), stop.clone())));
         let (console_listener, console) = bind(0).await?;
         let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
-        let (mut aws, mut azure, mut gcp) = (None, None, None);
+        let (mut aws, mut azure, mut gcp, mut ses) = (None, None, None, None);
         let mut sandboxes = options.sandboxes;
         if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
@@ -177,6 +179,11 @@ impl Embedded {
             let (listener, url) = bind(8).await?;
             azure = Some(url);
             tasks.push(tokio::spawn(sandboxes.azure.clone().serve(listener, stop.clone())));
+            let (listener, url) = bind(11).await?;
+            ses = Some(url);
+            let sandbox = sandboxes.ses.take().unwrap_or_else(|| SesSandbox::in_folder(home.mails()));
+            tasks.push(tokio::spawn(sandbox.clone().serve(listener, stop.clone())));
+            sandboxes.ses = Some(sandbox);
             omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
         }
 
@@ -191,6 +198,7 @@ impl Embedded {
             aws,
             gcp,
             azure,
+            ses,
             omnistrate,
             bucket: BUCKET.into(),
             table: TABLE.into(),
@@ -265,6 +273,12 @@ impl Embedded {
     #[must_use]
     pub fn gcp(&self) -> Option<&GcpSandbox> {
         self.sandboxes.as_ref().map(|sandboxes| &sandboxes.gcp)
+    }
+
+    /// Its sandbox of SES.
+    #[must_use]
+    pub fn ses(&self) -> Option<&SesSandbox> {
+        self.sandboxes.as_ref().and_then(|sandboxes| sandboxes.ses.as_ref())
     }
 
     /// Its sandbox of AWS.
@@ -374,6 +388,11 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         vars.set("AWS_EXPORT_BUCKET", sandbox::AWS_EXPORT_BUCKET);
         vars.set("AWS_EXPORT_PREFIX", sandbox::AWS_EXPORT_PREFIX);
         vars.set("AWS_EXPORT_NAME", sandbox::AWS_CUR2);
+    }
+    if let Some(url) = &endpoints.ses {
+        vars.set("AWS_ENDPOINT_URL_SESV2", url.as_str());
+        vars.set("MAIL_FROM", sandbox::MAIL_FROM);
+        vars.set("BILL_INPUTS", "atlas,aws,azure,gcp");
     }
     if let Some(exported) = &endpoints.omnistrate {
         vars.set("S3_BUCKET_NAME", exported.bucket.as_str());

@@ -25,6 +25,7 @@ pub struct Functions {
     meter_clazar: OnceCell<meter_clazar::App>,
     record_usage: OnceCell<record_usage::App>,
     report_revenue: OnceCell<report_revenue::App>,
+    bill: OnceCell<bill::App>,
 }
 
 impl Functions {
@@ -57,6 +58,7 @@ impl Functions {
             record_usage::App::NAME => self.run(&self.record_usage, event, id, now).await,
             console::NAME => Box::pin(self.console(event)).await,
             report_revenue::App::NAME => self.run(&self.report_revenue, event, id, now).await,
+            bill::App::NAME => self.run(&self.bill, event, id, now).await,
             other => Err(Failure::whole(format!("there is no function '{other}'"))),
         }
     }

@@ -50,6 +50,9 @@ pub struct Endpoints {
     /// The sandbox of Azure (its login, its API and its storage), if it runs.
     #[serde(default)]
     pub azure: Option<String>,
+    /// The sandbox of SES, if it runs.
+    #[serde(default)]
+    pub ses: Option<String>,
     /// What the sandbox of Omnistrate has exported, if it runs.
     pub omnistrate: Option<Exported>,
     /// The data bucket.
@@ -181,6 +184,12 @@ impl Home {
     /// What the sandbox of Clazar holds.
     pub(crate) fn clazar(&self) -> PathBuf {
         self.root.join("clazar.jsonl")
+    }
+
+    /// Where the mails stand that the sandbox of SES took, a folder each.
+    #[must_use]
+    pub fn mails(&self) -> PathBuf {
+        self.root.join("mails")
     }
 
     /// Where an object of the data bucket stands as a file.

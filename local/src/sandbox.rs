@@ -9,6 +9,7 @@ mod datastores;
 mod gcp;
 mod omnistrate;
 pub mod secrets;
+mod ses;
 
 pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
 pub use aws::{
@@ -21,6 +22,7 @@ pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};
 pub use datastores::events_of_datastores;
 pub use gcp::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT, GcpFault, GcpFaultKind, GcpRow, GcpSandbox};
 pub use omnistrate::OmnistrateExport;
+pub use ses::{SentMail, SesFault, SesFaultKind, SesSandbox};
 
 /// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.
 pub const ATLAS_CREDENTIALS: [(&str, &str); 3] = [
@@ -47,6 +49,9 @@ pub const CCX_ACCOUNT: &str = "ccx.sandbox";
 /// What opens the sandbox of CCX.
 pub const CCX_CREDENTIALS: [(&str, &str); 2] =
     [("CCX_USER", "admin"), ("CCX_PASSWORD", "b81f0c4d-6a27-4e39-8f15-d3e9a07c2b64")];
+
+/// Who the sandbox's mails are from: the only address that its SES has verified.
+pub const MAIL_FROM: &str = "billing@monthend.example";
 
 /// What the sandbox of Azure bills: a billing profile.
 pub const AZURE_SCOPE: &str = "providers/Microsoft.Billing/billingAccounts/11111111-aaaa-bbbb-cccc-222222222222:33333333-dddd-eeee-ffff-444444444444_2019-05-31/billingProfiles/AAAA-BBBB-CCC-DDD";

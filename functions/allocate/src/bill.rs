@@ -249,7 +249,7 @@ enum JudgeError {
     #[error(transparent)]
     Charges(#[from] billing::charge::ChargesFileError),
     #[error(transparent)]
-    Aggregates(#[from] billing::bill::AggregateError),
+    Aggregates(#[from] billing::aggregate::AggregateError),
     #[error(transparent)]
     Money(#[from] billing::money::MoneyError),
     #[error(
@@ -324,7 +324,7 @@ fn finish(
     invoice: &InvoiceKey,
     inputs: &[DocumentRef],
     mut certificate: Certificate,
-    tables: Vec<billing::bill::Aggregate>,
+    tables: Vec<billing::aggregate::Aggregate>,
     charges: File,
     charges_sha256: String,
 ) -> Result<Judged, BillError> {

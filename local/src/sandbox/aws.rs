@@ -69,6 +69,17 @@ struct SandboxState {
     tokens: BTreeMap<String, (Value, usize)>,
 }
 
+/// Whether a POST to a path is signed for that service; else the error's type and what it says.
+pub(super) fn signed(
+    headers: &HeaderMap,
+    body: &[u8],
+    service: &str,
+    path: &str,
+) -> Result<(), (StatusCode, &'static str, String)> {
+    signature::verify(headers, body, service, path)
+        .map_err(|Refusal(status, kind, message)| (status, kind, message))
+}
+
 /// An answer that is none: status, `__type` and what it says.
 struct Refusal(StatusCode, &'static str, String);
 
@@ -232,7 +243,7 @@ async fn answer(State(sandbox): State<AwsSandbox>, headers: HeaderMap, body: Byt
         state.requests.push(operation.to_owned());
         faults::take(&mut state.faults, operation)
     });
-    if let Err(refusal) = signature::verify(&headers, &body, service) {
+    if let Err(refusal) = signature::verify(&headers, &body, service, "/") {
         return refuse(service, &refusal);
     }
     if let Some(refusal) = fault.as_ref().and_then(|kind| faults::refusal(kind, service)) {

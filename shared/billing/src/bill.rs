@@ -13,7 +13,7 @@ mod tests;
 use crate::charges::{AzureCostDetails, BigQuery, CostExplorer, Cur, Focus, HeldRow, Mapping, OtherBill};
 use crate::manifest::Format;
 
-pub use aggregates::{Aggregate, AggregateError, aggregates};
+pub use aggregates::aggregates;
 pub use invoices::head_charges;
 pub use rows::bill_rows_csv;
 pub use statement::{BillStatement, certify_bill, with_head};

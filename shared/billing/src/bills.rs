@@ -17,7 +17,9 @@
 mod adder;
 mod basis;
 mod certificate;
+mod chain;
 mod consumption;
+mod document;
 mod drivers;
 mod exact;
 mod export;
@@ -28,11 +30,13 @@ mod laws;
 mod lines;
 mod make;
 mod maker;
+mod month_totals;
 mod patterns;
 mod placer;
 mod pools;
 mod problems;
 mod recipient;
+mod rows;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -41,6 +45,10 @@ mod unknown;
 pub use adder::{Adder, ChargeError, Charged, Cost, Costs, Origin};
 pub use basis::Amounts;
 pub use certificate::{CurrencyProof, HeldBill, RateProof, RunCertificate, RunSubject, UnallocatedProof};
+pub use chain::{Chain, ChainRun, RunId};
+pub use document::{
+    BilledAccount, Release, RunDocument, StatedBill, StatedCost, StatedExport, StatedItem, StatedLine,
+};
 pub use drivers::{Driver, DriverError, Drivers};
 pub use exact::Exact;
 pub use export::{Export, Rows};
@@ -48,8 +56,10 @@ pub use facts::{Facts, Tags};
 pub use fx::Conversion;
 pub use lines::{Bill, Carried, Correction, CostPart, Item, Line, LineKind, Posted};
 pub use make::{BillInput, BillRun, ComponentResult, make_bills};
+pub use month_totals::MonthTotals;
 pub use placer::{BadTags, Place, Placed, Placer};
 pub use pools::{ALLOCATION_COLUMNS, Share, Unallocated};
 pub use problems::{BillProblem, BillsError};
 pub use recipient::Recipient;
+pub use rows::{ChargeRow, ChargeRows, Detail, RowsError};
 pub use unknown::{UnknownCost, UnknownCostCenters, UnknownCosts};

@@ -24,6 +24,7 @@ pub use amount::{Amount, AmountError};
 pub use aws::{CostExplorer, Cur};
 pub use azure::AzureCostDetails;
 pub use batch::{MissingColumn, ReadError};
+pub(crate) use file::FileReader;
 pub use focus::Focus;
 pub use gcp::BigQuery;
 pub use mapping::{Class, Columns, JsonRows, Mapping, Row, Sign, Terms, Texts};

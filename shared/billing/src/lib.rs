@@ -12,6 +12,7 @@
 //! | [`keys`] | names of objects in the data bucket |
 //! | [`revision`] | versions of one invoice and their order |
 //! | [`charge`] | one FOCUS row, and rows as Parquet |
+//! | [`aggregate`] | sums of charges as tables |
 //! | [`allocation`] | an invoice's charges shared among its sub accounts |
 //! | [`certificate`] | the proof that what came in equals what went out |
 //! | [`period`] | open, closed, reopened |
@@ -25,6 +26,7 @@
 
 #![warn(missing_docs)]
 
+pub mod aggregate;
 pub mod allocation;
 pub mod atlas;
 pub mod bill;

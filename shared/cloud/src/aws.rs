@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL` | where the services are; not set on AWS |
 //! | `AWS_ENDPOINT_URL_COST_EXPLORER`, `AWS_ENDPOINT_URL_INVOICING`, `AWS_ENDPOINT_URL_ORGANIZATIONS` | the same for the billing APIs |
+//! | `AWS_ENDPOINT_URL_SESV2` | the same for mails |
 //! | `AWS_REGION` (or `AWS_DEFAULT_REGION`) | the region; without it the SDK's own chain decides |
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | credentials; without them the SDK's own chain decides |
 //! | `AWS_MAX_ATTEMPTS` | attempts per call, default 4 |
@@ -30,6 +31,7 @@ pub struct Aws {
     cost_explorer: Option<String>,
     invoicing: Option<String>,
     organizations: Option<String>,
+    sesv2: Option<String>,
 }
 
 /// Where the billing APIs are, wherever the function runs.
@@ -66,6 +68,7 @@ impl Aws {
             cost_explorer: endpoint("AWS_ENDPOINT_URL_COST_EXPLORER"),
             invoicing: endpoint("AWS_ENDPOINT_URL_INVOICING"),
             organizations: endpoint("AWS_ENDPOINT_URL_ORGANIZATIONS"),
+            sesv2: endpoint("AWS_ENDPOINT_URL_SESV2"),
         })
     }
 
@@ -98,6 +101,14 @@ impl Aws {
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
         config.set_endpoint_url(self.secrets_manager.clone());
         aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
+    /// A client for mails. One attempt: whether a mail that failed may be sent again is not for the SDK to say.
+    pub(crate) fn sesv2(&self) -> aws_sdk_sesv2::Client {
+        let once = self.config.to_builder().retry_config(RetryConfig::disabled()).build();
+        let mut config = aws_sdk_sesv2::config::Builder::from(&once);
+        config.set_endpoint_url(self.sesv2.clone());
+        aws_sdk_sesv2::Client::from_conf(config.build())
     }
 
     /// What clients of the billing APIs have in common: their region, and one attempt, because [`crate::billing_apis`] tries

@@ -61,13 +61,25 @@ impl BucketReader {
         Ok(listed.iter().filter_map(|object| version(&object.key)).collect())
     }
 
+    /// A version with its name.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn stored_version(&self, version: &str) -> Result<Option<StoredCatalog>, BucketError> {
+        let object = self.get(&format!("{VERSIONS}{version}.yaml"), None).await?;
+        Ok(object.map(|object| StoredCatalog {
+            version: version.to_owned(),
+            bytes: object.bytes.to_vec(),
+            etag: object.etag,
+        }))
+    }
+
     /// The bytes of a version.
     ///
     /// # Errors
     /// [`BucketError`].
     pub async fn catalog_version(&self, version: &str) -> Result<Option<Vec<u8>>, BucketError> {
-        let object = self.get(&format!("{VERSIONS}{version}.yaml"), None).await?;
-        Ok(object.map(|object| object.bytes.to_vec()))
+        Ok(self.stored_version(version).await?.map(|stored| stored.bytes))
     }
 }
 

@@ -4,6 +4,7 @@
 //! Every write that matters is conditional; [`Ledger::put`] says whether the condition held. Reads are consistent.
 
 mod attempts;
+mod bills;
 mod files;
 mod invoices;
 mod metering;
@@ -22,6 +23,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::aws::{Aws, explain};
 use crate::bucket::Written;
 
+pub use bills::{Sending, SendingState, StoredChain};
 pub use files::FileState;
 pub use invoices::{RevisionRecord, RevisionState, rules_text};
 pub use metering::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};

@@ -14,6 +14,7 @@ pub mod events;
 pub mod http;
 pub mod invocation;
 pub mod ledger;
+pub mod mail;
 pub mod plans;
 pub mod secrets;
 pub mod telemetry;

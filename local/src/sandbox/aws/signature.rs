@@ -22,8 +22,8 @@ struct Authorization<'h> {
     signature: &'h str,
 }
 
-/// Whether a request to `/` is signed for that service with the embedded cloud's key.
-pub(super) fn verify(headers: &HeaderMap, body: &[u8], service: &str) -> Result<(), Refusal> {
+/// Whether a POST to a path is signed for that service with the embedded cloud's key.
+pub(super) fn verify(headers: &HeaderMap, body: &[u8], service: &str, path: &str) -> Result<(), Refusal> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let authorization = parse(header("authorization")).ok_or_else(|| {
         Refusal(
@@ -50,11 +50,14 @@ pub(super) fn verify(headers: &HeaderMap, body: &[u8], service: &str) -> Result<
         return Err(invalid("Signature expired".to_owned()));
     }
     let names: Vec<&str> = authorization.signed_headers.split(';').collect();
-    if !["host", "x-amz-date", "x-amz-target"].iter().all(|name| names.contains(name)) {
-        return Err(invalid("host, x-amz-date and x-amz-target must be signed".to_owned()));
+    let needed = ["host", "x-amz-date"]
+        .into_iter()
+        .chain(headers.contains_key("x-amz-target").then_some("x-amz-target"));
+    if let Some(unsigned) = needed.into_iter().find(|name| !names.contains(name)) {
+        return Err(invalid(format!("{unsigned} must be signed")));
     }
     let lines: String = names.iter().map(|name| format!("{name}:{}\n", header(name).trim())).collect();
-    let request = format!("POST\n/\n\n{lines}\n{}\n{}", authorization.signed_headers, sha256_hex(body));
+    let request = format!("POST\n{path}\n\n{lines}\n{}\n{}", authorization.signed_headers, sha256_hex(body));
     let scope = format!("{}/{REGION}/{service}/aws4_request", authorization.date);
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", sha256_hex(request.as_bytes()));
     if hex(&sign(&key(authorization.date, service), &text)) == authorization.signature {

@@ -122,6 +122,9 @@ pub struct RunCertificate {
     pub status: Status,
     /// The verdict in words.
     pub explanation: String,
+    /// Why a person released the month although inputs were missing; set by whoever was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<String>,
     /// What the charges and drivers were read from; set by whoever read them.
     pub inputs: Vec<DocumentRef>,
     /// The rules in force: the catalog's hash, and the rounding.
@@ -239,6 +242,7 @@ impl RunCertificate {
             unknown_cost_centers: UnknownCostCenters::of(input.charged)?,
             status,
             explanation,
+            released: None,
             inputs: Vec::new(),
             rules: rules.into_iter().map(|(rule, value)| (rule.to_owned(), value)).collect(),
             outputs: Vec::new(),

@@ -134,6 +134,8 @@ pub struct Bill {
     pub is_first: bool,
     /// Why it must not go out.
     pub held: Option<String>,
+    /// Whether it was asked for; a bill that was not is held.
+    pub is_asked_for: bool,
 }
 
 /// What earlier runs of the month posted: by customer and line key, in the catalog's currency.

@@ -34,6 +34,8 @@ pub struct BillInput<'a> {
     pub corrections: &'a [Correction],
     /// What earlier bills carried over and this bill is to take; a rerun of the month needs the same ones again.
     pub carried: &'a [Carried],
+    /// The only customer whose bill may go out; nothing for all of them.
+    pub only: Option<&'a str>,
 }
 
 /// A component's costs against what its services pay.

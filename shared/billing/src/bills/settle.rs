@@ -52,7 +52,7 @@ pub(super) fn bills(
         if lines.is_empty() && posted.is_none() {
             continue;
         }
-        bills.push(settle(catalog, customer, lines, posted)?);
+        bills.push(settle(input, customer, lines, posted)?);
     }
     bills.sort_by(|a, b| a.customer.cmp(&b.customer));
     Ok(bills)
@@ -108,7 +108,7 @@ fn bare(key: String, kind: LineKind, name: String, amount: Decimal) -> Line {
 }
 
 fn settle(
-    catalog: &Catalog,
+    input: &BillInput<'_>,
     customer: &Customer,
     mut lines: Vec<Line>,
     posted: Option<&BTreeMap<String, Decimal>>,
@@ -142,6 +142,8 @@ fn settle(
         line.difference = money::sub(line.amount, *amount)?.normalize();
     }
     lines.sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
+    let other = input.only.filter(|only| *only != customer.name);
+    let not_asked_for = other.map(|only| format!("only the bill of '{only}' was asked for"));
     Ok(Bill {
         customer: customer.name.clone(),
         email: customer.email.clone(),
@@ -150,7 +152,8 @@ fn settle(
         difference: money::sum(lines.iter().map(|line| line.difference))?.normalize(),
         carried_out: if carry.is_zero() { carry } else { -carry },
         is_first: posted.is_none(),
-        held: hold(catalog, customer),
+        is_asked_for: not_asked_for.is_none(),
+        held: not_asked_for.or_else(|| hold(input.in_force.catalog, customer)),
         lines,
     })
 }

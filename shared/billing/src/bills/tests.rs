@@ -110,7 +110,15 @@ pub(super) fn try_run(
     let in_force = InForce::new(catalog, month);
     let charged = charged(&in_force, charges);
     let Before { drivers, posted, corrections, carried } = before;
-    make_bills(&BillInput { in_force: &in_force, charged: &charged, drivers, posted, corrections, carried })
+    make_bills(&BillInput {
+        in_force: &in_force,
+        charged: &charged,
+        drivers,
+        posted,
+        corrections,
+        carried,
+        only: None,
+    })
 }
 
 pub(super) fn run(catalog: &Catalog, charges: &[Charge]) -> BillRun {
@@ -275,6 +283,19 @@ fn charges_added_up_for_another_month_or_catalog_are_refused() {
         posted: &before.posted,
         corrections: &[],
         carried: &[],
+        only: None,
     });
     assert!(error.unwrap_err().to_string().contains("in 2026-10, not for catalog"));
+}
+
+/// A charge as it stands in a file: of a sub account, with a tag and a line.
+pub(super) fn focus_charge(account: &'static str, cost: &str) -> crate::charge::Charge<'static> {
+    let period = crate::charge::Period { start: october().start(), end: october().end() };
+    let mut charge =
+        crate::charge::Charge::new(decimal(cost), Currency::USD, "payer".into(), period, "AWS".into());
+    charge.sub_account_id = Some(account.into());
+    charge.tags = Some("{\"team\": \"blue\"}".into());
+    charge.x_document = Some("raw/x".into());
+    charge.x_line_number = Some(7);
+    charge
 }

@@ -11,14 +11,14 @@ use parquet::file::reader::{ChunkReader, Length};
 
 /// A reader of a file.
 #[derive(Clone, Debug)]
-pub(super) struct FileReader {
+pub(crate) struct FileReader {
     file: Arc<File>,
     at: u64,
 }
 
 impl FileReader {
     /// A reader at the beginning.
-    pub(super) fn new(file: Arc<File>) -> Self {
+    pub(crate) fn new(file: Arc<File>) -> Self {
         Self { file, at: 0 }
     }
 

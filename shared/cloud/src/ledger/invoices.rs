@@ -9,7 +9,7 @@ use billing::period::Finality;
 use billing::revision::{Revision, RevisionOrder};
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::{Condition, Ledger, LedgerError, Record};
+use super::{Condition, Ledger, LedgerError, LedgerReader, Record};
 use crate::bucket::Written;
 
 /// How far a revision has come.
@@ -123,7 +123,7 @@ fn partition(invoice: &InvoiceKey) -> String {
     )
 }
 
-impl Ledger {
+impl LedgerReader {
     /// One revision of an invoice, or nothing.
     ///
     /// # Errors
@@ -148,6 +148,21 @@ impl Ledger {
         Ok(revisions)
     }
 
+    /// The newest published revision of an invoice.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn latest(&self, invoice: &InvoiceKey) -> Result<Option<Revision>, LedgerError> {
+        let record = self.get(&partition(invoice), "LATEST").await?;
+        let revision = |record: Record| {
+            let text = record.fields.get("revision").cloned().unwrap_or_default();
+            Revision::parse(&text).map_err(|error| record.unusable("revision", &error))
+        };
+        record.map(revision).transpose()
+    }
+}
+
+impl Ledger {
     /// Records a revision, unless it is already allocated under the same rules.
     ///
     /// # Errors
@@ -176,19 +191,6 @@ impl Ledger {
         // refused if it was recorded again under other rules: then those decide
         let same_rules = Condition::Unchanged { field: "rules", seen: Some(&record.rules) };
         self.put(&write(invoice, &done), same_rules).await.map(|_| ())
-    }
-
-    /// The newest published revision of an invoice.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn latest(&self, invoice: &InvoiceKey) -> Result<Option<Revision>, LedgerError> {
-        let record = self.get(&partition(invoice), "LATEST").await?;
-        let revision = |record: Record| {
-            let text = record.fields.get("revision").cloned().unwrap_or_default();
-            Revision::parse(&text).map_err(|error| record.unusable("revision", &error))
-        };
-        record.map(revision).transpose()
     }
 
     /// Makes a revision the newest, unless a newer one is: an older one never replaces it.

@@ -6,7 +6,7 @@ use billing::keys::{InvoiceKey, encode};
 use billing::period::{PeriodInvoice, PeriodState, period_state};
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::{Condition, Ledger, LedgerError, Record};
+use super::{Condition, Ledger, LedgerError, LedgerReader, Record};
 use crate::bucket::Written;
 
 /// The state of one provider account's month.
@@ -59,7 +59,7 @@ fn partition(invoice: &InvoiceKey) -> String {
     format!("PERIOD#{provider}#{account}#{}", invoice.period)
 }
 
-impl Ledger {
+impl LedgerReader {
     /// The period of an invoice, or nothing.
     ///
     /// # Errors
@@ -84,7 +84,9 @@ impl Ledger {
             seen: Some(text("invoices")),
         }))
     }
+}
 
+impl Ledger {
     /// Writes a period if nobody wrote it since it was read.
     ///
     /// # Errors

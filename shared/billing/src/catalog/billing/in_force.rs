@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::pools::fed;
-use super::types::{Account, Component, Dated, Pool, Service, Target, TargetKind};
+use super::types::{Account, Component, Dated, Pool, Quantity, Service, Split, Target, TargetKind};
 use super::{Catalog, did_you_mean};
 use crate::month::BillingMonth;
 
@@ -94,6 +94,22 @@ impl<'c> InForce<'c> {
             _ => Err("is several things, write account:, component:, pool:, service: or customer: before it"
                 .into()),
         }
+    }
+
+    /// The names of all drivers that the month needs.
+    #[must_use]
+    pub fn drivers(&self) -> BTreeSet<&'c str> {
+        let catalog = self.catalog;
+        let uses = self.services().flat_map(|at| &catalog.services[at].components);
+        let used = uses.filter(|of| of.dated.covers(self.month)).filter_map(|of| match &of.quantity {
+            Quantity::Driver { driver, .. } => Some(driver.as_str()),
+            Quantity::Fixed(_) => None,
+        });
+        let pools = self.pools.values().filter_map(|at| match &catalog.pools[*at].split {
+            Split::Driver(name) => Some(name.as_str()),
+            _ => None,
+        });
+        used.chain(pools).collect()
     }
 
     /// Places of the pools, each before the pools that it feeds; among equals in the order of their names.

@@ -1,0 +1,108 @@
+//! `monthend bill`
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+
+use crate::Ended;
+use crate::args;
+use crate::commands::invoke::report_of;
+use crate::output::{Format, Listing, Output};
+use crate::session::Session;
+
+pub(crate) async fn bill(bill: &args::Bill, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let (report, ended) = report_of(session, output, "bill", &event(bill)?).await;
+    let report = report.unwrap_or_default();
+    match output.format {
+        Format::Json => output.json(&report),
+        _ => {
+            for month in report["months"].as_array().into_iter().flatten() {
+                show(month, output)?;
+            }
+        }
+    }
+    Ok(ended)
+}
+
+fn event(bill: &args::Bill) -> anyhow::Result<Value> {
+    let mut event = Map::new();
+    let mut set =
+        |name: &str, value: Option<Value>| event.extend(value.map(|value| (name.to_owned(), value)));
+    set("month", bill.month.map(|month| json!(month)));
+    set("customer", bill.customer.clone().map(Value::from));
+    set("dry_run", bill.dry_run.then_some(Value::Bool(true)));
+    set("release", bill.release.clone().map(Value::from));
+    set("catalog", bill.catalog.clone().map(Value::from));
+    if !bill.mail.is_empty() {
+        let mut mails = Map::new();
+        for text in &bill.mail {
+            let (customer, answer) = text.rsplit_once('=').with_context(|| {
+                format!("--mail '{text}' is not understood, write CUSTOMER=sent or CUSTOMER=send")
+            })?;
+            mails.insert(customer.to_owned(), Value::from(answer));
+        }
+        set("mails", Some(Value::Object(mails)));
+    }
+    Ok(Value::Object(event))
+}
+
+/// A text of a report; empty where there is none.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A month as tables: bills, where the charges are, what is unallocated, what went out.
+pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
+    if output.format == Format::Table {
+        let [of, state, run, currency] = ["month", "state", "run", "currency"].map(|name| text(&month[name]));
+        output.heading(&format!("Bills of {of} {currency}: {state} {run}").replace("  ", " "));
+    }
+    let mut bills =
+        Listing::new(&["customer", "lines>", "total>", "posted now>", "carried>", "mail", "held"]);
+    for bill in list(&month["bills"]) {
+        let mails = list(&month["mails"]).filter(|mail| mail["customer"] == bill["customer"]);
+        let mail: Vec<String> = mails.map(|mail| text(&mail["state"])).collect();
+        bills.row(vec![
+            text(&bill["customer"]),
+            text(&bill["line_count"]),
+            text(&bill["total"]),
+            text(&bill["difference"]),
+            text(&bill["carried_out"]),
+            mail.join(", "),
+            text(&bill["held"]),
+        ]);
+    }
+    output.listing(&bills)?;
+    if output.format != Format::Table {
+        return Ok(());
+    }
+    let mut charges = Listing::new(&["currency", "charges>", "in bills>", "unallocated>"]);
+    for (currency, proof) in month["charges"].as_object().into_iter().flatten() {
+        let figures = ["charges_total", "billed_costs", "unallocated_total"].map(|name| text(&proof[name]));
+        charges.row([currency.clone()].into_iter().chain(figures).collect());
+    }
+    if !charges.is_empty() {
+        output.listing(&charges)?;
+    }
+    for rest in list(&month["unallocated"]) {
+        let [what, amount, currency, reason] =
+            ["what", "amount", "currency", "reason"].map(|name| text(&rest[name]));
+        output.line(&format!("   unallocated: {what} {amount} {currency}: {reason}"));
+    }
+    for name in ["missing", "remarks"] {
+        list(&month[name]).for_each(|said| output.line(&format!("   {name}: {}", text(said))));
+    }
+    let uploads = list(&month["uploads"])
+        .map(|upload| format!("   upload {}: {}", text(&upload["key"]), text(&upload["state"])));
+    uploads.for_each(|line| output.line(&line));
+    let keys = list(&month["exports"]).chain(Some(&month["certificate"])).filter(|key| !key.is_null());
+    keys.for_each(|key| output.line(&text(key)));
+    Ok(())
+}
+
+pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}

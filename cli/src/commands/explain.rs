@@ -1,0 +1,226 @@
+//! `monthend explain`
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use billing::bills::{ChargeError, ChargeRow, ChargeRows};
+use billing::certificate::Certificate;
+use billing::keys::{BillsKey, encode};
+use billing::month::BillingMonth;
+use serde_json::{Value, json};
+
+use crate::Ended;
+use crate::args::Explain;
+use crate::commands::bill::{list, text};
+use crate::commands::invoices::rows;
+use crate::commands::invoke::report_of;
+use crate::output::{Format, Listing, Output};
+use crate::session::Session;
+
+/// The largest charges that are shown.
+const SHOWN: usize = 20;
+
+pub(crate) async fn explain(explain: &Explain, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    match explain {
+        Explain::Bill { month, customer, line } => {
+            let mut event = json!({"month": month, "customer": customer, "explain": true});
+            if let Some(line) = line {
+                event["line"] = json!(line);
+            }
+            let (report, ended) = report_of(session, output, "bill", &event).await;
+            if let Some(report) = report {
+                bill(&report["explained"], output)?;
+            }
+            Ok(ended)
+        }
+        Explain::Allocation { month, provider, target } => {
+            allocation(*month, provider, target.as_deref(), session, output).await
+        }
+    }
+}
+
+fn bill(explained: &Value, output: &Output) -> anyhow::Result<()> {
+    if output.format == Format::Json {
+        output.json(explained);
+        return Ok(());
+    }
+    let [month, customer, run, catalog, currency] =
+        ["month", "customer", "run", "catalog", "currency"].map(|name| text(&explained[name]));
+    for line in list(&explained["lines"]) {
+        let [key, amount, exact, comment, rule] =
+            ["key", "amount", "exact", "comment", "rule"].map(|name| text(&line[name]));
+        if output.format == Format::Table {
+            output.heading(&format!("{customer}, {month}: {key} = {amount} {currency}"));
+            output.line(&format!(
+                "   {comment}\n   by {rule} of catalog {catalog}; {exact} before rounding; run {run}"
+            ));
+        }
+        let mut parts = Listing::new(&[
+            "part",
+            "by",
+            "quantity>",
+            "price>",
+            "charges>",
+            "amount>",
+            "currency",
+            "rate>",
+            "rate from",
+        ]);
+        for item in list(&line["items"]) {
+            let [what, quantity, price, amount] =
+                ["what", "quantity", "price", "amount"].map(|name| text(&item[name]));
+            let none = String::new();
+            parts.row(vec![
+                what,
+                rule.clone(),
+                quantity,
+                price,
+                none.clone(),
+                amount,
+                currency.clone(),
+                none.clone(),
+                none,
+            ]);
+        }
+        for cost in list(&line["costs"]) {
+            let [source, rule, charges, amount, currency, rate, from] =
+                ["source", "rule", "charges", "amount", "currency", "rate", "rate_source"]
+                    .map(|name| text(&cost[name]));
+            let none = String::new();
+            parts.row(vec![source, rule, none.clone(), none, charges, amount, currency, rate, from]);
+        }
+        if !parts.is_empty() {
+            output.listing(&parts)?;
+        }
+    }
+    for of in list(&explained["charges"]) {
+        if output.format == Format::Table {
+            output.heading(&format!("Charges of {}", text(&of["rule"])));
+            for document in list(&of["documents"]) {
+                let [key, certificate, charges, amount, currency] =
+                    ["key", "certificate", "charges", "amount", "currency"].map(|name| text(&document[name]));
+                output.line(&format!(
+                    "   {amount} {currency} in {charges} charges of {key}\n   proved by {certificate}"
+                ));
+            }
+        }
+        output.listing(&charges_listing(list(&of["largest"])))?;
+    }
+    list(&explained["remarks"]).for_each(|remark| output.note(&text(remark)));
+    Ok(())
+}
+
+const CHARGE: [&str; 8] =
+    ["amount>", "currency", "account", "service", "resource", "description", "document", "line>"];
+
+fn charges_listing<'v>(charges: impl Iterator<Item = &'v Value>) -> Listing {
+    let mut listing = Listing::new(&CHARGE);
+    for charge in charges {
+        let names =
+            ["amount", "currency", "account", "service", "resource", "description", "document", "line"];
+        listing.row(names.map(|name| text(&charge[name])).to_vec());
+    }
+    listing
+}
+
+/// The newest certificates of a provider's month, and the charges of their rows.
+async fn allocation(
+    month: BillingMonth,
+    provider: &str,
+    target: Option<&str>,
+    session: &Session,
+    output: &Output,
+) -> anyhow::Result<Ended> {
+    let folder = BillsKey { month }.charges_of(&encode(provider));
+    let files = session.bucket.list(&folder).await?;
+    if files.is_empty() {
+        bail!("there are no charges of {provider} in {month}; see monthend status");
+    }
+    let mut found = false;
+    for file in files {
+        let key = file.key;
+        let taken = session.bucket.take_in(&key, None).await?.with_context(|| format!("{key} went away"))?;
+        let charges = ChargeRows::open(Arc::new(taken.file)).with_context(|| key.clone())?;
+        let certificate = certificate_of(charges.raw_key(), month, session).await?;
+        let wanted = |id: &str| target.is_none_or(|target| target == id);
+        if !certificate.targets.iter().any(|row| wanted(&row.id)) {
+            continue;
+        }
+        found = true;
+        let mut largest = Vec::new();
+        charges
+            .each(provider, true, |row| {
+                let account = row.facts.sub_account_id.or(row.facts.sub_account_name).unwrap_or_default();
+                if target.is_none_or(|target| target == account) {
+                    largest.push((row.billed.to_decimal(18)?.abs(), shown(row)?));
+                }
+                if largest.len() > 10 * SHOWN {
+                    keep_largest(&mut largest);
+                }
+                Ok(())
+            })
+            .with_context(|| key.clone())?;
+        keep_largest(&mut largest);
+        let charges: Vec<Value> = largest.into_iter().map(|(_, charge)| charge).collect();
+        if output.format == Format::Json {
+            output.json(&json!({"certificate": certificate, "largest_charges": charges}));
+            continue;
+        }
+        let subject = &certificate.subject;
+        if output.format == Format::Table {
+            output.heading(&format!(
+                "{} {} {}: {} {} by {}",
+                subject.provider,
+                subject.period,
+                subject.invoice_id,
+                certificate.provider_total,
+                certificate.currency,
+                certificate.provider_total_source
+            ));
+            output.listing(&rows(&certificate)?)?;
+            output.line(&format!("   {}: {}", certificate.status, certificate.explanation));
+            for adjustment in &certificate.adjustments {
+                output
+                    .line(&format!("   {} of {}: {}", adjustment.kind, adjustment.amount, adjustment.reason));
+            }
+            for input in &certificate.inputs {
+                output.line(&format!("   from {} ({})", input.key, input.sha256));
+            }
+        }
+        output.listing(&charges_listing(charges.iter()))?;
+    }
+    if !found {
+        bail!("no invoice of {provider} in {month} has a row '{}'", target.unwrap_or_default());
+    }
+    Ok(Ended::Done)
+}
+
+fn keep_largest(charges: &mut Vec<(billing::money::Decimal, Value)>) {
+    charges.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.to_string().cmp(&other.to_string())));
+    charges.truncate(SHOWN);
+}
+
+fn shown(row: &ChargeRow<'_>) -> Result<Value, ChargeError> {
+    Ok(json!({
+        "amount": row.billed.to_decimal(18)?.normalize().to_string(),
+        "currency": row.currency.code(),
+        "account": row.facts.sub_account_id.or(row.facts.sub_account_name),
+        "service": row.facts.service,
+        "resource": row.facts.resource,
+        "description": row.detail.description,
+        "document": row.detail.document,
+        "line": row.detail.line,
+    }))
+}
+
+/// The newest certificate of the invoice that a raw document is of.
+async fn certificate_of(raw: &str, month: BillingMonth, session: &Session) -> anyhow::Result<Certificate> {
+    // what somebody put there has a name of its own; the certificate is found by the invoice
+    let invoice = match billing::keys::RawDocumentKey::parse(raw) {
+        Ok(key) => key.invoice,
+        Err(error) => billing::keys::FocusKey::parse(raw).map_err(|_| error)?.invoice,
+    };
+    anyhow::ensure!(invoice.period == month, "{raw} is of {}", invoice.period);
+    let certificate = crate::commands::invoices::newest_certificate(session, &invoice).await?;
+    certificate.with_context(|| format!("{invoice} has no published revision"))
+}

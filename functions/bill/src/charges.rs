@@ -1,0 +1,87 @@
+//! The charges of a month, read file by file: each must be the one that its certificate is about.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use billing::bills::{Adder, ChargeError, ChargeRow, ChargeRows, Charged, MonthTotals, Placer};
+use billing::catalog::billing::{Catalog, InForce};
+use billing::certificate::{Certificate, DocumentRef};
+use billing::month::BillingMonth;
+
+use crate::Looker;
+use crate::error::MonthError;
+use crate::inputs::Source;
+
+/// The charges of a month, added up.
+#[derive(Default)]
+pub(crate) struct MonthCharges {
+    pub(crate) charged: Charged,
+    pub(crate) totals: MonthTotals,
+    /// Files of charges and their certificates.
+    pub(crate) inputs: Vec<DocumentRef>,
+}
+
+impl Looker {
+    /// Adds up all charges of a month by the rules of a catalog. Memory does not grow with their number.
+    pub(crate) async fn add_up(
+        &self,
+        month: BillingMonth,
+        catalog: &Arc<Catalog>,
+        sources: &[Source],
+    ) -> Result<MonthCharges, MonthError> {
+        let mut all = MonthCharges::default();
+        for source in sources {
+            let (file, input) = self.certified(source).await?;
+            all.inputs.push(input);
+            let (catalog, provider) = (catalog.clone(), source.invoice.provider.to_string());
+            let added =
+                tokio::task::spawn_blocking(move || add_file(all, file, &provider, &catalog, month)).await;
+            let added = added.map_err(|error| MonthError::GivenUp(error.to_string()))?;
+            let key = source.invoice.charges();
+            all = added.map_err(|error| MonthError::Held(format!("{key}: {error}")))?;
+        }
+        if all.charged.rules.is_none() {
+            let nothing = Adder::new(Placer::new(&InForce::new(catalog, month))).finish();
+            all.charged = nothing.map_err(MonthError::held)?;
+        }
+        Ok(all)
+    }
+
+    /// The charges of an invoice in a file, if they are those of its certificate.
+    pub(crate) async fn certified(&self, source: &Source) -> Result<(Arc<File>, DocumentRef), MonthError> {
+        let (key, proof) = (source.invoice.charges(), source.invoice.certificate(&source.revision));
+        let gone = |key: &str| MonthError::GivenUp(format!("{key} went away while it was read"));
+        let certificate = self.bucket.get(&proof, None).await?.ok_or_else(|| gone(&proof))?;
+        let certificate = Certificate::from_json(&certificate.bytes);
+        let certificate = certificate.map_err(|error| MonthError::Held(format!("{proof}: {error}")))?;
+        let certified = certificate.outputs.iter().find(|output| output.key == key);
+        let taken = self.bucket.take_in(&key, None).await?.ok_or_else(|| gone(&key))?;
+        match certified {
+            Some(output) if output.sha256 == taken.sha256 => {
+                Ok((Arc::new(taken.file), DocumentRef { key, sha256: taken.sha256 }))
+            }
+            _ => Err(MonthError::Held(format!(
+                "{key} is not what {proof} certifies: its hash is {}; allocate {} again, with \"force\": true",
+                taken.sha256, source.invoice
+            ))),
+        }
+    }
+}
+
+fn add_file(
+    mut all: MonthCharges,
+    file: Arc<File>,
+    provider: &str,
+    catalog: &Catalog,
+    month: BillingMonth,
+) -> Result<MonthCharges, MonthError> {
+    let mut adder = Adder::new(Placer::new(&InForce::new(catalog, month)));
+    let take = |row: &ChargeRow<'_>| {
+        adder.add(&row.facts, row.currency, Some(row.billed))?;
+        all.totals.add(row).map_err(ChargeError::from)
+    };
+    ChargeRows::open(file)?.each(provider, false, take)?;
+    let charged = adder.finish().map_err(MonthError::held)?;
+    all.charged.merge(&charged).map_err(MonthError::held)?;
+    Ok(all)
+}

@@ -1,0 +1,67 @@
+//! What goes wrong with one month.
+
+use std::fmt::Display;
+
+use billing::bills::{BillsError, DriverError, RowsError};
+use cloud::bucket::{BucketError, KeepError};
+use cloud::datastores::DatastoresError;
+use cloud::ledger::LedgerError;
+use cloud::plans::PlansError;
+
+/// Why a month is not billed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MonthError {
+    /// By the fault of a document or of the catalog: it is held until that is mended.
+    #[error("{0}")]
+    Held(String),
+    /// Somebody else bills at the same time.
+    #[error("other runs of bills were quicker five times in a row; the retry will settle it")]
+    Contention,
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the usage of datastores cannot be read: {0}")]
+    Datastores(#[from] DatastoresError),
+    #[error("what is to be written cannot be: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the page cannot be written: {0}")]
+    Page(#[from] askama::Error),
+    #[error("the month was given up: {0}")]
+    GivenUp(String),
+}
+
+impl MonthError {
+    pub(crate) fn held(why: impl Display) -> Self {
+        Self::Held(why.to_string())
+    }
+}
+
+impl From<BillsError> for MonthError {
+    fn from(error: BillsError) -> Self {
+        Self::held(error)
+    }
+}
+
+impl From<DriverError> for MonthError {
+    fn from(error: DriverError) -> Self {
+        Self::held(error)
+    }
+}
+
+impl From<RowsError> for MonthError {
+    fn from(error: RowsError) -> Self {
+        Self::held(error)
+    }
+}
+
+impl From<PlansError> for MonthError {
+    fn from(error: PlansError) -> Self {
+        match error {
+            PlansError::Bucket(error) => Self::Bucket(error),
+            other => Self::held(other),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! From a figure on a bill to the charges and rules that made it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::sync::Arc;
+
+use billing::bills::{ChargeRow, ChargeRows, Facts, Place, Placer, RunDocument, StatedLine};
+use billing::catalog::billing::{Catalog, InForce, parse};
+use billing::charges::Amount;
+use billing::month::BillingMonth;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::Looker;
+use crate::error::MonthError;
+use crate::event::{CatalogWish, Explanation};
+
+/// The largest charges that are named one by one.
+const NAMED: usize = 20;
+/// That many are kept while looking for them.
+const KEPT: usize = 200;
+
+/// How the lines of a bill came about.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explained {
+    /// The month.
+    pub month: BillingMonth,
+    /// Whose bill.
+    pub customer: String,
+    /// The run that says so.
+    pub run: String,
+    /// By which catalog.
+    pub catalog: String,
+    /// ISO 4217 code of the lines.
+    pub currency: String,
+    /// The lines, with prices, costs and the rules that brought them.
+    pub lines: Vec<StatedLine>,
+    /// The charges behind their costs, by rule.
+    pub charges: Vec<ChargesOfRule>,
+    /// What is not as it was when the run was made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+/// The charges that a rule took. Amounts are decimal texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ChargesOfRule {
+    /// The rule, with its line in the catalog.
+    pub rule: String,
+    /// Their sum by document and currency.
+    pub documents: Vec<DocumentSum>,
+    /// The largest of them.
+    pub largest: Vec<ExplainedCharge>,
+}
+
+/// What a rule took of one file of charges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DocumentSum {
+    /// Key of the charges.
+    pub key: String,
+    /// Key of the certificate that proves them.
+    pub certificate: String,
+    /// How many.
+    pub charges: u64,
+    /// Their sum.
+    pub amount: String,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
+/// One charge.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ExplainedCharge {
+    /// FOCUS `BilledCost`.
+    pub amount: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// FOCUS `SubAccountId`, else its name.
+    pub account: String,
+    /// FOCUS `ServiceName`.
+    pub service: String,
+    /// FOCUS `ResourceId`.
+    pub resource: String,
+    /// FOCUS `ChargeDescription`.
+    pub description: String,
+    /// The raw document that it stands in.
+    pub document: String,
+    /// Its line or row there.
+    pub line: Option<i64>,
+}
+
+/// Everything that a rule took, while files are read.
+#[derive(Default)]
+struct Taken {
+    /// By charges, their certificate, and currency.
+    sums: BTreeMap<[String; 3], (Amount, u64)>,
+    largest: Vec<(Decimal, ExplainedCharge)>,
+}
+
+impl Looker {
+    /// Explains the lines of a bill that was posted.
+    pub(crate) async fn explain(&self, asked: &Explanation) -> Result<Explained, MonthError> {
+        let month = asked.month;
+        let chain = self.ledger.chain().await?.chain;
+        // a run for one customer says nothing of the others: an earlier one does
+        let (mut found, mut customers) = (None, BTreeSet::new());
+        for run in chain.of(month).rev() {
+            let document = self.document(&run.document).await?;
+            if document.bill(&asked.customer).is_some() {
+                found = Some(document);
+                break;
+            }
+            customers.extend(document.bills.into_iter().map(|bill| bill.customer));
+        }
+        let Some(document) = found else {
+            let customers: Vec<String> = customers.into_iter().collect();
+            let (customer, there) = (&asked.customer, customers.join(", "));
+            return Err(MonthError::Held(format!("{month} has no bill of '{customer}'; there are: {there}")));
+        };
+        let bill_lines = document.bill(&asked.customer).map(|bill| bill.lines.as_slice()).unwrap_or_default();
+        let wanted = |line: &&StatedLine| asked.line.as_ref().is_none_or(|key| *key == line.key);
+        let lines: Vec<StatedLine> = bill_lines.iter().filter(wanted).cloned().collect();
+        if lines.is_empty() {
+            let keys: Vec<&str> = bill_lines.iter().map(|line| line.key.as_str()).collect();
+            let key = asked.line.as_deref().unwrap_or_default();
+            return Err(MonthError::Held(format!(
+                "the bill has no line '{key}'; there are: {}",
+                keys.join(", ")
+            )));
+        }
+        let rules: BTreeSet<String> =
+            lines.iter().flat_map(|line| &line.costs).map(|cost| cost.rule.clone()).collect();
+        let (taken, remarks) = self.charges_of_rules(&document, &asked.customer, rules).await?;
+        let charges: Result<_, MonthError> =
+            taken.into_iter().map(|(rule, taken)| taken.finish(rule)).collect();
+        Ok(Explained {
+            month,
+            customer: asked.customer.clone(),
+            run: document.run.to_string(),
+            catalog: document.catalog.clone(),
+            currency: document.currency.clone(),
+            lines,
+            charges: charges?,
+            remarks,
+        })
+    }
+
+    /// Reads the month's charges again, by the catalog of the run.
+    async fn charges_of_rules(
+        &self,
+        document: &RunDocument,
+        customer: &str,
+        rules: BTreeSet<String>,
+    ) -> Result<(BTreeMap<String, Taken>, Vec<String>), MonthError> {
+        let month = document.month();
+        let version = CatalogWish::Version(document.catalog.clone());
+        let stored = self.catalog(Some(&version), None).await?;
+        let bytes = stored.map(|stored| stored.bytes).unwrap_or_default();
+        let catalog = Arc::new(parse(&bytes).map_err(MonthError::held)?);
+        let sources = self.sources(month, None).await?;
+        let (mut remarks, mut taken) = (Vec::new(), BTreeMap::<String, Taken>::new());
+        for source in &sources.sources {
+            let (file, input) = self.certified(source).await?;
+            if !document.inputs.contains(&input) {
+                remarks.push(format!(
+                    "{} was allocated again since the run: its charges below are the newest",
+                    input.key
+                ));
+            }
+            let of = Of {
+                provider: source.invoice.provider.to_string(),
+                charges: input.key,
+                certificate: source.invoice.certificate(&source.revision),
+                customer: customer.to_owned(),
+                rules: rules.clone(),
+            };
+            let (catalog, so_far) = (catalog.clone(), std::mem::take(&mut taken));
+            let read = tokio::task::spawn_blocking(move || of.take(file, &catalog, month, so_far)).await;
+            taken = read.map_err(|error| MonthError::GivenUp(error.to_string()))??;
+        }
+        Ok((taken, remarks))
+    }
+}
+
+/// What to look for in one file.
+struct Of {
+    provider: String,
+    charges: String,
+    certificate: String,
+    customer: String,
+    rules: BTreeSet<String>,
+}
+
+impl Of {
+    fn take(
+        &self,
+        file: Arc<File>,
+        catalog: &Catalog,
+        month: BillingMonth,
+        mut taken: BTreeMap<String, Taken>,
+    ) -> Result<BTreeMap<String, Taken>, MonthError> {
+        let mut placer = Placer::new(&InForce::new(catalog, month));
+        let take = |row: &ChargeRow<'_>| {
+            let place = placer.place(&row.facts)?.place;
+            let rule = place.rule(catalog);
+            let is_others = matches!(place, Place::Account { customer, .. }
+                if catalog.customers.get(customer).is_none_or(|customer| customer.name != self.customer));
+            if self.rules.contains(&rule) && !is_others {
+                taken.entry(rule).or_default().add(row, self)?;
+            }
+            Ok(())
+        };
+        ChargeRows::open(file)?.each(&self.provider, true, take)?;
+        Ok(taken)
+    }
+}
+
+impl Taken {
+    fn add(&mut self, row: &ChargeRow<'_>, of: &Of) -> Result<(), billing::money::MoneyError> {
+        let key = [of.charges.as_str(), &of.certificate, row.currency.code()].map(str::to_owned);
+        let sum = self.sums.entry(key).or_default();
+        *sum = (sum.0.checked_add(row.billed)?, sum.1 + 1);
+        let amount = row.billed.to_decimal(18)?.normalize();
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let Facts { sub_account_id, sub_account_name, service, resource, .. } = row.facts;
+        let charge = ExplainedCharge {
+            amount: amount.to_string(),
+            currency: row.currency.code().to_owned(),
+            account: text(sub_account_id.or(sub_account_name)),
+            service: service.to_owned(),
+            resource: text(resource),
+            description: text(row.detail.description),
+            document: text(row.detail.document),
+            line: row.detail.line,
+        };
+        self.largest.push((amount.abs(), charge));
+        if self.largest.len() > KEPT {
+            self.keep_largest();
+        }
+        Ok(())
+    }
+
+    fn keep_largest(&mut self) {
+        self.largest.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.cmp(other)));
+        self.largest.truncate(NAMED);
+    }
+
+    fn finish(mut self, rule: String) -> Result<ChargesOfRule, MonthError> {
+        self.keep_largest();
+        let documents = self.sums.into_iter().map(|([key, certificate, currency], (amount, charges))| {
+            let amount = amount.to_decimal(18).map_err(MonthError::held)?.normalize().to_string();
+            Ok(DocumentSum { key, certificate, charges, amount, currency })
+        });
+        let documents = documents.collect::<Result<_, MonthError>>()?;
+        let largest = self.largest.into_iter().map(|(_, charge)| charge).collect();
+        Ok(ChargesOfRule { rule, documents, largest })
+    }
+}

@@ -1,0 +1,230 @@
+//! What a month is billed from: the certified charges of every provider's account, and whether they are complete.
+//!
+//! Complete means: every account that is configured (`BILL_INPUTS`), has an invoice of this month, or was billed for the month
+//! before, has invoices of this month, its period is closed (or reopened by a restatement), and the charges of each invoice stand where its
+//! certificate says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use billing::bills::{BilledAccount, RunDocument};
+use billing::ids::{BillingAccountId, InvoiceId, Provider};
+use billing::keys::{BillsKey, CHARGES, InvoiceKey, decode, encode};
+use billing::month::BillingMonth;
+use billing::period::PeriodState;
+use billing::revision::Revision;
+
+use crate::Looker;
+use crate::error::MonthError;
+
+/// A provider, or one account of it, whose months must be there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Expected {
+    provider: String,
+    billing_account: Option<String>,
+}
+
+/// `aws` or `aws/123456789012`.
+impl FromStr for Expected {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (provider, account) = match text.split_once('/') {
+            Some((provider, account)) => (provider.trim(), Some(account.trim().to_owned())),
+            None => (text.trim(), None),
+        };
+        let is_empty = provider.is_empty() || account.as_ref().is_some_and(String::is_empty);
+        if is_empty {
+            return Err("providers, or provider/account, with commas between them".to_owned());
+        }
+        Ok(Self { provider: provider.to_owned(), billing_account: account })
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.billing_account {
+            Some(account) => write!(f, "{}/{account}", self.provider),
+            None => f.write_str(&self.provider),
+        }
+    }
+}
+
+impl Expected {
+    fn of(account: &BilledAccount) -> Self {
+        Self { provider: account.provider.clone(), billing_account: Some(account.billing_account.clone()) }
+    }
+
+    fn is(&self, invoice: &InvoiceKey) -> bool {
+        let account = self.billing_account.as_deref();
+        self.provider == invoice.provider.as_str()
+            && account.is_none_or(|account| account == invoice.billing_account.as_str())
+    }
+}
+
+/// The newest published charges of one invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) invoice: InvoiceKey,
+    pub(crate) revision: Revision,
+    /// Names the content of the file of charges.
+    pub(crate) etag: String,
+}
+
+/// What stands there of a month.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    /// By invoice.
+    pub(crate) sources: Vec<Source>,
+    /// What is not there, each with what to do.
+    pub(crate) missing: Vec<String>,
+}
+
+impl Sources {
+    pub(crate) fn accounts(&self) -> Vec<BilledAccount> {
+        let account = |source: &Source| BilledAccount {
+            provider: source.invoice.provider.to_string(),
+            billing_account: source.invoice.billing_account.to_string(),
+        };
+        self.sources.iter().map(account).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+impl Looker {
+    /// The charges of a month; `before` are the bills of the month before.
+    pub(crate) async fn sources(
+        &self,
+        month: BillingMonth,
+        before: Option<&RunDocument>,
+    ) -> Result<Sources, MonthError> {
+        let mut expected: BTreeSet<Expected> = self.expected.iter().cloned().collect();
+        expected.extend(before.into_iter().flat_map(|document| &document.accounts).map(Expected::of));
+        let stands = self.charges_of(month).await?;
+        let mut providers: BTreeSet<String> = stands.keys().cloned().collect();
+        providers.extend(expected.iter().map(|expected| encode(&expected.provider)));
+        let mut found = Sources::default();
+        let mut invoices = Vec::new();
+        for provider in &providers {
+            invoices.extend(self.invoices(provider, month).await?);
+        }
+        for expected in &expected {
+            if !invoices.iter().any(|invoice| expected.is(invoice)) {
+                found.missing.push(format!(
+                    "{expected}: no invoice of {month} is certified; fetch it, or see under held/ why it is not"
+                ));
+            }
+        }
+        let mut charges: BTreeMap<String, String> = stands.into_values().flatten().collect();
+        let mut looked_at = BTreeSet::new();
+        for invoice in invoices {
+            let account = (invoice.provider.clone(), invoice.billing_account.clone());
+            if looked_at.insert(account) {
+                found.missing.extend(self.open_period(&invoice).await?);
+            }
+            let latest = self.ledger.latest(&invoice).await?;
+            match (charges.remove(&invoice.charges()), latest) {
+                (Some(etag), Some(revision)) => found.sources.push(Source { invoice, revision, etag }),
+                // held and never published: the period says so
+                (_, None) => {}
+                (None, Some(_)) => {
+                    let key = invoice.charges();
+                    found.missing.push(format!(
+                        "{invoice}: {key} is not there yet; allocation is under way, or failed"
+                    ));
+                }
+            }
+        }
+        let strays = charges.into_keys();
+        found.missing.extend(strays.map(|key| {
+            format!("{key} belongs to no certified invoice; remove it, or allocate its document again")
+        }));
+        Ok(found)
+    }
+
+    /// Files of charges with their `ETag`s, by provider as it stands in keys.
+    async fn charges_of(
+        &self,
+        month: BillingMonth,
+    ) -> Result<BTreeMap<String, Vec<(String, String)>>, MonthError> {
+        let mut stands = BTreeMap::new();
+        for folder in self.bucket.folders(CHARGES).await? {
+            let name = folder.strip_prefix(CHARGES).and_then(|rest| rest.strip_prefix("provider="));
+            let Some(provider) = name.map(|name| name.trim_end_matches('/')) else { continue };
+            let files = self.bucket.list(&BillsKey { month }.charges_of(provider)).await?;
+            let files: Vec<_> = files.into_iter().map(|file| (file.key, file.etag)).collect();
+            if !files.is_empty() {
+                stands.insert(provider.to_owned(), files);
+            }
+        }
+        Ok(stands)
+    }
+
+    /// The invoices of a provider that have certificates, by account and number.
+    async fn invoices(
+        &self,
+        provider: &str,
+        month: BillingMonth,
+    ) -> Result<BTreeSet<InvoiceKey>, MonthError> {
+        let mut invoices = BTreeSet::new();
+        for folder in self.bucket.folders(&format!("certificates/{provider}/")).await? {
+            let beginning = format!("{folder}{month}-");
+            for listed in self.bucket.list(&beginning).await? {
+                let name = listed.key.strip_prefix(&beginning).unwrap_or_default();
+                invoices.extend(invoice_of(&folder, month, name));
+            }
+        }
+        Ok(invoices)
+    }
+
+    /// Why the month of an account is not closed.
+    async fn open_period(&self, invoice: &InvoiceKey) -> Result<Option<String>, MonthError> {
+        let of = format!("{}/{}", invoice.provider, invoice.billing_account);
+        Ok(match self.ledger.period(invoice).await? {
+            Some(period) if period.state != PeriodState::Open => None,
+            Some(period) => Some(format!("{of}: {} is open: {}", invoice.period, period.reason)),
+            None => Some(format!("{of}: {} is being allocated", invoice.period)),
+        })
+    }
+}
+
+/// The invoice of a certificate `{folder}{month}-{invoice}-{revision}.json`.
+fn invoice_of(folder: &str, month: BillingMonth, name: &str) -> Option<InvoiceKey> {
+    let mut parts = folder.trim_end_matches('/').split('/').skip(1);
+    let (provider, account) = (decode(parts.next()?)?, decode(parts.next()?)?);
+    let (invoice, revision) = name.strip_suffix(".json")?.rsplit_once('-')?;
+    Revision::parse(revision).ok()?;
+    Some(InvoiceKey {
+        provider: Provider::new(provider).ok()?,
+        billing_account: BillingAccountId::new(account).ok()?,
+        period: month,
+        invoice_id: InvoiceId::new(decode(invoice)?).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invoices_are_told_by_their_certificates() {
+        let month: BillingMonth = "2026-10".parse().unwrap();
+        let invoice = InvoiceKey {
+            provider: Provider::azure(),
+            billing_account: BillingAccountId::new("a:b_2019-05-31").unwrap(),
+            period: month,
+            invoice_id: InvoiceId::new("cost-details").unwrap(),
+        };
+        let key = invoice.certificate(&Revision::of(b"x"));
+        let (folder, name) = key.split_once("/2026-10-").unwrap();
+        assert_eq!(invoice_of(&format!("{folder}/"), month, name), Some(invoice));
+        assert_eq!(invoice_of("certificates/ccx/host/", month, "usage.json"), None);
+    }
+
+    #[test]
+    fn what_is_expected_is_a_provider_or_an_account() {
+        let parse = |text: &str| text.parse::<Expected>();
+        assert_eq!(parse("aws/123").unwrap().to_string(), "aws/123");
+        assert_eq!(parse(" gcp ").unwrap().to_string(), "gcp");
+        assert!(parse("").is_err() && parse("aws/").is_err());
+    }
+}

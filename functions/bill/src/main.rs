@@ -1,0 +1,8 @@
+//! `bill` on Lambda.
+
+use bill::App;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    cloud::invocation::serve::<App>().await
+}

@@ -1,0 +1,276 @@
+//! What `bill` answers.
+
+use billing::bills::{RunDocument, StatedBill, StatedLine};
+use billing::month::BillingMonth;
+use cloud::invocation::{Report, Tally};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::explain::Explained;
+
+/// What became of one event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct BillReport {
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// One entry a month.
+    pub months: Vec<MonthReport>,
+    /// How a figure came about, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explained: Option<Explained>,
+}
+
+/// What became of a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BillState {
+    /// A run was posted.
+    Billed,
+    /// It was billed before, from the same.
+    Unchanged,
+    /// What would be posted, in a dry run.
+    Preview,
+    /// It is not billed, or a bill or mail of it is held; the reason stands under `held/`.
+    Held,
+    /// Not done; nothing is lost, trying again may help.
+    Failed,
+    /// No catalog has customers.
+    Nothing,
+}
+
+/// One month.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MonthReport {
+    /// The month.
+    pub month: BillingMonth,
+    /// What became of it.
+    pub state: BillState,
+    /// The newest run, `2026-10#1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The catalog's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<String>,
+    /// ISO 4217 code of the bills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Bills that were asked for, by customer.
+    pub bills: Vec<BillShown>,
+    /// Charges, billed costs and unallocated costs by currency, as in the certificate.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub charges: Value,
+    /// What nobody is billed, with reasons.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub unallocated: Value,
+    /// What keeps the month from being billed, or what was missing when a person released it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// What is worth a look.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+    /// Keys of the exports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<String>,
+    /// Key of the newest run's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Mails.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mails: Vec<MailReport>,
+    /// Uploads to the invoicing system.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uploads: Vec<UploadReport>,
+    /// Why, in one line; empty where all is well.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// A bill, in short. Amounts are decimal texts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BillShown {
+    /// Whose.
+    pub customer: String,
+    /// What it comes to.
+    pub total: String,
+    /// What this run posts of it.
+    pub difference: String,
+    /// What the next bill takes.
+    pub carried_out: String,
+    /// How many lines.
+    pub line_count: usize,
+    /// Why it must not go out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+    /// Its lines with all that made them: in a dry run, or where one customer was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<StatedLine>,
+}
+
+/// How far a mail or an upload has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailState {
+    /// It went out now.
+    New,
+    /// It went out before.
+    Sent,
+    /// It was refused; the next run tries again.
+    Refused,
+    /// Nobody here knows whether it went out.
+    Unsure,
+}
+
+/// A mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MailReport {
+    /// Whose bill.
+    pub customer: String,
+    /// To whom.
+    pub to: String,
+    /// How far it has come.
+    pub state: MailState,
+    /// Why it did not go out.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl MailReport {
+    /// Whether it was known before this run that nobody knows.
+    pub(crate) fn is_known(&self) -> bool {
+        self.reason.starts_with("nobody here knows")
+    }
+}
+
+/// An upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UploadReport {
+    /// The key of the export.
+    pub key: String,
+    /// How far it has come.
+    pub state: MailState,
+    /// Why it did not go out.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl BillShown {
+    fn of(bill: &StatedBill, with_lines: bool) -> Self {
+        Self {
+            customer: bill.customer.clone(),
+            total: bill.total.to_string(),
+            difference: bill.difference.to_string(),
+            carried_out: bill.carried_out.to_string(),
+            line_count: bill.lines.len(),
+            held: bill.held.clone(),
+            lines: if with_lines { bill.lines.clone() } else { Vec::new() },
+        }
+    }
+}
+
+impl MonthReport {
+    pub(crate) fn new(month: BillingMonth, state: BillState, reason: impl Into<String>) -> Self {
+        Self {
+            month,
+            state,
+            run: None,
+            catalog: None,
+            currency: None,
+            bills: Vec::new(),
+            charges: Value::Null,
+            unallocated: Value::Null,
+            missing: Vec::new(),
+            remarks: Vec::new(),
+            exports: Vec::new(),
+            certificate: None,
+            mails: Vec::new(),
+            uploads: Vec::new(),
+            reason: reason.into(),
+        }
+    }
+
+    /// What a run says; with the lines of all bills, or of one customer's alone.
+    pub(crate) fn of(
+        document: &RunDocument,
+        state: BillState,
+        customer: Option<&str>,
+        with_lines: bool,
+    ) -> Result<Self, serde_json::Error> {
+        let asked_for = |bill: &&StatedBill| customer.is_none_or(|customer| customer == bill.customer);
+        let bills = document.bills.iter().filter(asked_for);
+        Ok(Self {
+            run: Some(document.run.to_string()),
+            catalog: Some(document.catalog.clone()),
+            currency: Some(document.currency.clone()),
+            bills: bills.map(|bill| BillShown::of(bill, with_lines || customer.is_some())).collect(),
+            charges: serde_json::to_value(&document.certificate.charges)?,
+            unallocated: serde_json::to_value(&document.certificate.unallocated)?,
+            missing: document.released.iter().flat_map(|release| release.missing.clone()).collect(),
+            ..Self::new(document.month(), state, String::new())
+        })
+    }
+
+    /// What is held of the month.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let unsent = |state: MailState| matches!(state, MailState::Unsure | MailState::Refused);
+        let bills = self.bills.iter().filter_map(|bill| bill.held.clone());
+        let mails = self.mails.iter().filter(|mail| unsent(mail.state));
+        let mails =
+            mails.map(|mail| format!("the mail to {} for {}: {}", mail.to, mail.customer, mail.reason));
+        let uploads = self.uploads.iter().filter(|upload| unsent(upload.state));
+        let uploads = uploads.map(|upload| format!("the upload of {}: {}", upload.key, upload.reason));
+        bills.chain(mails).chain(uploads).collect()
+    }
+}
+
+impl BillReport {
+    fn count(&self, states: &[BillState]) -> usize {
+        self.months.iter().filter(|month| states.contains(&month.state)).count()
+    }
+}
+
+impl Report for BillReport {
+    fn tally(&self) -> Tally {
+        let done = [BillState::Billed, BillState::Unchanged, BillState::Preview, BillState::Nothing];
+        Tally {
+            success: self.count(&done) + usize::from(self.explained.is_some()),
+            held: self.count(&[BillState::Held]),
+            failed: self.count(&[BillState::Failed]),
+        }
+    }
+
+    fn message(&self) -> String {
+        let told = self.months.iter().map(|month| {
+            let (bills, of) = (month.bills.len(), month.month);
+            match month.state {
+                BillState::Held => format!("{of} held: {}", month.reason),
+                BillState::Failed => format!("{of} failed: {}", month.reason),
+                BillState::Nothing => format!("{of}: {}", month.reason),
+                BillState::Unchanged => format!("{of} unchanged"),
+                BillState::Billed | BillState::Preview => {
+                    let currency = month.currency.as_deref().unwrap_or_default();
+                    let posted = billing::money::sum(
+                        month
+                            .bills
+                            .iter()
+                            .filter(|bill| bill.held.is_none())
+                            .filter_map(|bill| bill.difference.parse().ok()),
+                    );
+                    let posted = posted.map(|posted| posted.to_string()).unwrap_or_default();
+                    format!("{of}: {bills} bills, {posted} {currency} posted")
+                }
+            }
+        });
+        let told: Vec<String> = told.collect();
+        match (&self.explained, told.is_empty()) {
+            (Some(explained), _) => {
+                format!("the bill of {} for {} explained", explained.customer, explained.month)
+            }
+            (None, true) => "no month to bill".into(),
+            (None, false) => format!("bills of {}", told.join("; ")),
+        }
+    }
+
+    fn dry_run(&self) -> bool {
+        self.dry_run || self.explained.is_some()
+    }
+}

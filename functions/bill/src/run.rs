@@ -1,0 +1,297 @@
+//! One run of a month: from the catalog, charges, drivers and earlier runs to a document that says everything.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use billing::aggregate::Aggregate;
+use billing::bills::{
+    BillInput, BillRun, BilledAccount, Carried, Chain, Correction, Drivers, Posted, Release, Rows,
+    RunDocument, RunId, StatedExport, make_bills,
+};
+use billing::canonical;
+use billing::catalog::billing::{Catalog, InForce, parse};
+use billing::certificate::DocumentRef;
+use billing::keys::BillsKey;
+use billing::month::BillingMonth;
+use billing::revision::sha256_hex;
+use chrono::{DateTime, Utc};
+use cloud::catalog::StoredCatalog;
+use cloud::ledger::StoredChain;
+use serde_json::json;
+
+use crate::Looker;
+use crate::charges::MonthCharges;
+use crate::drivers::MonthDrivers;
+use crate::error::MonthError;
+use crate::event::{CatalogWish, MonthWish};
+use crate::inputs::Sources;
+use crate::shares::shares_csv;
+
+/// What a run of a month comes to.
+pub(crate) enum Prepared {
+    /// No catalog has customers.
+    Nothing,
+    /// Inputs are missing, and nobody released the month.
+    Missing(Vec<String>),
+    /// The newest run was made from the same.
+    Unchanged(Box<RunDocument>),
+    /// A run to post.
+    New(Box<NewRun>),
+}
+
+/// A run that is not posted yet.
+pub(crate) struct NewRun {
+    pub(crate) document: RunDocument,
+    pub(crate) stored: StoredChain,
+    pub(crate) catalog: StoredCatalog,
+    /// Tables of the month's charges.
+    pub(crate) tables: Vec<Aggregate>,
+    pub(crate) shares: Vec<u8>,
+    /// Rules that took no charge, and other things a person may want to know.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// What the runs before have left.
+struct Before {
+    newest: Option<RunDocument>,
+    took: Vec<RunId>,
+    corrections: Vec<Correction>,
+    carried: Vec<Carried>,
+}
+
+impl Looker {
+    /// Works out a run. Nothing is written.
+    pub(crate) async fn prepare(&self, wish: &MonthWish, now: DateTime<Utc>) -> Result<Prepared, MonthError> {
+        let month = wish.month;
+        let stored = self.ledger.chain().await?;
+        let before = self.before(&stored.chain, month).await?;
+        let Some(version) = self.catalog(wish.catalog.as_ref(), before.newest.as_ref()).await? else {
+            return Ok(Prepared::Nothing);
+        };
+        let catalog = parse(&version.bytes);
+        let catalog = catalog
+            .map_err(|problems| MonthError::Held(format!("the catalog {}: {problems}", version.version)))?;
+        if catalog.customers.is_empty() {
+            return Ok(Prepared::Nothing);
+        }
+        let catalog = Arc::new(catalog);
+        if let Some(only) = &wish.customer
+            && !catalog.customers.iter().any(|customer| customer.name == *only)
+        {
+            return Err(MonthError::Held(format!(
+                "there is no customer '{only}' in the catalog {}",
+                version.version
+            )));
+        }
+        let earlier = match stored.chain.newest(month.previous()) {
+            Some(run) => Some(self.document(&run.document).await?),
+            None => None,
+        };
+        let sources = self.sources(month, earlier.as_ref()).await?;
+        let reason = wish.release.clone().or(released_before(before.newest.as_ref()));
+        let released = match (sources.missing.is_empty(), reason) {
+            (true, _) => None,
+            (false, Some(reason)) => Some(Release { reason, missing: sources.missing.clone() }),
+            (false, None) => return Ok(Prepared::Missing(sources.missing)),
+        };
+        let in_force = InForce::new(&catalog, month);
+        let drivers = self.drivers(&in_force, now).await?;
+        let fingerprint = fingerprint(&catalog, &before.took, released.as_ref(), &sources, &drivers.drivers)?;
+        if let Some(newest) = before.newest.as_ref().filter(|newest| {
+            newest.fingerprint == fingerprint && (newest.only.is_none() || newest.only == wish.customer)
+        }) {
+            return Ok(Prepared::Unchanged(Box::new(newest.clone())));
+        }
+        let charges = self.add_up(month, &catalog, &sources.sources).await?;
+        let head = Head { fingerprint, released, only: wish.customer.clone(), accounts: sources.accounts() };
+        new_run(stored, version, &in_force, head, before, charges, drivers)
+    }
+
+    /// The document of a run.
+    pub(crate) async fn document(&self, key: &str) -> Result<RunDocument, MonthError> {
+        let object = self.bucket.get(key, None).await?;
+        let object = object.ok_or_else(|| {
+            MonthError::Held(format!(
+                "there is no {key}, which the ledger names: restore it from the bucket's versions"
+            ))
+        })?;
+        RunDocument::from_json(&object.bytes).map_err(|why| MonthError::Held(format!("{key}: {why}")))
+    }
+
+    async fn before(&self, chain: &Chain, month: BillingMonth) -> Result<Before, MonthError> {
+        let newest = match chain.newest(month) {
+            Some(run) => Some(self.document(&run.document).await?),
+            None => None,
+        };
+        let took = chain.takes(month);
+        if let Some(document) = &newest {
+            let (corrections, carried) = (document.corrections_taken.clone(), document.carried_taken.clone());
+            return Ok(Before { newest, took, corrections, carried });
+        }
+        let (mut corrections, mut carried) = (Vec::new(), Vec::new());
+        for key in took.iter().filter_map(|run| chain.document(*run)) {
+            let document = self.document(key).await?;
+            corrections.extend(document.corrections);
+            carried.extend(document.carried);
+        }
+        Ok(Before { newest, took, corrections, carried })
+    }
+
+    /// The catalog to bill by: the one asked for, else the one by which the month was billed before, else the one in force.
+    pub(crate) async fn catalog(
+        &self,
+        wish: Option<&CatalogWish>,
+        newest: Option<&RunDocument>,
+    ) -> Result<Option<StoredCatalog>, MonthError> {
+        let beginning = match (wish, newest) {
+            (Some(CatalogWish::Current), _) | (None, None) => return Ok(self.bucket.catalog().await?),
+            (Some(CatalogWish::Version(beginning)), _) => beginning,
+            (None, Some(newest)) => &newest.catalog,
+        };
+        let versions = self.bucket.catalog_versions(beginning).await?;
+        let [version] = versions.as_slice() else {
+            let why = if versions.is_empty() { "is not kept" } else { "is the beginning of several" };
+            return Err(MonthError::Held(format!(
+                "the catalog version {beginning} {why}: see catalog/versions/"
+            )));
+        };
+        Ok(self.bucket.stored_version(version).await?)
+    }
+}
+
+fn released_before(newest: Option<&RunDocument>) -> Option<String> {
+    newest?.released.as_ref().map(|release| release.reason.clone())
+}
+
+/// One hash of everything that a run follows from.
+fn fingerprint(
+    catalog: &Catalog,
+    took: &[RunId],
+    released: Option<&Release>,
+    sources: &Sources,
+    drivers: &Drivers,
+) -> Result<String, MonthError> {
+    let charges = sources
+        .sources
+        .iter()
+        .map(|source| json!([source.invoice.charges(), source.revision.to_string(), source.etag]));
+    let drivers = drivers.0.iter().map(|(name, driver)| {
+        let quantities =
+            driver.quantities.iter().map(|(target, quantity)| json!([target, quantity.to_string()]));
+        json!([name, quantities.collect::<Vec<_>>()])
+    });
+    let all = json!({
+        "catalog": catalog.version, "took": took, "released": released, "software": billing::SOFTWARE,
+        "charges": charges.collect::<Vec<_>>(), "drivers": drivers.collect::<Vec<_>>(),
+    });
+    Ok(sha256_hex(&canonical::to_json(&all)?))
+}
+
+struct Head {
+    fingerprint: String,
+    released: Option<Release>,
+    only: Option<String>,
+    accounts: Vec<BilledAccount>,
+}
+
+fn new_run(
+    stored: StoredChain,
+    version: StoredCatalog,
+    in_force: &InForce<'_>,
+    head: Head,
+    before: Before,
+    charges: MonthCharges,
+    drivers: MonthDrivers,
+) -> Result<Prepared, MonthError> {
+    let (catalog, month) = (in_force.catalog, in_force.month);
+    let posted = before.newest.as_ref().map(|document| document.posted.clone()).unwrap_or_default();
+    let run = make_bills(&BillInput {
+        in_force,
+        charged: &charges.charged,
+        drivers: &drivers.drivers,
+        posted: &posted,
+        corrections: &before.corrections,
+        carried: &before.carried,
+        only: head.only.as_deref(),
+    })?;
+    let tables = charges.totals.tables(month).map_err(MonthError::held)?;
+    let shares = shares_csv(&run, catalog)?;
+    let id = stored.chain.next(month);
+    let inputs = [charges.inputs, drivers.inputs].concat();
+    let mut document = document(&run, id, catalog, &head, before, inputs, &posted)?;
+    document.certificate.outputs = outputs(&document, &tables, &shares);
+    let remarks = remarks(&run);
+    Ok(Prepared::New(Box::new(NewRun { document, stored, catalog: version, tables, shares, remarks })))
+}
+
+fn document(
+    run: &BillRun,
+    id: RunId,
+    catalog: &Catalog,
+    head: &Head,
+    before: Before,
+    inputs: Vec<DocumentRef>,
+    posted: &Posted,
+) -> Result<RunDocument, MonthError> {
+    // those of all bills are written for the check that they come to the run's total
+    run.exports(catalog, Rows::All)?;
+    let key = BillsKey { month: id.month };
+    let exports = run.exports(catalog, Rows::Due)?.into_iter().map(|export| StatedExport {
+        key: key.export(&export.name, id.number),
+        name: export.name,
+        lines: export.lines,
+        total: export.total,
+        sha256: sha256_hex(&export.bytes),
+        base64: STANDARD.encode(&export.bytes),
+    });
+    let mut certificate = run.certificate.clone();
+    certificate.inputs.clone_from(&inputs);
+    certificate.released = head.released.as_ref().map(|release| release.reason.clone());
+    Ok(RunDocument {
+        bill_run: RunDocument::VERSION,
+        run: id,
+        catalog: catalog.version.clone(),
+        currency: catalog.currency.code().to_owned(),
+        fingerprint: head.fingerprint.clone(),
+        inputs,
+        accounts: head.accounts.clone(),
+        released: head.released.clone(),
+        only: head.only.clone(),
+        took: before.took,
+        corrections_taken: before.corrections,
+        carried_taken: before.carried,
+        bills: run.stated()?,
+        posted: run.posted(posted),
+        corrections: run.corrections(),
+        carried: run.carried(),
+        exports: exports.collect(),
+        certificate,
+    })
+}
+
+/// What is written of the run beside its own document and its certificate.
+fn outputs(document: &RunDocument, tables: &[Aggregate], shares: &[u8]) -> Vec<DocumentRef> {
+    let key = BillsKey { month: document.month() };
+    let exports = document.exports.iter();
+    let mut outputs: Vec<DocumentRef> = exports
+        .map(|export| DocumentRef { key: export.key.clone(), sha256: export.sha256.clone() })
+        .collect();
+    for table in tables {
+        for (extension, bytes) in [("csv", &table.csv), ("parquet", &table.parquet)] {
+            outputs.push(DocumentRef { key: key.table(table.name, extension), sha256: sha256_hex(bytes) });
+        }
+    }
+    outputs.push(DocumentRef { key: key.shares(), sha256: sha256_hex(shares) });
+    outputs
+}
+
+fn remarks(run: &BillRun) -> Vec<String> {
+    let idle = run.idle_rules.iter().map(|rule| format!("{rule}: no charge of {} belongs here", run.month));
+    let unused = run.components.iter().filter(|component| !component.is_used && !component.costs.is_empty());
+    let unused = unused
+        .map(|component| format!("the component '{}' has costs and no service uses it", component.name));
+    let centers = run.unknown_cost_centers.named.keys();
+    let centers = centers.map(|value| format!("the cost centre '{value}' of charges is no customer's"));
+    idle.chain(unused).chain(centers).collect()
+}

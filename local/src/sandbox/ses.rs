@@ -1,0 +1,246 @@
+//! A stand-in for Amazon SES (API v2, `SendEmail`): takes mails that are signed and from a verified address, and keeps each as files
+//! that a person can open.
+//!
+//! Beside the API, for whoever tries it by hand: `POST /sandbox/faults` (`{"kind": {"status": 500}, "times": 2}`) makes answers fail.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{MAIL_FROM, aws};
+
+const PATH: &str = "/v2/email/outbound-emails";
+
+/// The sandbox; clones share one state.
+#[derive(Clone, Debug, Default)]
+pub struct SesSandbox {
+    state: Arc<Mutex<SandboxState>>,
+}
+
+#[derive(Debug, Default)]
+struct SandboxState {
+    /// Where mails stand as files.
+    folder: Option<PathBuf>,
+    sent: Vec<SentMail>,
+    faults: Vec<SesFault>,
+}
+
+/// A mail that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentMail {
+    /// SES's name for it.
+    pub id: String,
+    /// Who it is from.
+    pub from: String,
+    /// To whom it goes.
+    pub to: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its text.
+    pub text: String,
+    /// The same in HTML.
+    pub html: String,
+    /// The names and bytes of its files.
+    pub attachments: Vec<(String, Vec<u8>)>,
+}
+
+/// A fault: the next `times` mails fail that way.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SesFault {
+    /// How.
+    pub kind: SesFaultKind,
+    /// How often.
+    #[serde(default = "once")]
+    pub times: usize,
+}
+
+fn once() -> usize {
+    1
+}
+
+/// How a mail fails.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SesFaultKind {
+    /// The recipient is not verified: 400.
+    Rejected,
+    /// Too many mails a second: 429.
+    TooMany,
+    /// This status, and nothing was done.
+    Status(u16),
+    /// The mail goes out, and the answer is this status.
+    SentThen(u16),
+}
+
+impl SesSandbox {
+    /// One that also keeps mails in a folder, each in a folder of its own.
+    #[must_use]
+    pub fn in_folder(folder: PathBuf) -> Self {
+        let sandbox = Self::default();
+        sandbox.with(|state| state.folder = Some(folder));
+        sandbox
+    }
+
+    /// Makes mails fail from now on; faults are used up in their order.
+    pub fn fail(&self, fault: SesFault) {
+        self.with(|state| state.faults.push(fault));
+    }
+
+    /// All mails that went out since it started.
+    #[must_use]
+    pub fn sent(&self) -> Vec<SentMail> {
+        self.with(|state| state.sent.clone())
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let router =
+            Router::new().route(PATH, post(send)).route("/sandbox/faults", post(add_fault)).with_state(self);
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(error) = served {
+            tracing::error!("the sandbox of SES ended: {error}");
+        }
+    }
+
+    fn fault(&self) -> Option<SesFaultKind> {
+        self.with(|state| {
+            let fault = state.faults.first_mut()?;
+            let kind = fault.kind.clone();
+            fault.times = fault.times.saturating_sub(1);
+            if fault.times == 0 {
+                state.faults.remove(0);
+            }
+            Some(kind)
+        })
+    }
+
+    fn keep(&self, mut mail: SentMail) -> std::io::Result<String> {
+        self.with(|state| {
+            mail.id = format!("0102019a{:08}-monthend-000000", state.sent.len() + 1);
+            if let Some(folder) = &state.folder {
+                write(folder, &mail)?;
+            }
+            state.sent.push(mail.clone());
+            Ok(mail.id)
+        })
+    }
+}
+
+/// A mail as files: a page with its head, its text, and what came with it.
+fn write(folder: &Path, mail: &SentMail) -> std::io::Result<()> {
+    let plain = |text: &str| -> String {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || ".-@".contains(c) { c } else { '_' };
+        text.chars().map(safe).take(80).collect::<String>().trim_start_matches('.').to_owned()
+    };
+    let mut number = 1;
+    let place = loop {
+        let place = folder.join(format!("{number:04}-{}", plain(&mail.to)));
+        match std::fs::create_dir_all(folder).and_then(|()| std::fs::create_dir(&place)) {
+            Ok(()) => break place,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    };
+    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
+    let head = [("From", &mail.from), ("To", &mail.to), ("Subject", &mail.subject)];
+    let page: String =
+        head.iter().map(|(name, text)| format!("<b>{name}:</b> {}<br>\n", escaped(text))).collect();
+    std::fs::write(place.join("mail.html"), format!("<meta charset=\"utf-8\">\n{page}<hr>\n{}", mail.html))?;
+    let lines: String = head.iter().map(|(name, text)| format!("{name}: {text}\n")).collect();
+    std::fs::write(place.join("mail.txt"), format!("{lines}\n{}", mail.text))?;
+    for (name, bytes) in &mail.attachments {
+        std::fs::write(place.join(plain(name)), bytes)?;
+    }
+    Ok(())
+}
+
+fn read(request: &Value) -> Result<SentMail, &'static str> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let simple = &request["Content"]["Simple"];
+    let to = request["Destination"]["ToAddresses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let [to] = to else { return Err("one recipient is expected") };
+    let files = simple["Attachments"].as_array().into_iter().flatten();
+    let files = files.map(|file| {
+        let bytes = STANDARD.decode(file["RawContent"].as_str()?).ok()?;
+        Some((text(&file["FileName"])?, bytes))
+    });
+    Ok(SentMail {
+        id: String::new(),
+        from: text(&request["FromEmailAddress"]).ok_or("FromEmailAddress is missing")?,
+        to: text(to).ok_or("ToAddresses must be texts")?,
+        subject: text(&simple["Subject"]["Data"]).ok_or("Subject is missing")?,
+        text: text(&simple["Body"]["Text"]["Data"]).ok_or("Body.Text is missing")?,
+        html: text(&simple["Body"]["Html"]["Data"]).ok_or("Body.Html is missing")?,
+        attachments: files.collect::<Option<_>>().ok_or("an attachment is none")?,
+    })
+}
+
+async fn send(State(sandbox): State<SesSandbox>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Err((status, kind, message)) = aws::signed(&headers, &body, "ses", PATH) {
+        return refuse(status, kind, &message);
+    }
+    let bad = |message: &str| refuse(StatusCode::BAD_REQUEST, "BadRequestException", message);
+    let mail = match serde_json::from_slice::<Value>(&body)
+        .map_err(|_| "no JSON")
+        .and_then(|request| read(&request))
+    {
+        Ok(mail) => mail,
+        Err(why) => return bad(why),
+    };
+    let rejected = |address: &str| {
+        let message = format!(
+            "Email address is not verified. The following identities failed the check in region US-EAST-1: {address}"
+        );
+        refuse(StatusCode::BAD_REQUEST, "MessageRejected", &message)
+    };
+    if mail.from != MAIL_FROM {
+        return rejected(&mail.from);
+    }
+    let failed = |code: u16| {
+        let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        refuse(status, "InternalFailure", "the sandbox fails on request")
+    };
+    let then = match sandbox.fault() {
+        Some(SesFaultKind::Rejected) => return rejected(&mail.to),
+        Some(SesFaultKind::TooMany) => {
+            let message = "Maximum sending rate exceeded.";
+            return refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message);
+        }
+        Some(SesFaultKind::Status(code)) => return failed(code),
+        Some(SesFaultKind::SentThen(code)) => Some(code),
+        None => None,
+    };
+    match (sandbox.keep(mail), then) {
+        (Ok(_), Some(code)) => failed(code),
+        (Ok(id), None) => axum::Json(json!({"MessageId": id})).into_response(),
+        (Err(error), _) => refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalFailure",
+            &format!("the mail is not kept: {error}"),
+        ),
+    }
+}
+
+fn refuse(status: StatusCode, kind: &str, message: &str) -> Response {
+    (status, [("x-amzn-errortype", kind.to_owned())], axum::Json(json!({"message": message}))).into_response()
+}
+
+async fn add_fault(State(sandbox): State<SesSandbox>, axum::Json(fault): axum::Json<SesFault>) -> StatusCode {
+    sandbox.fail(fault);
+    StatusCode::NO_CONTENT
+}

@@ -1,0 +1,289 @@
+//! Files of charges as bills read them: the columns that rules look at, batch after batch, whatever the size.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow_array::{Array as _, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+
+use super::adder::ChargeError;
+use super::facts::{Facts, Tags};
+use crate::charge::ChargeCategory;
+use crate::charges::{Amount, FileReader};
+use crate::money::{Currency, MoneyError};
+
+/// Rows of one batch: memory does not grow with the file.
+const BATCH_ROWS: usize = 8_192;
+
+const COSTS: [&str; 2] = ["BilledCost", "EffectiveCost"];
+const TEXTS: [&str; 9] = [
+    "BillingCurrency",
+    "BillingAccountId",
+    "SubAccountId",
+    "SubAccountName",
+    "ServiceName",
+    "RegionId",
+    "ResourceId",
+    "ChargeCategory",
+    "Tags",
+];
+const DETAILS: [&str; 5] = ["ChargeDescription", "ServiceCategory", "SkuId", "x_Document", "x_LineNumber"];
+
+/// The metadata of a file that names the raw document its charges are from.
+const RAW: &str = "monthend.raw";
+
+/// Charges that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// It is no Parquet file, or it is damaged.
+    #[error("the file of charges cannot be read: {0}")]
+    Parquet(#[from] ParquetError),
+    /// The same, half-way.
+    #[error("the file of charges cannot be read: {0}")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    /// It was not written by this software.
+    #[error("the file of charges does not say which document it is made from ({RAW})")]
+    NoRaw,
+    /// A column is missing, or of another type.
+    #[error("the file of charges has no column {0} as this software writes it")]
+    Column(&'static str),
+    /// A cell that cannot be.
+    #[error("row {row}: {column} is '{value}'")]
+    Cell {
+        /// From 1.
+        row: u64,
+        /// The FOCUS column.
+        column: &'static str,
+        /// What stands there.
+        value: String,
+    },
+    /// A charge that no rule can be asked about.
+    #[error("row {row}: {error}")]
+    Charge {
+        /// From 1.
+        row: u64,
+        /// Why.
+        error: ChargeError,
+    },
+}
+
+/// One charge.
+#[derive(Clone, Copy, Debug)]
+pub struct ChargeRow<'r> {
+    /// What rules look at.
+    pub facts: Facts<'r>,
+    /// Of the costs.
+    pub currency: Currency,
+    /// FOCUS `BilledCost`.
+    pub billed: Amount,
+    /// FOCUS `EffectiveCost`.
+    pub effective: Amount,
+    /// What a person wants to know of it, if it was asked for.
+    pub detail: Detail<'r>,
+}
+
+/// What a person wants to know of a charge.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Detail<'r> {
+    /// FOCUS `ChargeDescription`.
+    pub description: Option<&'r str>,
+    /// FOCUS `ServiceCategory`.
+    pub service_category: Option<&'r str>,
+    /// FOCUS `SkuId`.
+    pub sku: Option<&'r str>,
+    /// The raw document that it stands in.
+    pub document: Option<&'r str>,
+    /// Its line or row there, from 1.
+    pub line: Option<i64>,
+}
+
+/// A file of charges.
+pub struct ChargeRows {
+    file: FileReader,
+    raw: String,
+}
+
+impl ChargeRows {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`RowsError`] if it is none that this software wrote.
+    pub fn open(file: Arc<File>) -> Result<Self, RowsError> {
+        let file = FileReader::new(file);
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone())?;
+        let metadata = builder.metadata().file_metadata().key_value_metadata();
+        let raw = metadata.into_iter().flatten().find(|entry| entry.key == RAW);
+        let raw = raw.and_then(|entry| entry.value.clone()).ok_or(RowsError::NoRaw)?;
+        Ok(Self { file, raw })
+    }
+
+    /// The key of the raw document that it is made from.
+    #[must_use]
+    pub fn raw_key(&self) -> &str {
+        &self.raw
+    }
+
+    /// Hands on every charge of a provider, in the order of the file; with `details` if they are wanted.
+    ///
+    /// # Errors
+    /// [`RowsError`] names the row.
+    pub fn each(
+        &self,
+        provider: &str,
+        details: bool,
+        mut take: impl FnMut(&ChargeRow<'_>) -> Result<(), ChargeError>,
+    ) -> Result<(), RowsError> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(self.file.clone())?;
+        let names = COSTS.iter().chain(&TEXTS).chain(DETAILS.iter().filter(|_| details)).copied();
+        let columns = ProjectionMask::columns(builder.parquet_schema(), names);
+        let reader = builder.with_projection(columns).with_batch_size(BATCH_ROWS).build()?;
+        let mut first = 1;
+        for batch in reader {
+            let batch = batch?;
+            Batch::new(&batch, first, provider, details)?.each(&mut take)?;
+            first += batch.num_rows() as u64;
+        }
+        Ok(())
+    }
+}
+
+struct Batch<'b> {
+    first: u64,
+    rows: usize,
+    provider: &'b str,
+    costs: [&'b Decimal128Array; 2],
+    texts: [&'b StringArray; TEXTS.len()],
+    details: Option<([&'b StringArray; 4], &'b Int64Array)>,
+}
+
+fn column<'b, A: 'static>(batch: &'b RecordBatch, name: &'static str) -> Result<&'b A, RowsError> {
+    let column = batch.column_by_name(name);
+    column.and_then(|column| column.as_any().downcast_ref()).ok_or(RowsError::Column(name))
+}
+
+impl<'b> Batch<'b> {
+    fn new(batch: &'b RecordBatch, first: u64, provider: &'b str, details: bool) -> Result<Self, RowsError> {
+        let [billed, effective] = COSTS.map(|name| column(batch, name));
+        let [currency, payer, id, name, service, region, resource, category, tags] =
+            TEXTS.map(|name| column(batch, name));
+        let texts = [currency?, payer?, id?, name?, service?, region?, resource?, category?, tags?];
+        let [description, service_category, sku, document, line] = DETAILS;
+        let details = match details {
+            false => None,
+            true => Some((
+                [
+                    column(batch, description)?,
+                    column(batch, service_category)?,
+                    column(batch, sku)?,
+                    column(batch, document)?,
+                ],
+                column(batch, line)?,
+            )),
+        };
+        Ok(Self { first, rows: batch.num_rows(), provider, costs: [billed?, effective?], texts, details })
+    }
+
+    fn each(
+        &self,
+        take: &mut impl FnMut(&ChargeRow<'_>) -> Result<(), ChargeError>,
+    ) -> Result<(), RowsError> {
+        let mut known: Option<(&str, Currency)> = None;
+        for at in 0..self.rows {
+            let row = self.first + at as u64;
+            let [code, payer, id, name, service, region, resource, category, tags] =
+                self.texts.map(|texts| texts.is_valid(at).then(|| texts.value(at)));
+            let code = code.unwrap_or_default();
+            let currency = match known {
+                Some((text, currency)) if text == code => currency,
+                _ => Currency::from_code(code).ok_or_else(|| cell(row, TEXTS[0], code))?,
+            };
+            known = Some((code, currency));
+            let word = category.unwrap_or_default();
+            let facts = Facts {
+                provider: self.provider,
+                billing_account: payer.unwrap_or_default(),
+                sub_account_id: id,
+                sub_account_name: name,
+                service: service.unwrap_or_default(),
+                region,
+                resource,
+                tags: tags.map_or(Tags::None, Tags::Json),
+                category: ChargeCategory::parse(word).ok_or_else(|| cell(row, TEXTS[7], word))?,
+            };
+            let [billed, effective] = self.costs.map(|costs| Amount::scaled(costs.value(at), 18));
+            let overflow = || RowsError::Charge { row, error: MoneyError::Overflow.into() };
+            let charge = ChargeRow {
+                facts,
+                currency,
+                billed: billed.ok_or_else(overflow)?,
+                effective: effective.ok_or_else(overflow)?,
+                detail: self.detail(at),
+            };
+            take(&charge).map_err(|error| RowsError::Charge { row, error })?;
+        }
+        Ok(())
+    }
+
+    fn detail(&self, at: usize) -> Detail<'b> {
+        let Some((texts, lines)) = self.details else { return Detail::default() };
+        let [description, service_category, sku, document] =
+            texts.map(|texts| texts.is_valid(at).then(|| texts.value(at)));
+        let line = lines.is_valid(at).then(|| lines.value(at));
+        Detail { description, service_category, sku, document, line }
+    }
+}
+
+fn cell(row: u64, column: &'static str, value: &str) -> RowsError {
+    RowsError::Cell { row, column, value: value.chars().take(60).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use super::*;
+    use crate::bills::tests::{decimal, focus_charge};
+    use crate::charge::{Charge, ChargesFile};
+
+    fn file(charges: &[Charge<'_>], metadata: &[(&str, &str)]) -> Arc<File> {
+        let mut out = ChargesFile::create(metadata).unwrap();
+        charges.iter().for_each(|charge| out.push(charge).unwrap());
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&out.finish().unwrap()).unwrap();
+        file.rewind().unwrap();
+        Arc::new(file)
+    }
+
+    #[test]
+    fn charges_come_back_as_they_were_written() {
+        let mut second = focus_charge("two", "-0.000000000000000001");
+        (second.tags, second.x_line_number) = (None, None);
+        let charges = [focus_charge("one", "12345678901.25"), second];
+        let rows = ChargeRows::open(file(&charges, &[(RAW, "raw/aws/1/2026-10/x/y.json")])).unwrap();
+        assert_eq!(rows.raw_key(), "raw/aws/1/2026-10/x/y.json");
+        let mut seen = Vec::new();
+        rows.each("aws", true, |row| {
+            let tags = matches!(row.facts.tags, Tags::Json(_));
+            let account = row.facts.sub_account_id.unwrap_or_default().to_owned();
+            seen.push((account, row.billed.to_decimal(18)?.normalize(), tags, row.detail.line));
+            Ok(())
+        })
+        .unwrap();
+        let expected = [
+            ("one".to_owned(), decimal("12345678901.25"), true, Some(7)),
+            ("two".to_owned(), decimal("-0.000000000000000001"), false, None),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let error = ChargeRows::open(file(&[], &[])).err().unwrap();
+        assert!(matches!(error, RowsError::NoRaw), "{error}");
+        let mut text = tempfile::tempfile().unwrap();
+        text.write_all(b"BilledCost\n1\n").unwrap();
+        assert!(matches!(ChargeRows::open(Arc::new(text)).err().unwrap(), RowsError::Parquet(_)));
+    }
+}

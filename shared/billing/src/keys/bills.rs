@@ -1,0 +1,110 @@
+//! Names of what is billed: `bills/{YYYY-MM}/...`, and of drivers: `drivers/{name}/{YYYY-MM}.csv`.
+
+use super::encode;
+use crate::month::BillingMonth;
+use crate::revision::{Revision, sha256_hex};
+
+/// Where charges stand, by provider.
+pub const CHARGES: &str = "charges/";
+
+/// Longer names of customers end with a hash instead.
+const LONGEST_NAME: usize = 60;
+
+/// The bills of a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BillsKey {
+    /// The month.
+    pub month: BillingMonth,
+}
+
+impl BillsKey {
+    /// The document of a run with these bytes.
+    #[must_use]
+    pub fn run(self, number: u32, bytes: &[u8]) -> String {
+        format!("bills/{}/runs/{number}-{}.json", self.month, Revision::of(bytes))
+    }
+
+    /// An export of a run.
+    #[must_use]
+    pub fn export(self, name: &str, number: u32) -> String {
+        self.numbered(&short(name), number, "csv")
+    }
+
+    /// The certificate of a run.
+    #[must_use]
+    pub fn certificate(self, number: u32) -> String {
+        self.numbered("certificate", number, "json")
+    }
+
+    /// The first run's documents have plain names.
+    fn numbered(self, name: &str, number: u32, extension: &str) -> String {
+        match number {
+            0 | 1 => format!("bills/{}/{name}.{extension}", self.month),
+            _ => format!("bills/{}/{name}-{number}.{extension}", self.month),
+        }
+    }
+
+    /// A customer's statement.
+    #[must_use]
+    pub fn statement(self, customer: &str) -> String {
+        format!("bills/{}/statements/{}.html", self.month, short(customer))
+    }
+
+    /// A table of the month's charges: `by-account`, ... as `csv` or `parquet`.
+    #[must_use]
+    pub fn table(self, table: &str, extension: &str) -> String {
+        format!("bills/{}/aggregates/{table}.{extension}", self.month)
+    }
+
+    /// How pools were shared.
+    #[must_use]
+    pub fn shares(self) -> String {
+        format!("bills/{}/shares.csv", self.month)
+    }
+
+    /// Why the month, or a bill of it, is held.
+    #[must_use]
+    pub fn held(self) -> String {
+        format!("held/bills/{}.reason.json", self.month)
+    }
+
+    /// The folder of a provider's charges; `provider` as it stands in the folder's name.
+    #[must_use]
+    pub fn charges_of(self, provider: &str) -> String {
+        format!("{CHARGES}provider={provider}/month={}/", self.month)
+    }
+
+    /// A driver's document, as `csv` or `json`.
+    #[must_use]
+    pub fn driver(self, name: &str, extension: &str) -> String {
+        format!("drivers/{}/{}.{extension}", encode(name), self.month)
+    }
+}
+
+fn short(name: &str) -> String {
+    let encoded = encode(name);
+    match encoded.get(..LONGEST_NAME) {
+        Some(beginning) if encoded.len() > LONGEST_NAME => {
+            let hash = sha256_hex(name.as_bytes());
+            format!("{beginning}-{}", hash.get(..Revision::LENGTH).unwrap_or(&hash))
+        }
+        _ => encoded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stay_in_their_place_and_short() {
+        let key = BillsKey { month: "2026-10".parse().unwrap() };
+        assert_eq!(key.export("aws", 1), "bills/2026-10/aws.csv");
+        assert_eq!(key.export("services", 2), "bills/2026-10/services-2.csv");
+        assert_eq!(key.certificate(1), "bills/2026-10/certificate.json");
+        assert_eq!(key.statement("Team Blue/../x"), "bills/2026-10/statements/Team!20Blue!2F..!2Fx.html");
+        assert_eq!(key.driver("cpu-share", "json"), "drivers/cpu-share/2026-10.json");
+        let [one, other] = ["a", "b"].map(|last| key.statement(&format!("{}{last}", "é".repeat(100))));
+        assert!(one.len() < 150 && one != other);
+    }
+}
