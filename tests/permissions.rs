@@ -13,6 +13,7 @@ use crate::console::{PASSWORD, console};
 use crate::datastores_world::{platform, running};
 use crate::metering_world::metered;
 use crate::revenue::{payment, selling};
+use crate::teams_world::{CATALOG, billed, inputs};
 use crate::world::{World, example, now, quick};
 
 /// An action on a resource, as a policy writes it: `s3:GetObject raw/`, `dynamodb:PutItem`.
@@ -58,6 +59,7 @@ fn permission(call: &Call) -> Permission {
         },
         "dynamodb" => format!("dynamodb:{}", target.rsplit('.').next().unwrap()),
         "secretsmanager" => "secretsmanager:GetSecretValue".into(),
+        "ses" => "ses:SendEmail".into(),
         other => panic!("{other}"),
     }
 }
@@ -135,6 +137,7 @@ async fn needed_with(
         ("AWS_ENDPOINT_URL_COST_EXPLORER", billing.clone()),
         ("AWS_ENDPOINT_URL_INVOICING", billing.clone()),
         ("AWS_ENDPOINT_URL_ORGANIZATIONS", billing),
+        ("AWS_ENDPOINT_URL_SESV2", gate.before("ses", endpoints.ses.as_ref().unwrap()).await.unwrap()),
         ("SECRETS", "secretsmanager".into()),
         ("ATLAS_SECRET_ARN", secrets::ATLAS_SECRET_ARN.into()),
         ("AZURE_SECRET_ARN", secrets::AZURE_SECRET_ARN.into()),
@@ -279,4 +282,39 @@ async fn report_revenue_may_do_what_it_does() {
     let month = |month: &str| json!({"month": month});
     let events = vec![json!({"dry_run": true}), json!({}), month("2026-10"), month("2026-09")];
     compare("ReportRevenue", needed(&world, "report-revenue", events).await);
+}
+
+#[tokio::test]
+async fn bill_may_do_what_it_does() {
+    let world =
+        billed(&CATALOG.replace(
+            "split: {by: cost}, over: {provider: acme}",
+            "split: {by: driver, name: datastore-hours}",
+        ))
+        .await;
+    world.put("drivers/weight/2026-09.csv", "target,quantity\none,1\n").await;
+    world.events("1.jsonl", &running("09-30T00:00", "orders")).await;
+    world.invoke("record-usage", json!({"key": "datastores/2026-10/1.jsonl"})).await.unwrap();
+    world.usage("2026/09/01/00/s.json", &[("c1", "cpu", "5")]).await;
+    world.invoke("fetch-omnistrate", json!({"month": "2026-09"})).await.unwrap();
+    let metered = CATALOG
+        .replace("split: {by: cost}, over: {provider: acme}", "split: {by: driver, name: \"metered:cpu\"}");
+    let vars = Vars::from_iter([
+        ("INVOICING_URL", "http://127.0.0.1:9"),
+        ("INVOICING_SECRET_ARN", secrets::CCX_SECRET_ARN),
+    ]);
+    let inputs = inputs().or(world.cloud.vars());
+    let mut calls = needed_with(
+        &world,
+        &inputs,
+        "bill",
+        vec![json!({"month": "2026-08"}), json!({"month": "2026-09"}), json!({"month": "2026-09"})],
+    )
+    .await;
+    world.put("catalog/current.yaml", &metered).await;
+    let current = json!({"month": "2026-09", "catalog": "current"});
+    calls.extend(needed_with(&world, &inputs, "bill", vec![current]).await);
+    // the secret has no such member: it is read all the same
+    calls.extend(needed_with(&world, &vars.or(&inputs), "bill", vec![json!({})]).await);
+    compare("Bill", calls);
 }

@@ -31,4 +31,7 @@ mod permissions;
 mod recorded;
 mod revenue;
 mod revisions;
+mod teams;
+mod teams_failures;
+mod teams_world;
 mod world;

@@ -6,6 +6,7 @@ pub(crate) mod catalog;
 pub(crate) mod demo;
 pub(crate) mod demo_bills;
 pub(crate) mod demo_reports;
+pub(crate) mod demo_teams;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod import;

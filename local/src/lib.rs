@@ -14,6 +14,7 @@ mod gate;
 mod home;
 pub mod journal;
 mod listing;
+pub mod platform;
 mod queue;
 mod reading;
 pub mod sandbox;

@@ -18,7 +18,7 @@ use crate::commands::invoices::{newest_certificate, report_dead_letters, rows};
 use crate::commands::invoke::call;
 use crate::commands::metering::counted_listing;
 use crate::commands::metering_status::of_all;
-use crate::commands::{demo_bills, demo_reports};
+use crate::commands::{demo_bills, demo_reports, demo_teams};
 use crate::output::{Format, Listing, Output};
 use crate::session::{Session, home_folder, sandbox};
 
@@ -64,18 +64,21 @@ pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<E
     teller.heading("8. Revenue: what the seller's clients paid, owe, and have credit for");
     let revenue = demo_reports::revenue(&session, &teller, closing).await?;
 
+    teller.heading(&format!("9. Bills: what three teams owe for {closing}, of four providers"));
+    let teams = demo_teams::bills(&session, &teller, closing).await?;
+
     let ended = report_dead_letters(&session, output)?;
     let mut certificates = certificates(&session, &invoices).await?;
     certificates.extend(bills.iter().cloned());
-    teller.heading("9. Certificates: for every invoice, what came in equals what went out");
+    teller.heading("10. Certificates: for every invoice, what came in equals what went out");
     match output.format {
         Format::Table | Format::Csv => output.listing(&summary(&certificates)?)?,
         Format::Json => output.json(&json!({
             "fetch": first, "second_fetch": second, "fetch_after_amendment": third, "certificates": certificates, "bills": bills,
-            "metering": metering, "usage_report": usage, "revenue_reports": revenue,
+            "metering": metering, "usage_report": usage, "revenue_reports": revenue, "bills_of_teams": teams,
         })),
     }
-    teller.line(&epilogue(&session, &certificates, started));
+    teller.line(&epilogue(&session, &certificates, closing, started));
     Ok(ended)
 }
 
@@ -272,7 +275,13 @@ fn summary(certificates: &[Certificate]) -> anyhow::Result<Listing> {
     Ok(listing)
 }
 
-fn epilogue(session: &Session, certificates: &[Certificate], started: Instant) -> String {
+fn epilogue(
+    session: &Session,
+    certificates: &[Certificate],
+    month: BillingMonth,
+    started: Instant,
+) -> String {
+    let before = month.previous();
     let root = session.embedded.as_ref().map(|embedded| embedded.home.object("")).unwrap_or_default();
     let example = certificates.iter().rev().find(|certificate| certificate.status == Status::Explained);
     let (csv, proof) =
@@ -288,6 +297,8 @@ fn epilogue(session: &Session, certificates: &[Certificate], started: Instant) -
         format!("  {monthend} metering status   contracts and months; with --format csv, every submission"),
         format!("  {monthend} report revenue   the month before; with --example, the worked example of docs/revenue.md"),
         format!("  {monthend} report usage --format csv   the datastores; in a browser: {monthend} admin set-password, {monthend} up"),
+        format!("  {monthend} explain bill --month {month} --customer 'Team Shop'   from each line to its charges"),
+        format!("  {monthend} diff --from {before} --to {month}   what changed between the months"),
         format!("  {monthend} ls charges/   FOCUS rows as Parquet, for DuckDB, Athena and Spark"),
         format!("  {monthend} run           the same again: nothing changes"),
         format!("  {monthend} reset         remove all of it"),

@@ -29,7 +29,7 @@ pub(crate) async fn explain(explain: &Explain, session: &Session, output: &Outpu
             }
             let (report, ended) = report_of(session, output, "bill", &event).await;
             if let Some(report) = report {
-                bill(&report["explained"], output)?;
+                bill(&report["explained"], SHOWN, output)?;
             }
             Ok(ended)
         }
@@ -39,13 +39,15 @@ pub(crate) async fn explain(explain: &Explain, session: &Session, output: &Outpu
     }
 }
 
-fn bill(explained: &Value, output: &Output) -> anyhow::Result<()> {
+/// A line as tables, with so many of its charges.
+pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::Result<()> {
     if output.format == Format::Json {
         output.json(explained);
         return Ok(());
     }
     let [month, customer, run, catalog, currency] =
         ["month", "customer", "run", "catalog", "currency"].map(|name| text(&explained[name]));
+    let catalog = catalog.get(..12).unwrap_or(&catalog);
     for line in list(&explained["lines"]) {
         let [key, amount, exact, comment, rule] =
             ["key", "amount", "exact", "comment", "rule"].map(|name| text(&line[name]));
@@ -104,7 +106,7 @@ fn bill(explained: &Value, output: &Output) -> anyhow::Result<()> {
                 ));
             }
         }
-        output.listing(&charges_listing(list(&of["largest"])))?;
+        output.listing(&charges_listing(list(&of["largest"]).take(most)))?;
     }
     list(&explained["remarks"]).for_each(|remark| output.note(&text(remark)));
     Ok(())

@@ -83,7 +83,7 @@ pub struct ExplainedCharge {
     pub resource: String,
     /// FOCUS `ChargeDescription`.
     pub description: String,
-    /// The raw document that it stands in.
+    /// The name of the raw document that it stands in.
     pub document: String,
     /// Its line or row there.
     pub line: Option<i64>,

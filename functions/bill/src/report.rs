@@ -1,6 +1,7 @@
 //! What `bill` answers.
 
 use billing::bills::{RunDocument, StatedBill, StatedLine};
+use billing::money::{Currency, format_amount};
 use billing::month::BillingMonth;
 use cloud::invocation::{Report, Tally};
 use serde::Serialize;
@@ -154,12 +155,13 @@ pub struct UploadReport {
 }
 
 impl BillShown {
-    fn of(bill: &StatedBill, with_lines: bool) -> Self {
+    fn of(bill: &StatedBill, currency: Currency, with_lines: bool) -> Self {
+        let money = |amount| format_amount(amount, currency);
         Self {
             customer: bill.customer.clone(),
-            total: bill.total.to_string(),
-            difference: bill.difference.to_string(),
-            carried_out: bill.carried_out.to_string(),
+            total: money(bill.total),
+            difference: money(bill.difference),
+            carried_out: money(bill.carried_out),
             line_count: bill.lines.len(),
             held: bill.held.clone(),
             lines: if with_lines { bill.lines.clone() } else { Vec::new() },
@@ -197,11 +199,14 @@ impl MonthReport {
     ) -> Result<Self, serde_json::Error> {
         let asked_for = |bill: &&StatedBill| customer.is_none_or(|customer| customer == bill.customer);
         let bills = document.bills.iter().filter(asked_for);
+        let currency = Currency::from_code(&document.currency).unwrap_or(Currency::XXX);
         Ok(Self {
             run: Some(document.run.to_string()),
             catalog: Some(document.catalog.clone()),
             currency: Some(document.currency.clone()),
-            bills: bills.map(|bill| BillShown::of(bill, with_lines || customer.is_some())).collect(),
+            bills: bills
+                .map(|bill| BillShown::of(bill, currency, with_lines || customer.is_some()))
+                .collect(),
             charges: serde_json::to_value(&document.certificate.charges)?,
             unallocated: serde_json::to_value(&document.certificate.unallocated)?,
             missing: document.released.iter().flat_map(|release| release.missing.clone()).collect(),

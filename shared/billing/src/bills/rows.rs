@@ -93,7 +93,7 @@ pub struct Detail<'r> {
     pub service_category: Option<&'r str>,
     /// FOCUS `SkuId`.
     pub sku: Option<&'r str>,
-    /// The raw document that it stands in.
+    /// The name of the raw document that it stands in.
     pub document: Option<&'r str>,
     /// Its line or row there, from 1.
     pub line: Option<i64>,
