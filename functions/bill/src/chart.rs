@@ -28,7 +28,8 @@ pub(crate) fn chart(history: &History, currency: &str) -> Result<Option<String>,
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let months = 0..i32::try_from(history.len()).unwrap_or(i32::MAX);
+        // both ends have a segment
+        let months = 0..i32::try_from(history.len().saturating_sub(1)).unwrap_or(i32::MAX);
         let mut chart = ChartBuilder::on(&area)
             .margin(8)
             .x_label_area_size(24)

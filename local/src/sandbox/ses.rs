@@ -147,15 +147,10 @@ fn write(folder: &Path, mail: &SentMail) -> std::io::Result<()> {
         let safe = |c: char| if c.is_ascii_alphanumeric() || ".-@".contains(c) { c } else { '_' };
         text.chars().map(safe).take(80).collect::<String>().trim_start_matches('.').to_owned()
     };
-    let mut number = 1;
-    let place = loop {
-        let place = folder.join(format!("{number:04}-{}", plain(&mail.to)));
-        match std::fs::create_dir_all(folder).and_then(|()| std::fs::create_dir(&place)) {
-            Ok(()) => break place,
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error),
-        }
-    };
+    std::fs::create_dir_all(folder)?;
+    let number = std::fs::read_dir(folder)?.count() + 1;
+    let place = folder.join(format!("{number:04}-{}", plain(&mail.to)));
+    std::fs::create_dir_all(&place)?;
     let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
     let head = [("From", &mail.from), ("To", &mail.to), ("Subject", &mail.subject)];
     let page: String =
