@@ -28,8 +28,8 @@ async fn a_complete_month_is_billed_once_with_everything_that_others_read() {
     assert_eq!(totals(&report), ["Team Blue 448.90 448.90", "Team Red 55.50 55.50"]);
     assert_eq!(report["charges"]["USD"]["unallocated_total"], "0");
     let keys = world.keys("bills/2026-09/").await;
-    let keys: Vec<&str> = keys.iter().map(|key| key.strip_prefix("bills/2026-09/").unwrap()).collect();
-    let run = keys.iter().find(|key| key.starts_with("runs/1-")).unwrap();
+    let keys = keys.iter().map(|key| key.strip_prefix("bills/2026-09/").unwrap());
+    let keys: Vec<&str> = keys.filter(|key| !key.starts_with("runs/")).collect();
     let expected = [
         "acme.csv",
         "aggregates/by-account.csv",
@@ -40,7 +40,6 @@ async fn a_complete_month_is_billed_once_with_everything_that_others_read() {
         "aggregates/by-tag.parquet",
         "certificate.json",
         "orbit.csv",
-        run,
         "services.csv",
         "shares.csv",
         "statements/Team!20Blue.html",
@@ -110,7 +109,7 @@ async fn a_month_waits_until_every_provider_is_there_or_a_person_releases_it() {
     world.charge("orbit", "2026-10", &[("three", "Compute", "7")], 0).await;
     let complete = world.bill(month("2026-10")).await;
     assert_eq!(totals(&complete), ["Team Blue 359.80 0.00", "Team Red 6.30 6.30"]);
-    assert_eq!(world.text("bills/2026-10/orbit-2.csv").await.lines().count(), 1);
+    assert_eq!(world.text("bills/2026-10/2/orbit.csv").await.lines().count(), 1);
     assert_eq!(world.mails().len(), 2);
 }
 
@@ -169,7 +168,20 @@ async fn an_invalid_cost_centre_holds_that_bill_alone_until_the_catalog_is_corre
     );
     let released = world.bill(json!({"month": SEPTEMBER, "catalog": "current"})).await;
     assert_eq!(totals(&released), ["Team Blue 448.90 0.00", "Team Red 55.50 55.50"]);
-    assert_eq!(world.keys("bills/2026-09/").await.iter().filter(|key| key.ends_with("-2.csv")).count(), 3);
+    let later = world.keys("bills/2026-09/2/").await;
+    for name in ["acme.csv", "certificate.json", "orbit.csv", "services.csv"] {
+        assert!(later.contains(&format!("bills/2026-09/2/{name}")), "{later:?}");
+    }
+    // what the first run's certificate proves stands as it was
+    let first = certificate(&world, "bills/2026-09/certificate.json").await;
+    for output in &first.outputs {
+        assert_eq!(
+            billing::revision::sha256_hex(&world.read(&output.key).await),
+            output.sha256,
+            "{}",
+            output.key
+        );
+    }
     assert!(world.text("held/bills/2026-09.reason.json").await.contains("\"released\""));
     assert_eq!(world.mails().len(), 2);
 }
@@ -270,4 +282,67 @@ async fn hours_of_datastores_share_a_pool() {
     assert_eq!(totals(&world.bill(month(SEPTEMBER)).await)[1], "acme 452.50 452.50");
     let shares = world.text("bills/2026-09/shares.csv").await;
     assert!(shares.contains("datastore-hours"), "{shares}");
+}
+
+#[tokio::test]
+async fn what_was_decided_for_one_customer_holds_for_no_other() {
+    let world = billed(CATALOG).await;
+    world.charge("acme", "2026-10", &[("one", "Compute", "20")], 0).await;
+    let blue = json!({"month": "2026-10", "customer": "Team Blue", "release": "blue needs it"});
+    assert_eq!(totals(&world.bill(blue).await), ["Team Blue 359.80 359.80"]);
+    assert_eq!(world.held(month("2026-10")).await["state"], "held", "nobody released the others");
+    // a release says nothing of what goes missing later
+    world.bill(json!({"month": "2026-10", "release": "orbit is late"})).await;
+    world.bucket.delete("charges/provider=acme/month=2026-10/payer-export.parquet").await.unwrap();
+    assert_eq!(world.held(month("2026-10")).await["state"], "held");
+
+    // a catalog that was asked for one customer is not that of the others
+    let world = billed(CATALOG).await;
+    world.bill(month(SEPTEMBER)).await;
+    world.put("catalog/current.yaml", &CATALOG.replace("percentage: 100", "percentage: 200")).await;
+    let blue = json!({"month": SEPTEMBER, "customer": "Team Blue", "catalog": "current"});
+    world.bill(blue).await;
+    assert_eq!(totals(&world.bill(month(SEPTEMBER)).await), ["Team Blue 448.90 0.00", "Team Red 55.50 0.00"]);
+    // nor does a run for one say that the others are well
+    let world = billed(&CATALOG.replace("\"2000\"", "\"2x\"")).await;
+    world.held(month(SEPTEMBER)).await;
+    world.bill(json!({"month": SEPTEMBER, "customer": "Team Blue"})).await;
+    assert!(world.text("held/bills/2026-09.reason.json").await.contains("\"held\""));
+}
+
+#[tokio::test]
+async fn amounts_never_cross_a_change_of_currency() {
+    let world = billed(CATALOG).await;
+    world.bill(month(SEPTEMBER)).await;
+    world.put("catalog/current.yaml", &CATALOG.replace("currency: CHF", "currency: EUR")).await;
+    let held = world.held(json!({"month": SEPTEMBER, "catalog": "current"})).await;
+    assert!(
+        held["reason"].as_str().unwrap().contains("is in CHF: amounts of two currencies are not added"),
+        "{held}"
+    );
+}
+
+#[tokio::test]
+async fn the_schedule_comes_back_to_months_that_wait() {
+    let world = billed(CATALOG).await;
+    world.charge("acme", "2026-08", &[("one", "Compute", "20")], 0).await;
+    world
+        .put(
+            "catalog/current.yaml",
+            &CATALOG.replace("{2026-09: {USD", "{2026-08: {USD: \"0.9\"}, 2026-09: {USD"),
+        )
+        .await;
+    assert_eq!(world.held(month("2026-08")).await["state"], "held");
+    world.charge("orbit", "2026-08", &[("three", "Compute", "7")], 0).await;
+    // it is October: September is due, and August waits
+    let report = world.try_bill(json!({"scheduled_time": "2026-10-05T09:00:00Z"})).await.unwrap();
+    let months: Vec<String> = report["months"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|month| format!("{} {}", month["month"], month["state"]))
+        .collect();
+    assert_eq!(months, ["\"2026-08\" \"billed\"", "\"2026-09\" \"billed\""]);
+    let future = world.held(month("2026-12")).await;
+    assert!(future["reason"].as_str().unwrap().contains("the month is not over"), "{future}");
 }

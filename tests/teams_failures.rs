@@ -227,7 +227,7 @@ async fn two_runs_at_once_post_one() {
     assert!(settled.contains(&true), "{one:?} {other:?}");
     assert_eq!(world.runs("2026-09").await.len(), 1);
     let last = world.bill(september()).await;
-    assert_eq!(totals(&last), ["Team Blue 448.90 448.90", "Team Red 55.50 55.50"]);
+    assert_eq!(totals(&last), ["Team Blue 448.90 0.00", "Team Red 55.50 0.00"]);
     let mut mails = world.mails();
     mails.sort();
     mails.dedup();

@@ -227,7 +227,7 @@ impl World {
             }
             let history: &[&str] = match &pk {
                 pk if pk.contains("METER#") => &METERING_HISTORY,
-                pk if pk.contains("BILLS#") => &["since", "note"],
+                pk if pk.contains("BILLS#") => &["since", "note", "attempt"],
                 _ => &["recorded_at", "since"],
             };
             let text: BTreeMap<_, _> = text.into_iter().filter(|(name, _)| !history.contains(name)).collect();

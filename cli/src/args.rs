@@ -238,7 +238,7 @@ pub(crate) struct Bill {
     #[arg(long, value_name = "VERSION", requires = "month")]
     pub(crate) catalog: Option<String>,
     /// What you found out of a mail of which nobody knows whether it went out
-    #[arg(long, value_name = "CUSTOMER=sent|send", requires = "month")]
+    #[arg(long, value_name = "CUSTOMER=sent|send|send-2", requires = "month")]
     pub(crate) mail: Vec<String>,
 }
 
@@ -257,6 +257,9 @@ pub(crate) enum Explain {
         /// The key of a line (default: all lines)
         #[arg(long, value_name = "KEY")]
         line: Option<String>,
+        /// By which run of the month, for example 1 (default: the newest)
+        #[arg(long, value_name = "NUMBER")]
+        run: Option<u32>,
     },
     /// A row of an invoice's allocation: its charges, its share of what belongs to nobody, adjustments
     #[command(after_help = "Example: monthend explain allocation --month 2026-10 --provider atlas\n\

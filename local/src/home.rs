@@ -264,6 +264,7 @@ impl Home {
         }
         let _ = fs::remove_file(self.admin()); // only there if a password was set
         let _ = fs::remove_file(self.clazar()); // only there with the sandbox
+        let _ = fs::remove_dir_all(self.mails()); // the same
         let _ = fs::remove_file(self.root.join("kind.json"));
         drop(lock);
         let _ = fs::remove_file(self.root.join("lock"));

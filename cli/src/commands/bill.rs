@@ -54,14 +54,23 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
+/// What was posted now, and where it goes.
+fn posted(bill: &Value) -> String {
+    let difference = text(&bill["difference"]);
+    let is_nothing = difference.bytes().all(|byte| matches!(byte, b'0' | b'.' | b'-'));
+    match bill["is_first"] == Value::Bool(true) || is_nothing {
+        true => difference,
+        false => format!("{difference} on the next bill"),
+    }
+}
+
 /// A month as tables: bills, where the charges are, what is unallocated, what went out.
 pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
     if output.format == Format::Table {
         let [of, state, run, currency] = ["month", "state", "run", "currency"].map(|name| text(&month[name]));
         output.heading(&format!("Bills of {of} {currency}: {state} {run}").replace("  ", " "));
     }
-    let mut bills =
-        Listing::new(&["customer", "lines>", "total>", "posted now>", "carried>", "mail", "held"]);
+    let mut bills = Listing::new(&["customer", "lines>", "total>", "posted>", "carried>", "mail", "held"]);
     for bill in list(&month["bills"]) {
         let mails = list(&month["mails"]).filter(|mail| mail["customer"] == bill["customer"]);
         let mail: Vec<String> = mails.map(|mail| text(&mail["state"])).collect();
@@ -69,7 +78,7 @@ pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
             text(&bill["customer"]),
             text(&bill["line_count"]),
             text(&bill["total"]),
-            text(&bill["difference"]),
+            posted(bill),
             text(&bill["carried_out"]),
             mail.join(", "),
             text(&bill["held"]),

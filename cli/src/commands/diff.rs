@@ -131,7 +131,8 @@ async fn replayed(version: &str, month: BillingMonth, session: &Session) -> anyh
 impl Side {
     fn of(title: String, currency: String, bills: &[StatedBill]) -> Self {
         let mut side = Self { title, currency, lines: BTreeMap::new() };
-        bills.iter().for_each(|bill| side.add(&bill.customer, &bill.lines));
+        let posted = bills.iter().filter(|bill| bill.held.is_none());
+        posted.for_each(|bill| side.add(&bill.customer, &bill.lines));
         side
     }
 

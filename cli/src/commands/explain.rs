@@ -22,10 +22,13 @@ const SHOWN: usize = 20;
 
 pub(crate) async fn explain(explain: &Explain, session: &Session, output: &Output) -> anyhow::Result<Ended> {
     match explain {
-        Explain::Bill { month, customer, line } => {
+        Explain::Bill { month, customer, line, run } => {
             let mut event = json!({"month": month, "customer": customer, "explain": true});
             if let Some(line) = line {
                 event["line"] = json!(line);
+            }
+            if let Some(run) = run {
+                event["run"] = json!(run);
             }
             let (report, ended) = report_of(session, output, "bill", &event).await;
             if let Some(report) = report {
@@ -94,6 +97,17 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
         if !parts.is_empty() {
             output.listing(&parts)?;
         }
+    }
+    let mut shares = Listing::new(&["pool", "by", "to", "part>", "amount>", "currency"]);
+    for share in list(&explained["shares"]) {
+        shares.row(
+            ["pool", "rule", "recipient", "ratio", "amount", "currency"]
+                .map(|name| text(&share[name]))
+                .to_vec(),
+        );
+    }
+    if !shares.is_empty() {
+        output.listing(&shares)?;
     }
     for of in list(&explained["charges"]) {
         if output.format == Format::Table {

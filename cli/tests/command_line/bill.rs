@@ -84,7 +84,6 @@ fn what_would_change_and_what_is_missing_is_shown() {
         desk.run(&["diff", "--month", "2026-09", "--from", &version, "--to", "current", "--format", "csv"]);
     let line = "Team Blue,service/database,340,360,20,";
     assert!(diff.out.lines().nth(1).unwrap().starts_with(line), "{}{}", diff.out, diff.err);
-    assert!(diff.out.contains("total,,444.4,464.4,20,,"), "{}", diff.out);
     let again = desk.run(&["bill", "--month", "2026-09", "--catalog", "current"]);
     assert_eq!(again.code, 0, "{}", again.err);
     let runs = desk.run(&["diff", "--from", "2026-09#1", "--to", "2026-09#2", "--format", "csv"]);

@@ -34,6 +34,13 @@ pub(crate) struct MonthDrivers {
     pub(crate) inputs: Vec<DocumentRef>,
 }
 
+/// What was measured has no document: it is named by the hash of its quantities.
+fn measured(name: &str, driver: &Driver) -> Result<DocumentRef, MonthError> {
+    let quantities = driver.quantities.iter().map(|(target, quantity)| (target, quantity.to_string()));
+    let bytes = billing::canonical::to_json(&quantities.collect::<BTreeMap<_, _>>())?;
+    Ok(DocumentRef { key: format!("driver:{name}"), sha256: sha256_hex(&bytes) })
+}
+
 impl Looker {
     /// The drivers that a catalog needs, as far as they are there; who needs one that is not says so.
     pub(crate) async fn drivers(
@@ -46,7 +53,11 @@ impl Looker {
             let month = in_force.month;
             let driver = match self.brought(name, month, &mut found.inputs).await? {
                 Some(driver) => Some(driver),
-                None if name == DATASTORE_HOURS => Some(self.datastore_hours(month, now).await?),
+                None if name == DATASTORE_HOURS => {
+                    let driver = self.datastore_hours(month, now).await?;
+                    found.inputs.push(measured(name, &driver)?);
+                    Some(driver)
+                }
                 None => match name.strip_prefix(METERED) {
                     Some(dimension) => self.metered(dimension, month, &mut found.inputs).await?,
                     None => None,

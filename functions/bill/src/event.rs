@@ -45,12 +45,25 @@ pub(crate) enum CatalogWish {
 
 /// What a person found out about a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub(crate) enum MailAnswer {
-    /// It did not arrive: send it.
-    Send,
-    /// It arrived.
+    /// This attempt did not arrive: send it. An event that is delivered again says nothing of a later attempt.
+    Send(u32),
+    /// It arrived, or is settled in another way.
     Sent,
+}
+
+/// `sent`, `send` after the first attempt, `send-2` after the second.
+impl TryFrom<String> for MailAnswer {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let attempt = match text.as_str() {
+            "sent" => return Ok(Self::Sent),
+            "send" => Some(1),
+            other => other.strip_prefix("send-").and_then(|number| number.parse().ok()),
+        };
+        attempt.map(Self::Send).ok_or_else(|| format!("'{text}' is no answer, write sent, or send"))
+    }
 }
 
 /// Which figure to explain.
@@ -60,6 +73,8 @@ pub(crate) struct Explanation {
     pub(crate) customer: String,
     /// The key of a line; nothing for all lines.
     pub(crate) line: Option<String>,
+    /// By which run of the month; nothing for the newest that has the bill.
+    pub(crate) run: Option<u32>,
 }
 
 /// An event that asks for nothing known.
@@ -67,7 +82,7 @@ pub(crate) struct Explanation {
 #[error(
     "the event is not understood: {0}; give {{}} for the month before, or {{\"month\": \"YYYY-MM\"}} with, if you like, \"customer\", \
      \"dry_run\": true, \"release\": \"why\", \"catalog\": \"current\" or a version, \"mails\": {{\"customer\": \"send\" or \"sent\"}}, or \
-     \"explain\": true with \"customer\" and \"line\""
+     \"explain\": true with \"customer\", \"line\" and \"run\""
 )]
 pub struct InvalidEvent(String);
 
@@ -82,23 +97,24 @@ struct Wish {
     mails: BTreeMap<String, MailAnswer>,
     explain: bool,
     line: Option<String>,
+    run: Option<u32>,
 }
 
 /// Reads an event. The month before is counted from the time of the schedule, which a late delivery does not change.
 pub(crate) fn read_event(event: &Value, now: DateTime<Utc>) -> Result<Wanted, InvalidEvent> {
     let wish: Wish = wish(event).map_err(InvalidEvent)?;
     let no = |why: &str| Err(InvalidEvent(why.to_owned()));
-    let Wish { month, customer, dry_run, release, catalog, mails, explain, line } = wish;
+    let Wish { month, customer, dry_run, release, catalog, mails, explain, line, run } = wish;
     let customer = customer.filter(|name| !name.trim().is_empty());
-    if line.is_some() && !explain {
-        return no("line goes with explain only");
+    if (line.is_some() || run.is_some()) && !explain {
+        return no("line and run go with explain only");
     }
     if explain {
         return match (month, customer) {
             (Some(month), Some(customer)) if release.is_none() && catalog.is_none() && mails.is_empty() => {
-                Ok(Wanted::Explain(Explanation { month, customer, line }))
+                Ok(Wanted::Explain(Explanation { month, customer, line, run }))
             }
-            _ => no("explain goes with month, customer and line only, and needs the first two"),
+            _ => no("explain goes with month, customer, line and run only, and needs the first two"),
         };
     }
     let is_plain = customer.is_none() && release.is_none() && catalog.is_none() && mails.is_empty();

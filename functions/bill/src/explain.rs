@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::Arc;
 
-use billing::bills::{ChargeRow, ChargeRows, Facts, Place, Placer, RunDocument, StatedLine};
+use billing::bills::{ChargeRow, ChargeRows, Facts, Place, Placer, RunDocument, StatedLine, StatedShare};
 use billing::catalog::billing::{Catalog, InForce, parse};
 use billing::charges::Amount;
+use billing::keys::CHARGES;
 use billing::month::BillingMonth;
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -35,7 +37,9 @@ pub struct Explained {
     pub currency: String,
     /// The lines, with prices, costs and the rules that brought them.
     pub lines: Vec<StatedLine>,
-    /// The charges behind their costs, by rule.
+    /// The shares of pools behind their costs, from pool to pool: which part of each pool's charges below is theirs.
+    pub shares: Vec<StatedShare>,
+    /// The charges behind their costs, by rule: all that the rule took, of which a share may be a part.
     pub charges: Vec<ChargesOfRule>,
     /// What is not as it was when the run was made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -99,12 +103,17 @@ struct Taken {
 
 impl Looker {
     /// Explains the lines of a bill that was posted.
-    pub(crate) async fn explain(&self, asked: &Explanation) -> Result<Explained, MonthError> {
+    pub(crate) async fn explain(
+        &self,
+        asked: &Explanation,
+        now: DateTime<Utc>,
+    ) -> Result<Explained, MonthError> {
         let month = asked.month;
         let chain = self.ledger.chain().await?.chain;
         // a run for one customer says nothing of the others: an earlier one does
         let (mut found, mut customers) = (None, BTreeSet::new());
-        for run in chain.of(month).rev() {
+        for run in chain.of(month).rev().filter(|run| asked.run.is_none_or(|number| number == run.run.number))
+        {
             let document = self.document(&run.document).await?;
             if document.bill(&asked.customer).is_some() {
                 found = Some(document);
@@ -128,9 +137,10 @@ impl Looker {
                 keys.join(", ")
             )));
         }
-        let rules: BTreeSet<String> =
-            lines.iter().flat_map(|line| &line.costs).map(|cost| cost.rule.clone()).collect();
-        let (taken, remarks) = self.charges_of_rules(&document, &asked.customer, rules).await?;
+        let shares = shares_behind(&document, &lines);
+        let rules = lines.iter().flat_map(|line| &line.costs).map(|cost| cost.rule.clone());
+        let rules: BTreeSet<String> = rules.chain(shares.iter().map(|share| share.rule.clone())).collect();
+        let (taken, remarks) = self.charges_of_rules(&document, &asked.customer, rules, now).await?;
         let charges: Result<_, MonthError> =
             taken.into_iter().map(|(rule, taken)| taken.finish(rule)).collect();
         Ok(Explained {
@@ -140,6 +150,7 @@ impl Looker {
             catalog: document.catalog.clone(),
             currency: document.currency.clone(),
             lines,
+            shares,
             charges: charges?,
             remarks,
         })
@@ -151,13 +162,14 @@ impl Looker {
         document: &RunDocument,
         customer: &str,
         rules: BTreeSet<String>,
+        now: DateTime<Utc>,
     ) -> Result<(BTreeMap<String, Taken>, Vec<String>), MonthError> {
         let month = document.month();
         let version = CatalogWish::Version(document.catalog.clone());
         let stored = self.catalog(Some(&version), None).await?;
         let bytes = stored.map(|stored| stored.bytes).unwrap_or_default();
         let catalog = Arc::new(parse(&bytes).map_err(MonthError::held)?);
-        let sources = self.sources(month, None).await?;
+        let sources = self.sources(&InForce::new(&catalog, month), None, now).await?;
         let (mut remarks, mut taken) = (Vec::new(), BTreeMap::<String, Taken>::new());
         for source in &sources.sources {
             let (file, input) = self.certified(source).await?;
@@ -178,7 +190,32 @@ impl Looker {
             let read = tokio::task::spawn_blocking(move || of.take(file, &catalog, month, so_far)).await;
             taken = read.map_err(|error| MonthError::GivenUp(error.to_string()))??;
         }
+        let there: BTreeSet<String> = sources.sources.iter().map(|source| source.invoice.charges()).collect();
+        let gone = document
+            .inputs
+            .iter()
+            .filter(|input| input.key.starts_with(CHARGES) && !there.contains(&input.key));
+        remarks
+            .extend(gone.map(|input| format!("{} is there no more: its charges are not below", input.key)));
         Ok((taken, remarks))
+    }
+}
+
+/// The shares that went to what the lines name, and those that went to these pools before.
+fn shares_behind(document: &RunDocument, lines: &[StatedLine]) -> Vec<StatedShare> {
+    let sources = lines.iter().flat_map(|line| &line.costs).map(|cost| cost.source.clone());
+    let own = lines.iter().map(|line| line.key.replacen('/', ":", 1));
+    let mut names: BTreeSet<String> = sources.filter(|source| source != "charges").chain(own).collect();
+    let mut behind: Vec<StatedShare> = Vec::new();
+    loop {
+        let goes = |share: &&StatedShare| share.recipient.as_ref().is_some_and(|to| names.contains(to));
+        let new = document.shares.iter().filter(goes).filter(|share| !behind.contains(share));
+        let new: Vec<StatedShare> = new.cloned().collect();
+        if new.is_empty() {
+            return behind;
+        }
+        names.extend(new.iter().map(|share| share.pool.clone()));
+        behind.extend(new);
     }
 }
 

@@ -1,19 +1,21 @@
 //! What a month is billed from: the certified charges of every provider's account, and whether they are complete.
 //!
-//! Complete means: every account that is configured (`BILL_INPUTS`), has an invoice of this month, or was billed for the month
-//! before, has invoices of this month, its period is closed (or reopened by a restatement), and the charges of each invoice stand where its
-//! certificate says.
+//! Complete means: the month is over; every provider that the catalog names, every account that is configured (`BILL_INPUTS`), has an
+//! invoice of this month, or was billed for the month before, has invoices of this month; their periods are closed (or reopened by a
+//! restatement); and the charges of each invoice stand where its certificate says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use billing::bills::{BilledAccount, RunDocument};
+use billing::bills::{BilledAccount, Release, RunDocument};
+use billing::catalog::billing::InForce;
 use billing::ids::{BillingAccountId, InvoiceId, Provider};
 use billing::keys::{BillsKey, CHARGES, InvoiceKey, decode, encode};
 use billing::month::BillingMonth;
 use billing::period::PeriodState;
 use billing::revision::Revision;
+use chrono::{DateTime, Utc};
 
 use crate::Looker;
 use crate::error::MonthError;
@@ -51,6 +53,10 @@ impl fmt::Display for Expected {
 }
 
 impl Expected {
+    fn provider(name: &str) -> Self {
+        Self { provider: name.to_owned(), billing_account: None }
+    }
+
     fn of(account: &BilledAccount) -> Self {
         Self { provider: account.provider.clone(), billing_account: Some(account.billing_account.clone()) }
     }
@@ -90,19 +96,35 @@ impl Sources {
     }
 }
 
+/// Whose entry of a list of what is missing it is: the text before the first colon and space.
+fn whose(missing: &str) -> &str {
+    missing.split(": ").next().unwrap_or(missing)
+}
+
+/// Whether a release covers what is missing now: nobody released what was not missing then.
+pub(crate) fn covers(release: &Release, missing: &[String]) -> bool {
+    missing.iter().all(|now| release.missing.iter().any(|then| whose(then) == whose(now)))
+}
+
 impl Looker {
     /// The charges of a month; `before` are the bills of the month before.
     pub(crate) async fn sources(
         &self,
-        month: BillingMonth,
+        in_force: &InForce<'_>,
         before: Option<&RunDocument>,
+        now: DateTime<Utc>,
     ) -> Result<Sources, MonthError> {
+        let month = in_force.month;
         let mut expected: BTreeSet<Expected> = self.expected.iter().cloned().collect();
+        expected.extend(in_force.providers().into_iter().map(Expected::provider));
         expected.extend(before.into_iter().flat_map(|document| &document.accounts).map(Expected::of));
         let stands = self.charges_of(month).await?;
         let mut providers: BTreeSet<String> = stands.keys().cloned().collect();
         providers.extend(expected.iter().map(|expected| encode(&expected.provider)));
         let mut found = Sources::default();
+        if now < month.end() {
+            found.missing.push(format!("{month}: the month is not over"));
+        }
         let mut invoices = Vec::new();
         for provider in &providers {
             invoices.extend(self.invoices(provider, month).await?);

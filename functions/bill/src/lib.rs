@@ -35,10 +35,11 @@ mod shares;
 mod statement;
 mod upload;
 
+use billing::keys::BillsKey;
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
-use cloud::bucket::{Bucket, BucketReader, Written};
+use cloud::bucket::{Bucket, BucketError, BucketReader, Written};
 use cloud::datastores::Datastores;
 use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::invocation::Function;
@@ -101,6 +102,8 @@ pub enum Error {
     Event(#[from] InvalidEvent),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
     #[error("{0}")]
     Explain(String),
 }
@@ -137,7 +140,7 @@ impl Function for App {
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<BillReport, Error> {
         let wishes = match read_event(event, now)? {
             Wanted::Explain(asked) => {
-                let explained = Box::pin(self.looker.explain(&asked)).await;
+                let explained = Box::pin(self.looker.explain(&asked, now)).await;
                 let explained = Some(explained.map_err(|error| Error::Explain(error.to_string()))?);
                 return Ok(BillReport { explained, ..BillReport::default() });
             }
@@ -214,6 +217,13 @@ fn missing(month: BillingMonth, missing: Vec<String>) -> MonthReport {
 }
 
 impl Looker {
+    /// Whether a month was tried, is not billed, and nobody was told otherwise since.
+    async fn waits(&self, month: BillingMonth) -> Result<bool, BucketError> {
+        let note = self.bucket.get(&BillsKey { month }.held(), None).await?;
+        let note = note.and_then(|note| serde_json::from_slice::<Value>(&note.bytes).ok());
+        Ok(note.is_some_and(|note| note["status"] == "held"))
+    }
+
     /// What would be posted.
     async fn preview(&self, wish: &MonthWish, now: DateTime<Utc>) -> MonthReport {
         let month = wish.month;
@@ -235,15 +245,19 @@ impl Looker {
 }
 
 impl App {
-    /// The month before, after the billed ones before it: what those change may go on its bills.
-    async fn due(&self, moment: DateTime<Utc>) -> Result<Vec<MonthWish>, LedgerError> {
+    /// The month before, after those before it that were billed or still wait: what those change may go on its bills.
+    async fn due(&self, moment: DateTime<Utc>) -> Result<Vec<MonthWish>, Error> {
         let month = BillingMonth::containing(moment).previous();
         let billed = self.ledger.chain().await?.chain.months();
-        let earlier = billed.range(..month).rev().take(self.months).copied();
-        let mut months: Vec<BillingMonth> = earlier.collect();
+        let (mut months, mut earlier) = (vec![MonthWish::plain(month)], month);
+        for _ in 0..self.months {
+            earlier = earlier.previous();
+            if billed.contains(&earlier) || self.looker.waits(earlier).await? {
+                months.push(MonthWish::plain(earlier));
+            }
+        }
         months.reverse();
-        months.push(month);
-        Ok(months.into_iter().map(MonthWish::plain).collect())
+        Ok(months)
     }
 
     async fn bill(&self, wish: &MonthWish, now: DateTime<Utc>) -> MonthReport {
@@ -264,7 +278,9 @@ impl App {
         } else if !problems.is_empty() && report.state != BillState::Failed {
             (report.state, report.reason) = (BillState::Held, problems.join("; "));
         }
+        // what is said of one customer is not said of the others
         if report.state != BillState::Failed
+            && wish.customer.is_none()
             && let Err(error) = self.note(month, &problems).await
         {
             (report.state, report.reason) = (BillState::Failed, error.to_string());

@@ -7,8 +7,8 @@
 use askama::Template;
 use billing::bills::{RunDocument, StatedBill};
 use billing::money::{Currency, format_amount};
+use billing::month::BillingMonth;
 use billing::spreadsheet::neutralise;
-use chrono::{DateTime, Utc};
 use cloud::bucket::Written;
 use cloud::ledger::{Sending, SendingState};
 use cloud::mail::{Mail, MailError, MailFile, Mailer};
@@ -19,6 +19,7 @@ use crate::App;
 use crate::chart::History;
 use crate::error::MonthError;
 use crate::event::MailAnswer;
+use crate::publish::Round;
 use crate::report::{MailReport, MailState};
 use crate::statement::{Shown, statement};
 
@@ -51,88 +52,130 @@ struct Text<'m> {
     bars: &'m [Bar],
 }
 
-/// The name of a mail in the ledger. Another address is another mail, so a trial takes nobody's away.
-pub(crate) fn name(customer: &str, to: &str) -> String {
-    format!("mail#{customer}#{}", to.to_lowercase())
-}
-
-impl App {
-    /// Sends the mail of a bill, unless it was sent before.
-    pub(crate) async fn mail(
-        &self,
-        post: &Post,
-        document: &RunDocument,
-        bill: &StatedBill,
-        history: &History,
-        answer: Option<MailAnswer>,
-        now: DateTime<Utc>,
-    ) -> Result<Option<MailReport>, MonthError> {
-        let Some(own) = &bill.email else { return Ok(None) };
-        let to = post.redirect.as_ref().unwrap_or(own).clone();
-        let month = document.month();
-        let report = |state, reason: String| {
-            Ok(Some(MailReport { customer: bill.customer.clone(), to: to.clone(), state, reason }))
-        };
-        let what = name(&bill.customer, &to);
-        let note = |state, note: String| Sending { what: what.clone(), state, note, since: now };
-        let known = self.ledger.sendings(month).await?.remove(&what);
-        let mut seen = known.as_ref().map(|known| known.state);
-        if let (Some(SendingState::Sending), Some(answer)) = (seen, answer) {
-            let state = match answer {
-                MailAnswer::Sent => SendingState::Sent,
-                MailAnswer::Send => SendingState::Refused,
-            };
-            let said = note(state, "a person looked".to_owned());
-            if self.ledger.note_sending(month, &said, seen).await? == Written::Refused {
-                return Err(MonthError::Contention);
-            }
-            seen = Some(state);
-        }
-        match seen {
-            Some(SendingState::Sent) => return report(MailState::Sent, String::new()),
-            Some(SendingState::Sending) => return report(MailState::Unsure, unsure(&bill.customer, month)),
-            Some(SendingState::Refused) | None => {}
-        }
-        let mail = letter(post, document, bill, history, &to)?;
-        let begun =
-            self.ledger.note_sending(month, &note(SendingState::Sending, String::new()), seen).await?;
-        if begun == Written::Refused {
-            return Err(MonthError::Contention);
-        }
-        let (state, text) = match post.mailer.send(&mail).await {
-            Ok(id) => (SendingState::Sent, id),
-            Err(MailError::Unsure { reason, .. }) => {
-                return report(MailState::Unsure, format!("{reason}; {}", unsure(&bill.customer, month)));
-            }
-            Err(refused @ MailError::Refused { .. }) => (SendingState::Refused, refused.to_string()),
-        };
-        let seen = Some(SendingState::Sending);
-        self.ledger.note_sending(month, &note(state, text.clone()), seen).await?;
-        match state {
-            SendingState::Sent => report(MailState::New, String::new()),
-            _ => report(MailState::Refused, text),
-        }
+/// The name of a mail in the ledger. That of a trial is another one, so it takes nobody's mail away; another address is not.
+fn name(post: &Post, customer: &str) -> String {
+    match &post.redirect {
+        Some(trial) => format!("mail#{customer}#{}", trial.to_lowercase()),
+        None => format!("mail#{customer}"),
     }
 }
 
-fn unsure(customer: &str, month: billing::month::BillingMonth) -> String {
+/// A bill to be mailed.
+pub(crate) struct Letter<'l> {
+    pub(crate) document: &'l RunDocument,
+    pub(crate) bill: &'l StatedBill,
+    pub(crate) address: &'l str,
+    pub(crate) history: &'l History,
+}
+
+impl App {
+    /// Sends the mail of a bill, unless it was sent before. What was published while there were no mails waits for a person to ask.
+    pub(crate) async fn mail(
+        &self,
+        post: &Post,
+        letter: &Letter<'_>,
+        is_wanted: bool,
+        round: &Round<'_>,
+    ) -> Result<MailReport, MonthError> {
+        let (month, customer) = (letter.document.month(), &letter.bill.customer);
+        let to = post.redirect.clone().unwrap_or_else(|| letter.address.to_owned());
+        let what = name(post, customer);
+        let known = round.known.get(&what);
+        let answer = round.wish.mails.get(customer).copied();
+        let report =
+            |state, is_new_doubt, reason| MailReport::new(customer, &to, state, reason, is_new_doubt);
+        let doing = match next(known, answer, is_wanted) {
+            Next::Nothing => return Ok(report(MailState::Sent, false, String::new())),
+            Next::Skip => return Ok(report(MailState::Skipped, false, String::new())),
+            Next::Ask(attempt) => {
+                return Ok(report(MailState::Unsure, false, doubt(customer, customer, month, attempt)));
+            }
+            Next::Settle => {
+                Doing { state: SendingState::Sent, attempt: known.map_or(1, |known| known.attempt) }
+            }
+            Next::Send(attempt) => Doing { state: SendingState::Sending, attempt },
+        };
+        let seen = known.map(|known| known.state);
+        let note = |state, note: String| Sending {
+            what: what.clone(),
+            state,
+            attempt: doing.attempt,
+            note,
+            since: round.now,
+        };
+        if self.ledger.note_sending(month, &note(doing.state, String::new()), seen).await? == Written::Refused
+        {
+            return Err(MonthError::Contention);
+        }
+        if doing.state == SendingState::Sent {
+            return Ok(report(MailState::Sent, false, String::new()));
+        }
+        let (state, text) = match post.mailer.send(&written(post, letter, &to)?).await {
+            Ok(id) => (SendingState::Sent, id),
+            Err(MailError::Unsure { reason, .. }) => {
+                let reason = format!("{reason}; {}", doubt(customer, customer, month, doing.attempt));
+                return Ok(report(MailState::Unsure, true, reason));
+            }
+            Err(refused @ MailError::Refused { .. }) => (SendingState::Refused, refused.to_string()),
+        };
+        self.ledger.note_sending(month, &note(state, text.clone()), Some(SendingState::Sending)).await?;
+        Ok(match state {
+            SendingState::Sent => report(MailState::New, false, String::new()),
+            _ => report(MailState::Refused, false, text),
+        })
+    }
+}
+
+struct Doing {
+    state: SendingState,
+    attempt: u32,
+}
+
+/// What to do about something that goes out once.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It went out.
+    Nothing,
+    /// It was published before it could go out, and nobody asked for it since.
+    Skip,
+    /// A person must say what became of this attempt.
+    Ask(u32),
+    /// A person says that it arrived, or needs not go out any more.
+    Settle,
+    /// This attempt goes out.
+    Send(u32),
+}
+
+/// Decides by what is noted, and by what a person says.
+pub(crate) fn next(known: Option<&Sending>, answer: Option<MailAnswer>, is_wanted: bool) -> Next {
+    let attempt = known.map_or(0, |known| known.attempt);
+    match (known.map(|known| known.state), answer) {
+        (Some(SendingState::Sent), _) => Next::Nothing,
+        (Some(_), Some(MailAnswer::Sent)) => Next::Settle,
+        (Some(SendingState::Sending), Some(MailAnswer::Send(of))) if of == attempt => Next::Send(attempt + 1),
+        (Some(SendingState::Sending), _) => Next::Ask(attempt),
+        (Some(SendingState::Refused), _) => Next::Send(attempt + 1),
+        (None, Some(MailAnswer::Sent)) => Next::Settle,
+        (None, answer) if is_wanted || answer.is_some() => Next::Send(1),
+        (None, _) => Next::Skip,
+    }
+}
+
+/// What to ask a person; `name` is how the answer names it.
+pub(crate) fn doubt(name: &str, whom: &str, month: BillingMonth, attempt: u32) -> String {
+    let send = if attempt == 1 { "send".to_owned() } else { format!("send-{attempt}") };
     format!(
-        "nobody here knows whether it went out: look in SES or ask {customer}, then {{\"month\": \"{month}\", \"mails\": {{\"{customer}\": \
-         \"sent\"}}}}, or \"send\""
+        "nobody here knows whether it went out: look where it goes or ask {whom}, then {{\"month\": \"{month}\", \"mails\": {{\"{name}\": \
+         \"sent\"}}}}, or \"{send}\""
     )
 }
 
-fn letter(
-    post: &Post,
-    document: &RunDocument,
-    bill: &StatedBill,
-    history: &History,
-    to: &str,
-) -> Result<Mail, MonthError> {
+fn written(post: &Post, letter: &Letter<'_>, to: &str) -> Result<Mail, MonthError> {
+    let Letter { document, bill, address, history } = letter;
     let shown = Shown::of(document, bill, history).map_err(MonthError::held)?;
     let bars = bars(document, bill, history);
     let redirected = match &post.redirect {
-        Some(_) => format!("[for {}] ", bill.email.as_deref().unwrap_or_default()),
+        Some(_) => format!("[for {address}] "),
         None => String::new(),
     };
     let subject =
@@ -174,7 +217,7 @@ fn bars(document: &RunDocument, bill: &StatedBill, history: &History) -> Vec<Bar
         let part = amount.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(most)?;
         part.round().to_u32()
     };
-    let bar = |(month, amount): (billing::month::BillingMonth, Decimal)| Bar {
+    let bar = |(month, amount): (BillingMonth, Decimal)| Bar {
         month: month.to_string(),
         amount: format_amount(amount, currency),
         percent: percent(amount).unwrap_or_default().min(100),
@@ -206,4 +249,34 @@ fn lines_csv(document: &RunDocument, bill: &StatedBill) -> Result<Vec<u8>, Month
         csv.write_record(cells).map_err(|error| failed(&error))?;
     }
     csv.into_inner().map_err(|error| failed(&error.into_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_about_one_attempt_only() {
+        let known = |state, attempt| {
+            let since = chrono::DateTime::UNIX_EPOCH;
+            Some(Sending { what: String::new(), state, attempt, note: String::new(), since })
+        };
+        let (send, sent) = (Some(MailAnswer::Send(1)), Some(MailAnswer::Sent));
+        for (known, answer, is_wanted, expected) in [
+            (None, None, true, Next::Send(1)),
+            (None, None, false, Next::Skip),
+            (None, send, false, Next::Send(1)),
+            (known(SendingState::Sending, 1), None, true, Next::Ask(1)),
+            (known(SendingState::Sending, 1), send, true, Next::Send(2)),
+            // the same event, delivered again
+            (known(SendingState::Sending, 2), send, true, Next::Ask(2)),
+            (known(SendingState::Sending, 2), Some(MailAnswer::Send(2)), true, Next::Send(3)),
+            (known(SendingState::Refused, 1), None, true, Next::Send(2)),
+            (known(SendingState::Refused, 1), sent, true, Next::Settle),
+            (known(SendingState::Sending, 1), sent, true, Next::Settle),
+            (known(SendingState::Sent, 1), send, true, Next::Nothing),
+        ] {
+            assert_eq!(next(known.as_ref(), answer, is_wanted), expected, "{known:?} {answer:?}");
+        }
+    }
 }

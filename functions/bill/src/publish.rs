@@ -1,7 +1,7 @@
 //! From a run to what others see. A run is posted by one conditional write to the ledger; before it nothing is visible that counts, and
 //! everything after it follows from the run's document, so whoever comes next completes what was begun.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +19,8 @@ use crate::Looker;
 use crate::chart::History;
 use crate::error::MonthError;
 use crate::event::MonthWish;
-use crate::report::{MailState, MonthReport};
+use crate::mail::Letter;
+use crate::report::MonthReport;
 use crate::run::NewRun;
 use crate::statement::statement;
 
@@ -31,6 +32,28 @@ const PARQUET: &str = "application/vnd.apache.parquet";
 /// Months that a statement shows beside its own.
 const HISTORY: usize = 5;
 
+/// What holds while a month's runs are sent out.
+pub(crate) struct Round<'r> {
+    pub(crate) wish: &'r MonthWish,
+    /// What went out before, as it stood at the beginning: every step is conditional, so it need not be looked up again.
+    pub(crate) known: &'r BTreeMap<String, Sending>,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// What went out with a run when it was published: what is configured later is for later runs, unless a person asks for it.
+#[derive(Clone, Copy)]
+struct Ways {
+    mails: bool,
+    uploads: bool,
+}
+
+const MAILS: &str = "mails";
+const UPLOADS: &str = "uploads";
+
+fn marker(document: &RunDocument) -> String {
+    format!("run#{:06}", document.run.number)
+}
+
 impl App {
     /// Posts a run; `Refused` if another run was posted since it was worked out.
     pub(crate) async fn post(&self, run: &NewRun) -> Result<Written, MonthError> {
@@ -39,11 +62,10 @@ impl App {
         let document = key.run(run.document.run.number, &bytes);
         self.bucket.keep_catalog(&run.catalog).await?;
         self.bucket.put_new(&document, bytes, JSON, HashMap::new()).await?;
-        for table in &run.tables {
-            self.bucket.overwrite(&key.table(table.name, "csv"), table.csv.clone(), CSV).await?;
-            self.bucket.overwrite(&key.table(table.name, "parquet"), table.parquet.clone(), PARQUET).await?;
+        for (waiting, bytes) in &run.tables {
+            let content_type = if waiting.ends_with(".csv") { CSV } else { PARQUET };
+            self.bucket.put_new(waiting, bytes.clone(), content_type, HashMap::new()).await?;
         }
-        self.bucket.overwrite(&key.shares(), run.shares.clone(), CSV).await?;
         let gives = !(run.document.corrections.is_empty() && run.document.carried.is_empty());
         let entry = ChainRun {
             run: run.document.run,
@@ -64,33 +86,54 @@ impl App {
     ) -> Result<(), MonthError> {
         let month = wish.month;
         let chain = self.ledger.chain().await?.chain;
-        let mut history = None;
+        let mut documents = Vec::new();
         for run in chain.of(month) {
-            let document = self.looker.document(&run.document).await?;
-            let history = match &history {
-                Some(history) => history,
-                None => history.insert(self.looker.history(&chain, month).await?),
-            };
-            self.publish(&document, history, now).await?;
+            documents.push(self.looker.document(&run.document).await?);
+        }
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let history = self.looker.history(&chain, month).await?;
+        let known = self.ledger.sendings(month).await?;
+        let round = Round { wish, known: &known, now };
+        for document in &documents {
+            let ways = self.publish(document, &history, &round).await?;
             report.certificate = Some(BillsKey { month }.certificate(document.run.number));
             report.exports.extend(document.exports.iter().map(|export| export.key.clone()));
             if let Some(invoicing) = &self.invoicing {
-                report.uploads.extend(self.upload(invoicing, &document, &wish.mails, now).await?);
+                report.uploads.extend(self.upload(invoicing, document, ways.uploads, &round).await?);
             }
-            let Some(post) = &self.mails else { continue };
-            for bill in document.due() {
-                let answer = wish.mails.get(&bill.customer).copied();
-                let history = history.of(&bill.customer);
-                let mail = self.mail(post, &document, bill, &history, answer, now).await?;
-                let is_lost =
-                    mail.as_ref().is_some_and(|mail| mail.state == MailState::Unsure && !mail.is_known());
-                report.mails.extend(mail);
-                if is_lost {
-                    return Ok(()); // the others would fare no better; the next run sends them
-                }
+        }
+        let Some(post) = &self.mails else { return Ok(()) };
+        // an address that was corrected since counts
+        let bills = documents.iter().flat_map(|document| &document.bills);
+        let addresses: BTreeMap<&str, Option<&str>> =
+            bills.map(|bill| (bill.customer.as_str(), bill.email.as_deref())).collect();
+        let due: Vec<_> =
+            documents.iter().flat_map(|document| document.due().map(move |bill| (document, bill))).collect();
+        for (at, (document, bill)) in due.iter().enumerate() {
+            let Some(address) = addresses.get(bill.customer.as_str()).copied().flatten() else { continue };
+            let letter =
+                Letter { document, bill, address, history: &history.of(&bill.customer, &document.currency) };
+            let mail = self.mail(post, &letter, self.ways(document, &round).mails, &round).await?;
+            let is_lost = mail.is_new_doubt();
+            report.mails.push(mail);
+            let rest = due.len() - at - 1;
+            if is_lost && rest > 0 {
+                // they would fare no better
+                report.remarks.push(format!("{rest} more mails were not tried; the next run sends them"));
+                return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// What a run was published with, or is now.
+    fn ways(&self, document: &RunDocument, round: &Round<'_>) -> Ways {
+        match round.known.get(&marker(document)) {
+            Some(known) => Ways { mails: known.note.contains(MAILS), uploads: known.note.contains(UPLOADS) },
+            None => Ways { mails: self.mails.is_some(), uploads: self.invoicing.is_some() },
+        }
     }
 
     /// The documents of a run, once.
@@ -98,28 +141,38 @@ impl App {
         &self,
         document: &RunDocument,
         history: &Histories,
-        now: DateTime<Utc>,
-    ) -> Result<(), MonthError> {
-        let (month, number) = (document.month(), document.run.number);
-        let what = format!("run#{number:06}");
-        if self.ledger.sendings(month).await?.contains_key(&what) {
-            return Ok(());
+        round: &Round<'_>,
+    ) -> Result<Ways, MonthError> {
+        let (month, what) = (document.month(), marker(document));
+        let ways = self.ways(document, round);
+        if round.known.contains_key(&what) {
+            return Ok(ways);
         }
         let key = BillsKey { month };
+        for table in &document.tables {
+            let bytes = self.bucket.get(&table.waiting, None).await?;
+            let gone =
+                || MonthError::Held(format!("there is no {}, which {} names", table.waiting, document.run));
+            let content_type = if table.key.ends_with(".csv") { CSV } else { PARQUET };
+            self.bucket.overwrite(&table.key, bytes.ok_or_else(gone)?.bytes, content_type).await?;
+        }
         for export in &document.exports {
             let bytes = STANDARD.decode(&export.base64);
             let bytes = bytes.map_err(|error| MonthError::Held(format!("{}: {error}", export.key)))?;
             self.bucket.overwrite(&export.key, bytes, CSV).await?;
         }
         for bill in document.due() {
-            let page = statement(document, bill, &history.of(&bill.customer))?;
+            let page = statement(document, bill, &history.of(&bill.customer, &document.currency))?;
             self.bucket.overwrite(&key.statement(&bill.customer), page, HTML).await?;
         }
         let certificate = document.certificate.to_json()?;
-        self.bucket.overwrite(&key.certificate(number), certificate, JSON).await?;
-        let done = Sending { what, state: SendingState::Sent, note: document.run.to_string(), since: now };
+        self.bucket.overwrite(&key.certificate(document.run.number), certificate, JSON).await?;
+        let on = |is_on: bool, name: &'static str| is_on.then_some(name);
+        let note: Vec<&str> = on(ways.mails, MAILS).into_iter().chain(on(ways.uploads, UPLOADS)).collect();
+        let (state, note) = (SendingState::Sent, note.join(" "));
+        let done = Sending { what, state, attempt: 1, note, since: round.now };
         self.ledger.note_sending(month, &done, None).await?;
-        Ok(())
+        Ok(ways)
     }
 
     /// Notes why a month, or a part of it, is held, or that it is so no longer.
@@ -145,13 +198,14 @@ impl App {
 pub(crate) struct Histories(Vec<RunDocument>);
 
 impl Histories {
-    /// The newest last.
-    pub(crate) fn of(&self, customer: &str) -> History {
+    /// Those in a currency, the newest last.
+    pub(crate) fn of(&self, customer: &str, currency: &str) -> History {
+        let same = self.0.iter().filter(|document| document.currency == currency);
         let total = |document: &RunDocument| {
             let total = document.posted_total(customer).ok().flatten()?;
             Some((document.month(), total))
         };
-        self.0.iter().filter_map(total).collect()
+        same.filter_map(total).collect()
     }
 }
 

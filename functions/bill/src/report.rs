@@ -4,10 +4,14 @@ use billing::bills::{RunDocument, StatedBill, StatedLine};
 use billing::money::{Currency, format_amount};
 use billing::month::BillingMonth;
 use cloud::invocation::{Report, Tally};
+use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::explain::Explained;
+
+/// An answer of Lambda has 6 MB at the most: of more lines, only those of one customer are shown.
+const MOST_LINES: usize = 5_000;
 
 /// What became of one event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -93,8 +97,10 @@ pub struct BillShown {
     pub customer: String,
     /// What it comes to.
     pub total: String,
-    /// What this run posts of it.
+    /// What was posted of it now; nothing where the run is not new.
     pub difference: String,
+    /// Whether that goes out with this bill; else the next one has it as a correction.
+    pub is_first: bool,
     /// What the next bill takes.
     pub carried_out: String,
     /// How many lines.
@@ -119,6 +125,8 @@ pub enum MailState {
     Refused,
     /// Nobody here knows whether it went out.
     Unsure,
+    /// Its run was published while nothing was sent; it goes out if a person asks for it.
+    Skipped,
 }
 
 /// A mail.
@@ -133,12 +141,24 @@ pub struct MailReport {
     /// Why it did not go out.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    #[serde(skip)]
+    is_new_doubt: bool,
 }
 
 impl MailReport {
-    /// Whether it was known before this run that nobody knows.
-    pub(crate) fn is_known(&self) -> bool {
-        self.reason.starts_with("nobody here knows")
+    pub(crate) fn new(
+        customer: &str,
+        to: &str,
+        state: MailState,
+        reason: String,
+        is_new_doubt: bool,
+    ) -> Self {
+        Self { customer: customer.to_owned(), to: to.to_owned(), state, reason, is_new_doubt }
+    }
+
+    /// Whether nobody knows what became of it since this very run.
+    pub(crate) fn is_new_doubt(&self) -> bool {
+        self.is_new_doubt
     }
 }
 
@@ -155,12 +175,13 @@ pub struct UploadReport {
 }
 
 impl BillShown {
-    fn of(bill: &StatedBill, currency: Currency, with_lines: bool) -> Self {
+    fn of(bill: &StatedBill, currency: Currency, is_new: bool, with_lines: bool) -> Self {
         let money = |amount| format_amount(amount, currency);
         Self {
             customer: bill.customer.clone(),
             total: money(bill.total),
-            difference: money(bill.difference),
+            difference: money(if is_new { bill.difference } else { Decimal::ZERO }),
+            is_first: bill.is_first,
             carried_out: money(bill.carried_out),
             line_count: bill.lines.len(),
             held: bill.held.clone(),
@@ -199,13 +220,16 @@ impl MonthReport {
     ) -> Result<Self, serde_json::Error> {
         let asked_for = |bill: &&StatedBill| customer.is_none_or(|customer| customer == bill.customer);
         let bills = document.bills.iter().filter(asked_for);
+        let is_new = matches!(state, BillState::Billed | BillState::Preview);
+        let lines: usize = document.bills.iter().map(|bill| bill.lines.len()).sum();
+        let with_lines = with_lines && lines <= MOST_LINES;
         let currency = Currency::from_code(&document.currency).unwrap_or(Currency::XXX);
         Ok(Self {
             run: Some(document.run.to_string()),
             catalog: Some(document.catalog.clone()),
             currency: Some(document.currency.clone()),
             bills: bills
-                .map(|bill| BillShown::of(bill, currency, with_lines || customer.is_some()))
+                .map(|bill| BillShown::of(bill, currency, is_new, with_lines || customer.is_some()))
                 .collect(),
             charges: serde_json::to_value(&document.certificate.charges)?,
             unallocated: serde_json::to_value(&document.certificate.unallocated)?,

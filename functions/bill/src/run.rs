@@ -1,5 +1,6 @@
 //! One run of a month: from the catalog, charges, drivers and earlier runs to a document that says everything.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -7,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use billing::aggregate::Aggregate;
 use billing::bills::{
     BillInput, BillRun, BilledAccount, Carried, Chain, Correction, Drivers, Posted, Release, Rows,
-    RunDocument, RunId, StatedExport, make_bills,
+    RunDocument, RunId, StatedExport, StatedTable, make_bills,
 };
 use billing::canonical;
 use billing::catalog::billing::{Catalog, InForce, parse};
@@ -25,7 +26,7 @@ use crate::charges::MonthCharges;
 use crate::drivers::MonthDrivers;
 use crate::error::MonthError;
 use crate::event::{CatalogWish, MonthWish};
-use crate::inputs::Sources;
+use crate::inputs::{Sources, covers};
 use crate::shares::shares_csv;
 
 /// What a run of a month comes to.
@@ -45,9 +46,8 @@ pub(crate) struct NewRun {
     pub(crate) document: RunDocument,
     pub(crate) stored: StoredChain,
     pub(crate) catalog: StoredCatalog,
-    /// Tables of the month's charges.
-    pub(crate) tables: Vec<Aggregate>,
-    pub(crate) shares: Vec<u8>,
+    /// The bytes of its tables, by where they wait.
+    pub(crate) tables: Vec<(String, Vec<u8>)>,
     /// Rules that took no charge, and other things a person may want to know.
     pub(crate) remarks: Vec<String>,
 }
@@ -55,9 +55,13 @@ pub(crate) struct NewRun {
 /// What the runs before have left.
 struct Before {
     newest: Option<RunDocument>,
+    /// The run whose catalog and release hold for the next: one for a single customer decides nothing for the others.
+    decided: Option<RunDocument>,
     took: Vec<RunId>,
     corrections: Vec<Correction>,
     carried: Vec<Carried>,
+    /// Of what was posted, and of what is taken.
+    currencies: BTreeSet<String>,
 }
 
 impl Looker {
@@ -65,8 +69,9 @@ impl Looker {
     pub(crate) async fn prepare(&self, wish: &MonthWish, now: DateTime<Utc>) -> Result<Prepared, MonthError> {
         let month = wish.month;
         let stored = self.ledger.chain().await?;
-        let before = self.before(&stored.chain, month).await?;
-        let Some(version) = self.catalog(wish.catalog.as_ref(), before.newest.as_ref()).await? else {
+        let before = self.before(&stored.chain, month, wish.customer.as_deref()).await?;
+        let by = before.decided.as_ref().or(before.newest.as_ref());
+        let Some(version) = self.catalog(wish.catalog.as_ref(), by).await? else {
             return Ok(Prepared::Nothing);
         };
         let catalog = parse(&version.bytes);
@@ -84,18 +89,28 @@ impl Looker {
                 version.version
             )));
         }
+        let own = catalog.currency.code();
+        if let Some(other) = before.currencies.iter().find(|currency| *currency != own) {
+            return Err(MonthError::Held(format!(
+                "the catalog {} bills in {own}, but what was posted of {month}, or is carried to it, is in {other}: amounts of two currencies \
+                 are not added; settle the rest in {other} first, with positions",
+                version.version
+            )));
+        }
         let earlier = match stored.chain.newest(month.previous()) {
             Some(run) => Some(self.document(&run.document).await?),
             None => None,
         };
-        let sources = self.sources(month, earlier.as_ref()).await?;
-        let reason = wish.release.clone().or(released_before(before.newest.as_ref()));
+        let in_force = InForce::new(&catalog, month);
+        let sources = self.sources(&in_force, earlier.as_ref(), now).await?;
+        let released_before = before.decided.as_ref().and_then(|run| run.released.as_ref());
+        let released_before = released_before.filter(|release| covers(release, &sources.missing));
+        let reason = wish.release.clone().or(released_before.map(|release| release.reason.clone()));
         let released = match (sources.missing.is_empty(), reason) {
             (true, _) => None,
             (false, Some(reason)) => Some(Release { reason, missing: sources.missing.clone() }),
             (false, None) => return Ok(Prepared::Missing(sources.missing)),
         };
-        let in_force = InForce::new(&catalog, month);
         let drivers = self.drivers(&in_force, now).await?;
         let fingerprint = fingerprint(&catalog, &before.took, released.as_ref(), &sources, &drivers.drivers)?;
         if let Some(newest) = before.newest.as_ref().filter(|newest| {
@@ -119,23 +134,39 @@ impl Looker {
         RunDocument::from_json(&object.bytes).map_err(|why| MonthError::Held(format!("{key}: {why}")))
     }
 
-    async fn before(&self, chain: &Chain, month: BillingMonth) -> Result<Before, MonthError> {
-        let newest = match chain.newest(month) {
-            Some(run) => Some(self.document(&run.document).await?),
-            None => None,
-        };
+    async fn before(
+        &self,
+        chain: &Chain,
+        month: BillingMonth,
+        customer: Option<&str>,
+    ) -> Result<Before, MonthError> {
+        let (mut newest, mut first, mut decided) = (None, None, None);
+        for run in chain.of(month).rev() {
+            let document = self.document(&run.document).await?;
+            newest = newest.or_else(|| Some(document.clone()));
+            if document.only.is_none() || document.only.as_deref() == customer {
+                decided = Some(document);
+                break;
+            }
+            first = Some(document);
+        }
         let took = chain.takes(month);
         if let Some(document) = &newest {
             let (corrections, carried) = (document.corrections_taken.clone(), document.carried_taken.clone());
-            return Ok(Before { newest, took, corrections, carried });
+            // where every run was for somebody else, the month keeps the catalog of its first one, and no release
+            let decided = decided.or_else(|| first.map(|first| RunDocument { released: None, ..first }));
+            let currencies = BTreeSet::from([document.currency.clone()]);
+            return Ok(Before { newest, decided, took, corrections, carried, currencies });
         }
-        let (mut corrections, mut carried) = (Vec::new(), Vec::new());
-        for key in took.iter().filter_map(|run| chain.document(*run)) {
+        let (mut corrections, mut carried, mut currencies) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for run in &took {
+            let Some(key) = chain.document(*run) else { continue };
             let document = self.document(key).await?;
+            currencies.insert(document.currency.clone());
             corrections.extend(document.corrections);
             carried.extend(document.carried);
         }
-        Ok(Before { newest, took, corrections, carried })
+        Ok(Before { newest, decided, took, corrections, carried, currencies })
     }
 
     /// The catalog to bill by: the one asked for, else the one by which the month was billed before, else the one in force.
@@ -158,10 +189,6 @@ impl Looker {
         };
         Ok(self.bucket.stored_version(version).await?)
     }
-}
-
-fn released_before(newest: Option<&RunDocument>) -> Option<String> {
-    newest?.released.as_ref().map(|release| release.reason.clone())
 }
 
 /// One hash of everything that a run follows from.
@@ -220,9 +247,10 @@ fn new_run(
     let id = stored.chain.next(month);
     let inputs = [charges.inputs, drivers.inputs].concat();
     let mut document = document(&run, id, catalog, &head, before, inputs, &posted)?;
-    document.certificate.outputs = outputs(&document, &tables, &shares);
+    let tables = stated_tables(&mut document, tables, shares);
+    document.certificate.outputs = outputs(&document);
     let remarks = remarks(&run);
-    Ok(Prepared::New(Box::new(NewRun { document, stored, catalog: version, tables, shares, remarks })))
+    Ok(Prepared::New(Box::new(NewRun { document, stored, catalog: version, tables, remarks })))
 }
 
 fn document(
@@ -266,24 +294,42 @@ fn document(
         corrections: run.corrections(),
         carried: run.carried(),
         exports: exports.collect(),
+        tables: Vec::new(),
+        shares: run.stated_shares(catalog),
         certificate,
     })
 }
 
-/// What is written of the run beside its own document and its certificate.
-fn outputs(document: &RunDocument, tables: &[Aggregate], shares: &[u8]) -> Vec<DocumentRef> {
-    let key = BillsKey { month: document.month() };
-    let exports = document.exports.iter();
-    let mut outputs: Vec<DocumentRef> = exports
-        .map(|export| DocumentRef { key: export.key.clone(), sha256: export.sha256.clone() })
-        .collect();
+/// Names the tables in the document; answers their bytes by where they wait until the run is posted.
+fn stated_tables(
+    document: &mut RunDocument,
+    tables: Vec<Aggregate>,
+    shares: Vec<u8>,
+) -> Vec<(String, Vec<u8>)> {
+    let (key, number) = (BillsKey { month: document.month() }, document.run.number);
+    let mut bytes = Vec::new();
+    let mut state = |place: String, extension: &str, table: Vec<u8>| {
+        let waiting = key.waiting(&table, extension);
+        let sha256 = sha256_hex(&table);
+        document.tables.push(StatedTable { key: place, waiting: waiting.clone(), sha256 });
+        bytes.push((waiting, table));
+    };
     for table in tables {
-        for (extension, bytes) in [("csv", &table.csv), ("parquet", &table.parquet)] {
-            outputs.push(DocumentRef { key: key.table(table.name, extension), sha256: sha256_hex(bytes) });
-        }
+        state(key.table(table.name, number, "csv"), "csv", table.csv);
+        state(key.table(table.name, number, "parquet"), "parquet", table.parquet);
     }
-    outputs.push(DocumentRef { key: key.shares(), sha256: sha256_hex(shares) });
-    outputs
+    state(key.shares(number), "csv", shares);
+    bytes
+}
+
+/// What is written of the run beside its own document and its certificate.
+fn outputs(document: &RunDocument) -> Vec<DocumentRef> {
+    let exports = document.exports.iter().map(|export| (&export.key, &export.sha256));
+    let tables = document.tables.iter().map(|table| (&table.key, &table.sha256));
+    exports
+        .chain(tables)
+        .map(|(key, sha256)| DocumentRef { key: key.clone(), sha256: sha256.clone() })
+        .collect()
 }
 
 fn remarks(run: &BillRun) -> Vec<String> {

@@ -2,12 +2,12 @@
 //!
 //! With `PUT` (the default) a file stands under its own address, so sending it again changes nothing, and what is not known to have
 //! arrived is sent again. With `POST` it is like a mail: what may have arrived is not sent again unless a person says so. Every request names the
-//! hash of its bytes as `Idempotency-Key`.
+//! hash of its key and its bytes as `Idempotency-Key`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use billing::bills::{RunDocument, StatedExport};
-use chrono::{DateTime, Utc};
+use billing::revision::sha256_hex;
 use cloud::bucket::Written;
 use cloud::http::{innermost_cause, read_body};
 use cloud::ledger::{Sending, SendingState};
@@ -17,7 +17,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::App;
 use crate::error::MonthError;
-use crate::event::MailAnswer;
+use crate::mail::{Next, doubt, next};
+use crate::publish::Round;
 use crate::report::{MailState, UploadReport};
 
 /// Of an answer, that much is read.
@@ -62,7 +63,9 @@ impl Invoicing {
     async fn send(&self, export: &StatedExport) -> Result<String, UploadError> {
         let bytes =
             STANDARD.decode(&export.base64).map_err(|error| UploadError::Refused(error.to_string()))?;
-        let file = export.key.rsplit('/').next().unwrap_or(&export.key);
+        // bills/2026-10/services.csv: the name alone would be that of every month
+        let file = export.key.trim_start_matches("bills/").replace('/', "-");
+        let once = sha256_hex(format!("{} {}", export.key, export.sha256).as_bytes());
         let request = self.http.request(self.method.clone(), self.address(&export.key));
         let request = match &self.access {
             Access::Basic { user, password } => {
@@ -73,7 +76,7 @@ impl Invoicing {
         let request = request
             .header(CONTENT_TYPE, "text/csv")
             .header(CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\""))
-            .header("Idempotency-Key", &export.sha256)
+            .header("Idempotency-Key", once)
             .body(bytes);
         let answer = request.send().await.map_err(|error| {
             let cause = innermost_cause(&error);
@@ -112,41 +115,43 @@ impl App {
         &self,
         invoicing: &Invoicing,
         document: &RunDocument,
-        answers: &std::collections::BTreeMap<String, MailAnswer>,
-        now: DateTime<Utc>,
+        is_wanted: bool,
+        round: &Round<'_>,
     ) -> Result<Vec<UploadReport>, MonthError> {
         let month = document.month();
-        let known = self.ledger.sendings(month).await?;
         let mut reports = Vec::new();
         for export in &document.exports {
             let what = format!("upload#{}", export.key);
-            let note = |state, note: String| Sending { what: what.clone(), state, note, since: now };
+            let known = round.known.get(&what);
             let report = |state, reason| UploadReport { key: export.key.clone(), state, reason };
-            let seen = known.get(&what).map(|known| known.state);
-            let may_repeat =
-                invoicing.method == Method::PUT || answers.get(&export.key) == Some(&MailAnswer::Send);
-            match seen {
-                Some(SendingState::Sent) => {
+            let ask = |attempt| doubt(&export.key, "whoever runs it", month, attempt);
+            let (state, attempt) = match next(known, round.wish.mails.get(&export.key).copied(), is_wanted) {
+                Next::Nothing => {
                     reports.push(report(MailState::Sent, String::new()));
                     continue;
                 }
-                Some(SendingState::Sending) if answers.get(&export.key) == Some(&MailAnswer::Sent) => {
-                    self.ledger
-                        .note_sending(month, &note(SendingState::Sent, "a person looked".into()), seen)
-                        .await?;
-                    reports.push(report(MailState::Sent, String::new()));
+                Next::Skip => {
+                    reports.push(report(MailState::Skipped, String::new()));
                     continue;
                 }
-                Some(SendingState::Sending) if !may_repeat => {
-                    reports.push(report(MailState::Unsure, unsure(&export.key, document)));
+                Next::Ask(attempt) if invoicing.method != Method::PUT => {
+                    reports.push(report(MailState::Unsure, ask(attempt)));
                     continue;
                 }
-                _ => {}
-            }
-            let begun =
-                self.ledger.note_sending(month, &note(SendingState::Sending, String::new()), seen).await?;
-            if begun == Written::Refused {
+                // a file under an address of its own may come again
+                Next::Ask(attempt) => (SendingState::Sending, attempt + 1),
+                Next::Settle => (SendingState::Sent, known.map_or(1, |known| known.attempt)),
+                Next::Send(attempt) => (SendingState::Sending, attempt),
+            };
+            let note =
+                |state, note: String| Sending { what: what.clone(), state, attempt, note, since: round.now };
+            let seen = known.map(|known| known.state);
+            if self.ledger.note_sending(month, &note(state, String::new()), seen).await? == Written::Refused {
                 return Err(MonthError::Contention);
+            }
+            if state == SendingState::Sent {
+                reports.push(report(MailState::Sent, String::new()));
+                continue;
             }
             let (state, text) = match invoicing.send(export).await {
                 Ok(answer) => (SendingState::Sent, answer),
@@ -154,14 +159,13 @@ impl App {
                 Err(UploadError::Unsure(why)) => {
                     let why = match invoicing.method {
                         Method::PUT => format!("{why}; the next run sends it again"),
-                        _ => format!("{why}; {}", unsure(&export.key, document)),
+                        _ => format!("{why}; {}", ask(attempt)),
                     };
                     reports.push(report(MailState::Unsure, why));
                     break; // the others would fare no better
                 }
             };
-            let seen = Some(SendingState::Sending);
-            self.ledger.note_sending(month, &note(state, text.clone()), seen).await?;
+            self.ledger.note_sending(month, &note(state, text.clone()), Some(SendingState::Sending)).await?;
             reports.push(match state {
                 SendingState::Sent => report(MailState::New, String::new()),
                 _ => report(MailState::Refused, text),
@@ -169,12 +173,4 @@ impl App {
         }
         Ok(reports)
     }
-}
-
-fn unsure(key: &str, document: &RunDocument) -> String {
-    let month = document.month();
-    format!(
-        "nobody here knows whether it arrived: look in the invoicing system, then {{\"month\": \"{month}\", \"mails\": {{\"{key}\": \
-         \"sent\"}}}}, or \"send\""
-    )
 }

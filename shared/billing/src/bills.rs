@@ -48,6 +48,7 @@ pub use certificate::{CurrencyProof, HeldBill, RateProof, RunCertificate, RunSub
 pub use chain::{Chain, ChainRun, RunId};
 pub use document::{
     BilledAccount, Release, RunDocument, StatedBill, StatedCost, StatedExport, StatedItem, StatedLine,
+    StatedShare, StatedTable,
 };
 pub use drivers::{Driver, DriverError, Drivers};
 pub use exact::Exact;

@@ -10,8 +10,11 @@ use super::certificate::RunCertificate;
 use super::chain::RunId;
 use super::lines::{Bill, Carried, Correction, CostPart, Item, Line, Posted};
 use super::make::BillRun;
+use super::placer::Place;
 use super::problems::BillsError;
+use super::recipient::Recipient;
 use crate::canonical;
+use crate::catalog::billing::Catalog;
 use crate::certificate::{DocumentRef, decimal_text};
 use crate::money::{self, MoneyError};
 use crate::month::BillingMonth;
@@ -135,6 +138,36 @@ pub struct StatedBill {
     pub held: Option<String>,
 }
 
+/// What a pool gave to one of its targets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatedShare {
+    /// `pool:support`.
+    pub pool: String,
+    /// The pool's rule, with its line in the catalog.
+    pub rule: String,
+    /// Who received it, `component:cluster-a`; nothing if it stays unallocated.
+    pub recipient: Option<String>,
+    /// How much.
+    #[serde(with = "decimal_text")]
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Part of the pool.
+    #[serde(with = "decimal_text")]
+    pub ratio: Decimal,
+}
+
+/// A table of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatedTable {
+    /// Where it stands once the run is posted.
+    pub key: String,
+    /// Where it waits until then, under a name that its content gives it.
+    pub waiting: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
 /// An export, with its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatedExport {
@@ -191,6 +224,10 @@ pub struct RunDocument {
     pub carried: Vec<Carried>,
     /// The exports of first bills.
     pub exports: Vec<StatedExport>,
+    /// The month's charges as tables, and how pools were shared.
+    pub tables: Vec<StatedTable>,
+    /// What pools gave.
+    pub shares: Vec<StatedShare>,
     /// The proof.
     pub certificate: RunCertificate,
 }
@@ -256,6 +293,22 @@ impl BillRun {
     pub fn stated(&self) -> Result<Vec<StatedBill>, BillsError> {
         let asked_for = self.bills.iter().filter(|bill| bill.is_asked_for);
         Ok(asked_for.map(StatedBill::of).collect::<Result<_, MoneyError>>()?)
+    }
+}
+
+impl BillRun {
+    /// What pools gave, in words.
+    #[must_use]
+    pub fn stated_shares(&self, catalog: &Catalog) -> Vec<StatedShare> {
+        let stated = self.shares.iter().map(|share| StatedShare {
+            pool: Recipient::Place(Place::Pool(share.pool)).label(catalog),
+            rule: Place::Pool(share.pool).rule(catalog),
+            recipient: share.recipient.map(|recipient| recipient.label(catalog)),
+            amount: share.amount,
+            currency: share.currency.to_owned(),
+            ratio: share.ratio,
+        });
+        stated.collect()
     }
 }
 

@@ -79,6 +79,7 @@ fn from_before(input: &BillInput<'_>, customer: &Customer) -> Result<Vec<Line>, 
         let mut line = bare(key, LineKind::Correction, correction.name.clone(), correction.amount);
         line.product.clone_from(&correction.product);
         line.comment = format!("correction of {}", correction.month);
+        line.rule = format!("the bills of {}, billed again", correction.month);
         add(line)?;
     }
     for carried in input.carried.iter().filter(|carried| carried.customer == customer.name) {

@@ -36,11 +36,12 @@ impl BillsKey {
         self.numbered("certificate", number, "json")
     }
 
-    /// The first run's documents have plain names.
+    /// The documents of the first run stand in the month's folder, those of later ones in a folder each: no name of a provider
+    /// can be theirs.
     fn numbered(self, name: &str, number: u32, extension: &str) -> String {
         match number {
             0 | 1 => format!("bills/{}/{name}.{extension}", self.month),
-            _ => format!("bills/{}/{name}-{number}.{extension}", self.month),
+            _ => format!("bills/{}/{number}/{name}.{extension}", self.month),
         }
     }
 
@@ -50,16 +51,22 @@ impl BillsKey {
         format!("bills/{}/statements/{}.html", self.month, short(customer))
     }
 
-    /// A table of the month's charges: `by-account`, ... as `csv` or `parquet`.
+    /// A table of the charges of a run: `by-account`, ... as `csv` or `parquet`.
     #[must_use]
-    pub fn table(self, table: &str, extension: &str) -> String {
-        format!("bills/{}/aggregates/{table}.{extension}", self.month)
+    pub fn table(self, table: &str, number: u32, extension: &str) -> String {
+        self.numbered(&format!("aggregates/{table}"), number, extension)
     }
 
-    /// How pools were shared.
+    /// How a run shared pools.
     #[must_use]
-    pub fn shares(self) -> String {
-        format!("bills/{}/shares.csv", self.month)
+    pub fn shares(self, number: u32) -> String {
+        self.numbered("shares", number, "csv")
+    }
+
+    /// Where a table of a run with these bytes waits until the run is posted.
+    #[must_use]
+    pub fn waiting(self, bytes: &[u8], extension: &str) -> String {
+        format!("bills/{}/runs/table-{}.{extension}", self.month, Revision::of(bytes))
     }
 
     /// Why the month, or a bill of it, is held.
@@ -100,7 +107,7 @@ mod tests {
     fn keys_stay_in_their_place_and_short() {
         let key = BillsKey { month: "2026-10".parse().unwrap() };
         assert_eq!(key.export("aws", 1), "bills/2026-10/aws.csv");
-        assert_eq!(key.export("services", 2), "bills/2026-10/services-2.csv");
+        assert_eq!(key.export("services", 2), "bills/2026-10/2/services.csv");
         assert_eq!(key.certificate(1), "bills/2026-10/certificate.json");
         assert_eq!(key.statement("Team Blue/../x"), "bills/2026-10/statements/Team!20Blue!2F..!2Fx.html");
         assert_eq!(key.driver("cpu-share", "json"), "drivers/cpu-share/2026-10.json");

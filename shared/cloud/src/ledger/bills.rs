@@ -63,6 +63,8 @@ pub struct Sending {
     pub what: String,
     /// How far it has come.
     pub state: SendingState,
+    /// Which attempt this is, from 1: what a person says of one is not true of the next.
+    pub attempt: u32,
     /// The other side's name for it, or the reason of a refusal.
     pub note: String,
     /// Since when.
@@ -78,6 +80,7 @@ fn partition(month: BillingMonth) -> String {
 fn record(month: BillingMonth, sending: &Sending) -> Record {
     let fields = [
         ("state", sending.state.to_string()),
+        ("attempt", sending.attempt.to_string()),
         ("note", sending.note.clone()),
         ("since", sending.since.to_rfc3339_opts(SecondsFormat::Millis, true)),
     ];
@@ -106,8 +109,9 @@ impl LedgerReader {
         let sending = |record: &Record| {
             let what = record.sk.strip_prefix(PREFIX).unwrap_or(&record.sk).to_owned();
             let note = record.fields.get("note").cloned().unwrap_or_default();
-            let (state, since) = (record.field("state")?, record.field("since")?);
-            Ok((what.clone(), Sending { what, state, note, since }))
+            let (state, attempt, since) =
+                (record.field("state")?, record.field("attempt")?, record.field("since")?);
+            Ok((what.clone(), Sending { what, state, attempt, note, since }))
         };
         records.iter().map(sending).collect()
     }

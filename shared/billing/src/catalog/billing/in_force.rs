@@ -96,6 +96,24 @@ impl<'c> InForce<'c> {
         }
     }
 
+    /// The providers whose charges accounts and rules of the month name, patterns left out.
+    #[must_use]
+    pub fn providers(&self) -> BTreeSet<&'c str> {
+        let (catalog, month) = (self.catalog, self.month);
+        let accounts = catalog.accounts.iter().filter(|account| account.dated.covers(month));
+        let accounts = accounts.map(|account| account.provider.as_str());
+        let rules =
+            catalog.allocations.iter().filter(|rule| rule.dated.covers(month)).map(|rule| &rule.matching);
+        let components = catalog.components.iter().filter(|of| of.dated.covers(month));
+        let pools = catalog.pools.iter().filter(|pool| pool.dated.covers(month));
+        let rules = rules
+            .chain(components.filter_map(|of| of.matching.as_ref()))
+            .chain(pools.filter_map(|pool| pool.matching.as_ref()));
+        let named =
+            rules.flat_map(|rule| &rule.provider).map(String::as_str).filter(|name| !name.contains('*'));
+        accounts.chain(named).collect()
+    }
+
     /// The names of all drivers that the month needs.
     #[must_use]
     pub fn drivers(&self) -> BTreeSet<&'c str> {
