@@ -3,6 +3,7 @@
 //! What providers send becomes part of a key only through [`encode`], so `../`, `/`, spaces or any other
 //! byte in an identifier cannot reach outside its place.
 
+mod drivers;
 mod journal;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use crate::metering::{Plan, Source};
 use crate::month::BillingMonth;
 use crate::revision::Revision;
 
+pub use drivers::{DRIVERS, driver};
 pub use journal::{InvalidJournalKey, JOURNAL, JournalKey, RevenueKey, journal_folder};
 
 /// Where raw documents stand: `raw/{provider}/{billing_account}/{YYYY-MM}/{invoice_id}/{revision}.{extension}`.
