@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod demo;
 pub(crate) mod demo_bills;
 pub(crate) mod demo_reports;
+pub(crate) mod drivers;
 pub(crate) mod import;
 pub(crate) mod invoices;
 pub(crate) mod invoke;

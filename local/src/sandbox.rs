@@ -8,6 +8,7 @@ mod clazar;
 mod datastores;
 mod gcp;
 mod omnistrate;
+mod prometheus;
 pub mod secrets;
 
 pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
@@ -21,6 +22,7 @@ pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};
 pub use datastores::events_of_datastores;
 pub use gcp::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT, GcpFault, GcpFaultKind, GcpRow, GcpSandbox};
 pub use omnistrate::OmnistrateExport;
+pub use prometheus::{PrometheusFault, PrometheusFaultKind, PrometheusSandbox};
 
 /// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.
 pub const ATLAS_CREDENTIALS: [(&str, &str); 3] = [
@@ -47,6 +49,13 @@ pub const CCX_ACCOUNT: &str = "ccx.sandbox";
 /// What opens the sandbox of CCX.
 pub const CCX_CREDENTIALS: [(&str, &str); 2] =
     [("CCX_USER", "admin"), ("CCX_PASSWORD", "b81f0c4d-6a27-4e39-8f15-d3e9a07c2b64")];
+
+/// What opens the sandbox of Prometheus.
+pub const PROMETHEUS_CREDENTIALS: [(&str, &str); 2] =
+    [("PROMETHEUS_USER", "monthend"), ("PROMETHEUS_PASSWORD", "5e0d7c19-84f3-4b6a-9d21-70c8e5a3f1b2")];
+
+/// What opens it, too, instead of user and password: `PROMETHEUS_TOKEN`.
+pub const PROMETHEUS_TOKEN: &str = "sandbox-token-c47f0e92b5d8";
 
 /// What the sandbox of Azure bills: a billing profile.
 pub const AZURE_SCOPE: &str = "providers/Microsoft.Billing/billingAccounts/11111111-aaaa-bbbb-cccc-222222222222:33333333-dddd-eeee-ffff-444444444444_2019-05-31/billingProfiles/AAAA-BBBB-CCC-DDD";
