@@ -14,7 +14,7 @@ use cloud::ledger::Ledger;
 use cloud::vars::Vars;
 use local::sandbox::{
     AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, HeldRecord,
-    OmnistrateExport, Organisation,
+    OmnistrateExport, Organisation, PrometheusSandbox,
 };
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
@@ -29,6 +29,7 @@ pub(crate) struct World {
     /// What AWS exports costs to.
     pub(crate) costs: Bucket,
     pub(crate) gcp: GcpSandbox,
+    pub(crate) prometheus: PrometheusSandbox,
     pub(crate) bucket: Bucket,
     /// What usage is exported to.
     pub(crate) export: Bucket,
@@ -89,6 +90,7 @@ impl World {
         let closing = "2026-10".parse().unwrap();
         let (azure, gcp) = (AzureSandbox::example(closing), GcpSandbox::example(closing));
         let (ccx, billing) = (CcxSandbox::example(closing), AwsSandbox::example(closing));
+        let prometheus = PrometheusSandbox::example(closing);
         let options = Options {
             ledger_in_memory: true,
             follow,
@@ -100,13 +102,14 @@ impl World {
                 ccx: ccx.clone(),
                 aws: billing.clone(),
                 gcp: gcp.clone(),
+                prometheus: prometheus.clone(),
                 omnistrate: export,
             }),
             vars,
             ..Options::default()
         };
         let cloud = Box::pin(Embedded::start(&home, options)).await.unwrap();
-        let aws = Aws::connect(cloud.vars()).await.unwrap();
+        let aws = Box::pin(Aws::connect(cloud.vars())).await.unwrap();
         let bucket = Bucket::new(&aws, local::BUCKET);
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let costs = Bucket::new(&aws, local::sandbox::AWS_EXPORT_BUCKET);
@@ -118,6 +121,7 @@ impl World {
             azure,
             ccx,
             gcp,
+            prometheus,
             billing,
             costs,
             bucket,
