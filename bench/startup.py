@@ -23,6 +23,7 @@ VARIABLES = {
     "AWS_LAMBDA_LOG_STREAM_NAME": "none",
     "DATA_BUCKET": "bench", "STATE_TABLE": "bench", "ORG_ID": "bench", "PUBLIC_KEY": "none", "PRIVATE_KEY": "none",
     "CCX_API_URL": "https://ccx.example.com", "CCX_USER": "none", "CCX_PASSWORD": "none",
+    "PROMETHEUS_URL": "https://prometheus.example.com",
     "AWS_BILLING_ACCOUNT": "111122223333", "AWS_EXPORT_BUCKET": "none", "AWS_EXPORT_NAME": "none",
     "AZURE_TENANT_ID": "none", "AZURE_CLIENT_ID": "none", "AZURE_CLIENT_SECRET": "none", "AZURE_SCOPE": "subscriptions/none",
     "GCP_BILLING_TABLE": "none.none.gcp_billing_export_v1_012345_567890_ABCDEF", "GCP_LOCATION": "EU",

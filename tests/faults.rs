@@ -43,6 +43,8 @@ enum Tale {
     Gcp,
     /// A month of a team, revised after it was billed, and the month that takes the difference.
     Teams,
+    /// Drivers of a month that is held, released and amended.
+    Prometheus,
     /// A journal in two files, a line that cannot be used and is mended, and the schedule.
     Revenue,
 }
@@ -52,7 +54,7 @@ impl Tale {
     fn least_calls(self) -> usize {
         match self {
             Self::Atlas | Self::Metering | Self::Revenue => 50,
-            Self::Datastores => 40,
+            Self::Datastores | Self::Prometheus => 40,
             Self::Teams
             | Self::Bills
             | Self::Aws
@@ -94,7 +96,7 @@ impl Tale {
                 world.billing.shrink().unwrap();
                 world
             }
-            Self::Bills | Self::Ccx | Self::Gcp => {
+            Self::Bills | Self::Ccx | Self::Gcp | Self::Prometheus => {
                 World::with(Organisation::recorded([]), false, quick()).await
             }
         };
@@ -116,6 +118,8 @@ impl Tale {
             ("CLAZAR_API_URL", before("clazar", endpoints.clazar.as_ref().unwrap()).await),
             ("CCX_API_URL", before("ccx", endpoints.ccx.as_ref().unwrap()).await),
             ("CCX_MONTHS", "1".into()),
+            ("PROMETHEUS_URL", before("prometheus", endpoints.prometheus.as_ref().unwrap()).await),
+            ("PROMETHEUS_QUERIES", TWO_DRIVERS.into()),
             ("GCP_API_URL", before("gcp", &google.url).await),
             ("GCP_TOKEN_URL", before("gcp", &format!("{}/token", google.url)).await),
             ("GCP_MONTHS", "1".into()),
@@ -142,6 +146,12 @@ impl Tale {
         Stage { tale: self, schedules: AtomicU32::new(0), world, gate, vars }
     }
 }
+
+/// A driver that changes in the story, and one that does not.
+const TWO_DRIVERS: &str = r#"{
+    "cpu": "sum_over_time((sum by (${label}) (kube_pod_container_resource_requests{resource=\"cpu\"}))[${range}:${step}])",
+    "storage": "sum_over_time((sum by (${label}) (kube_persistentvolumeclaim_resource_requests_storage_bytes))[${range}:${step}])"
+}"#;
 
 /// A small organisation: an ended month, in two revisions one after the other, and an open one.
 fn revision(cents: i64, updated: &str) -> Vec<u8> {
@@ -208,6 +218,15 @@ impl Stage {
                 self.world.ccx.amend();
                 self.deliver_all("fetch-ccx").await;
                 self.deliver_all("fetch-ccx").await;
+            }
+            Tale::Prometheus => {
+                // retention is too short, then it is mended
+                self.world.prometheus.forget_before(Some("2026-10-09T00:00:00Z".parse().unwrap()));
+                self.deliver("fetch-prometheus", &json!({})).await;
+                self.world.prometheus.forget_before(None);
+                self.deliver("fetch-prometheus", &json!({})).await;
+                self.world.prometheus.amend();
+                self.deliver("fetch-prometheus", &json!({})).await;
             }
             Tale::Gcp => {
                 self.fetch_alone("fetch-gcp").await;
@@ -342,6 +361,7 @@ impl Stage {
             | Tale::Bills
             | Tale::Datastores
             | Tale::Teams
+            | Tale::Prometheus
             | Tale::Revenue => 0,
             // which revision is the newest is told by when it was fetched; a question that is repeated is the same job
             Tale::Ccx | Tale::Gcp => i64::from(self.schedules.load(Ordering::Relaxed)) * 60,
@@ -368,7 +388,12 @@ impl Stage {
             match answer {
                 Ok(_) => return,
                 // Lambda would try again, and it would be held again
-                Err(failure) if failure.outcome == RunOutcome::Held && self.tale == Tale::Revenue => return,
+                Err(failure)
+                    if failure.outcome == RunOutcome::Held
+                        && matches!(self.tale, Tale::Revenue | Tale::Prometheus) =>
+                {
+                    return;
+                }
                 Err(failure) => last = failure.message,
             }
         }
@@ -448,6 +473,7 @@ sweeps! {
     datastores: Datastores;
     gcp: Gcp;
     metering: Metering;
+    prometheus: Prometheus;
     revenue: Revenue;
     teams: Teams;
 }

@@ -143,6 +143,7 @@ async fn needed_with(
         ("AZURE_SECRET_ARN", secrets::AZURE_SECRET_ARN.into()),
         ("CCX_SECRET_ARN", secrets::CCX_SECRET_ARN.into()),
         ("GCP_SECRET_ARN", secrets::GCP_SECRET_ARN.into()),
+        ("PROMETHEUS_SECRET_ARN", secrets::PROMETHEUS_SECRET_ARN.into()),
         ("CLAZAR_SECRET_ARN", secrets::CLAZAR_SECRET_ARN.into()),
     ]);
     let functions = Functions::new(vars.or(others));
@@ -192,6 +193,17 @@ async fn fetch_ccx_may_do_what_it_does() {
     world.ccx.give("2026-09".parse().unwrap(), "{}");
     let events = vec![json!({}), json!({"month": "2026-10"}), json!({"month": "2026-10", "dry_run": true})];
     compare("FetchCcx", needed(&world, "fetch-ccx", events).await);
+}
+
+#[tokio::test]
+async fn fetch_prometheus_may_do_what_it_does() {
+    let world = World::with(example(), false, quick()).await;
+    world.prometheus.warn(&["a block is missing"]);
+    let october = json!({"month": "2026-10"});
+    let mut calls = needed(&world, "fetch-prometheus", vec![json!({"dry_run": true}), json!({})]).await;
+    world.prometheus.warn(&[]);
+    calls.extend(needed(&world, "fetch-prometheus", vec![json!({}), october]).await);
+    compare("FetchPrometheus", calls);
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ mod metering;
 mod metering_failures;
 mod metering_world;
 mod permissions;
+mod prometheus;
+mod prometheus_failures;
 mod recorded;
 mod revenue;
 mod revisions;

@@ -14,7 +14,7 @@ use cloud::ledger::Ledger;
 use cloud::vars::Vars;
 use local::sandbox::{
     AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, HeldRecord,
-    OmnistrateExport, Organisation, SesSandbox,
+    OmnistrateExport, Organisation, PrometheusSandbox, SesSandbox,
 };
 use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
@@ -30,6 +30,7 @@ pub(crate) struct World {
     pub(crate) costs: Bucket,
     pub(crate) gcp: GcpSandbox,
     pub(crate) ses: SesSandbox,
+    pub(crate) prometheus: PrometheusSandbox,
     pub(crate) bucket: Bucket,
     /// What usage is exported to.
     pub(crate) export: Bucket,
@@ -91,6 +92,7 @@ impl World {
         let (azure, gcp) = (AzureSandbox::example(closing), GcpSandbox::example(closing));
         let ses = SesSandbox::default();
         let (ccx, billing) = (CcxSandbox::example(closing), AwsSandbox::example(closing));
+        let prometheus = PrometheusSandbox::example(closing);
         let options = Options {
             ledger_in_memory: true,
             follow,
@@ -103,13 +105,14 @@ impl World {
                 aws: billing.clone(),
                 gcp: gcp.clone(),
                 ses: Some(ses.clone()),
+                prometheus: prometheus.clone(),
                 omnistrate: export,
             }),
             vars,
             ..Options::default()
         };
         let cloud = Box::pin(Embedded::start(&home, options)).await.unwrap();
-        let aws = Aws::connect(cloud.vars()).await.unwrap();
+        let aws = Box::pin(Aws::connect(cloud.vars())).await.unwrap();
         let bucket = Bucket::new(&aws, local::BUCKET);
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let costs = Bucket::new(&aws, local::sandbox::AWS_EXPORT_BUCKET);
@@ -122,6 +125,7 @@ impl World {
             ccx,
             gcp,
             ses,
+            prometheus,
             billing,
             costs,
             bucket,

@@ -130,7 +130,7 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) sandbox: bool,
     /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX, and Azure the eighth after it,
-    /// Google Cloud the ninth, SES the eleventh
+    /// Google Cloud the ninth, Prometheus the tenth, SES the twelfth
     #[arg(long, default_value_t = 8787, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) port_base: u16,
     /// Address to listen on; containers reach this machine by the address of their bridge
@@ -153,7 +153,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Invoke {
-    /// The function: fetch-atlas, fetch-aws, fetch-azure, fetch-gcp, fetch-ccx, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, bill, console
+    /// The function: fetch-atlas, fetch-aws, fetch-azure, fetch-gcp, fetch-ccx, fetch-prometheus, allocate, fetch-omnistrate, meter-clazar, record-usage, report-revenue, bill, console
     pub(crate) function: String,
     /// File with the event; - for standard input; without it, the event is {}
     #[arg(short, long, value_name = "FILE")]

@@ -8,6 +8,7 @@ pub(crate) mod demo_bills;
 pub(crate) mod demo_reports;
 pub(crate) mod demo_teams;
 pub(crate) mod diff;
+pub(crate) mod drivers;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod invoices;

@@ -14,6 +14,7 @@ use cloud::ledger::Ledger;
 use cloud::vars::Vars;
 use local::sandbox::{
     AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, GcpSandbox, OmnistrateExport, Organisation,
+    PrometheusSandbox,
 };
 use local::{
     DeadLetter, Embedded, Endpoints, Functions, Home, HomeError, HomeKind, HomeLock, Options, Queue,
@@ -74,6 +75,7 @@ pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
         aws: AwsSandbox::example(closing),
         gcp: GcpSandbox::example(closing),
         ses: None,
+        prometheus: PrometheusSandbox::example(closing),
         omnistrate: OmnistrateExport::example(closing),
     }
 }
@@ -178,7 +180,7 @@ impl Session {
 
 /// Own and invented data never stand in one home. A home is the user's own once there are credentials to use.
 fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
-    const OWN: [&str; 10] = [
+    const OWN: [&str; 11] = [
         "PUBLIC_KEY",
         "CLIENT_ID",
         "ATLAS_SECRET_ARN",
@@ -186,6 +188,7 @@ fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
         "CLAZAR_SECRET_ARN",
         "S3_BUCKET_NAME",
         "CCX_API_URL",
+        "PROMETHEUS_URL",
         "AWS_BILLING_ACCOUNT",
         "GCP_BILLING_TABLE",
         "AZURE_SCOPE",

@@ -168,7 +168,7 @@ fn mistakes_are_answered_in_one_line() {
         (
             vec!["invoke", "bill"],
             1,
-            "there is no function 'bill'; there are fetch-atlas, fetch-azure, fetch-aws, fetch-ccx, fetch-gcp, allocate",
+            "there is no function 'bill'; there are fetch-atlas, fetch-azure, fetch-aws, fetch-ccx, fetch-prometheus, fetch-gcp, allocate",
         ),
         (vec!["invoke", "allocate", "-e", "missing.json"], 1, "failed to read the event missing.json"),
         (vec!["cat", "nothing"], 1, "there is no object s3://monthend-data/nothing"),
@@ -345,14 +345,25 @@ fn no_secret_appears_in_what_is_printed_or_logged() {
     let [(_, public), (_, private), _] = local::sandbox::ATLAS_CREDENTIALS;
     let [_, (_, clazar)] = local::sandbox::CLAZAR_CREDENTIALS;
     let [_, (_, ccx)] = local::sandbox::CCX_CREDENTIALS;
+    let [_, (_, prometheus)] = local::sandbox::PROMETHEUS_CREDENTIALS;
     let basic = "Basic ";
-    for secret in [public, private, clazar, ccx, private_key, "abcdefgh", "Digest username", "Bearer ", basic]
-    {
+    for secret in [
+        public,
+        private,
+        clazar,
+        ccx,
+        prometheus,
+        private_key,
+        "abcdefgh",
+        "Digest username",
+        "Bearer ",
+        basic,
+    ] {
         assert!(!seen.contains(secret), "{secret}");
     }
     // and they do not stand in the state either
     let state = Command::new("grep")
-        .args(["-rlE", &format!("{private}|{clazar}|{ccx}"), ".monthend"])
+        .args(["-rlE", &format!("{private}|{clazar}|{ccx}|{prometheus}"), ".monthend"])
         .current_dir(desk.path())
         .output()
         .unwrap();
@@ -368,7 +379,7 @@ struct Up {
 impl Up {
     fn start(desk: &Desk, args: &[&str]) -> Self {
         // ports of this test alone: the process id spreads them, below those that the system gives out
-        let base = 20_000 + (std::process::id() % 1_200) * 10 + 1;
+        let base = 20_000 + (std::process::id() % 1_000) * 12 + 1;
         let base = base.to_string();
         let all = [&["up", "--format", "json", "--port-base", &base], args].concat();
         let mut child = desk.command(&all).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -400,6 +411,7 @@ fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
         "aws",
         "azure",
         "gcp",
+        "prometheus",
         "export_bucket",
     ] {
         assert!(up.endpoints[name].is_string(), "{}", up.endpoints);
@@ -411,6 +423,7 @@ fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
     // three invoices of Atlas, and the bills of three clouds
     assert_eq!(states, ["allocated"; 6]);
     assert_eq!(run["functions"]["fetch-ccx"]["reports"][0]["state"], "certified");
+    assert_eq!(run["functions"]["fetch-prometheus"]["written"], 3);
     let second = desk.run(&["up"]);
     assert_eq!(second.code, 1);
     assert!(second.err.contains("another monthend works in .monthend"), "{}", second.err);

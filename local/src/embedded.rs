@@ -20,7 +20,7 @@ use crate::home::{Endpoints, Exported, GcpEndpoint, Home};
 use crate::queue::Queue;
 use crate::sandbox::{
     self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport,
-    SesSandbox, secrets,
+    PrometheusSandbox, SesSandbox, secrets,
 };
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
@@ -64,6 +64,8 @@ pub struct Sandboxes {
     pub gcp: GcpSandbox,
     /// SES; nothing for one that keeps mails as files in the home.
     pub ses: Option<SesSandbox>,
+    /// Prometheus.
+    pub prometheus: PrometheusSandbox,
     /// What Omnistrate has exported.
     pub omnistrate: OmnistrateExport,
 }
@@ -152,6 +154,7 @@ impl Embedded {
         let (console_listener, console) = bind(0).await?;
         let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
         let (mut aws, mut azure, mut gcp, mut ses) = (None, None, None, None);
+        let mut prometheus = None;
         let mut sandboxes = options.sandboxes;
         if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
@@ -179,11 +182,14 @@ impl Embedded {
             let (listener, url) = bind(8).await?;
             azure = Some(url);
             tasks.push(tokio::spawn(sandboxes.azure.clone().serve(listener, stop.clone())));
-            let (listener, url) = bind(11).await?;
+            let (listener, url) = bind(12).await?;
             ses = Some(url);
             let sandbox = sandboxes.ses.take().unwrap_or_else(|| SesSandbox::in_folder(home.mails()));
             tasks.push(tokio::spawn(sandbox.clone().serve(listener, stop.clone())));
             sandboxes.ses = Some(sandbox);
+            let (listener, url) = bind(10).await?;
+            prometheus = Some(url);
+            tasks.push(tokio::spawn(sandboxes.prometheus.clone().serve(listener, stop.clone())));
             omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
         }
 
@@ -199,6 +205,7 @@ impl Embedded {
             gcp,
             azure,
             ses,
+            prometheus,
             omnistrate,
             bucket: BUCKET.into(),
             table: TABLE.into(),
@@ -267,6 +274,12 @@ impl Embedded {
     #[must_use]
     pub fn ccx(&self) -> Option<&CcxSandbox> {
         self.sandboxes.as_ref().map(|sandboxes| &sandboxes.ccx)
+    }
+
+    /// Its sandbox of Prometheus.
+    #[must_use]
+    pub fn prometheus(&self) -> Option<&PrometheusSandbox> {
+        self.sandboxes.as_ref().map(|sandboxes| &sandboxes.prometheus)
     }
 
     /// Its sandbox of Google Cloud.
@@ -361,6 +374,12 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         vars.set("CCX_API_URL", url.as_str());
         vars.set("CCX_ACCOUNT", sandbox::CCX_ACCOUNT);
         for (name, value) in sandbox::CCX_CREDENTIALS {
+            vars.set(name, value);
+        }
+    }
+    if let Some(url) = &endpoints.prometheus {
+        vars.set("PROMETHEUS_URL", url.as_str());
+        for (name, value) in sandbox::PROMETHEUS_CREDENTIALS {
             vars.set(name, value);
         }
     }

@@ -53,6 +53,9 @@ pub struct Endpoints {
     /// The sandbox of SES, if it runs.
     #[serde(default)]
     pub ses: Option<String>,
+    /// The sandbox of Prometheus (base URL of the server), if it runs.
+    #[serde(default)]
+    pub prometheus: Option<String>,
     /// What the sandbox of Omnistrate has exported, if it runs.
     pub omnistrate: Option<Exported>,
     /// The data bucket.

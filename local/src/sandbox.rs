@@ -8,6 +8,7 @@ mod clazar;
 mod datastores;
 mod gcp;
 mod omnistrate;
+mod prometheus;
 pub mod secrets;
 mod ses;
 
@@ -22,6 +23,7 @@ pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};
 pub use datastores::events_of_datastores;
 pub use gcp::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT, GcpFault, GcpFaultKind, GcpRow, GcpSandbox};
 pub use omnistrate::OmnistrateExport;
+pub use prometheus::{PrometheusFault, PrometheusFaultKind, PrometheusSandbox};
 pub use ses::{SentMail, SesFault, SesFaultKind, SesSandbox};
 
 /// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.
@@ -52,6 +54,12 @@ pub const CCX_CREDENTIALS: [(&str, &str); 2] =
 
 /// Who the sandbox's mails are from: the only address that its SES has verified.
 pub const MAIL_FROM: &str = "billing@monthend.example";
+/// What opens the sandbox of Prometheus.
+pub const PROMETHEUS_CREDENTIALS: [(&str, &str); 2] =
+    [("PROMETHEUS_USER", "monthend"), ("PROMETHEUS_PASSWORD", "5e0d7c19-84f3-4b6a-9d21-70c8e5a3f1b2")];
+
+/// What opens it, too, instead of user and password: `PROMETHEUS_TOKEN`.
+pub const PROMETHEUS_TOKEN: &str = "sandbox-token-c47f0e92b5d8";
 
 /// What the sandbox of Azure bills: a billing profile.
 pub const AZURE_SCOPE: &str = "providers/Microsoft.Billing/billingAccounts/11111111-aaaa-bbbb-cccc-222222222222:33333333-dddd-eeee-ffff-444444444444_2019-05-31/billingProfiles/AAAA-BBBB-CCC-DDD";

@@ -134,6 +134,7 @@ mod tests {
         assert_eq!(template.started_by("raw/aws/1/2026-10/cur/x.csv.gz"), None);
         assert_eq!(template.started_by("raw/focus/aws/1/2026-10/i/export.csv.gz"), Some("allocate"));
         assert_eq!(template.started_by("raw/ccx/ccx.example.com/2026-10/usage/x.json"), None);
+        assert_eq!(template.started_by("raw/prometheus/p.example.com/2026-10/cpu-share/x.json"), None);
         assert_eq!(template.started_by("usage/omnistrate/s/e/p/2026-10/x.json"), Some("meter-clazar"));
         assert_eq!(template.started_by("journal/2026-10/x.jsonl"), Some("report-revenue"));
         assert_eq!(template.started_by("certificates/x"), None);

@@ -9,7 +9,7 @@ use crate::Ended;
 use crate::args;
 use crate::commands::invoices::{RECORD_COLUMNS, record_cells, record_of, report_dead_letters};
 use crate::commands::invoke::report_of;
-use crate::commands::{metering_status, reports};
+use crate::commands::{drivers, metering_status, reports};
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
@@ -44,6 +44,11 @@ pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> 
         {
             output.listing(&fetched)?;
         }
+        if output.format == Format::Table
+            && let Some(fetched) = drivers::fetched(&answers)
+        {
+            output.listing(&fetched)?;
+        }
         if metered && output.format == Format::Table {
             let month = args::MeteringStatus { month: run.month, plan: None };
             result = result.max(metering_status::status(&month, session, output).await?);
@@ -66,6 +71,7 @@ fn configured<'t>(template: &'t Template, session: &Session) -> Vec<&'t str> {
         "fetch-ccx" => is_set(&["CCX_API_URL"]),
         "fetch-gcp" => is_set(&["GCP_BILLING_TABLE"]),
         "fetch-omnistrate" => is_set(&["S3_BUCKET_NAME"]),
+        "fetch-prometheus" => is_set(&["PROMETHEUS_URL"]),
         _ => true,
     });
     let configured: Vec<&str> = configured.collect();

@@ -60,6 +60,8 @@ pub(crate) async fn status(
         }
         match RawDocumentKey::parse(&object.key) {
             Ok(key) if !wanted(&key.invoice) => {}
+            // what a driver was made of
+            Ok(key) if key.invoice.provider == Provider::prometheus() => {}
             Ok(key) if reports::is_report(&key.invoice) => {
                 by_report.entry(key.invoice).or_default().push(key.revision);
             }

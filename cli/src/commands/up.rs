@@ -51,6 +51,7 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
         ("gcp", endpoints.gcp.as_ref().map(|gcp| gcp.url.clone())),
         ("azure", endpoints.azure.clone()),
         ("ses", endpoints.ses.clone()),
+        ("prometheus", endpoints.prometheus.clone()),
         ("export_bucket", exported),
     ];
     shown.extend(sandboxes.into_iter().filter_map(|(what, place)| Some((what, place?))));

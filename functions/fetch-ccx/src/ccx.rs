@@ -1,10 +1,11 @@
 //! The admin API of a CCX server, as far as its usage report goes.
 
 use bytes::Bytes;
-use cloud::http::{BodyError, RetryPolicy, Transient, innermost_cause, read_body, retry_after};
+use cloud::http::{
+    BodyError, Content, RetryPolicy, Transient, content_type, innermost_cause, read_body, retry_after,
+};
 use cloud::vars::{VarError, Vars};
-use reqwest::Response;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::ACCEPT;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -98,7 +99,7 @@ impl CcxClient {
             reason: innermost_cause(&error.without_url()),
         })?;
         let (status, wait) = (response.status().as_u16(), retry_after(response.headers()));
-        let content_type = content_type(&response);
+        let content_type = content_type(response.headers());
         let body = read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
             BodyError::TooLarge { limit_bytes } => CcxError::TooLarge { path: path.to_owned(), limit_bytes },
             BodyError::Interrupted(error) => {
@@ -113,25 +114,14 @@ impl CcxClient {
     }
 }
 
-/// `application/json` of `application/json; charset=utf-8`; empty if nothing is said.
-fn content_type(response: &Response) -> String {
-    let said = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
 /// A wrong path is answered with the web application, and with 200.
 fn check_content(path: &str, content_type: &str, body: &[u8]) -> Result<(), CcxError> {
     let path = path.to_owned();
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    if content_type.ends_with("html") || first == Some(&b'<') {
-        return Err(CcxError::WebPage { path });
+    match Content::of(content_type, body) {
+        Content::Json => Ok(()),
+        Content::WebPage => Err(CcxError::WebPage { path }),
+        Content::Other(content_type) => Err(CcxError::OtherContent { path, content_type }),
     }
-    let is_json = content_type == "application/json" || content_type.ends_with("+json");
-    if is_json || (content_type.is_empty() && first == Some(&b'{')) {
-        return Ok(());
-    }
-    let content_type = if content_type.is_empty() { "of no content type" } else { content_type };
-    Err(CcxError::OtherContent { path, content_type: content_type.chars().take(60).collect() })
 }
 
 #[cfg(test)]

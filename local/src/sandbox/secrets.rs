@@ -16,7 +16,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS, GcpSandbox};
+use super::{
+    ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS, GcpSandbox,
+    PROMETHEUS_CREDENTIALS,
+};
 use crate::ACCESS_KEY;
 
 /// The secret with the sandbox's Atlas credentials.
@@ -29,6 +32,10 @@ pub const CLAZAR_SECRET_ARN: &str =
 
 /// The secret with the sandbox's CCX credentials.
 pub const CCX_SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/ccx-AbCdEf";
+
+/// The secret with the sandbox's Prometheus credentials.
+pub const PROMETHEUS_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/prometheus-AbCdEf";
 
 /// The secret with the key of the sandbox of Google Cloud.
 pub const GCP_SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/gcp-AbCdEf";
@@ -92,6 +99,9 @@ async fn answer(State(admin): State<PathBuf>, headers: HeaderMap, body: Bytes) -
         }
         Some(AZURE_SECRET_ARN | "monthend/azure") => (AZURE_SECRET_ARN, "monthend/azure", &AZURE_CREDENTIALS),
         Some(CCX_SECRET_ARN | "monthend/ccx") => (CCX_SECRET_ARN, "monthend/ccx", &CCX_CREDENTIALS),
+        Some(PROMETHEUS_SECRET_ARN | "monthend/prometheus") => {
+            (PROMETHEUS_SECRET_ARN, "monthend/prometheus", &PROMETHEUS_CREDENTIALS)
+        }
         _ => return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
     };
     let members = members.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));

@@ -128,6 +128,12 @@ impl Provider {
     pub fn ccx() -> Self {
         Self("ccx".into())
     }
+
+    /// A Prometheus server: no provider of costs, but of what they are shared by.
+    #[must_use]
+    pub fn prometheus() -> Self {
+        Self("prometheus".into())
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! byte in an identifier cannot reach outside its place.
 
 mod bills;
+mod drivers;
 mod journal;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::month::BillingMonth;
 use crate::revision::Revision;
 
 pub use bills::{BillsKey, CHARGES};
+pub use drivers::{DRIVERS, driver};
 pub use journal::{InvalidJournalKey, JOURNAL, JournalKey, RevenueKey, journal_folder};
 
 /// Where raw documents stand: `raw/{provider}/{billing_account}/{YYYY-MM}/{invoice_id}/{revision}.{extension}`.

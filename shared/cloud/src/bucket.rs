@@ -300,6 +300,22 @@ impl Bucket {
         Ok(self.put(key, bytes.into(), content_type, HashMap::new(), &expected).await?.written())
     }
 
+    /// The same with user metadata.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn replace_noted(
+        &self,
+        key: &str,
+        bytes: impl Into<Bytes>,
+        content_type: &str,
+        metadata: HashMap<String, String>,
+        seen: Option<String>,
+    ) -> Result<Written, BucketError> {
+        let expected = seen.map_or(Expected::Absent, Expected::Etag);
+        Ok(self.put(key, bytes.into(), content_type, metadata, &expected).await?.written())
+    }
+
     /// Writes an object whatever stands there: for content that its key alone decides.
     ///
     /// # Errors

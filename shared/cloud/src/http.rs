@@ -9,7 +9,7 @@ use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
 
 use crate::vars::{VarError, Vars};
 
-pub use answer::{BodyError, innermost_cause, read_body, retry_after};
+pub use answer::{BodyError, Content, content_type, innermost_cause, read_body, retry_after};
 
 /// A client with time-outs and without redirects (credentials must not follow one).
 ///

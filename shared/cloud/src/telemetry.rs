@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::vars::Vars;
 
 /// Our own crates: everything else is a library.
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     "allocate",
     "billing",
     "cloud",
@@ -24,6 +24,7 @@ const OURS: [&str; 15] = [
     "fetch_ccx",
     "fetch_gcp",
     "fetch_omnistrate",
+    "fetch_prometheus",
     "local",
     "meter_clazar",
     "monthend",

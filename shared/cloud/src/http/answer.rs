@@ -1,4 +1,4 @@
-//! What came back from a provider: its bytes up to a bound, why there are none, and how long to wait.
+//! What came back from a provider: its bytes up to a bound, why there are none, what they are, and how long to wait.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use reqwest::Response;
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
 /// Why the body of an answer could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,41 @@ pub async fn read_body(mut response: Response, limit_bytes: usize) -> Result<Byt
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+/// `application/json` of `application/json; charset=utf-8`; empty if nothing is said.
+#[must_use]
+pub fn content_type(headers: &HeaderMap) -> String {
+    let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// What a body is where JSON is asked for. A server with a web application answers wrong paths with its page, and with 200.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// JSON, as far as its first byte and what is said of it go.
+    Json,
+    /// A web page.
+    WebPage,
+    /// Something else: its content type, at most 60 characters of it, or that there is none.
+    Other(String),
+}
+
+impl Content {
+    /// What a body is, by what [`content_type`] says and its first byte.
+    #[must_use]
+    pub fn of(content_type: &str, body: &[u8]) -> Self {
+        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+        if content_type.ends_with("html") || first == Some(&b'<') {
+            return Self::WebPage;
+        }
+        let is_json = content_type == "application/json" || content_type.ends_with("+json");
+        if is_json || (content_type.is_empty() && first == Some(&b'{')) {
+            return Self::Json;
+        }
+        let content_type = if content_type.is_empty() { "of no content type" } else { content_type };
+        Self::Other(content_type.chars().take(60).collect())
+    }
 }
 
 /// The innermost cause of a failed call, which says what it was; those around it repeat the URL.

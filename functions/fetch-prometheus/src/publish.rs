@@ -1,0 +1,146 @@
+//! From the answer to the bucket: the raw document, the driver made of it, or the note why there is none.
+//!
+//! The raw document stands before the driver that names it. What is to be written follows from the answer alone, and each write
+//! is conditional on what was seen, so a process that dies between two of them leaves nothing that the next run does not settle.
+
+use std::collections::HashMap;
+
+use billing::keys;
+use chrono::{DateTime, SecondsFormat, Utc};
+use cloud::bucket::{Object, Written};
+use serde_json::{Value, json};
+
+use crate::App;
+use crate::answer::Unusable;
+use crate::driver::Made;
+use crate::look::{Looked, NotDone, SOURCE, Subject};
+use crate::prometheus::Answer;
+use crate::report::{DriverOutcome, ReportedDriver};
+
+const JSON: &str = "application/json";
+/// How often a write may find that somebody was quicker.
+const ROUNDS: usize = 10;
+
+impl App {
+    /// Asks for a driver and writes it, if it differs from what stands there.
+    pub(crate) async fn driver(
+        &self,
+        subject: &Subject<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<ReportedDriver, NotDone> {
+        // a document of a person ends it before anything is asked for
+        let standing = self.looker.standing(subject).await?;
+        match self.looker.look(subject).await? {
+            Looked::Answered(answer, Ok(made)) => {
+                let raw = self.looker.raw_key(subject, &answer)?;
+                let outcome = self.publish(subject, &made, &answer, &raw, standing, now).await?;
+                self.release(subject).await?;
+                Ok(ReportedDriver::of(subject, outcome, &made).made_of(&raw))
+            }
+            Looked::Answered(answer, Err(unusable)) => {
+                let raw = self.looker.raw_key(subject, &answer)?;
+                self.keep(&answer, &raw, now).await?;
+                self.hold(subject, &unusable, Some(&raw)).await?;
+                Ok(ReportedDriver::without(subject, DriverOutcome::Held, &unusable).made_of(&raw))
+            }
+            // it was whole when it was written, and the server has forgotten a part since
+            Looked::NotCovered(unusable) if standing.is_some() => {
+                Ok(ReportedDriver::without(subject, DriverOutcome::Kept, &unusable))
+            }
+            Looked::NotCovered(unusable) => {
+                self.hold(subject, &unusable, None).await?;
+                Ok(ReportedDriver::without(subject, DriverOutcome::Held, &unusable))
+            }
+        }
+    }
+
+    async fn publish(
+        &self,
+        subject: &Subject<'_>,
+        made: &Made,
+        answer: &Answer,
+        raw: &str,
+        mut standing: Option<Object>,
+        now: DateTime<Utc>,
+    ) -> Result<DriverOutcome, NotDone> {
+        let key = subject.key();
+        let mut metadata = HashMap::from([
+            (SOURCE.to_owned(), raw.to_owned()),
+            ("fetched-at".to_owned(), time(now)),
+            ("measure".to_owned(), self.looker.rules.measure.name().to_owned()),
+            ("label".to_owned(), self.looker.rules.label.clone()),
+        ]);
+        if subject.partial {
+            metadata.insert("partial".to_owned(), "true".to_owned());
+        }
+        for _ in 0..ROUNDS {
+            let outcome = match &standing {
+                None => DriverOutcome::Written,
+                Some(object) if object.bytes == made.bytes => return Ok(DriverOutcome::Unchanged),
+                Some(_) => DriverOutcome::Replaced,
+            };
+            self.keep(answer, raw, now).await?;
+            let etag = standing.map(|object| object.etag);
+            let (bytes, metadata) = (made.bytes.clone(), metadata.clone());
+            if self.bucket.replace_noted(&key, bytes, JSON, metadata, etag).await? == Written::Now {
+                return Ok(outcome);
+            }
+            standing = self.looker.standing(subject).await?;
+        }
+        Err(NotDone::Contention(key))
+    }
+
+    /// The answer as it came, unless it stands there already.
+    async fn keep(&self, answer: &Answer, raw: &str, now: DateTime<Utc>) -> Result<(), NotDone> {
+        let metadata =
+            HashMap::from([("fetched-at".to_owned(), time(now)), (SOURCE.to_owned(), answer.source.clone())]);
+        self.bucket.put_new(raw, answer.document.clone(), JSON, metadata).await?;
+        Ok(())
+    }
+
+    /// Notes why there is no new driver. One that stands there stays.
+    async fn hold(&self, subject: &Subject<'_>, reason: &Unusable, raw: Option<&str>) -> Result<(), NotDone> {
+        let mut note = json!({
+            "document": subject.key(), "status": "held", "reason": reason.to_string(), "software": billing::SOFTWARE,
+        });
+        if let Some(raw) = raw {
+            note["answer"] = Value::from(raw);
+        }
+        self.note(subject, &note, |_| true).await
+    }
+
+    /// A note that stands there is no longer so.
+    async fn release(&self, subject: &Subject<'_>) -> Result<(), NotDone> {
+        let note = json!({
+            "document": subject.key(), "status": "released", "reason": "the driver is written",
+            "software": billing::SOFTWARE,
+        });
+        self.note(subject, &note, |standing| standing.is_some()).await
+    }
+
+    /// Writes a note where it differs, and where `wanted` says so of what stands there.
+    async fn note(
+        &self,
+        subject: &Subject<'_>,
+        note: &Value,
+        wanted: fn(Option<&Object>) -> bool,
+    ) -> Result<(), NotDone> {
+        let (key, bytes) = (keys::held_reason(&subject.key()), billing::canonical::to_json(note)?);
+        for _ in 0..ROUNDS {
+            let standing = self.bucket.get(&key, None).await?;
+            let is_there = standing.as_ref().is_some_and(|object| object.bytes == bytes);
+            if is_there || !wanted(standing.as_ref()) {
+                return Ok(());
+            }
+            let etag = standing.map(|object| object.etag);
+            if self.bucket.replace(&key, bytes.clone(), JSON, etag).await? == Written::Now {
+                return Ok(());
+            }
+        }
+        Err(NotDone::Contention(key))
+    }
+}
+
+fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
