@@ -2,7 +2,7 @@
 
 use billing::catalog::CURRENT;
 use billing::month::BillingMonth;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::journal;
 
@@ -25,15 +25,6 @@ pub fn catalog(closing: BillingMonth) -> Vec<u8> {
     }
     // JSON is YAML
     format!("{text}\nrevenue: {}\n", seller["revenue"]).into_bytes()
-}
-
-/// The shares of namespaces in the shared cluster: name of the driver and its document, for a month whose cluster nobody measured.
-#[must_use]
-pub fn drivers() -> [(&'static str, Vec<u8>); 2] {
-    let shares = |blue: &str, red: &str, platform: &str| {
-        json!({"blue-app": blue, "red-shop": red, "platform": platform}).to_string().into_bytes()
-    };
-    [("cpu-share", shares("0.42", "0.33", "0.25")), ("memory-share", shares("0.35", "0.45", "0.2"))]
 }
 
 #[cfg(test)]

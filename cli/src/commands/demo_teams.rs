@@ -1,7 +1,6 @@
 //! The end of the demo: what three teams owe a platform team for four providers.
 
 use anyhow::Context;
-use billing::keys::BillsKey;
 use billing::month::BillingMonth;
 use local::platform;
 use serde_json::{Value, json};
@@ -26,11 +25,9 @@ pub(crate) async fn bills(
     session.follow(teller.output, "allocating").await?;
     let standing = session.bucket.catalog().await?;
     let version = session.bucket.apply_catalog(&platform::catalog(closing), standing.as_ref()).await?;
+    // the shares of namespaces in the shared cluster
     for month in [before, closing] {
-        for (name, document) in platform::drivers() {
-            let key = BillsKey { month }.driver(name, "json");
-            session.bucket.overwrite(&key, document, "application/json").await?;
-        }
+        call(session, "fetch-prometheus", &json!({"month": month})).await?;
     }
     teller.line(&format!(
         "   by catalog {}: accounts with a surcharge, services on a shared cluster, support and taxes in pools\n",

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use billing::bills::{Driver, Drivers};
 use billing::catalog::billing::InForce;
 use billing::certificate::DocumentRef;
-use billing::keys::{BillsKey, UsageKey};
+use billing::keys::{self, UsageKey};
 use billing::metering::{Source, UsageSnapshot};
 use billing::month::BillingMonth;
 use billing::revision::sha256_hex;
@@ -74,7 +74,7 @@ impl Looker {
         month: BillingMonth,
         inputs: &mut Vec<DocumentRef>,
     ) -> Result<Option<Driver>, MonthError> {
-        let [csv, json] = ["csv", "json"].map(|extension| BillsKey { month }.driver(name, extension));
+        let [csv, json] = ["csv", "json"].map(|extension| keys::driver(name, month, extension));
         let documents = (self.bucket.get(&csv, None).await?, self.bucket.get(&json, None).await?);
         let (key, bytes, driver) = match documents {
             (None, None) => return Ok(None),

@@ -1,4 +1,4 @@
-//! Names of what is billed: `bills/{YYYY-MM}/...`, and of drivers: `drivers/{name}/{YYYY-MM}.csv`.
+//! Names of what is billed: `bills/{YYYY-MM}/...`.
 
 use super::encode;
 use crate::month::BillingMonth;
@@ -80,12 +80,6 @@ impl BillsKey {
     pub fn charges_of(self, provider: &str) -> String {
         format!("{CHARGES}provider={provider}/month={}/", self.month)
     }
-
-    /// A driver's document, as `csv` or `json`.
-    #[must_use]
-    pub fn driver(self, name: &str, extension: &str) -> String {
-        format!("drivers/{}/{}.{extension}", encode(name), self.month)
-    }
 }
 
 fn short(name: &str) -> String {
@@ -110,7 +104,6 @@ mod tests {
         assert_eq!(key.export("services", 2), "bills/2026-10/2/services.csv");
         assert_eq!(key.certificate(1), "bills/2026-10/certificate.json");
         assert_eq!(key.statement("Team Blue/../x"), "bills/2026-10/statements/Team!20Blue!2F..!2Fx.html");
-        assert_eq!(key.driver("cpu-share", "json"), "drivers/cpu-share/2026-10.json");
         let [one, other] = ["a", "b"].map(|last| key.statement(&format!("{}{last}", "é".repeat(100))));
         assert!(one.len() < 150 && one != other);
     }
