@@ -31,4 +31,6 @@ mod permissions;
 mod recorded;
 mod revenue;
 mod revisions;
+mod vault;
+mod vault_failures;
 mod world;

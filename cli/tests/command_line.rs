@@ -366,7 +366,7 @@ struct Up {
 impl Up {
     fn start(desk: &Desk, args: &[&str]) -> Self {
         // ports of this test alone: the process id spreads them, below those that the system gives out
-        let base = 20_000 + (std::process::id() % 1_200) * 10 + 1;
+        let base = 20_000 + (std::process::id() % 1_000) * 12 + 1;
         let base = base.to_string();
         let all = [&["up", "--format", "json", "--port-base", &base], args].concat();
         let mut child = desk.command(&all).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -398,6 +398,7 @@ fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
         "aws",
         "azure",
         "gcp",
+        "vault",
         "export_bucket",
     ] {
         assert!(up.endpoints[name].is_string(), "{}", up.endpoints);

@@ -50,6 +50,9 @@ pub struct Endpoints {
     /// The sandbox of Azure (its login, its API and its storage), if it runs.
     #[serde(default)]
     pub azure: Option<String>,
+    /// The sandbox of Vault, with the credentials of the sandbox providers, if it runs.
+    #[serde(default)]
+    pub vault: Option<String>,
     /// What the sandbox of Omnistrate has exported, if it runs.
     pub omnistrate: Option<Exported>,
     /// The data bucket.

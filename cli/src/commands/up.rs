@@ -50,6 +50,7 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
         ("aws", endpoints.aws.clone()),
         ("gcp", endpoints.gcp.as_ref().map(|gcp| gcp.url.clone())),
         ("azure", endpoints.azure.clone()),
+        ("vault", endpoints.vault.clone()),
         ("export_bucket", exported),
     ];
     shown.extend(sandboxes.into_iter().filter_map(|(what, place)| Some((what, place?))));
