@@ -70,7 +70,7 @@ async fn every_answer_that_is_no_report_says_what_to_do() {
 }
 
 /// Answers every request with these bytes.
-async fn replay(answer: Vec<u8>) -> String {
+pub(crate) async fn replay(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Json;
 use axum::routing::get;
 use chrono::{TimeDelta, Utc};
-use cloud::secrets::Secrets;
+use cloud::secrets::{SecretPlace, Secrets};
 use cloud::vars::Vars;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -33,7 +33,8 @@ pub(crate) async fn console(vars: Vars) -> World {
 
 async fn set_password(world: &World, password: &str) {
     let secret = ::console::admin_secret(&SecretString::from(password)).unwrap();
-    Secrets::replace(&world.aws, local::sandbox::secrets::ADMIN_SECRET_ARN, &secret).await.unwrap();
+    let place = SecretPlace::from_vars(world.cloud.vars(), "ADMIN_SECRET_ARN").unwrap();
+    Secrets::replace(world.cloud.vars(), &world.aws, &place, &secret).await.unwrap();
 }
 
 impl World {

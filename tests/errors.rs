@@ -61,7 +61,7 @@ async fn secrets_that_are_not_there() {
     let none = message(&world, &[("SECRETS", "secretsmanager"), ("ATLAS_SECRET_ARN", "nope")]).await;
     assert!(none.starts_with("failed to read the secret nope: ResourceNotFoundException"), "{none}");
     let source = message(&world, &[("SECRETS", "elsewhere")]).await;
-    assert_eq!(source, "the variable SECRETS is 'elsewhere', expected env or secretsmanager");
+    assert_eq!(source, "the variable SECRETS is 'elsewhere', expected env, secretsmanager or vault");
 }
 
 #[tokio::test]

@@ -36,4 +36,6 @@ mod revisions;
 mod teams;
 mod teams_failures;
 mod teams_world;
+mod vault;
+mod vault_failures;
 mod world;

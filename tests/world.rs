@@ -20,7 +20,8 @@ use local::{Embedded, Functions, Home, Options, Sandboxes};
 use serde_json::Value;
 
 pub(crate) struct World {
-    pub(crate) cloud: Embedded,
+    /// Boxed, so that futures that hold a world stay small.
+    pub(crate) cloud: Box<Embedded>,
     pub(crate) atlas: AtlasSandbox,
     pub(crate) clazar: ClazarSandbox,
     pub(crate) azure: AzureSandbox,
@@ -111,7 +112,7 @@ impl World {
             vars,
             ..Options::default()
         };
-        let cloud = Box::pin(Embedded::start(&home, options)).await.unwrap();
+        let cloud = Box::new(Box::pin(Embedded::start(&home, options)).await.unwrap());
         let aws = Box::pin(Aws::connect(cloud.vars())).await.unwrap();
         let bucket = Bucket::new(&aws, local::BUCKET);
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);

@@ -130,7 +130,7 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) sandbox: bool,
     /// First of the ports used: this one is the console's, S3 is next, then DynamoDB, Secrets Manager, Atlas, Clazar, CCX, and Azure the eighth after it,
-    /// Google Cloud the ninth, Prometheus the tenth, SES the twelfth
+    /// Google Cloud the ninth, Prometheus the tenth, Vault the eleventh, SES the twelfth
     #[arg(long, default_value_t = 8787, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_500))]
     pub(crate) port_base: u16,
     /// Address to listen on; containers reach this machine by the address of their bridge
@@ -465,7 +465,8 @@ pub(crate) enum Catalog {
 pub(crate) enum Admin {
     /// Set the password of the user admin, read from standard input; all sessions end
     #[command(after_help = "Example: monthend admin set-password < password.txt\n\
-                            With --cloud aws the secret is the one that ADMIN_SECRET_ARN names (output AdminSecret of the stack)")]
+                            With --cloud aws the secret is the one that ADMIN_SECRET_ARN names (output AdminSecret of the stack),\n\
+                            with SECRETS=vault the one at ADMIN_VAULT_PATH in Vault")]
     SetPassword,
 }
 

@@ -180,12 +180,14 @@ impl Session {
 
 /// Own and invented data never stand in one home. A home is the user's own once there are credentials to use.
 fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
-    const OWN: [&str; 11] = [
+    const OWN: [&str; 13] = [
         "PUBLIC_KEY",
         "CLIENT_ID",
         "ATLAS_SECRET_ARN",
+        "ATLAS_VAULT_PATH",
         "CLAZAR_CLIENT_ID",
         "CLAZAR_SECRET_ARN",
+        "CLAZAR_VAULT_PATH",
         "S3_BUCKET_NAME",
         "CCX_API_URL",
         "PROMETHEUS_URL",

@@ -412,6 +412,7 @@ fn other_commands_use_the_cloud_that_runs_and_it_ends_cleanly() {
         "azure",
         "gcp",
         "prometheus",
+        "vault",
         "export_bucket",
     ] {
         assert!(up.endpoints[name].is_string(), "{}", up.endpoints);

@@ -20,7 +20,7 @@ use crate::home::{Endpoints, Exported, GcpEndpoint, Home};
 use crate::queue::Queue;
 use crate::sandbox::{
     self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport,
-    PrometheusSandbox, SesSandbox, secrets,
+    PrometheusSandbox, SesSandbox, VaultSandbox, secrets,
 };
 use crate::serve::{listen, serve};
 use crate::template::{Template, TemplateError};
@@ -112,6 +112,7 @@ pub struct Embedded {
     functions: Arc<Functions>,
     queue: Queue,
     sandboxes: Option<Sandboxes>,
+    vault: Option<VaultSandbox>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     database: Database,
@@ -154,7 +155,7 @@ impl Embedded {
         let (console_listener, console) = bind(0).await?;
         let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
         let (mut aws, mut azure, mut gcp, mut ses) = (None, None, None, None);
-        let mut prometheus = None;
+        let (mut prometheus, mut vault, mut vault_url) = (None, None, None);
         let mut sandboxes = options.sandboxes;
         if let Some(sandboxes) = &mut sandboxes {
             let (listener, url) = bind(4).await?;
@@ -190,6 +191,10 @@ impl Embedded {
             let (listener, url) = bind(10).await?;
             prometheus = Some(url);
             tasks.push(tokio::spawn(sandboxes.prometheus.clone().serve(listener, stop.clone())));
+            let (listener, url) = bind(11).await?;
+            vault_url = Some(url);
+            let sandbox = vault.insert(VaultSandbox::example());
+            tasks.push(tokio::spawn(sandbox.clone().serve(listener, stop.clone())));
             omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
         }
 
@@ -206,6 +211,7 @@ impl Embedded {
             azure,
             ses,
             prometheus,
+            vault: vault_url,
             omnistrate,
             bucket: BUCKET.into(),
             table: TABLE.into(),
@@ -225,7 +231,7 @@ impl Embedded {
                 Dispatcher::new(queue.clone(), functions.clone(), options.retry_delay, options.concurrency);
             tasks.push(tokio::spawn(dispatcher.run()));
         }
-        Ok(Self { endpoints, vars, functions, queue, sandboxes, stop, tasks, database })
+        Ok(Self { endpoints, vars, functions, queue, sandboxes, vault, stop, tasks, database })
     }
 
     /// Where it answers.
@@ -298,6 +304,12 @@ impl Embedded {
     #[must_use]
     pub fn aws(&self) -> Option<&AwsSandbox> {
         self.sandboxes.as_ref().map(|sandboxes| &sandboxes.aws)
+    }
+
+    /// Its sandbox of Vault.
+    #[must_use]
+    pub fn vault(&self) -> Option<&VaultSandbox> {
+        self.vault.as_ref()
     }
 
     /// Stops everything and waits for it.
@@ -434,7 +446,7 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
 
 /// The variables of the console: the admin's password stands in the embedded Secrets Manager, wherever other secrets come from.
 #[must_use]
-pub(crate) fn console_vars(vars: &Vars) -> Vars {
+pub fn console_vars(vars: &Vars) -> Vars {
     let mut vars = vars.clone();
     vars.set("SECRETS", "secretsmanager");
     vars

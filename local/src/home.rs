@@ -56,6 +56,9 @@ pub struct Endpoints {
     /// The sandbox of Prometheus (base URL of the server), if it runs.
     #[serde(default)]
     pub prometheus: Option<String>,
+    /// The sandbox of Vault, with the credentials of the sandbox providers, if it runs.
+    #[serde(default)]
+    pub vault: Option<String>,
     /// What the sandbox of Omnistrate has exported, if it runs.
     pub omnistrate: Option<Exported>,
     /// The data bucket.

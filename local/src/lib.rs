@@ -21,7 +21,7 @@ pub mod sandbox;
 mod serve;
 mod template;
 
-pub use embedded::{Embedded, EmbeddedError, Options, Sandboxes, vars_for};
+pub use embedded::{Embedded, EmbeddedError, Options, Sandboxes, console_vars, vars_for};
 pub use functions::Functions;
 pub use gate::{Call, Gate, GateMode};
 pub use home::{Endpoints, Exported, GcpEndpoint, Home, HomeError, HomeKind, HomeLock};

@@ -11,6 +11,7 @@ mod omnistrate;
 mod prometheus;
 pub mod secrets;
 mod ses;
+mod vault;
 
 pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
 pub use aws::{
@@ -25,6 +26,7 @@ pub use gcp::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT, GcpFault, GcpFaultKi
 pub use omnistrate::OmnistrateExport;
 pub use prometheus::{PrometheusFault, PrometheusFaultKind, PrometheusSandbox};
 pub use ses::{SentMail, SesFault, SesFaultKind, SesSandbox};
+pub use vault::{VaultFault, VaultFaultKind, VaultSandbox};
 
 /// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.
 pub const ATLAS_CREDENTIALS: [(&str, &str); 3] = [
@@ -73,3 +75,12 @@ pub const AZURE_CREDENTIALS: [(&str, &str); 3] = [
     ("AZURE_CLIENT_ID", "00000002-1111-4222-8333-000000000002"),
     ("AZURE_CLIENT_SECRET", "f2c9a41e~not-a-secret.in+the/sandbox"),
 ];
+
+/// What opens the sandbox of Vault for reading: an AppRole.
+pub const VAULT_CREDENTIALS: [(&str, &str); 2] = [
+    ("VAULT_ROLE_ID", "0a7c1d5e-2b64-4c1f-9d3e-7f5b8a6c4e21"),
+    ("VAULT_SECRET_ID", "e41b6f9a-8d07-4b3c-a5f2-6c9d1e0b7a38"),
+];
+
+/// What opens it for reading and writing.
+pub const VAULT_TOKEN: (&str, &str) = ("VAULT_TOKEN", "hvs.not-a-secret-in-the-sandbox");

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Read, stdin};
 
 use anyhow::Context;
-use cloud::secrets::Secrets;
+use cloud::secrets::{SecretPlace, Secrets};
 use secrecy::SecretString;
 
 use crate::Ended;
@@ -14,8 +14,12 @@ use crate::session::Session;
 const LONGEST_INPUT_BYTES: u64 = 4096;
 
 pub(crate) async fn set_password(session: &Session, output: &Output) -> anyhow::Result<Ended> {
-    let arn =
-        session.vars.require("ADMIN_SECRET_ARN", "the admin's secret (output AdminSecret of the stack)")?;
+    // an embedded console reads it from the embedded Secrets Manager, wherever other secrets come from
+    let vars = match session.embedded {
+        Some(_) => local::console_vars(&session.vars),
+        None => session.vars.clone(),
+    };
+    let place = SecretPlace::from_vars(&vars, "ADMIN_SECRET_ARN")?;
     if stdin().is_terminal() {
         output.note("Type the new password (it is shown), then Enter and Ctrl-D. From a file: monthend admin set-password < FILE");
     }
@@ -25,7 +29,7 @@ pub(crate) async fn set_password(session: &Session, output: &Output) -> anyhow::
         .read_to_string(&mut text)
         .context("failed to read the password from standard input")?;
     let password = SecretString::from(text.trim_end_matches(['\r', '\n']));
-    Secrets::replace(&session.aws, arn, &console::admin_secret(&password)?).await?;
+    Secrets::replace(&vars, &session.aws, &place, &console::admin_secret(&password)?).await?;
     output.note("The password of the user admin is set. It counts within a minute; all sessions have ended.");
     Ok(Ended::Done)
 }

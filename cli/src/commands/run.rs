@@ -65,7 +65,9 @@ fn configured<'t>(template: &'t Template, session: &Session) -> Vec<&'t str> {
     let is_set = |names: &[&str]| names.iter().any(|name| session.vars.get(name).is_some());
     let fetches = || template.functions().filter(|name| name.starts_with("fetch-"));
     let configured = fetches().filter(|function| match *function {
-        "fetch-atlas" => is_set(&["PUBLIC_KEY", "CLIENT_ID", "ATLAS_SECRET_ARN", "ORG_ID"]),
+        "fetch-atlas" => {
+            is_set(&["PUBLIC_KEY", "CLIENT_ID", "ATLAS_SECRET_ARN", "ATLAS_VAULT_PATH", "ORG_ID"])
+        }
         "fetch-aws" => is_set(&["AWS_BILLING_ACCOUNT"]),
         "fetch-azure" => is_set(&["AZURE_SCOPE"]),
         "fetch-ccx" => is_set(&["CCX_API_URL"]),

@@ -52,6 +52,7 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
         ("azure", endpoints.azure.clone()),
         ("ses", endpoints.ses.clone()),
         ("prometheus", endpoints.prometheus.clone()),
+        ("vault", endpoints.vault.clone()),
         ("export_bucket", exported),
     ];
     shown.extend(sandboxes.into_iter().filter_map(|(what, place)| Some((what, place?))));

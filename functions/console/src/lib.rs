@@ -5,7 +5,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `DATA_BUCKET`, `STATE_TABLE` | the data bucket and the ledger's table |
-//! | `ADMIN_SECRET_ARN` | the secret with `ADMIN_PASSWORD_HASH` (Argon2, as `monthend admin set-password` writes it) and `SESSION_KEY`; with `SECRETS=env` these are variables |
+//! | `ADMIN_SECRET_ARN` | the secret with `ADMIN_PASSWORD_HASH` (Argon2, as `monthend admin set-password` writes it) and `SESSION_KEY`; with `SECRETS=env` these are variables, with `SECRETS=vault` it stands at `ADMIN_VAULT_PATH`, see [`cloud::secrets`] |
 //! | `RETENTION_PERIOD` | how long deleted datastores are reported, default `6 months` |
 //! | `OIDC_ISSUER`, `OIDC_AUDIENCE` | whose tokens are accepted, and for whom they must be made; none without |
 //! | `OIDC_JWKS_URL` | the issuer's keys, default `{OIDC_ISSUER}/.well-known/jwks.json` |

@@ -10,7 +10,7 @@
 //! | `ORG_ID` | the organisation |
 //! | `PUBLIC_KEY`, `PRIVATE_KEY` | an API key pair, or |
 //! | `CLIENT_ID`, `CLIENT_SECRET` | a service account |
-//! | `SECRETS`, `ATLAS_SECRET_ARN` | where the five above come from, see [`cloud::secrets`] |
+//! | `SECRETS`, `ATLAS_SECRET_ARN` or `ATLAS_VAULT_PATH` | where the five above come from, see [`cloud::secrets`] |
 //! | `ATLAS_API_URL` | default `https://cloud.mongodb.com/api/atlas/v2` |
 //! | `INVOICE_LIMIT` | ended invoices to fetch, default 3 |
 //! | `ATLAS_CONCURRENCY` | details fetched at once, default 4 |

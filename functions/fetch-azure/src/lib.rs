@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `DATA_BUCKET`, `STATE_TABLE` | the bucket and the ledger's table |
 //! | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET` | an app registration |
-//! | `SECRETS`, `AZURE_SECRET_ARN` | where these three come from, see [`cloud::secrets`] |
+//! | `SECRETS`, `AZURE_SECRET_ARN` or `AZURE_VAULT_PATH` | where these three come from, see [`cloud::secrets`] |
 //! | `AZURE_SCOPE` | what is billed, for example `providers/Microsoft.Billing/billingAccounts/.../billingProfiles/...` |
 //! | `AZURE_ACCOUNT` | under which name its bills are filed, default the last part of the scope |
 //! | `AZURE_METRIC` | `ActualCost` (default) or `AmortizedCost` |

@@ -12,7 +12,7 @@
 //! | `CCX_PATH_STYLE` | `current` (default) or `legacy`: how it spells the path of the report |
 //! | `CCX_ACCOUNT` | under which name its reports are filed, default the server's host |
 //! | `CCX_USER`, `CCX_PASSWORD` | an administrator of it |
-//! | `SECRETS`, `CCX_SECRET_ARN` | where these two come from, see [`cloud::secrets`] |
+//! | `SECRETS`, `CCX_SECRET_ARN` or `CCX_VAULT_PATH` | where these two come from, see [`cloud::secrets`] |
 //! | `CCX_MONTHS` | months to fetch, default 2 |
 //! | `HTTP_*` | see [`cloud::http`] |
 

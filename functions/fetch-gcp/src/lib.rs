@@ -12,7 +12,7 @@
 //! | `GCP_PROJECT` | the project that queries run in, default the table's |
 //! | `GCP_BILLING_ACCOUNT` | the billing account, default that in the table's name |
 //! | `GCP_SERVICE_ACCOUNT_KEY` | the JSON key file of a service account |
-//! | `SECRETS`, `GCP_SECRET_ARN` | where the key comes from, see [`cloud::secrets`] |
+//! | `SECRETS`, `GCP_SECRET_ARN` or `GCP_VAULT_PATH` | where the key comes from, see [`cloud::secrets`] |
 //! | `GCP_MONTHS` | ended months to fetch beside the running one, default 2 |
 //! | `GCP_MAX_BYTES_BILLED` | a query that would read more is refused, default 107374182400 (100 GiB) |
 //! | `GCP_QUERY_TIMEOUT_S` | how long a query may take, default 300 |

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `DATA_BUCKET`, `STATE_TABLE` | the bucket and the ledger's table |
 //! | `CLAZAR_CLIENT_ID`, `CLAZAR_CLIENT_SECRET` | the credentials; a dry run needs none |
-//! | `SECRETS`, `CLAZAR_SECRET_ARN` | where they come from, see [`cloud::secrets`] |
+//! | `SECRETS`, `CLAZAR_SECRET_ARN` or `CLAZAR_VAULT_PATH` | where they come from, see [`cloud::secrets`] |
 //! | `CLAZAR_API_URL` | default `https://api.clazar.io/metering/`; its sibling `authenticate/` gives the token |
 //! | `SERVICE_NAME`, `ENVIRONMENT_TYPE`, `PLAN_ID`, `CLAZAR_CLOUD`, `START_MONTH` | the plan, see [`cloud::plans`] |
 //! | `ALLOW_EMPTY_MONTHS` | `true`: a month without any usage closes |

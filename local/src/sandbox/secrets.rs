@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS, GcpSandbox,
-    PROMETHEUS_CREDENTIALS,
+    PROMETHEUS_CREDENTIALS, VAULT_CREDENTIALS,
 };
 use crate::ACCESS_KEY;
 
@@ -43,6 +43,10 @@ pub const GCP_SECRET_ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:
 /// The secret with the sandbox's Azure credentials.
 pub const AZURE_SECRET_ARN: &str =
     "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/azure-AbCdEf";
+
+/// The secret with what opens the sandbox of Vault.
+pub const VAULT_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:us-east-1:000000000000:secret:monthend/vault-AbCdEf";
 
 /// The secret with the admin's password.
 pub const ADMIN_SECRET_ARN: &str =
@@ -88,24 +92,31 @@ async fn answer(State(admin): State<PathBuf>, headers: HeaderMap, body: Bytes) -
             );
         }
     }
-    if let Some(GCP_SECRET_ARN | "monthend/gcp") = request["SecretId"].as_str() {
-        let secret = json!({"GCP_SERVICE_ACCOUNT_KEY": GcpSandbox::service_account_key()});
-        return found(GCP_SECRET_ARN, "monthend/gcp", &secret.to_string());
+    let asked = request["SecretId"].as_str().unwrap_or_default();
+    let login = (VAULT_SECRET_ARN, "monthend/vault", texts(&VAULT_CREDENTIALS));
+    let found_there =
+        of_providers().into_iter().chain([login]).find(|(arn, name, _)| [*arn, *name].contains(&asked));
+    match found_there {
+        Some((arn, name, secret)) => found(arn, name, &secret.to_string()),
+        None => refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
     }
-    let (arn, name, members): (_, _, &[(&str, &str)]) = match request["SecretId"].as_str() {
-        Some(ATLAS_SECRET_ARN | "monthend/atlas") => (ATLAS_SECRET_ARN, "monthend/atlas", &ATLAS_CREDENTIALS),
-        Some(CLAZAR_SECRET_ARN | "monthend/clazar") => {
-            (CLAZAR_SECRET_ARN, "monthend/clazar", &CLAZAR_CREDENTIALS)
-        }
-        Some(AZURE_SECRET_ARN | "monthend/azure") => (AZURE_SECRET_ARN, "monthend/azure", &AZURE_CREDENTIALS),
-        Some(CCX_SECRET_ARN | "monthend/ccx") => (CCX_SECRET_ARN, "monthend/ccx", &CCX_CREDENTIALS),
-        Some(PROMETHEUS_SECRET_ARN | "monthend/prometheus") => {
-            (PROMETHEUS_SECRET_ARN, "monthend/prometheus", &PROMETHEUS_CREDENTIALS)
-        }
-        _ => return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
-    };
-    let members = members.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
-    found(arn, name, &Value::Object(members.collect()).to_string())
+}
+
+/// The credentials of the sandbox providers: ARN, name and document of each secret.
+pub(super) fn of_providers() -> [(&'static str, &'static str, Value); 6] {
+    let gcp = json!({"GCP_SERVICE_ACCOUNT_KEY": GcpSandbox::service_account_key()});
+    [
+        (ATLAS_SECRET_ARN, "monthend/atlas", texts(&ATLAS_CREDENTIALS)),
+        (CLAZAR_SECRET_ARN, "monthend/clazar", texts(&CLAZAR_CREDENTIALS)),
+        (AZURE_SECRET_ARN, "monthend/azure", texts(&AZURE_CREDENTIALS)),
+        (CCX_SECRET_ARN, "monthend/ccx", texts(&CCX_CREDENTIALS)),
+        (PROMETHEUS_SECRET_ARN, "monthend/prometheus", texts(&PROMETHEUS_CREDENTIALS)),
+        (GCP_SECRET_ARN, "monthend/gcp", gcp),
+    ]
+}
+
+fn texts(members: &[(&str, &str)]) -> Value {
+    Value::Object(members.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect())
 }
 
 /// Readable by its owner only, and never half of it.

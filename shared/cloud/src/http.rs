@@ -21,13 +21,17 @@ pub use answer::{BodyError, Content, content_type, innermost_cause, read_body, r
 /// # Errors
 /// [`ClientError`] if a number is none or there is no TLS.
 pub fn client(vars: &Vars) -> Result<reqwest::Client, ClientError> {
+    Ok(client_builder(vars)?.build()?)
+}
+
+/// Such a client, for whom it takes more.
+pub(crate) fn client_builder(vars: &Vars) -> Result<reqwest::ClientBuilder, VarError> {
     let millis = |name, default| vars.number(name, default).map(Duration::from_millis);
     Ok(reqwest::Client::builder()
         .user_agent(billing::SOFTWARE.replace(' ', "/"))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(millis("HTTP_CONNECT_TIMEOUT_MS", 10_000)?)
-        .read_timeout(millis("HTTP_READ_TIMEOUT_MS", 60_000)?)
-        .build()?)
+        .read_timeout(millis("HTTP_READ_TIMEOUT_MS", 60_000)?))
 }
 
 /// Why there is no client.
