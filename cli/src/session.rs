@@ -98,9 +98,9 @@ impl Session {
                     vars,
                     ..Options::default()
                 };
-                let embedded = Embedded::start(&home, options).await?;
+                let embedded = Box::pin(Embedded::start(&home, options)).await?;
                 lock.announce(embedded.endpoints())?;
-                Self::of_embedded(home, embedded, lock).await
+                Box::pin(Self::of_embedded(home, embedded, lock)).await
             }
             None => {
                 let endpoints = wait_for_endpoints(&home).await?;
@@ -117,7 +117,7 @@ impl Session {
                     running: None,
                     _lock: None,
                 };
-                Self::connect(local::vars_for(&endpoints, &vars), Some(session), None).await
+                Box::pin(Self::connect(local::vars_for(&endpoints, &vars), Some(session), None)).await
             }
         }
     }

@@ -166,9 +166,9 @@ fn mistakes_are_answered_in_one_line() {
         (vec!["nonsense"], 2, "unrecognized subcommand"),
         (vec!["run", "--month", "october"], 2, "is not a month, write it as YYYY-MM"),
         (
-            vec!["invoke", "bill"],
+            vec!["invoke", "bil"],
             1,
-            "there is no function 'bill'; there are fetch-atlas, fetch-azure, fetch-aws, fetch-ccx, fetch-prometheus, fetch-gcp, allocate",
+            "there is no function 'bil'; there are fetch-atlas, fetch-azure, fetch-aws, fetch-ccx, fetch-prometheus, fetch-gcp, allocate",
         ),
         (vec!["invoke", "allocate", "-e", "missing.json"], 1, "failed to read the event missing.json"),
         (vec!["cat", "nothing"], 1, "there is no object s3://monthend-data/nothing"),

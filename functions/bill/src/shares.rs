@@ -16,7 +16,7 @@ pub(crate) fn shares_csv(run: &BillRun, catalog: &Catalog) -> Result<Vec<u8>, Mo
         let pool = catalog.pools.get(share.pool).map_or("", |pool| pool.name.as_str());
         let figures = [share.amount.to_string(), share.ratio.to_string()];
         let texts = [run.month.to_string(), neutralise(pool).into_owned(), share.currency.to_owned()];
-        let cells = share.allocation_cells().map(|cell| neutralise(&cell).into_owned());
+        let cells = share.allocation_cells().map(|cell| neutralise(cell).into_owned());
         csv.write_record(texts.iter().chain(&figures).chain(&cells)).map_err(|error| failed(&error))?;
     }
     csv.into_inner().map_err(|error| failed(&error.into_error()))

@@ -1,8 +1,6 @@
 //! The document of a run: every figure of its bills with what made it, what is posted since, and what later bills are to take. All
 //! that is published of a run, its mails included, follows from it alone.
 
-use std::collections::BTreeMap;
-
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -370,9 +368,12 @@ impl StatedItem {
 }
 
 mod posted_texts {
-    use serde::{Deserializer, Serializer};
+    use std::collections::BTreeMap;
 
-    use super::*;
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Posted, decimal_text};
 
     #[derive(Serialize, Deserialize)]
     struct Text(#[serde(with = "decimal_text")] Decimal);
