@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use self::datastores::{Datastores, Spelling, Window};
 pub use self::faults::{CcxFault, CcxFaultKind};
 use crate::sandbox::CCX_CREDENTIALS;
+use crate::sandbox::faults::take as take_fault;
 
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug)]
@@ -106,7 +107,7 @@ async fn note_and_fail(State(sandbox): State<CcxSandbox>, request: Request, next
     let is_api = request.uri().path().starts_with("/api/");
     let fault = sandbox.with(|state| {
         state.requests.push(format!("{} {}", request.method(), request.uri()));
-        if is_api { faults::take(&mut state.faults) } else { None }
+        if is_api { take_fault(&mut state.faults) } else { None }
     });
     match fault {
         Some(kind) => faults::apply(kind, next.run(request).await).await,

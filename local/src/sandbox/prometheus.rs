@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::faults::{PrometheusFault, PrometheusFaultKind};
 use self::promql::Question;
 use self::workloads::Workloads;
+use crate::sandbox::faults::take as take_fault;
 use crate::sandbox::{PROMETHEUS_CREDENTIALS, PROMETHEUS_TOKEN};
 
 /// The sandbox; clones share one state.
@@ -121,7 +122,7 @@ impl PrometheusSandbox {
 
 async fn fail_if_asked(State(sandbox): State<PrometheusSandbox>, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
-    let fault = sandbox.with(|state| if is_api { faults::take(&mut state.faults) } else { None });
+    let fault = sandbox.with(|state| if is_api { take_fault(&mut state.faults) } else { None });
     match fault {
         Some(kind) => faults::apply(kind, next.run(request).await).await,
         None => next.run(request).await,

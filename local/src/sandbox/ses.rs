@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::faults::{AnswerFault, take};
 use super::{MAIL_FROM, aws};
 
 const PATH: &str = "/v2/email/outbound-emails";
@@ -56,19 +57,8 @@ pub struct SentMail {
     pub attachments: Vec<(String, Vec<u8>)>,
 }
 
-/// A fault: the next `times` mails fail that way.
-#[derive(Clone, Debug, Deserialize)]
-pub struct SesFault {
-    /// How.
-    pub kind: SesFaultKind,
-    /// How often.
-    #[serde(default = "once")]
-    pub times: usize,
-}
-
-fn once() -> usize {
-    1
-}
+/// A fault of this sandbox.
+pub type SesFault = AnswerFault<SesFaultKind>;
 
 /// How a mail fails.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -115,18 +105,6 @@ impl SesSandbox {
         if let Err(error) = served {
             tracing::error!("the sandbox of SES ended: {error}");
         }
-    }
-
-    fn fault(&self) -> Option<SesFaultKind> {
-        self.with(|state| {
-            let fault = state.faults.first_mut()?;
-            let kind = fault.kind.clone();
-            fault.times = fault.times.saturating_sub(1);
-            if fault.times == 0 {
-                state.faults.remove(0);
-            }
-            Some(kind)
-        })
     }
 
     fn keep(&self, mut mail: SentMail) -> std::io::Result<String> {
@@ -210,7 +188,7 @@ async fn send(State(sandbox): State<SesSandbox>, headers: HeaderMap, body: Bytes
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         refuse(status, "InternalFailure", "the sandbox fails on request")
     };
-    let then = match sandbox.fault() {
+    let then = match sandbox.with(|state| take(&mut state.faults)) {
         Some(SesFaultKind::Rejected) => return rejected(&mail.to),
         Some(SesFaultKind::TooMany) => {
             let message = "Maximum sending rate exceeded.";

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::documents::Documents;
 pub use self::faults::{VaultFault, VaultFaultKind};
+use crate::sandbox::faults::take as take_fault;
 use crate::sandbox::{VAULT_CREDENTIALS, VAULT_TOKEN, secrets};
 
 /// What a login with the AppRole may read.
@@ -128,7 +129,7 @@ async fn attend(State(sandbox): State<VaultSandbox>, request: Request, next: Nex
     let namespace = header(request.headers(), "x-vault-namespace").map(|name| name.trim_matches('/'));
     let (sealed, here, fault) = sandbox.with(|state| {
         state.requests.push(format!("{} {path}", request.method()));
-        (state.sealed, state.namespace.as_deref() == namespace, faults::take(&mut state.faults))
+        (state.sealed, state.namespace.as_deref() == namespace, take_fault(&mut state.faults))
     });
     if sealed {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed");

@@ -2,25 +2,15 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-/// A fault: the next `times` requests to the API fail that way.
-#[derive(Clone, Debug, Deserialize)]
-pub struct CcxFault {
-    /// How.
-    pub kind: CcxFaultKind,
-    /// How often.
-    #[serde(default = "once")]
-    pub times: usize,
-}
+use crate::sandbox::faults::{AnswerFault, broken, half};
 
-fn once() -> usize {
-    1
-}
+/// A fault of this sandbox.
+pub type CcxFault = AnswerFault<CcxFaultKind>;
 
 /// How an answer fails.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -44,16 +34,6 @@ pub enum CcxFaultKind {
     Redirect,
 }
 
-pub(super) fn take(faults: &mut Vec<CcxFault>) -> Option<CcxFaultKind> {
-    let fault = faults.first_mut()?;
-    let kind = fault.kind.clone();
-    fault.times = fault.times.saturating_sub(1);
-    if fault.times == 0 {
-        faults.remove(0);
-    }
-    Some(kind)
-}
-
 pub(super) async fn apply(kind: CcxFaultKind, mut answer: Response) -> Response {
     match kind {
         CcxFaultKind::Status(code) => status(code),
@@ -66,11 +46,7 @@ pub(super) async fn apply(kind: CcxFaultKind, mut answer: Response) -> Response 
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             answer
         }
-        CcxFaultKind::Drop => {
-            let broken = std::io::Error::other("the connection breaks on request");
-            let chunks = futures::stream::iter([Ok(half(answer).await), Err(broken)]);
-            ([("content-type", "application/json")], Body::from_stream(chunks)).into_response()
-        }
+        CcxFaultKind::Drop => broken(answer).await,
         CcxFaultKind::CutJson => ([("content-type", "application/json")], half(answer).await).into_response(),
         CcxFaultKind::Html => Html("<!doctype html><title>CCX</title>").into_response(),
         CcxFaultKind::ContentType(content_type) => {
@@ -81,11 +57,6 @@ pub(super) async fn apply(kind: CcxFaultKind, mut answer: Response) -> Response 
         }
         CcxFaultKind::Redirect => (StatusCode::FOUND, [("location", "/auth/login")]).into_response(),
     }
-}
-
-async fn half(answer: Response) -> bytes::Bytes {
-    let whole = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
-    whole.slice(..whole.len() / 2)
 }
 
 fn status(code: u16) -> Response {

@@ -2,27 +2,16 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::refuse;
+use crate::sandbox::faults::{AnswerFault, broken, half};
 
-/// A fault: the next `times` requests to the API fail that way.
-#[derive(Clone, Debug, Deserialize)]
-pub struct PrometheusFault {
-    /// How.
-    pub kind: PrometheusFaultKind,
-    /// How often.
-    #[serde(default = "once")]
-    pub times: usize,
-}
-
-fn once() -> usize {
-    1
-}
+/// A fault of this sandbox.
+pub type PrometheusFault = AnswerFault<PrometheusFaultKind>;
 
 /// How an answer fails.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -48,16 +37,6 @@ pub enum PrometheusFaultKind {
     ErrorDocument,
 }
 
-pub(super) fn take(faults: &mut Vec<PrometheusFault>) -> Option<PrometheusFaultKind> {
-    let fault = faults.first_mut()?;
-    let kind = fault.kind.clone();
-    fault.times = fault.times.saturating_sub(1);
-    if fault.times == 0 {
-        faults.remove(0);
-    }
-    Some(kind)
-}
-
 pub(super) async fn apply(kind: PrometheusFaultKind, mut answer: Response) -> Response {
     match kind {
         PrometheusFaultKind::Status(code) => status(code),
@@ -70,11 +49,7 @@ pub(super) async fn apply(kind: PrometheusFaultKind, mut answer: Response) -> Re
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             answer
         }
-        PrometheusFaultKind::Drop => {
-            let broken = std::io::Error::other("the connection breaks on request");
-            let chunks = futures::stream::iter([Ok(half(answer).await), Err(broken)]);
-            ([("content-type", "application/json")], Body::from_stream(chunks)).into_response()
-        }
+        PrometheusFaultKind::Drop => broken(answer).await,
         PrometheusFaultKind::CutJson => {
             ([("content-type", "application/json")], half(answer).await).into_response()
         }
@@ -91,11 +66,6 @@ pub(super) async fn apply(kind: PrometheusFaultKind, mut answer: Response) -> Re
                 .into_response()
         }
     }
-}
-
-async fn half(answer: Response) -> bytes::Bytes {
-    let whole = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
-    whole.slice(..whole.len() / 2)
 }
 
 fn status(code: u16) -> Response {

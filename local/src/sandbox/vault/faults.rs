@@ -7,20 +7,10 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::refuse;
+use crate::sandbox::faults::AnswerFault;
 
-/// A fault: the next `times` requests to the API fail that way.
-#[derive(Clone, Debug, Deserialize)]
-pub struct VaultFault {
-    /// How.
-    pub kind: VaultFaultKind,
-    /// How often.
-    #[serde(default = "once")]
-    pub times: usize,
-}
-
-fn once() -> usize {
-    1
-}
+/// A fault of this sandbox.
+pub type VaultFault = AnswerFault<VaultFaultKind>;
 
 /// How an answer fails.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -34,16 +24,6 @@ pub enum VaultFaultKind {
     Message(String),
     /// The answer comes so many milliseconds late.
     DelayMs(u64),
-}
-
-pub(super) fn take(faults: &mut Vec<VaultFault>) -> Option<VaultFaultKind> {
-    let fault = faults.first_mut()?;
-    let kind = fault.kind.clone();
-    fault.times = fault.times.saturating_sub(1);
-    if fault.times == 0 {
-        faults.remove(0);
-    }
-    Some(kind)
 }
 
 pub(super) async fn apply(kind: VaultFaultKind, answer: Response) -> Response {
