@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
-use cloud::events::wish;
+use cloud::events::{scheduled, wish};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -149,12 +149,6 @@ impl MonthWish {
         let (customer, release, catalog, mails) = (None, None, None, BTreeMap::new());
         Self { month, customer, dry_run: false, release, catalog, mails }
     }
-}
-
-/// When a schedule was due.
-fn scheduled(event: &Value) -> Option<DateTime<Utc>> {
-    let time = event.get("scheduled_time").or_else(|| event.get("time"))?;
-    time.as_str()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use billing::month::BillingMonth;
 use billing::revenue::{InvalidWindow, Window};
 use chrono::{DateTime, Utc};
-use cloud::events::{self, StoredObject, stored_objects, wish};
+use cloud::events::{self, StoredObject, scheduled, stored_objects, wish};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -59,12 +59,6 @@ pub(crate) fn read_event(event: &Value, now: DateTime<Utc>) -> Result<Wanted, In
         }
     };
     Ok(if dry_run { Wanted::Look(window) } else { Wanted::Report(window) })
-}
-
-/// When a schedule, or a rule of EventBridge, was due.
-fn scheduled(event: &Value) -> Option<DateTime<Utc>> {
-    let time = event.get("scheduled_time").or_else(|| event.get("time"))?;
-    time.as_str()?.parse().ok()
 }
 
 #[cfg(test)]

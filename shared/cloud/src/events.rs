@@ -1,5 +1,6 @@
 //! What starts a function: S3 notifications, schedules and people, as our own small structs.
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -79,6 +80,13 @@ pub fn wish<T: Default + DeserializeOwned>(event: &Value) -> Result<T, String> {
     let mut asked = members.clone();
     asked.retain(|member, _| !OF_THE_SCHEDULE.contains(&member.as_str()));
     serde_json::from_value(Value::Object(asked)).map_err(|error| error.to_string())
+}
+
+/// When a schedule, or a rule of EventBridge, was due: a late delivery does not change that.
+#[must_use]
+pub fn scheduled(event: &Value) -> Option<DateTime<Utc>> {
+    let time = event.get("scheduled_time").or_else(|| event.get("time"))?;
+    time.as_str()?.parse().ok()
 }
 
 /// S3 form-encodes keys in notifications: `+` is a space, `%2B` a plus.
