@@ -95,6 +95,11 @@ impl App {
             }
             Next::Send(attempt) => Doing { state: SendingState::Sending, attempt },
         };
+        // before anything is noted: a mail that cannot be written leaves no doubt
+        let mail = match doing.state {
+            SendingState::Sending => Some(written(post, letter, &to)?),
+            _ => None,
+        };
         let seen = known.map(|known| known.state);
         let note = |state, note: String| Sending {
             what: what.clone(),
@@ -107,10 +112,8 @@ impl App {
         {
             return Err(MonthError::Contention);
         }
-        if doing.state == SendingState::Sent {
-            return Ok(report(MailState::Sent, false, String::new()));
-        }
-        let (state, text) = match post.mailer.send(&written(post, letter, &to)?).await {
+        let Some(mail) = mail else { return Ok(report(MailState::Sent, false, String::new())) };
+        let (state, text) = match post.mailer.send(&mail).await {
             Ok(id) => (SendingState::Sent, id),
             Err(MailError::Unsure { reason, .. }) => {
                 let reason = format!("{reason}; {}", doubt(customer, customer, month, doing.attempt));

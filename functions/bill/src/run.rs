@@ -70,8 +70,7 @@ impl Looker {
         let month = wish.month;
         let stored = self.ledger.chain().await?;
         let before = self.before(&stored.chain, month, wish.customer.as_deref()).await?;
-        let by = before.decided.as_ref().or(before.newest.as_ref());
-        let Some(version) = self.catalog(wish.catalog.as_ref(), by).await? else {
+        let Some(version) = self.catalog(wish.catalog.as_ref(), before.decided.as_ref()).await? else {
             return Ok(Prepared::Nothing);
         };
         let catalog = parse(&version.bytes);
@@ -173,12 +172,12 @@ impl Looker {
     pub(crate) async fn catalog(
         &self,
         wish: Option<&CatalogWish>,
-        newest: Option<&RunDocument>,
+        decided: Option<&RunDocument>,
     ) -> Result<Option<StoredCatalog>, MonthError> {
-        let beginning = match (wish, newest) {
+        let beginning = match (wish, decided) {
             (Some(CatalogWish::Current), _) | (None, None) => return Ok(self.bucket.catalog().await?),
             (Some(CatalogWish::Version(beginning)), _) => beginning,
-            (None, Some(newest)) => &newest.catalog,
+            (None, Some(decided)) => &decided.catalog,
         };
         let versions = self.bucket.catalog_versions(beginning).await?;
         let [version] = versions.as_slice() else {

@@ -46,18 +46,10 @@ fn add(sums: &mut Sums, currency: Currency, figures: &Figures) -> Result<(), Mon
     Ok(())
 }
 
-/// The entry of a text, which is copied only if it is new.
-fn entry<'m, T: Default>(map: &'m mut HashMap<String, T, RandomState>, key: &str) -> &'m mut T {
-    if !map.contains_key(key) {
-        map.insert(key.to_owned(), T::default());
-    }
-    map.entry(key.to_owned()).or_default()
-}
-
 fn add_named(map: &mut Named, key: &str, currency: Currency, figures: &Figures) -> Result<(), MoneyError> {
     match map.get_mut(key) {
         Some(sums) => add(sums, currency, figures),
-        None => add(entry(map, key), currency, figures),
+        None => add(map.entry(key.to_owned()).or_default(), currency, figures),
     }
 }
 
@@ -78,7 +70,10 @@ impl MonthTotals {
         let known = provider.accounts.get_mut(facts.billing_account).and_then(|of| of.get_mut(key));
         let account = match known {
             Some(account) => account,
-            None => entry(entry(&mut provider.accounts, facts.billing_account), key),
+            None => {
+                let of = provider.accounts.entry(facts.billing_account.to_owned()).or_default();
+                of.entry(key.to_owned()).or_default()
+            }
         };
         // whichever comes first, so that the order of charges does not matter
         if let Some(name) = facts.sub_account_name
