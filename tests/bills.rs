@@ -120,6 +120,24 @@ async fn a_corrected_export_supersedes_says_for_whom_and_reopens_its_month() {
 }
 
 #[tokio::test]
+async fn rows_of_another_provider_are_not_taken_and_the_place_where_they_belong_is_named() {
+    let world = world().await;
+    let text = String::from_utf8(september(&[("one", "10"), ("two", "5")])).unwrap();
+    let named = text
+        .replacen("InvoiceId\n", "InvoiceId,ProviderName\n", 1)
+        .replace("one,\n", "one,,Acme Cloud\n")
+        .replace("two,\n", "two,,Databricks\n");
+    put(&world, OURS, named.as_bytes()).await;
+    let message = refused(&world, OURS).await;
+    assert!(message.contains("but of acme-cloud a-1 2026-09, databricks a-1 2026-09"), "{message}");
+    let theirs = OURS.replace("/acme/", "/acme-cloud/");
+    put(&world, &theirs, named.as_bytes()).await;
+    let certificate = certificate(&world, &allocate(&world, &theirs).await).await;
+    assert_eq!(certificate.charges_total.to_string(), "10");
+    assert_eq!(certificate.provider_figures["rows_of_other_bills"][0]["provider"], "Databricks");
+}
+
+#[tokio::test]
 async fn two_currencies_in_one_bill_hold_it_and_a_file_for_each_is_taken() {
     let world = world().await;
     let dollars = september(&[("one", "10")]);

@@ -215,6 +215,9 @@ pub(crate) struct Import {
     /// Under which name the bill is filed (default: the name of the file); the same name again is a newer revision
     #[arg(long, value_name = "NAME")]
     pub(crate) invoice: Option<String>,
+    /// The file is a further bill of an account and month that has one under another name
+    #[arg(long)]
+    pub(crate) additional: bool,
     /// Write nothing, only say which bills it holds
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -6,6 +6,8 @@
 mod bill;
 #[path = "command_line/catalog.rs"]
 mod catalog;
+#[path = "command_line/import.rs"]
+mod import;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

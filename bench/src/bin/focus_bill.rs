@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let document = Document { key: path, file: Arc::new(File::open(path)?) };
     let month: BillingMonth = "2026-10".parse()?;
-    let selection = Selection { billing_account: None, month };
+    let selection = Selection::all_of(month);
 
     let (started, cpu) = (Instant::now(), process::cpu_time_of_all_threads()?);
     let totals = add_up(&document, &Focus, &selection, threads.parse()?)?;

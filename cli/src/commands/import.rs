@@ -1,20 +1,22 @@
 //! `monthend import`: a file of bills into the bucket, each bill under its own key.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use billing::bill::{detect, mapping};
 use billing::charges::{Document, Figures, OtherBill, Totals, bills, header};
 use billing::ids::{BillingAccountId, InvoiceId, Provider};
 use billing::keys::{FocusKey, InvoiceKey};
 use billing::manifest::{Format, Manifest};
 use billing::period::Finality;
+use billing::revision::Revision;
 use chrono::Utc;
 use cloud::bucket::Spool;
-use cloud::ledger::RevisionRecord;
+use cloud::ledger::{RevisionRecord, RevisionState};
 
 use crate::Ended;
 use crate::args;
@@ -51,30 +53,105 @@ pub(crate) async fn import(
     }
     let unread = totals.held_rows;
     ensure!(!found.is_empty(), "none of its {} rows is a charge", totals.rows);
-    if !import.dry_run {
+    let twins = twins(session, &found).await?;
+    let mut ended = Ended::Done;
+    if import.dry_run {
+        twins.iter().for_each(|twin| output.note(&twin.to_string()));
+    } else {
+        if let Some(twin) = twins.first().filter(|_| !import.additional) {
+            bail!("{twin}");
+        }
+        let mut revisions = Vec::with_capacity(found.len());
         for bill in &found {
-            put(session, bill, path, name, format).await?;
+            revisions.push(put(session, bill, path, name, format).await?);
         }
         session.follow(output, "allocating").await?;
+        for (bill, revision) in found.iter().zip(&revisions) {
+            if let Some(note) = superseded(session, &bill.invoice, revision).await? {
+                output.note(&note);
+                ended = Ended::Failed;
+            }
+        }
     }
-    show(session, &found, output).await?;
+    show(session, &found, import.dry_run, output).await?;
     let charges: u64 = found.iter().map(|bill| bill.figures.charges).sum();
     output.note(&format!(
         "{} rows read: {charges} charges in {} bills, {unread} rows that cannot be read",
         totals.rows,
         found.len()
     ));
-    let ended = report_dead_letters(session, output)?;
+    ended = ended.max(report_dead_letters(session, output)?);
     Ok(if unread > 0 { ended.max(Ended::Held) } else { ended })
+}
+
+/// A bill of the file, and another one of its account and month.
+struct Twin<'f> {
+    found: &'f InvoiceKey,
+    other: InvoiceId,
+}
+
+impl fmt::Display for Twin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { found: InvoiceKey { provider, billing_account, period, .. }, other } = self;
+        write!(
+            f,
+            "{billing_account} of {provider} has a bill of {period} already, named {other}: if the file replaces it, \
+             import it with --invoice '{other}'; if it is a further bill of that month, with --additional"
+        )
+    }
+}
+
+/// Two bills of one account and month are counted both: mostly they are the same costs, exported twice.
+async fn twins<'f>(session: &Session, found: &'f [Found]) -> anyhow::Result<Vec<Twin<'f>>> {
+    let mut twins = Vec::new();
+    for Found { invoice, .. } in found {
+        let Some(period) = session.ledger.period(invoice).await? else { continue };
+        for id in period.invoices.into_keys().filter(|id| *id != invoice.invoice_id.as_str()) {
+            let other = InvoiceKey { invoice_id: InvoiceId::new(id)?, ..invoice.clone() };
+            if session.ledger.latest(&other).await?.is_some() {
+                twins.push(Twin { found: invoice, other: other.invoice_id });
+            }
+        }
+    }
+    Ok(twins)
+}
+
+/// What to say of bytes that were allocated before and are not the newest any more.
+async fn superseded(
+    session: &Session,
+    invoice: &InvoiceKey,
+    revision: &Revision,
+) -> anyhow::Result<Option<String>> {
+    let allocated = session.ledger.revision(invoice, revision).await?;
+    let latest = session.ledger.latest(invoice).await?;
+    let is_older = allocated.is_some_and(|record| record.state == RevisionState::Allocated)
+        && latest.as_ref().is_some_and(|latest| latest != revision);
+    Ok(is_older.then(|| {
+        format!(
+            "{invoice}: these bytes were allocated before as revision {revision}, and revision {} has superseded them, so \
+             nothing was changed; if they are to count again, import them in other bytes (a CSV with an empty line more, \
+             a Parquet file written anew)",
+            latest.map(|latest| latest.to_string()).unwrap_or_default()
+        )
+    }))
 }
 
 /// The name without what tells the format.
 fn stem(name: &str) -> &str {
     let extensions = [".csv.gz", ".csv.zip", ".csv", ".snappy.parquet", ".parquet"];
-    extensions.into_iter().find_map(|extension| name.strip_suffix(extension)).unwrap_or(name)
+    let without = |extension: &str| {
+        let (stem, end) = name.split_at_checked(name.len().checked_sub(extension.len())?)?;
+        end.eq_ignore_ascii_case(extension).then_some(stem)
+    };
+    extensions.into_iter().find_map(without).unwrap_or(name)
 }
 
 fn found(totals: &Totals, invoice: &str) -> anyhow::Result<Vec<Found>> {
+    let names_provider = totals.elsewhere.keys().any(|bill| bill.provider_name.is_some());
+    ensure!(
+        !names_provider || totals.elsewhere.keys().all(|bill| bill.provider_name.is_some()),
+        "some of its rows name no ProviderName, and others do: whose bill they are of cannot be told; export it with all of them"
+    );
     // one file may hold a bill in several currencies: it is one bill all the same, and will be held
     let mut by_bill: BTreeMap<InvoiceKey, Figures> = BTreeMap::new();
     for (bill, figures) in &totals.elsewhere {
@@ -86,37 +163,33 @@ fn found(totals: &Totals, invoice: &str) -> anyhow::Result<Vec<Found>> {
 fn key(bill: &OtherBill, invoice: &str) -> anyhow::Result<InvoiceKey> {
     let account = bill.billing_account.as_deref().unwrap_or("unknown");
     Ok(InvoiceKey {
-        provider: Provider::new(slug(&bill.provider_name))?,
+        provider: Provider::named(bill.provider_name.as_deref().unwrap_or("unknown"))?,
         billing_account: BillingAccountId::new(account)?,
         period: bill.month.context("its rows do not say which month they are of")?,
         invoice_id: InvoiceId::new(invoice)?,
     })
 }
 
-/// The word under which a provider's documents are filed.
-fn slug(provider_name: &str) -> String {
-    match provider_name {
-        "AWS" | "Amazon Web Services" => "aws".to_owned(),
-        "Microsoft" | "Microsoft Azure" | "Azure" => "azure".to_owned(),
-        "Google Cloud" | "GCP" | "Google Cloud Platform" => "gcp".to_owned(),
-        other => {
-            let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-            other.chars().map(plain).collect()
-        }
-    }
-}
-
-async fn put(session: &Session, bill: &Found, path: &Path, name: &str, format: Format) -> anyhow::Result<()> {
-    let file = || File::open(path).with_context(|| format!("failed to read {}", path.display()));
+/// Puts the file into the bucket as this bill; answers the revision that it is.
+async fn put(
+    session: &Session,
+    bill: &Found,
+    path: &Path,
+    name: &str,
+    format: Format,
+) -> anyhow::Result<Revision> {
+    let file = File::open(path).with_context(|| format!("failed to read {}", path.display()))?;
     let invoice = bill.invoice.clone();
+    let mut spool = Spool::new()?;
+    spool.write_file(file).await?;
     if format == Format::Focus {
         let key = FocusKey { invoice, file: name.to_owned() }.to_string();
+        let spooled = spool.finish().await?;
         let mut upload = session.bucket.upload(key, "application/octet-stream").fetched_at(Utc::now());
-        upload.write_file(file()?).await?;
-        return Ok(upload.finish().await?);
+        upload.write_file(spooled.file).await?;
+        upload.finish().await?;
+        return Ok(Revision::of_sha256(&spooled.sha256));
     }
-    let mut spool = Spool::new()?;
-    spool.write_file(file()?).await?;
     let extension = name.strip_prefix(stem(name)).unwrap_or_default().trim_start_matches('.');
     let part = session.bucket.keep(&invoice, extension, "import".to_owned(), spool).await?;
     let manifest = Manifest {
@@ -131,24 +204,29 @@ async fn put(session: &Session, bill: &Found, path: &Path, name: &str, format: F
         parts: vec![part],
         documents: Vec::new(),
         invoices: Vec::new(),
+        // a report may hold several accounts; each bill takes its own rows
+        shared: true,
         sub_account_names: BTreeMap::new(),
     };
     session.bucket.keep_manifest(&manifest, Utc::now()).await?;
-    Ok(())
+    Ok(Revision::of(&manifest.to_json()?))
 }
 
-async fn show(session: &Session, found: &[Found], output: &Output) -> anyhow::Result<()> {
-    let columns = ["month", "provider", "account", "invoice", "charges>", "BilledCost>"];
-    let mut listing = Listing::new(&[columns.as_slice(), RECORD_COLUMNS.as_slice()].concat());
+/// The bills of the file; unless it is a dry run, what became of them.
+async fn show(session: &Session, found: &[Found], dry_run: bool, output: &Output) -> anyhow::Result<()> {
+    let columns = ["month", "provider", "account", "invoice", "rows>", "BilledCost>"];
+    let outcome = if dry_run { &[] } else { RECORD_COLUMNS.as_slice() };
+    let mut listing = Listing::new(&[columns.as_slice(), outcome].concat());
     for Found { invoice, figures } in found {
-        let newest = newest(session, invoice).await?;
         let mut row = vec![invoice.period.to_string()];
         row.extend(
             [invoice.provider.as_str(), invoice.billing_account.as_str(), invoice.invoice_id.as_str()]
                 .map(str::to_owned),
         );
         row.extend([figures.charges.to_string(), figures.billed.to_string()]);
-        row.extend(record_cells(newest.as_ref()));
+        if !dry_run {
+            row.extend(record_cells(newest(session, invoice).await?.as_ref()));
+        }
         listing.row(row);
     }
     output.listing(&listing)

@@ -28,8 +28,6 @@ struct Taken {
     named: Named,
     fetched: Fetched,
     manifest: Manifest,
-    /// Whether rows of other billing accounts may stand in its documents.
-    shared: bool,
     /// The documents that it was made from, for the certificate.
     inputs: Vec<DocumentRef>,
     files: Vec<(String, Arc<File>)>,
@@ -76,7 +74,7 @@ impl App {
         let inputs =
             [head].into_iter().chain(manifest.parts.iter().chain(&manifest.documents).map(reference));
         let inputs = inputs.collect();
-        let taken = Taken { named, fetched, manifest, shared: false, inputs, files };
+        let taken = Taken { named, fetched, manifest, inputs, files };
         Box::pin(self.judge_and_publish(taken, mode, now)).await
     }
 
@@ -112,13 +110,13 @@ impl App {
             parts: vec![part],
             documents: Vec::new(),
             invoices: Vec::new(),
+            shared: true,
             sub_account_names: std::collections::BTreeMap::new(),
         };
         let taken = Taken {
             inputs: vec![DocumentRef { key: object.key.clone(), sha256 }],
             files: vec![(object.key.clone(), Arc::new(file))],
             fetched: Fetched { noted: fetched_at, last_modified },
-            shared: true,
             named,
             manifest,
         };
@@ -264,8 +262,10 @@ enum JudgeError {
 fn judge(taken: &Taken) -> Result<Judged, JudgeError> {
     let manifest = &taken.manifest;
     let mapping = mapping(manifest.format).ok_or(JudgeError::Format(manifest.format))?;
-    let account = taken.shared.then(|| manifest.billing_account.as_str().to_owned());
-    let selection = Selection { billing_account: account, month: manifest.period };
+    let selection = match manifest.shared {
+        true => Selection::only(&manifest.invoice()),
+        false => Selection::all_of(manifest.period),
+    };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let mut totals = Totals::default();
     for (key, file) in &taken.files {

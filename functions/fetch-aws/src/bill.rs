@@ -72,6 +72,7 @@ impl App {
             parts: draft.parts,
             documents: draft.documents,
             invoices: totals,
+            shared: false,
             sub_account_names: draft.sub_account_names,
         };
         if let Some(note) = &draft.note {

@@ -125,6 +125,7 @@ impl Fetcher {
             parts: data.parts,
             documents,
             invoices: if data.is_as_invoiced { totals.collect() } else { Vec::new() },
+            shared: false,
             sub_account_names: BTreeMap::new(),
         };
         let (key, written) = self.bucket.keep_manifest(&manifest, now).await?;

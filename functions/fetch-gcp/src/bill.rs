@@ -131,6 +131,7 @@ fn manifest(bill: &InvoiceKey, parts: Vec<Part>, asked: Part, now: DateTime<Utc>
         parts,
         documents: vec![asked],
         invoices: Vec::new(),
+        shared: false,
         sub_account_names: BTreeMap::new(),
     }
 }

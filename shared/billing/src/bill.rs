@@ -11,6 +11,7 @@ mod statement;
 mod tests;
 
 use crate::charges::{AzureCostDetails, BigQuery, CostExplorer, Cur, Focus, HeldRow, Mapping, OtherBill};
+use crate::ids::Provider;
 use crate::manifest::Format;
 
 pub use aggregates::aggregates;
@@ -104,7 +105,10 @@ fn list(rows: &[HeldRow]) -> String {
 fn elsewhere(others: &[OtherBill]) -> String {
     let named = others.iter().take(5).map(|other| {
         let month = other.month.map_or_else(|| "no month".to_owned(), |month| month.to_string());
-        format!("{} {}", other.billing_account.as_deref().unwrap_or("no account"), month)
+        let provider = other.provider_name.as_deref().map(Provider::named);
+        let provider =
+            provider.and_then(Result::ok).map_or_else(String::new, |provider| format!("{provider} "));
+        format!("{provider}{} {month}", other.billing_account.as_deref().unwrap_or("no account"))
     });
     let named: Vec<_> = named.collect();
     if named.is_empty() { String::new() } else { format!(", but of {}", named.join(", ")) }

@@ -99,6 +99,24 @@ id!(
 );
 
 impl Provider {
+    /// The provider that FOCUS exports name like this: the one that this software fetches from where it is known by several
+    /// names, else the name in lower case, with `-` for what is neither letter nor digit.
+    ///
+    /// # Errors
+    /// [`InvalidId`] if the name is empty, too long or has control characters.
+    pub fn named(name: &str) -> Result<Self, InvalidId> {
+        match name {
+            "AWS" | "Amazon Web Services" => Ok(Self::aws()),
+            "Microsoft" | "Microsoft Azure" | "Azure" => Ok(Self::azure()),
+            "Google Cloud" | "GCP" | "Google Cloud Platform" => Ok(Self::gcp()),
+            other => {
+                let other = check("provider", other.to_owned())?;
+                let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
+                Self::new(other.chars().map(plain).collect::<String>().to_lowercase())
+            }
+        }
+    }
+
     /// MongoDB Atlas.
     #[must_use]
     pub fn atlas() -> Self {
@@ -139,6 +157,17 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn providers_are_filed_under_one_word_whatever_exports_call_them() {
+        let named = |name: &str| Provider::named(name).unwrap().to_string();
+        assert_eq!(["AWS", "Amazon Web Services"].map(named), ["aws", "aws"]);
+        assert_eq!(
+            ["Oracle Cloud", "MongoDB, Inc.", "日本"].map(named),
+            ["oracle-cloud", "mongodb--inc-", "日本"]
+        );
+        assert!(Provider::named("").is_err());
+    }
 
     #[test]
     fn identifiers_are_taken_as_they_are_or_refused() {

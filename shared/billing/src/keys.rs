@@ -73,12 +73,15 @@ impl InvoiceKey {
         )
     }
 
-    /// The FOCUS charges of the newest revision, as Parquet, partitioned for Athena.
+    /// The FOCUS charges of the newest revision, as Parquet, partitioned for Athena. No two bills have the same: an account with a
+    /// dash is followed by `!-`, which stands nowhere else.
     #[must_use]
     pub fn charges(&self) -> String {
-        let account = match self.is_numbered() {
-            true => String::new(),
-            false => format!("{}-", encode(self.billing_account.as_str())),
+        let account = encode(self.billing_account.as_str());
+        let account = match (self.is_numbered(), account.contains('-')) {
+            (true, _) => String::new(),
+            (false, false) => format!("{account}-"),
+            (false, true) => format!("{account}!-"),
         };
         format!(
             "charges/provider={}/month={}/{account}{}.parquet",
@@ -435,6 +438,23 @@ mod tests {
     }
 
     #[test]
+    fn charges_of_two_bills_never_share_a_file() {
+        let charges = |account: &str, invoice: &str| {
+            let invoice = InvoiceKey {
+                provider: Provider::aws(),
+                billing_account: BillingAccountId::new(account).unwrap(),
+                period: "2025-06".parse().unwrap(),
+                invoice_id: InvoiceId::new(invoice).unwrap(),
+            };
+            invoice.charges().rsplit('/').next().unwrap().to_owned()
+        };
+        assert_eq!(charges("111122223333", "cur2-hourly"), "111122223333-cur2-hourly.parquet");
+        assert_eq!(charges("a", "b-c"), "a-b-c.parquet");
+        assert_eq!(charges("a-b", "c"), "a-b!-c.parquet");
+        assert_eq!(charges("a", "b!-c"), "a-b!21-c.parquet");
+    }
+
+    #[test]
     fn identifiers_cannot_leave_their_place() {
         assert_eq!(encode("../x y"), "!2E.!2Fx!20y");
         assert_eq!(encode(".."), "!2E.");
@@ -442,6 +462,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn charges_of_any_two_bills_are_two_files(
+            one in ("[-!a2D]{1,4}", "[-!a2D]{1,4}"), other in ("[-!a2D]{1,4}", "[-!a2D]{1,4}"),
+        ) {
+            let charges = |(account, invoice): &(String, String)| {
+                let period = "2025-06".parse().unwrap();
+                let billing_account = BillingAccountId::new(account.as_str()).unwrap();
+                let invoice_id = InvoiceId::new(invoice.as_str()).unwrap();
+                InvoiceKey { provider: Provider::gcp(), billing_account, period, invoice_id }.charges()
+            };
+            prop_assert_eq!(one == other, charges(&one) == charges(&other));
+        }
+
         #[test]
         fn encoding_round_trips(text in "\\PC{1,40}") {
             let encoded = encode(&text);

@@ -94,6 +94,9 @@ pub struct Manifest {
     pub documents: Vec<Part>,
     /// The invoices to reconcile against; empty while there are none.
     pub invoices: Vec<InvoiceTotal>,
+    /// Whether rows of other bills (another provider or billing account) may stand in its parts: they are not of this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// Names of sub accounts that the rows do not have, by id.
     pub sub_account_names: BTreeMap<String, String>,
 }
@@ -207,6 +210,7 @@ mod tests {
                 source: "ListInvoiceSummaries BaseCurrencyAmount.TotalAmount".into(),
                 issued: None,
             }],
+            shared: false,
             sub_account_names: BTreeMap::from([("111122223333".to_owned(), "payer".to_owned())]),
         }
     }

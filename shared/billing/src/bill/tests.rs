@@ -37,6 +37,7 @@ fn manifest(invoices: Vec<InvoiceTotal>) -> Manifest {
         parts: vec![],
         documents: vec![],
         invoices,
+        shared: false,
         sub_account_names: BTreeMap::from([("111".to_owned(), "Shop".to_owned())]),
     }
 }
@@ -57,7 +58,11 @@ fn read(rows: &str) -> Totals {
     file.write_all(HEADER.as_bytes()).unwrap();
     file.write_all(rows.as_bytes()).unwrap();
     let document = Document { key: "export.csv", file: Arc::new(file) };
-    let selection = Selection { billing_account: Some("999".to_owned()), month: "2025-06".parse().unwrap() };
+    let selection = Selection {
+        provider: None,
+        billing_account: Some("999".to_owned()),
+        month: "2025-06".parse().unwrap(),
+    };
     add_up(&document, &Focus, &selection, 1).unwrap()
 }
 

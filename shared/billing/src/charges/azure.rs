@@ -137,6 +137,7 @@ impl Mapping for AzureCostDetails {
             frequency: frequency(text(FREQUENCY), category),
             tags_json: tags::to_json(&tags),
             tags,
+            names_provider: true,
             provider_name: MICROSOFT.to_owned(),
             publisher_name: publisher(text(PUBLISHER), text(PUBLISHER_TYPE)),
             invoice_issuer_name: text(RESELLER).unwrap_or(MICROSOFT).to_owned(),

@@ -98,6 +98,8 @@ pub struct Class {
     pub tags_json: Option<String>,
     /// Who makes the service available.
     pub provider_name: String,
+    /// Whether the row says so itself.
+    pub names_provider: bool,
     /// Who produced it.
     pub publisher_name: String,
     /// Who sends the invoice.

@@ -95,7 +95,8 @@ pub fn header(document: &Document<'_>) -> Result<Vec<String>, ReadError> {
 /// [`ReadError`] if it cannot be read to its end.
 pub fn bills(document: &Document<'_>, mapping: &dyn Mapping, threads: usize) -> Result<Totals, ReadError> {
     // no row is of an account without a name
-    let nothing = Selection { billing_account: Some(String::new()), month: BillingMonth::default() };
+    let nothing =
+        Selection { provider: None, billing_account: Some(String::new()), month: BillingMonth::default() };
     add_up(document, mapping, &nothing, threads)
 }
 

@@ -18,7 +18,7 @@ fn document(bytes: &[u8]) -> Arc<File> {
 }
 
 fn june() -> Selection {
-    Selection { billing_account: None, month: "2025-06".parse().unwrap() }
+    Selection::all_of("2025-06".parse().unwrap())
 }
 
 fn add_up_focus(key: &str, file: Arc<File>) -> Result<Totals, ReadError> {

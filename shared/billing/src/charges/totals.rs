@@ -6,6 +6,8 @@ use super::Amount;
 use super::batch::{Batch, Dictionary, ReadError, Sink};
 use super::classes::{Classes, Found};
 use super::mapping::{Class, Columns, Mapping, Sign, Terms};
+use crate::ids::Provider;
+use crate::keys::InvoiceKey;
 use crate::money::MoneyError;
 use crate::month::BillingMonth;
 
@@ -67,6 +69,8 @@ impl std::fmt::Display for HeldRow {
 /// Which rows of a document are of a bill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
+    /// The provider, where documents may hold several; rows that do not name theirs are of the bill.
+    pub provider: Option<Provider>,
     /// The billing account, where documents may hold several.
     pub billing_account: Option<String>,
     /// The month; rows that do not name theirs are of the bill.
@@ -76,8 +80,8 @@ pub struct Selection {
 /// A bill that rows belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OtherBill {
-    /// FOCUS `ProviderName`.
-    pub provider_name: String,
+    /// FOCUS `ProviderName`; nothing if its rows do not say.
+    pub provider_name: Option<String>,
     /// Its billing account.
     pub billing_account: Option<String>,
     /// Its month.
@@ -224,16 +228,36 @@ pub(super) enum Whose {
 }
 
 impl Selection {
+    /// All rows of a month: of documents that hold one bill only.
+    #[must_use]
+    pub fn all_of(month: BillingMonth) -> Self {
+        Self { provider: None, billing_account: None, month }
+    }
+
+    /// The rows of one bill: of documents that may hold others.
+    #[must_use]
+    pub fn only(invoice: &InvoiceKey) -> Self {
+        Self {
+            provider: Some(invoice.provider.clone()),
+            billing_account: Some(invoice.billing_account.as_str().to_owned()),
+            month: invoice.period,
+        }
+    }
+
     pub(super) fn whose(&self, class: &Class) -> Whose {
         let month = class.billing_period.map(|period| BillingMonth::containing(period.start));
         let account = class.billing_account_id.as_deref();
+        let is_provider = |provider: &Provider| {
+            !class.names_provider || Provider::named(&class.provider_name).as_ref() == Ok(provider)
+        };
         let ours = month.is_none_or(|month| month == self.month)
+            && self.provider.as_ref().is_none_or(is_provider)
             && self.billing_account.as_deref().is_none_or(|selected| account == Some(selected));
         if ours {
             return Whose::Ours;
         }
         Whose::Other(OtherBill {
-            provider_name: class.provider_name.clone(),
+            provider_name: class.names_provider.then(|| class.provider_name.clone()),
             billing_account: class.billing_account_id.clone(),
             month,
             currency: class.currency.code(),

@@ -150,6 +150,7 @@ impl Mapping for Cur {
             frequency: kind.frequency,
             tags_json: tags::to_json(&tags),
             tags,
+            names_provider: true,
             provider_name: AWS.to_owned(),
             publisher_name: publisher.unwrap_or(AMAZON).to_owned(),
             invoice_issuer_name: owned(ISSUER).unwrap_or_else(|| AMAZON.to_owned()),

@@ -31,7 +31,7 @@ fn file(bytes: &[u8]) -> Arc<File> {
 }
 
 fn june() -> Selection {
-    Selection { billing_account: None, month: "2025-06".parse().unwrap() }
+    Selection::all_of("2025-06".parse().unwrap())
 }
 
 fn totals(mapping: &dyn Mapping, documents: &[(&str, Arc<File>)]) -> Totals {

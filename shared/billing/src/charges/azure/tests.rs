@@ -20,7 +20,7 @@ fn document(text: &str) -> Arc<File> {
 }
 
 fn selection(month: &str) -> Selection {
-    Selection { billing_account: None, month: month.parse().unwrap() }
+    Selection::all_of(month.parse().unwrap())
 }
 
 fn add(month: &str, key: &str, file: Arc<File>) -> Result<Totals, ReadError> {
