@@ -64,7 +64,7 @@ async fn a_scheduled_run_keeps_the_running_month_and_those_that_are_not_final() 
     let manifest = world.manifest(&documents[1]["key"]).await;
     assert_eq!(
         (manifest.format, manifest.parts.len(), manifest.documents.len()),
-        (Format::AzureCostDetails, 2, 2)
+        (Format::AzureCostDetails, 4, 2)
     );
     assert_eq!(manifest.parts[0].source, "part_0_0001.csv");
     assert_eq!(manifest.invoices.len(), 1, "the void one does not count");
@@ -180,14 +180,46 @@ async fn the_running_month_is_asked_for_until_today() {
     assert_eq!((&none["empty"], &none["documents"]), (&json!(["2026-08"]), &json!([])));
 }
 
+/// A report of one account: what kind of charge, priced how, and what it costs.
+fn report(rows: &[(&str, &str, &str)]) -> (String, bytes::Bytes) {
+    let header = "billingProfileId,billingPeriodStartDate,date,billingCurrency,SubscriptionId,chargeType,pricingModel,\
+                  costInBillingCurrency,quantity,MeterId,reservationId\r\n";
+    let row = |(kind, model, cost): &(&str, &str, &str)| {
+        let reservation = if *model == "Reservation" { "r-1" } else { "" };
+        format!("p,10/01/2026,10/05/2026,EUR,one,{kind},{model},{cost},1,m,{reservation}\r\n")
+    };
+    ("part_0_0001.csv".to_owned(), format!("{header}{}", rows.iter().map(row).collect::<String>()).into())
+}
+
 #[tokio::test]
-async fn the_amortized_costs_do_not_come_to_invoices() {
+async fn what_is_paid_for_a_reservation_is_billed_and_what_is_used_of_it_is_effective() {
     let world = world().await;
-    let vars = [("AZURE_METRIC", "AmortizedCost"), ("AZURE_ACCOUNT", "main")];
-    let report = world.invoke_with(&vars, "fetch-azure", october()).await.unwrap();
-    let manifest = world.manifest(&report["documents"][0]["key"]).await;
-    assert_eq!(manifest.billing_account.as_str(), "main");
-    assert!(manifest.invoices.is_empty() && manifest.documents.len() == 2);
+    let month = "2026-10".parse().unwrap();
+    let (purchase, on_demand) = (("Purchase", "Reservation", "30"), ("Usage", "OnDemand", "2.64"));
+    world.azure.give(month, vec![report(&[purchase, ("Usage", "Reservation", "0"), on_demand])]);
+    let used = ("Usage", "Reservation", "0.9");
+    let unused = ("UnusedReservation", "Reservation", "0.1");
+    world.azure.give_amortized(month, vec![report(&[used, unused, on_demand])]);
+    let vars = [("AZURE_INVOICES", "off")];
+    let fetched = world.invoke_with(&vars, "fetch-azure", october()).await.unwrap();
+    let manifest = world.manifest(&fetched["documents"][0]["key"]).await;
+    assert_eq!(manifest.parts.len(), 2);
+    let allocated = world.invoke("allocate", json!({"key": fetched["documents"][0]["key"]})).await.unwrap();
+    let certificate = world.read(allocated["documents"][0]["certificate"].as_str().unwrap()).await;
+    let certificate: Value = serde_json::from_slice(&certificate).unwrap();
+    let figures = &certificate["provider_figures"];
+    assert_eq!((&figures["billed_cost"], &figures["effective_cost"]), (&json!("32.64"), &json!("3.64")));
+    assert_eq!((&figures["rows"], &figures["charges"]), (&json!(6), &json!(4)));
+    assert_eq!(
+        figures["rows_of_both_reports"],
+        json!({"rows": 1, "actual_cost": "2.64", "amortized_cost": "2.64"})
+    );
+
+    // one report says one cost
+    let one = [("AZURE_INVOICES", "off"), ("AZURE_METRIC", "ActualCost"), ("AZURE_ACCOUNT", "main")];
+    let fetched = world.invoke_with(&one, "fetch-azure", october()).await.unwrap();
+    let manifest = world.manifest(&fetched["documents"][0]["key"]).await;
+    assert_eq!((manifest.billing_account.as_str(), manifest.parts.len()), ("main", 1));
 }
 
 #[tokio::test]
@@ -272,7 +304,9 @@ async fn a_fetched_month_is_allocated_to_the_subscriptions_and_comes_to_its_invo
     let certificate: Value = serde_json::from_slice(&certificate.to_json().unwrap()).unwrap();
     assert_eq!(certificate["provider_total"], "180.93");
     let figures = &certificate["provider_figures"];
-    assert_eq!(figures["rows"], 63);
+    // 63 in each report, and the tax of the invoice
+    assert_eq!((&figures["rows"], &figures["charges"]), (&json!(126), &json!(64)));
+    assert_eq!(figures["rows_of_both_reports"]["rows"], 63);
     assert_eq!(figures["invoices"][0]["charges_total"], "180.92999999999999");
     assert_eq!(figures["billed_cost_by_category"]["Tax"], "28.89");
     let rows = world.rows(&key.invoice).await;

@@ -56,7 +56,7 @@ async fn wrong_variables_are_named() {
             "1234567",
             "the variable AZURE_SCOPE is '1234567', expected providers/Microsoft.Billing",
         ),
-        ("AZURE_METRIC", "Cost", "the variable AZURE_METRIC is 'Cost', expected ActualCost or AmortizedCost"),
+        ("AZURE_METRIC", "AmortizedCost", "expected both, or ActualCost (amortized costs alone are no bill"),
         ("AZURE_INVOICES", "yes", "the variable AZURE_INVOICES is 'yes', expected on or off"),
         ("AZURE_API_URL", "http://management.azure.com", "use https"),
         ("AZURE_EXPORT_URL", "https://a.blob.core.windows.net/cost", "expected https://{account}.blob"),
@@ -171,14 +171,15 @@ async fn links_that_are_over_are_ordered_anew_once() {
     let ended = AzureFaultKind::Report(AzureReportFault::LinksEnded);
     world.azure_fails("", ended, 1);
     world.fetch_azure(october()).await.unwrap();
-    assert_eq!(world.azure_requests("generateCostDetailsReport"), 2);
+    // one report twice, the other once
+    assert_eq!(world.azure_requests("generateCostDetailsReport"), 3);
     world.azure_fails("", ended, 2);
     let message = world.azure_error(&[]).await;
     assert!(
         message.contains("the link to part_0_0001.csv is no longer valid (403 AuthenticationFailed)"),
         "{message}"
     );
-    assert_eq!(world.azure_requests("generateCostDetailsReport"), 4);
+    assert_eq!(world.azure_requests("generateCostDetailsReport"), 5);
     assert!(!message.contains("sig="), "{message}");
 }
 

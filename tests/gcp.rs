@@ -250,7 +250,7 @@ async fn a_bill_becomes_rows_that_add_up_to_it_and_a_late_row_another_revision()
     // the question stands among what the certificate was made from
     assert_eq!(certificate.inputs.len(), 3);
     let charges = world.keys("charges/").await;
-    assert_eq!(charges, [format!("charges/provider=gcp/month=2025-06/{ACCOUNT}-invoice-202506.parquet")]);
+    assert_eq!(charges, [format!("charges/provider=gcp/month=2025-06/{ACCOUNT}!-invoice-202506.parquet")]);
 
     let mut late = GcpSandbox::recorded_rows(june);
     let mut row = late[1].clone();

@@ -43,7 +43,7 @@ pub(crate) async fn import(
     let format = detect(&columns).with_context(|| {
         format!("{} is no bill that is known: a FOCUS export has a column BilledCost", path.display())
     })?;
-    let mapping = mapping(format).context("bills of this format cannot be read")?;
+    let mapping = mapping(format, None).context("bills of this format cannot be read")?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let totals =
         bills(&document, mapping, threads).with_context(|| format!("failed to read {}", path.display()))?;

@@ -33,6 +33,19 @@ struct Taken {
     files: Vec<(String, Arc<File>)>,
 }
 
+impl Taken {
+    /// Its documents, and how each is read.
+    fn documents(&self) -> Result<Vec<(Document<'_>, &'static dyn Mapping)>, JudgeError> {
+        let format = self.manifest.format;
+        let parts = self.files.iter().zip(&self.manifest.parts);
+        let documents = parts.map(|((key, file), part)| {
+            let mapping = mapping(format, part.costs).ok_or(JudgeError::Format(format))?;
+            Ok((Document { key, file: file.clone() }, mapping))
+        });
+        documents.collect()
+    }
+}
+
 /// A bill as it was judged.
 struct Judged {
     certificate: Certificate,
@@ -94,8 +107,13 @@ impl App {
             return self.say_what_superseded(&named, done).await;
         }
         let Spooled { file, sha256, bytes, fetched_at, last_modified } = taken;
-        let part =
-            Part { key: object.key.clone(), sha256: sha256.clone(), bytes, source: "upload".to_owned() };
+        let part = Part {
+            key: object.key.clone(),
+            sha256: sha256.clone(),
+            bytes,
+            source: "upload".to_owned(),
+            costs: None,
+        };
         let invoice = key.invoice.clone();
         let manifest = Manifest {
             manifest: Manifest::VERSION,
@@ -261,20 +279,18 @@ enum JudgeError {
 /// Adds the bill up, judges it, and writes its charges into a file.
 fn judge(taken: &Taken) -> Result<Judged, JudgeError> {
     let manifest = &taken.manifest;
-    let mapping = mapping(manifest.format).ok_or(JudgeError::Format(manifest.format))?;
     let selection = match manifest.shared {
         true => Selection::only(&manifest.invoice()),
         false => Selection::all_of(manifest.period),
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let mut totals = Totals::default();
-    for (key, file) in &taken.files {
-        let document = Document { key, file: file.clone() };
+    for (document, mapping) in taken.documents()? {
         let part = add_up(&document, mapping, &selection, threads);
-        totals.merge(part.map_err(|error| JudgeError::Read { document: key.clone(), error })?)?;
+        totals.merge(part.map_err(|error| JudgeError::Read { document: document.key.to_owned(), error })?)?;
     }
     let statement = certify_bill(&taken.named.revision, manifest, totals)?;
-    let (charges, sha256) = charges_file(taken, mapping, &selection, &statement)?;
+    let (charges, sha256) = charges_file(taken, &selection, &statement)?;
     let aggregates = aggregates(&statement.certificate, &statement.totals)?;
     Ok(finish(&taken.named.invoice, &taken.inputs, statement.certificate, aggregates, charges, sha256)?)
 }
@@ -282,7 +298,6 @@ fn judge(taken: &Taken) -> Result<Judged, JudgeError> {
 /// Writes the charges; they must come to what the bill was added up to.
 fn charges_file(
     taken: &Taken,
-    mapping: &dyn Mapping,
     selection: &Selection,
     statement: &billing::bill::BillStatement,
 ) -> Result<(File, String), JudgeError> {
@@ -296,10 +311,9 @@ fn charges_file(
     let file = tempfile::tempfile()?;
     let mut out = ChargesFile::create_in(Hashing::new(file), &metadata)?;
     let (mut written, mut held): (_, Vec<HeldRow>) = (billing::charges::Figures::default(), Vec::new());
-    for (key, file) in &taken.files {
-        let document = Document { key, file: file.clone() };
+    for (document, mapping) in taken.documents()? {
         let part = write_charges(&document, mapping, selection, &context, &mut |charge| out.push(charge));
-        let part = part.map_err(|error| JudgeError::Write { document: key.clone(), error })?;
+        let part = part.map_err(|error| JudgeError::Write { document: document.key.to_owned(), error })?;
         written.add(&part.figures)?;
         held.extend(part.held);
     }

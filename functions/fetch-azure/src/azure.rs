@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::cost_details::Metric;
 use crate::error::AzureError;
 use crate::scope::Scope;
 use crate::token::Tokens;
@@ -17,8 +16,7 @@ pub(crate) struct Azure {
     pub(crate) tokens: Tokens,
     pub(crate) base: Url,
     pub(crate) scope: Scope,
-    pub(crate) metric: Metric,
-    /// How long a report may take.
+    /// How long the reports of a month may take together.
     pub(crate) report_timeout: Duration,
 }
 

@@ -1,6 +1,7 @@
 //! The bill of a month: its files as they came, the invoices they must come to, and last its manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use billing::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
 use billing::keys::{InvoiceKey, RawDocumentKey};
@@ -12,7 +13,7 @@ use cloud::bucket::{Bucket, BucketError, KeepError, Written};
 use url::Url;
 
 use crate::azure::Azure;
-use crate::cost_details::{CostReport, Metric};
+use crate::cost_details::{CostReport, Metric, Metrics};
 use crate::error::AzureError;
 use crate::export::{Export, Run};
 use crate::invoices::Invoice;
@@ -25,6 +26,8 @@ pub(crate) const COST_DETAILS: &str = "cost-details";
 /// Where bills come from and where they go.
 pub(crate) struct Fetcher {
     pub(crate) azure: Azure,
+    /// The reports that make up a bill.
+    pub(crate) metrics: Metrics,
     /// Taken instead of cost details reports, where there is one.
     pub(crate) export: Option<Export>,
     /// Where invoices are listed; nothing if they are not looked at.
@@ -50,13 +53,13 @@ pub(crate) enum MonthError {
     Manifest { key: String, error: ManifestError },
     #[error("Azure has invoice {invoice} of {month} and no costs: the next run asks again")]
     OnlyInvoices { invoice: String, month: BillingMonth },
+    #[error("Azure has actual costs of {month} and no amortized ones: the next run asks again")]
+    OnlyActual { month: BillingMonth },
 }
 
 /// The data of a bill.
 struct Data {
     format: Format,
-    /// Whether its rows come to the invoices.
-    is_as_invoiced: bool,
     parts: Vec<Part>,
 }
 
@@ -98,7 +101,7 @@ impl Fetcher {
         let invoices = self.listed(month).await?;
         let data = match &self.export {
             Some(export) => self.keep_run(export, &bill, month).await?,
-            None => self.keep_report(&bill, &window).await?,
+            None => self.keep_reports(&bill, &window).await?,
         };
         let Some(data) = data else {
             return match charged(&invoices) {
@@ -124,7 +127,7 @@ impl Fetcher {
             format: data.format,
             parts: data.parts,
             documents,
-            invoices: if data.is_as_invoiced { totals.collect() } else { Vec::new() },
+            invoices: totals.collect(),
             shared: false,
             sub_account_names: BTreeMap::new(),
         };
@@ -172,20 +175,36 @@ impl Fetcher {
         self.invoices.is_none() || invoices.iter().any(|invoice| invoice.total.is_some())
     }
 
+    /// The reports of a month; nothing if there are no costs.
+    async fn keep_reports(&self, bill: &InvoiceKey, window: &Window) -> Result<Option<Data>, MonthError> {
+        let (mut parts, begun) = (Vec::new(), Instant::now());
+        for (metric, costs) in self.metrics.reports() {
+            match self.keep_report(bill, window, *metric, begun).await? {
+                Some(files) => parts.extend(files.into_iter().map(|part| Part { costs: *costs, ..part })),
+                None if parts.is_empty() => return Ok(None),
+                None => return Err(MonthError::OnlyActual { month: bill.period }),
+            }
+        }
+        Ok(Some(Data { format: Format::AzureCostDetails, parts }))
+    }
+
     /// Links of a report may end before the last file is here: then it is ordered once more.
-    async fn keep_report(&self, bill: &InvoiceKey, window: &Window) -> Result<Option<Data>, MonthError> {
+    async fn keep_report(
+        &self,
+        bill: &InvoiceKey,
+        window: &Window,
+        metric: Metric,
+        begun: Instant,
+    ) -> Result<Option<Vec<Part>>, MonthError> {
         let mut ordered_again = false;
         loop {
-            let Some(report) = self.azure.cost_details(window).await? else { return Ok(None) };
+            let Some(report) = self.azure.cost_details(window, metric, begun).await? else { return Ok(None) };
             match self.keep_files(bill, report).await {
                 Err(MonthError::Azure(error)) if error.is_expired_link() && !ordered_again => {
                     tracing::info!("{error}");
                     ordered_again = true;
                 }
-                kept => {
-                    let is_as_invoiced = self.azure.metric == Metric::ActualCost;
-                    return Ok(Some(Data { format: Format::AzureCostDetails, is_as_invoiced, parts: kept? }));
-                }
+                kept => return kept.map(Some),
             }
         }
     }
@@ -209,7 +228,7 @@ impl Fetcher {
         month: BillingMonth,
     ) -> Result<Option<Data>, MonthError> {
         let Some(run) = export.newest_run(&self.azure.wire, month).await? else { return Ok(None) };
-        let Run { format, is_amortized, files, manifest, manifest_name } = run;
+        let Run { format, files, manifest, manifest_name } = run;
         let mut parts = Vec::new();
         for file in &files {
             let taken = export.file(&self.azure.wire, file).await?;
@@ -219,7 +238,7 @@ impl Fetcher {
             return Ok(None);
         }
         self.bucket.keep_bytes(bill, "json", manifest_name, &manifest).await?;
-        Ok(Some(Data { format, is_as_invoiced: !is_amortized, parts }))
+        Ok(Some(Data { format, parts }))
     }
 }
 
@@ -229,7 +248,10 @@ fn charged(invoices: &[Invoice]) -> Option<String> {
     invoices.iter().find(has_amount).map(|invoice| invoice.name.clone())
 }
 
-fn told(manifest: Manifest, key: String, written: Written) -> FetchedBill {
+fn told(mut manifest: Manifest, key: String, written: Written) -> FetchedBill {
+    // without a commitment both reports are the same bytes, kept once
+    let mut keys = BTreeSet::new();
+    manifest.parts.retain(|part| keys.insert(part.key.clone()));
     FetchedBill {
         invoice_id: manifest.invoice_id.to_string(),
         billing_account: manifest.billing_account,

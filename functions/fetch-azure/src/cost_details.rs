@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use billing::manifest::Costs;
 use reqwest::Method;
 use reqwest::header::LOCATION;
 use serde::Deserialize;
@@ -39,14 +40,37 @@ impl Metric {
     }
 }
 
-impl std::str::FromStr for Metric {
+/// Which reports make up a bill.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Metrics {
+    /// Both costs.
+    #[default]
+    Both,
+    /// Only as invoiced: both costs of a charge are that.
+    ActualCost,
+}
+
+impl Metrics {
+    /// Each report, and the costs that its rows state.
+    pub(crate) fn reports(self) -> &'static [(Metric, Option<Costs>)] {
+        match self {
+            Self::Both => {
+                &[(Metric::ActualCost, Some(Costs::Billed)), (Metric::AmortizedCost, Some(Costs::Amortized))]
+            }
+            Self::ActualCost => &[(Metric::ActualCost, None)],
+        }
+    }
+}
+
+impl std::str::FromStr for Metrics {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        [Self::ActualCost, Self::AmortizedCost]
-            .into_iter()
-            .find(|metric| metric.as_str() == text)
-            .ok_or("ActualCost or AmortizedCost")
+        match text {
+            "both" => Ok(Self::Both),
+            "ActualCost" => Ok(Self::ActualCost),
+            _ => Err("both, or ActualCost (amortized costs alone are no bill: they do not come to invoices)"),
+        }
     }
 }
 
@@ -96,14 +120,19 @@ struct WireBlob {
 }
 
 impl Azure {
-    /// Orders the report of some days and waits until it is ready; nothing if there are no costs.
-    pub(crate) async fn cost_details(&self, window: &Window) -> Result<Option<CostReport>, AzureError> {
+    /// Orders the report of some days and waits until it is ready; nothing if there are no costs. `begun` is when the first report
+    /// of the bill was ordered.
+    pub(crate) async fn cost_details(
+        &self,
+        window: &Window,
+        metric: Metric,
+        begun: Instant,
+    ) -> Result<Option<CostReport>, AzureError> {
         let path = ["providers", "Microsoft.CostManagement", "generateCostDetailsReport"];
         let mut url = self.scope.url(&self.base, &path);
         url.set_query(Some(&format!("api-version={API_VERSION}")));
-        let body = self.order(window);
+        let body = self.order(window, metric);
         let order = Call { method: Method::POST, url, body: Some(body), headers: &[], role: ROLE };
-        let ordered = Instant::now();
         let mut answer = self.wire.ask(&self.tokens, &order).await?;
         let mut place = order.url;
         loop {
@@ -116,7 +145,7 @@ impl Azure {
             }
             place = self.next_place(&answer, &place)?;
             let wait = longest_wait(&answer.headers).unwrap_or(DEFAULT_WAIT).max(SHORTEST_WAIT);
-            if ordered.elapsed() + wait > self.report_timeout {
+            if begun.elapsed() + wait > self.report_timeout {
                 return Err(AzureError::ReportLate { after_s: self.report_timeout.as_secs() });
             }
             tokio::time::sleep(wait).await;
@@ -126,8 +155,8 @@ impl Azure {
     }
 
     /// What is asked for. Of an enrollment that is a billing period: usage that is reported late is of a later one than its day.
-    fn order(&self, window: &Window) -> Value {
-        let metric = self.metric.as_str();
+    fn order(&self, window: &Window, metric: Metric) -> Value {
+        let metric = metric.as_str();
         if self.scope.is_enrollment() {
             return json!({"metric": metric, "billingPeriod": window.start.format("%Y%m").to_string()});
         }

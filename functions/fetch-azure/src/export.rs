@@ -34,7 +34,6 @@ pub(crate) struct InvalidExport;
 pub(crate) struct Run {
     pub(crate) format: Format,
     /// Whether prepayments are spread, so that rows do not come to invoices.
-    pub(crate) is_amortized: bool,
     pub(crate) files: Vec<RunFile>,
     /// The manifest as it came.
     pub(crate) manifest: Vec<u8>,
@@ -238,18 +237,18 @@ impl Export {
         if !start.is_empty() && !start.starts_with(&month.to_string()) {
             return Err(contradiction(format!("it is of a run from {start}, not of {month}")));
         }
-        let (format, is_amortized) = match wire.export_config.kind.as_str() {
-            "FocusCost" => (Format::Focus, false),
-            "ActualCost" | "Usage" => (Format::AzureCostDetails, false),
-            "AmortizedCost" => (Format::AzureCostDetails, true),
+        let format = match wire.export_config.kind.as_str() {
+            "FocusCost" => Format::Focus,
+            "ActualCost" | "Usage" => Format::AzureCostDetails,
             other => {
-                let what = "costs come with FocusCost, ActualCost, AmortizedCost or Usage";
+                let what =
+                    "bills come with FocusCost, which has amortized costs too, with ActualCost or with Usage";
                 return Err(contradiction(format!("the type is '{other}'; {what}")));
             }
         };
         let files = wire.blobs.into_iter().map(|blob| self.run_file(blob, folder).map_err(contradiction));
         let files = files.collect::<Result<Vec<_>, _>>()?;
-        Ok(Run { format, is_amortized, files, manifest, manifest_name: name.to_owned() })
+        Ok(Run { format, files, manifest, manifest_name: name.to_owned() })
     }
 
     fn run_file(&self, wire: WireBlob, folder: &str) -> Result<RunFile, String> {

@@ -12,12 +12,12 @@
 //! | `SECRETS`, `AZURE_SECRET_ARN` or `AZURE_VAULT_PATH` | where these three come from, see [`cloud::secrets`] |
 //! | `AZURE_SCOPE` | what is billed, for example `providers/Microsoft.Billing/billingAccounts/.../billingProfiles/...` |
 //! | `AZURE_ACCOUNT` | under which name its bills are filed, default the last part of the scope |
-//! | `AZURE_METRIC` | `ActualCost` (default) or `AmortizedCost` |
+//! | `AZURE_METRIC` | `both` (default): actual and amortized costs; or `ActualCost` |
 //! | `AZURE_INVOICES` | `on` (default) or `off`: whether rows must come to the invoices, and a month waits for them |
 //! | `AZURE_EXPORT_URL` | an export in storage, `https://{account}.blob.core.windows.net/{container}/{directory}/{export}` |
 //! | `AZURE_MONTHS` | ended months to look at, default 2 |
 //! | `AZURE_CONCURRENCY` | months fetched at once, default 3 |
-//! | `AZURE_REPORT_TIMEOUT_S` | how long a report may take, default 600 |
+//! | `AZURE_REPORT_TIMEOUT_S` | how long the reports of a month may take together, default 600 |
 //! | `AZURE_API_URL` | default `https://management.azure.com` |
 //! | `AZURE_LOGIN_URL` | default `https://login.microsoftonline.com` |
 //! | `HTTP_*` | see [`cloud::http`] |
@@ -53,7 +53,7 @@ use url::Url;
 
 use crate::azure::Azure;
 use crate::bill::Fetcher;
-use crate::cost_details::Metric;
+use crate::cost_details::Metrics;
 use crate::event::{InvalidEvent, Wanted, read_event};
 use crate::export::Export;
 use crate::scope::{InvalidScope, Scope};
@@ -117,14 +117,20 @@ impl Function for App {
         let azure = Azure {
             wire,
             tokens: Tokens::new(credentials, management_scope(&base)),
-            metric: vars.parsed("AZURE_METRIC", Metric::ActualCost)?,
             report_timeout: Duration::from_secs(vars.number("AZURE_REPORT_TIMEOUT_S", 600)?),
             base,
             scope,
         };
         let bucket = Bucket::new(&aws, bucket);
         Ok(Self {
-            fetcher: Fetcher { azure, export, invoices, account, bucket },
+            fetcher: Fetcher {
+                azure,
+                metrics: vars.parsed("AZURE_METRIC", Metrics::Both)?,
+                export,
+                invoices,
+                account,
+                bucket,
+            },
             ledger: Ledger::new(&aws, table),
             months: vars.number("AZURE_MONTHS", 2)?,
             concurrency: vars.number("AZURE_CONCURRENCY", 3usize)?.max(1),

@@ -93,6 +93,11 @@ impl AzureSandbox {
         self.with(|state| state.content.give(month, files));
     }
 
+    /// The same for reports of amortised costs.
+    pub fn give_amortized(&self, month: BillingMonth, files: Vec<(String, Bytes)>) {
+        self.with(|state| state.content.give_amortized(month, files));
+    }
+
     /// Writes a run of the export `costs` in the container `cost`; `run` is its time, `YYYYMMDDhhmm`, and `kind` its type, such
     /// as `FocusCost`. Answers the name of its manifest.
     pub fn export(&self, month: BillingMonth, run: &str, kind: &str, files: &[(String, Bytes)]) -> String {

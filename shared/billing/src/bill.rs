@@ -12,7 +12,7 @@ mod tests;
 
 use crate::charges::{AzureCostDetails, BigQuery, CostExplorer, Cur, Focus, HeldRow, Mapping, OtherBill};
 use crate::ids::Provider;
-use crate::manifest::Format;
+use crate::manifest::{Costs, Format};
 
 pub use aggregates::aggregates;
 pub use invoices::head_charges;
@@ -22,15 +22,18 @@ pub use statement::{BillStatement, certify_bill, with_head};
 /// The sub account of charges that name none.
 pub const NO_SUB_ACCOUNT: &str = "(no sub account)";
 
-/// How documents of a format are read.
+/// How documents of a format are read that state these costs; nothing if there are none such.
 #[must_use]
-pub fn mapping(format: Format) -> Option<&'static dyn Mapping> {
-    match format {
-        Format::Focus => Some(&Focus),
-        Format::Cur2 | Format::Cur1 => Some(&Cur),
-        Format::CostExplorer => Some(&CostExplorer),
-        Format::AzureCostDetails => Some(&AzureCostDetails),
-        Format::BigQuery => Some(&BigQuery),
+pub fn mapping(format: Format, costs: Option<Costs>) -> Option<&'static dyn Mapping> {
+    match (format, costs) {
+        (Format::AzureCostDetails, None) => Some(&AzureCostDetails::Alone),
+        (Format::AzureCostDetails, Some(Costs::Billed)) => Some(&AzureCostDetails::Billed),
+        (Format::AzureCostDetails, Some(Costs::Amortized)) => Some(&AzureCostDetails::Amortized),
+        (_, Some(_)) => None,
+        (Format::Focus, None) => Some(&Focus),
+        (Format::Cur2 | Format::Cur1, None) => Some(&Cur),
+        (Format::CostExplorer, None) => Some(&CostExplorer),
+        (Format::BigQuery, None) => Some(&BigQuery),
     }
 }
 

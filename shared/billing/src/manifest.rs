@@ -36,6 +36,16 @@ pub enum Format {
     BigQuery,
 }
 
+/// Which of its costs the rows of a part state, where a provider states them in two reports that share most rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Costs {
+    /// As invoiced: what was prepaid counts when it was bought.
+    Billed,
+    /// What was prepaid is spread over what it was used for.
+    Amortized,
+}
+
 /// One raw document of a bill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -47,6 +57,9 @@ pub struct Part {
     pub bytes: u64,
     /// Where it came from, without secrets: `s3://...`, or path and query of an endpoint.
     pub source: String,
+    /// Which costs its rows state; nothing if all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
 }
 
 /// An invoice that the provider issued for rows of the bill.
@@ -200,6 +213,7 @@ mod tests {
                 sha256: "44136fa355b3678a".into(),
                 bytes: 2,
                 source: "s3://exports/cur2-00001.csv.gz".into(),
+                costs: None,
             }],
             documents: vec![],
             invoices: vec![InvoiceTotal {

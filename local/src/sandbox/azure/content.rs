@@ -29,17 +29,30 @@ pub(super) struct Content {
     closing: BillingMonth,
     /// Files that a test gives.
     given: BTreeMap<BillingMonth, Vec<File>>,
+    /// The same of amortised costs, where they are others.
+    amortized: BTreeMap<BillingMonth, Vec<File>>,
     amended: usize,
     pub(super) has_invoices: bool,
 }
 
 impl Content {
     pub(super) fn example(closing: BillingMonth) -> Self {
-        Self { closing, given: BTreeMap::new(), amended: 0, has_invoices: true }
+        Self { closing, given: BTreeMap::new(), amortized: BTreeMap::new(), amended: 0, has_invoices: true }
     }
 
     pub(super) fn give(&mut self, month: BillingMonth, files: Vec<File>) {
         self.given.insert(month, files);
+    }
+
+    pub(super) fn give_amortized(&mut self, month: BillingMonth, files: Vec<File>) {
+        self.amortized.insert(month, files);
+    }
+
+    /// The files of amortised costs: those of actual costs, unless a test gives others, for the invented profile has no commitment.
+    pub(super) fn amortized_files(&self, start: NaiveDate, end: NaiveDate) -> Vec<File> {
+        let month = BillingMonth::new(start.year(), start.month()).ok();
+        let given = month.and_then(|month| self.amortized.get(&month));
+        given.cloned().unwrap_or_else(|| self.files(start, end))
     }
 
     /// A usage record of the closing month moves to another resource group: the total stays.

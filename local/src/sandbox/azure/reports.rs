@@ -76,7 +76,10 @@ impl Reports {
         }
         self.ordered += 1;
         let id = format!("00000051-1111-4222-8333-{:012}", self.ordered);
-        let files = content.files(start, end);
+        let files = match metric.as_str() {
+            "AmortizedCost" => content.amortized_files(start, end),
+            _ => content.files(start, end),
+        };
         let job = Job { scope: scope.to_owned(), start, end, metric, files, looks_left: self.looks, fault };
         let answer = match fault {
             Some(AzureReportFault::AtOnce) => job.done(base, &id),

@@ -128,6 +128,7 @@ pub(super) fn tax_class(manifest: &Manifest, invoice: &InvoiceTotal, currency: C
         frequency: ChargeFrequency::OneTime,
         tags: Vec::new(),
         tags_json: None,
+        twin: None,
         names_provider: true,
         provider_name: name.to_owned(),
         publisher_name: name.to_owned(),

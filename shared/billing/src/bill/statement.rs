@@ -252,6 +252,13 @@ fn explanation(manifest: &Manifest, totals: &Totals, compared: &Compared) -> Str
     if others > 0 {
         text.push_str(&format!("; {others} rows of the document are of other bills, which are named"));
     }
+    let (counted, compared) = (&totals.counted_twins, &totals.compared_twins);
+    if compared.charges > 0 && counted.equals(compared) != Ok(true) {
+        text.push_str(&format!(
+            "; rows without a commitment come to {} in the report of actual costs, to {} in the amortised one: the first counts",
+            counted.effective, compared.effective
+        ));
+    }
     if manifest.finality == Finality::Open {
         text.push_str("; the month is still open at the provider");
     }
@@ -277,7 +284,7 @@ fn figures(
             "billed_cost": figures.billed.to_string(),
         })
     });
-    Ok(json!({
+    let mut figures = json!({
         "format": manifest.format,
         "rows": totals.rows,
         "charges": totals.all.charges,
@@ -287,5 +294,13 @@ fn figures(
         "amounts_beyond_18_decimals": totals.fine_rows,
         "invoices": serde_json::to_value(&compared.invoices)?,
         "rows_of_other_bills": elsewhere.collect::<Vec<_>>(),
-    }))
+    });
+    if totals.compared_twins.charges > 0 {
+        figures["rows_of_both_reports"] = json!({
+            "rows": totals.compared_twins.charges,
+            "actual_cost": totals.counted_twins.billed.to_string(),
+            "amortized_cost": totals.compared_twins.effective.to_string(),
+        });
+    }
+    Ok(figures)
 }

@@ -8,13 +8,24 @@ use std::borrow::Cow;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use super::focus::{currency, time, wrong};
-use super::mapping::{Class, Columns, Mapping, Row, Sign, Texts};
+use super::mapping::{Class, Columns, Mapping, Row, Sign, Texts, Twin};
 use super::tags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
 
-/// The format.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AzureCostDetails;
+/// The format, and which of Azure's two reports of the same month it is.
+///
+/// Both have the rows that draw on no commitment. Those that do stand in the report of actual costs with what was paid
+/// (the purchase, and nothing for what it covers), and in the amortised one with what was used of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AzureCostDetails {
+    /// The only report of the bill: its costs are both.
+    #[default]
+    Alone,
+    /// Actual costs beside the amortised ones.
+    Billed,
+    /// Amortised costs: only rows that draw on a commitment are charges, the others are compared.
+    Amortized,
+}
 
 /// The name that Microsoft's own FOCUS exports use.
 const MICROSOFT: &str = "Microsoft";
@@ -27,11 +38,12 @@ macro_rules! places {
 
 places! {
     CURRENCY PROFILE PROFILE_NAME ACCOUNT ACCOUNT_NAME PERIOD_START PERIOD_END INVOICE PREVIOUS_INVOICE SUBSCRIPTION
-    SUBSCRIPTION_NAME FAMILY CATEGORY SERVICE CHARGE_TYPE FREQUENCY PUBLISHER_TYPE PUBLISHER RESELLER TAGS
+    SUBSCRIPTION_NAME FAMILY CATEGORY SERVICE CHARGE_TYPE FREQUENCY PUBLISHER_TYPE PUBLISHER RESELLER PRICING_MODEL
+    TAGS
 }
 places! { COST }
 places! {
-    DATE PRODUCT METER METER_NAME PRICE_ID RESOURCE RESOURCE_NAME LOCATION METER_REGION ZONE UNIT PRICING_MODEL PRICING_CURRENCY
+    DATE PRODUCT METER METER_NAME PRICE_ID RESOURCE RESOURCE_NAME LOCATION METER_REGION ZONE UNIT PRICING_CURRENCY
     BENEFIT BENEFIT_NAME RESERVATION RESERVATION_NAME
 }
 places! { QUANTITY UNIT_PRICE LIST_PRICE LIST_COST }
@@ -57,6 +69,7 @@ const COLUMNS: Columns = Columns {
         &["PublisherType"],
         &["PublisherName"],
         &["ResellerName"],
+        &["PricingModel"],
         &["Tags"],
     ],
     kind: &[
@@ -74,6 +87,7 @@ const COLUMNS: Columns = Columns {
         PUBLISHER_TYPE,
         PUBLISHER,
         RESELLER,
+        PRICING_MODEL,
     ],
     account: &[SUBSCRIPTION, SUBSCRIPTION_NAME],
     service: &[FAMILY, CATEGORY, SERVICE, CHARGE_TYPE],
@@ -91,7 +105,6 @@ const COLUMNS: Columns = Columns {
         &["MeterRegion"],
         &["AvailabilityZone"],
         &["UnitOfMeasure"],
-        &["PricingModel"],
         &["PricingCurrency", "PricingCurrencyCode"],
         &["BenefitId"],
         &["BenefitName"],
@@ -118,10 +131,21 @@ impl Mapping for AzureCostDetails {
         let charge_type = required(CHARGE_TYPE)?;
         let category = category(charge_type);
         let tags = tags::parse(text(TAGS))?;
+        let is_committed = text(PRICING_MODEL).and_then(commitment).is_some() || is_unused(charge_type);
+        let (cost, nothing) = (vec![(COST, Sign::Plus)], Vec::new());
+        let (billed, effective, twin) = match (self, is_committed) {
+            (Self::Alone, _) => (cost.clone(), cost, None),
+            (Self::Billed, false) => (cost.clone(), cost, Some(Twin::Counted)),
+            (Self::Billed, true) => (cost, nothing, None),
+            (Self::Amortized, false) => (cost.clone(), cost, Some(Twin::Compared)),
+            (Self::Amortized, true) => (nothing, cost, None),
+        };
         Ok(vec![Class {
-            billed: vec![(COST, Sign::Plus)],
-            effective: vec![(COST, Sign::Plus)],
-            skip_zero: false,
+            billed,
+            effective,
+            // what a commitment covers costs nothing here, and is a row of the amortised report
+            skip_zero: *self == Self::Billed && is_committed,
+            twin,
             currency: currency(required(CURRENCY)?)?,
             billing_account_id: owned(PROFILE).or_else(|| owned(ACCOUNT)),
             billing_account_name: owned(PROFILE_NAME).or_else(|| owned(ACCOUNT_NAME)),
@@ -157,7 +181,8 @@ impl Mapping for AzureCostDetails {
         let is_priced = text(PRICING_CURRENCY).is_none_or(|code| code == currency);
         let price = |column: usize| if is_priced { row.number(column) } else { Ok(None) };
         let list_cost = row.number(LIST_COST)?.filter(|cost| !cost.is_zero());
-        let model = text(PRICING_MODEL);
+        let model = row.class.text(PRICING_MODEL);
+        let cost = if *self == Self::Amortized { charge.effective_cost } else { charge.billed_cost };
         let benefit = model.and_then(commitment);
         let of_benefit = |columns: [usize; 2]| benefit.and(some(columns[0]).or_else(|| some(columns[1])));
         let resource = text(RESOURCE);
@@ -179,7 +204,8 @@ impl Mapping for AzureCostDetails {
             pricing_unit: some(UNIT),
             contracted_unit_price: price(UNIT_PRICE)?,
             list_unit_price: price(LIST_PRICE)?.filter(|price| !price.is_zero()),
-            list_cost: list_cost.unwrap_or(charge.list_cost),
+            list_cost: list_cost.unwrap_or(cost),
+            contracted_cost: cost,
             commitment_discount_id: of_benefit([BENEFIT, RESERVATION]),
             commitment_discount_name: of_benefit([BENEFIT_NAME, RESERVATION_NAME]),
             commitment_discount_category: benefit.map(|(category, _)| Cow::Borrowed(category)),
@@ -257,11 +283,16 @@ fn commitment(model: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
+/// What was paid for and not used; only amortised reports have it.
+fn is_unused(charge_type: &str) -> bool {
+    ["unusedreservation", "unusedsavingsplan"].iter().any(|kind| charge_type.eq_ignore_ascii_case(kind))
+}
+
 /// A purchase neither uses nor wastes it.
 fn commitment_status(charge_type: &str) -> Option<&'static str> {
     match charge_type.to_ascii_lowercase().as_str() {
         "usage" => Some("Used"),
-        "unusedreservation" | "unusedsavingsplan" => Some("Unused"),
+        _ if is_unused(charge_type) => Some("Unused"),
         _ => None,
     }
 }

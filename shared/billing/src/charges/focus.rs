@@ -149,6 +149,7 @@ impl Mapping for Focus {
             frequency,
             tags_json: tags::to_json(&tags),
             tags,
+            twin: None,
             names_provider: text(PROVIDER).is_some(),
             provider_name: owned(PROVIDER).unwrap_or_else(|| publisher.clone()),
             invoice_issuer_name: owned(ISSUER).or(owned(PROVIDER)).unwrap_or_else(|| publisher.clone()),

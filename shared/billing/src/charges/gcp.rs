@@ -117,6 +117,7 @@ impl Mapping for BigQuery {
             },
             tags_json: tags::to_json(&tags),
             tags,
+            twin: None,
             names_provider: true,
             provider_name: PROVIDER.to_owned(),
             publisher_name: PROVIDER.to_owned(),

@@ -59,6 +59,15 @@ pub enum Sign {
     Minus,
 }
 
+/// What becomes of a row that two documents of a bill have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twin {
+    /// It is a charge.
+    Counted,
+    /// It is none; what such rows come to is compared.
+    Compared,
+}
+
 /// What rows of one kind have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
@@ -96,6 +105,8 @@ pub struct Class {
     pub tags: Vec<(String, String)>,
     /// The same as a flat JSON object; nothing if there are none.
     pub tags_json: Option<String>,
+    /// Whether another document of the bill has the same rows; nothing if none has.
+    pub twin: Option<Twin>,
     /// Who makes the service available.
     pub provider_name: String,
     /// Whether the row says so itself.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Amount;
 use super::batch::{Batch, Dictionary, ReadError, Sink};
 use super::classes::{Classes, Found};
-use super::mapping::{Class, Columns, Mapping, Sign, Terms};
+use super::mapping::{Class, Columns, Mapping, Sign, Terms, Twin};
 use crate::ids::Provider;
 use crate::keys::InvoiceKey;
 use crate::money::MoneyError;
@@ -111,6 +111,10 @@ pub struct Totals {
     pub invoices: HashMap<Option<String>, Figures>,
     /// By FOCUS `ChargeCategory`.
     pub categories: HashMap<&'static str, Figures>,
+    /// Rows that two documents of the bill have, in the one where they count.
+    pub counted_twins: Figures,
+    /// The same in the other, where they are no charges: they should come to as much.
+    pub compared_twins: Figures,
     /// Rows of other bills.
     pub elsewhere: HashMap<OtherBill, Figures>,
     /// The first rows that cannot be charges.
@@ -149,6 +153,9 @@ impl Totals {
         self.all.add(figures)?;
         self.currencies.entry(class.currency.code()).or_default().add(figures)?;
         self.invoices.entry(class.invoice_id.clone()).or_default().add(figures)?;
+        if class.twin.is_some() {
+            self.counted_twins.add(figures)?;
+        }
         self.categories.entry(class.category.as_str()).or_default().add(figures)
     }
 
@@ -209,6 +216,8 @@ impl Totals {
         }
         merge(&mut self.invoices, other.invoices)?;
         merge(&mut self.categories, other.categories)?;
+        self.counted_twins.add(&other.counted_twins)?;
+        self.compared_twins.add(&other.compared_twins)?;
         merge(&mut self.elsewhere, other.elsewhere)
     }
 }
@@ -224,6 +233,8 @@ fn merge<K: std::hash::Hash + Eq>(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Ours,
+    /// Of the bill, and counted in another document.
+    Compared,
     Other(OtherBill),
 }
 
@@ -254,7 +265,7 @@ impl Selection {
             && self.provider.as_ref().is_none_or(is_provider)
             && self.billing_account.as_deref().is_none_or(|selected| account == Some(selected));
         if ours {
-            return Whose::Ours;
+            return if class.twin == Some(Twin::Compared) { Whose::Compared } else { Whose::Ours };
         }
         Whose::Other(OtherBill {
             provider_name: class.names_provider.then(|| class.provider_name.clone()),
@@ -350,6 +361,7 @@ impl<'m> Adder<'m> {
             match class {
                 _ if figures.charges == 0 => {}
                 (class, Whose::Ours) => self.totals.add_kind(class, figures)?,
+                (_, Whose::Compared) => self.totals.compared_twins.add(figures)?,
                 (_, Whose::Other(bill)) => {
                     self.totals.elsewhere.entry(bill.clone()).or_default().add(figures)?;
                 }

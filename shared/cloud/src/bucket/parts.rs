@@ -165,7 +165,7 @@ impl Bucket {
     ) -> Result<Part, KeepError> {
         let spooled = spool.finish().await?;
         let key = format!("{}{}.{extension}", bill.raw_folder(), Revision::of_sha256(&spooled.sha256));
-        let part = Part { key, sha256: spooled.sha256, bytes: spooled.bytes, source };
+        let part = Part { key, sha256: spooled.sha256, bytes: spooled.bytes, source, costs: None };
         if self.etag(&part.key).await?.is_some() {
             return Ok(part);
         }

@@ -169,6 +169,7 @@ impl Mapping for CostExplorer {
             frequency: kind.frequency,
             tags: Vec::new(),
             tags_json: None,
+            twin: None,
             names_provider: true,
             provider_name: AWS.to_owned(),
             publisher_name: AMAZON.to_owned(),

@@ -150,6 +150,7 @@ impl Mapping for Cur {
             frequency: kind.frequency,
             tags_json: tags::to_json(&tags),
             tags,
+            twin: None,
             names_provider: true,
             provider_name: AWS.to_owned(),
             publisher_name: publisher.unwrap_or(AMAZON).to_owned(),

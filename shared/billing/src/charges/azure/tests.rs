@@ -24,7 +24,7 @@ fn selection(month: &str) -> Selection {
 }
 
 fn add(month: &str, key: &str, file: Arc<File>) -> Result<Totals, ReadError> {
-    add_up(&Document { key, file }, &AzureCostDetails, &selection(month), 1)
+    add_up(&Document { key, file }, &AzureCostDetails::Alone, &selection(month), 1)
 }
 
 fn june() -> Totals {
@@ -66,8 +66,12 @@ fn its_charges_have_the_same_sums_by_resource_group() {
     let mut groups: BTreeMap<String, Decimal> = BTreeMap::new();
     for name in ["part_0_0001.csv", "part_1_0001.csv"] {
         let document = Document { key: name, file: recorded(name) };
-        let written =
-            write_charges(&document, &AzureCostDetails, &selection("2025-06"), &context, &mut |charge| {
+        let written = write_charges(
+            &document,
+            &AzureCostDetails::Alone,
+            &selection("2025-06"),
+            &context,
+            &mut |charge| {
                 let resource = charge.resource_id.as_deref().unwrap_or_default();
                 let group = resource.split('/').skip_while(|part| *part != "resourceGroups").nth(1);
                 *groups.entry(group.unwrap_or_default().to_owned()).or_default() += charge.billed_cost;
@@ -75,7 +79,8 @@ fn its_charges_have_the_same_sums_by_resource_group() {
                 assert_eq!(charge.billing_period, period);
                 assert_eq!(charge.billing_account_id, "AAAA-BBBB-CCC-DDD");
                 Ok(())
-            });
+            },
+        );
         assert_eq!(written.unwrap().held, []);
     }
     let groups: Vec<_> =
@@ -107,7 +112,7 @@ fn charge_of<T>(text: &str, look: impl Fn(&Charge<'_>) -> T) -> T {
     let document = Document { key: "x.csv", file: document(text) };
     let mut looked = None;
     let written =
-        write_charges(&document, &AzureCostDetails, &selection("2023-09"), &context, &mut |charge| {
+        write_charges(&document, &AzureCostDetails::Alone, &selection("2023-09"), &context, &mut |charge| {
             looked = Some(look(charge));
             Ok(())
         });
