@@ -184,3 +184,27 @@ async fn every_row_is_a_charge_of_its_own_bill_or_is_named() {
     );
     assert!(message.contains("row 3: BilledCost is empty"), "{message}");
 }
+
+#[tokio::test]
+async fn a_quantity_that_cannot_be_stated_holds_no_bill() {
+    let world = world().await;
+    let header = HEADER.replace('\n', ",ConsumedQuantity,ListUnitPrice\n");
+    let row = "10,10,USD,a-1,2026-09-01,Usage,Compute,one,,2.9e21,N/A\n";
+    put(&world, OURS, format!("{header}{row}").as_bytes()).await;
+    let document = allocate(&world, OURS).await;
+    assert_eq!(
+        (&document["state"], &document["provider_total"]),
+        (&json!("allocated"), &json!("10.00")),
+        "{document}"
+    );
+    // no row of it has a tag, and the table by tag adds up all the same
+    let by_tag = world.read("aggregates/acme/a-1/2026-09-export/by-tag.csv").await;
+    let by_tag = String::from_utf8(by_tag).unwrap();
+    assert!(by_tag.trim_end().ends_with(",USD,,,false,10,10,1"), "{by_tag}");
+
+    // a cost that cannot be read holds it
+    let header = HEADER.replace('\n', ",ListCost\n");
+    put(&world, OURS, format!("{header}10,10,USD,a-1,2026-09-01,Usage,Compute,one,,N/A\n").as_bytes()).await;
+    let message = refused(&world, OURS).await;
+    assert!(message.contains("row 1: 'N/A' is not a decimal number"), "{message}");
+}

@@ -2,7 +2,8 @@
 
 use crate::aggregate::{Aggregate, AggregateError, Table, check};
 use crate::certificate::Certificate;
-use crate::charges::Totals;
+use crate::charges::{Figures, Totals};
+use crate::money::MoneyError;
 
 /// The tables of a bill whose charges are `totals`. They name their revision, so tables of two revisions always differ.
 ///
@@ -45,26 +46,41 @@ fn by_service(totals: &Totals) -> Result<Table, AggregateError> {
     Ok(table)
 }
 
-/// For each key its values, and what has no such tag: each key adds up to the bill.
+/// For each key its values, and what has no such tag; before them, under no key, what has any tag and what has none. Each key adds up
+/// to the bill, and so does no key.
 fn by_tag(totals: &Totals) -> Result<Table, AggregateError> {
     let mut table = Table::new("by-tag", &["tag_key", "tag_value", "tagged"]);
-    let mut keys: Vec<_> = totals.tags.iter().collect();
-    keys.sort_by_key(|(key, _)| *key);
-    for (key, values) in keys {
-        let mut values: Vec<_> = values.iter().collect();
-        values.sort_by_key(|(value, _)| *value);
-        let first = table.len();
-        let mut untagged = totals.all;
-        for (value, figures) in values {
-            table.push(vec![Some(key.clone()), Some(value.clone()), Some("true".to_owned())], *figures);
-            untagged.billed = untagged.billed.checked_add(-figures.billed)?;
-            untagged.effective = untagged.effective.checked_add(-figures.effective)?;
-            untagged.charges = untagged.charges.saturating_sub(figures.charges);
-        }
-        if untagged.charges > 0 {
-            table.push(vec![Some(key.clone()), None, Some("false".to_owned())], untagged);
-        }
-        check(&format!("by tag {key}"), &table.figures()[first..], &totals.all)?;
+    let tagged = without(totals.all, &totals.tags.untagged())?;
+    let any = (tagged.charges > 0).then_some((None, tagged));
+    add_key(&mut table, totals.tags.crowd(), any, &totals.all)?;
+    for (key, values) in totals.tags.rows() {
+        let values = values.into_iter().map(|(value, figures)| (Some(value), figures));
+        add_key(&mut table, Some(key.to_owned()), values, &totals.all)?;
     }
     Ok(table)
+}
+
+fn add_key(
+    table: &mut Table,
+    key: Option<String>,
+    values: impl IntoIterator<Item = (Option<String>, Figures)>,
+    all: &Figures,
+) -> Result<(), AggregateError> {
+    let (first, mut rest) = (table.len(), *all);
+    for (value, figures) in values {
+        rest = without(rest, &figures)?;
+        table.push(vec![key.clone(), value, Some("true".to_owned())], figures);
+    }
+    if rest.charges > 0 {
+        table.push(vec![key.clone(), None, Some("false".to_owned())], rest);
+    }
+    check(&format!("by tag {}", key.unwrap_or_default()), &table.figures()[first..], all)
+}
+
+fn without(figures: Figures, part: &Figures) -> Result<Figures, MoneyError> {
+    Ok(Figures {
+        billed: figures.billed.checked_add(-part.billed)?,
+        effective: figures.effective.checked_add(-part.effective)?,
+        charges: figures.charges.saturating_sub(part.charges),
+    })
 }

@@ -27,6 +27,16 @@ pub struct BillStatement {
     pub totals: Totals,
 }
 
+impl BillStatement {
+    /// States how many quantities and unit prices could not be read when the charges were written. Where all could be, nothing is
+    /// said of it.
+    pub fn state_quantities(&mut self, not_stated: u64) {
+        if let (1.., Some(figures)) = (not_stated, self.certificate.provider_figures.as_object_mut()) {
+            figures.insert("quantities_not_stated".to_owned(), not_stated.into());
+        }
+    }
+}
+
 /// Judges a bill by its manifest and the sums of its documents.
 ///
 /// # Errors
@@ -153,8 +163,14 @@ fn accounts(manifest: &Manifest, totals: &Totals, tax: Decimal) -> Result<Vec<Ac
     accounts.sort_by(|a, b| a.id.cmp(&b.id));
     let head_charges = head_taxes(manifest).count() as u64;
     if rest_charges > head_charges {
-        let name = NO_SUB_ACCOUNT.to_owned();
-        accounts.push(Account { id: name.clone(), name, billed: rest });
+        // a sub account may be called like this: rows of one id are one row
+        match accounts.iter_mut().find(|account| account.id == NO_SUB_ACCOUNT) {
+            Some(account) => account.billed = account.billed.checked_add(rest)?,
+            None => {
+                let name = NO_SUB_ACCOUNT.to_owned();
+                accounts.push(Account { id: name.clone(), name, billed: rest });
+            }
+        }
     }
     Ok(accounts)
 }

@@ -169,6 +169,73 @@ fn what_holds_a_bill_is_named() {
     );
 }
 
+/// The table by tag, without what all of its rows begin with.
+fn by_tag(rows: &str) -> Vec<String> {
+    let statement = judge(&manifest(vec![]), rows).unwrap();
+    let table = aggregates(&statement.certificate, &statement.totals).unwrap().pop().unwrap();
+    let text = csv(table.csv);
+    text.lines().skip(1).map(|line| line.split(',').skip(6).collect::<Vec<_>>().join(",")).collect()
+}
+
+#[test]
+fn every_key_of_the_table_by_tag_adds_up_and_so_does_no_key() {
+    assert_eq!(by_tag(&(row("1", "111", "") + &row("2", "", ""))), [",,false,3,3,2"]);
+    let tagged = |cost: &str, tags: &str| {
+        format!("{cost},{cost},USD,999,2025-06-01,Usage,Compute,1,,,\"{}\"\n", tags.replace('"', "\"\""))
+    };
+    let team = tagged("1", r#"{"team":"x"}"#);
+    assert_eq!(by_tag(&team), [",,true,1,1,1", "team,x,true,1,1,1"]);
+    let mixed = row("4", "1", "") + &team + &tagged("2", r#"{"env":"prod"}"#);
+    assert_eq!(
+        by_tag(&mixed),
+        [
+            ",,true,3,3,2",
+            ",,false,4,4,1",
+            "env,prod,true,2,2,1",
+            "env,,false,5,5,2",
+            "team,x,true,1,1,1",
+            "team,,false,6,6,2",
+        ]
+    );
+    let many: String =
+        (0..10_001).map(|at| tagged("1", &format!(r#"{{"run":"{at}","team":"x"}}"#))).collect();
+    assert_eq!(
+        by_tag(&(many + &row("5", "1", ""))),
+        [
+            ",,true,10001,10001,10001",
+            ",,false,5,5,1",
+            "run,(more than 10000 values),true,10001,10001,10001",
+            "run,,false,5,5,1",
+            "team,x,true,10001,10001,10001",
+            "team,,false,5,5,1",
+        ]
+    );
+    let keys: String = (0..2_001).map(|at| tagged("1", &format!(r#"{{"k{at}":"x"}}"#))).collect();
+    assert_eq!(
+        by_tag(&(keys + &row("5", "1", ""))),
+        ["(more than 2000 keys),,true,2001,2001,2001", "(more than 2000 keys),,false,5,5,1"]
+    );
+}
+
+#[test]
+fn a_sub_account_may_be_called_as_what_names_none() {
+    let rows = row("1.25", "(no sub account)", "") + &row("2", "", "") + &row("3", "111", "");
+    let certificate = judge(&manifest(vec![]), &rows).unwrap().certificate;
+    let targets: Vec<(&str, String)> =
+        certificate.targets.iter().map(|target| (target.id.as_str(), target.total.to_string())).collect();
+    assert_eq!(targets, [("(no sub account)", "3.25".to_owned()), ("111", "3.00".to_owned())]);
+}
+
+#[test]
+fn quantities_that_are_not_stated_are_counted_in_the_certificate() {
+    let mut statement = judge(&manifest(vec![]), &row("1", "111", "")).unwrap();
+    let before = statement.certificate.to_json().unwrap();
+    statement.state_quantities(0);
+    assert_eq!(statement.certificate.to_json().unwrap(), before);
+    statement.state_quantities(3);
+    assert_eq!(statement.certificate.provider_figures["quantities_not_stated"], 3);
+}
+
 #[test]
 fn currencies_without_cents_are_rounded_to_whole_units() {
     let rows = "100.6,100.6,JPY,999,2025-06-01,Usage,Compute,111,,I1,\n";
@@ -241,6 +308,12 @@ proptest! {
         twice.merge(read(&second.concat())).unwrap();
         let revision = Revision::of(b"the same");
         let certificate = |totals| certify_bill(&revision, &manifest(vec![]), totals).unwrap().certificate.to_json().unwrap();
+        let tables = |totals: &Totals| {
+            let statement = certify_bill(&revision, &manifest(vec![]), totals.clone()).unwrap();
+            let tables = aggregates(&statement.certificate, &statement.totals).unwrap();
+            tables.into_iter().map(|table| (table.csv, table.parquet)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(tables(&once), tables(&twice));
         prop_assert_eq!(certificate(once), certificate(twice));
     }
 

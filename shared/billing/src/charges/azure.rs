@@ -112,6 +112,7 @@ const COLUMNS: Columns = Columns {
         &["ReservationName"],
     ],
     numbers: &[&["Quantity"], &["UnitPrice"], &["PayGPrice"], &["PaygCostInBillingCurrency"]],
+    costs: &[LIST_COST],
     required_class: &[CURRENCY, PERIOD_START, SUBSCRIPTION, CHARGE_TYPE],
     required_amounts: &[COST],
     nulls: &[],
@@ -173,14 +174,14 @@ impl Mapping for AzureCostDetails {
         let some = |column: usize| text(column).map(Cow::Borrowed);
         let start = text(DATE).map(|date| day(date).ok_or_else(|| wrong("Date", Some(date)))).transpose()?;
         let charge_period = start.map_or(charge.charge_period, |start| Period { start, end: after(start) });
-        let quantity = row.number(QUANTITY)?;
+        let quantity = row.quantity(QUANTITY);
         let is_usage = charge.charge_category == ChargeCategory::Usage;
         let charge_type = row.class.text(CHARGE_TYPE).unwrap_or_default();
         // prices of a Microsoft Customer Agreement are in the currency of the price list
         let currency = charge.billing_currency.code();
         let is_priced = text(PRICING_CURRENCY).is_none_or(|code| code == currency);
-        let price = |column: usize| if is_priced { row.number(column) } else { Ok(None) };
-        let list_cost = row.number(LIST_COST)?.filter(|cost| !cost.is_zero());
+        let price = |column: usize| row.quantity(column).filter(|_| is_priced);
+        let list_cost = row.cost(LIST_COST)?.filter(|cost| !cost.is_zero());
         let model = row.class.text(PRICING_MODEL);
         let cost = if *self == Self::Amortized { charge.effective_cost } else { charge.billed_cost };
         let benefit = model.and_then(commitment);
@@ -202,8 +203,8 @@ impl Mapping for AzureCostDetails {
             pricing_category: Some(Cow::Borrowed(pricing_category(model))),
             pricing_quantity: quantity,
             pricing_unit: some(UNIT),
-            contracted_unit_price: price(UNIT_PRICE)?,
-            list_unit_price: price(LIST_PRICE)?.filter(|price| !price.is_zero()),
+            contracted_unit_price: price(UNIT_PRICE),
+            list_unit_price: price(LIST_PRICE).filter(|price| !price.is_zero()),
             list_cost: list_cost.unwrap_or(cost),
             contracted_cost: cost,
             commitment_discount_id: of_benefit([BENEFIT, RESERVATION]),

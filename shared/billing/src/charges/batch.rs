@@ -23,6 +23,8 @@ pub(super) struct Binding {
     pub(super) amounts: Vec<Option<usize>>,
     pub(super) texts: Vec<Option<usize>>,
     pub(super) numbers: Vec<Option<usize>>,
+    /// Which of `numbers` are money.
+    pub(super) costs: &'static [usize],
     pub(super) nulls: &'static [&'static str],
 }
 
@@ -48,6 +50,7 @@ impl Binding {
             amounts: find_all(columns.amounts),
             texts: if details { find_all(columns.texts) } else { Vec::new() },
             numbers: if details { find_all(columns.numbers) } else { Vec::new() },
+            costs: columns.costs,
             nulls: columns.nulls,
         };
         let required_class = columns.required_class.iter().map(|&at| (columns.class[at], binding.class[at]));
@@ -205,6 +208,8 @@ pub(super) struct Batch {
     pub(super) texts: Vec<PlainTexts>,
     pub(super) numbers: Vec<Vec<Option<Amount>>>,
     pub(super) problems: Vec<RowProblem>,
+    /// The rows of quantities and prices that cannot be read, in order; each as often as it has some.
+    pub(super) unread: Vec<usize>,
 }
 
 impl Batch {
@@ -222,6 +227,7 @@ impl Batch {
             texts,
             numbers: vec![Vec::new(); binding.numbers.len()],
             problems: Vec::new(),
+            unread: Vec::new(),
         }
     }
 
@@ -234,6 +240,7 @@ impl Batch {
         self.texts.iter_mut().for_each(PlainTexts::clear);
         self.numbers.iter_mut().for_each(Vec::clear);
         self.problems.clear();
+        self.unread.clear();
     }
 
     pub(super) fn problem(&mut self, row: usize, why: String) {
@@ -283,14 +290,19 @@ impl Batch {
             let text = cell(place).map(|text| String::from_utf8_lossy(text));
             texts.push(text.as_deref());
         }
-        let amounts = binding.amounts.iter().zip(&mut self.amounts);
-        let numbers = binding.numbers.iter().zip(&mut self.numbers);
-        for (place, column) in amounts.chain(numbers) {
+        let amounts = binding.amounts.iter().zip(&mut self.amounts).map(|column| (true, column));
+        let numbers = binding.numbers.iter().zip(&mut self.numbers).enumerate();
+        let numbers = numbers.map(|(at, column)| (binding.costs.contains(&at), column));
+        for (is_money, (place, column)) in amounts.chain(numbers) {
             match cell(place).map(Amount::parse).transpose() {
                 Ok(amount) => column.push(amount),
                 Err(error) => {
                     column.push(None);
-                    problem = Some(error.to_string());
+                    if is_money {
+                        problem = Some(error.to_string());
+                    } else {
+                        self.unread.push(row);
+                    }
                 }
             }
         }

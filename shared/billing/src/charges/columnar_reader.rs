@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt32Type, UInt64Type,
+    Date32Type, Date64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
@@ -41,12 +42,19 @@ impl Columnar {
         let names: Vec<String> = plain.schema().fields().iter().map(|field| field.name().clone()).collect();
         let binding = Binding::new(columns, &names, details)?;
         let is_class = |at: usize| binding.class.contains(&Some(at));
-        let fields = plain.schema().fields().iter().enumerate().map(|(at, field)| match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_class(at) => {
-                let coded = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-                Arc::new(Field::new(field.name(), coded, field.is_nullable()))
-            }
-            _ => field.clone(),
+        let is_text =
+            |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let fields = plain.schema().fields().iter().enumerate().map(|(at, field)| {
+            let kind = field.data_type();
+            let is_coded = matches!(kind, DataType::Dictionary(_, value) if is_text(value));
+            let kind = match is_class(at) {
+                true if is_text(kind) || is_coded => {
+                    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+                }
+                false if is_coded => DataType::Utf8,
+                _ => return field.clone(),
+            };
+            Arc::new(Field::new(field.name(), kind, field.is_nullable()))
         });
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let options = ArrowReaderOptions::new().with_schema(schema);
@@ -102,37 +110,47 @@ impl Columnar {
     ) -> Result<(), String> {
         let column = |place: &Option<usize>| {
             let at = self.projected.iter().position(|projected| Some(*projected) == *place)?;
-            Some(read.column(at))
+            Some((read.schema_ref().field(at).name(), read.column(at)))
         };
+        let named = |name: &String, why: String| format!("column {name}: {why}");
         let rows = read.num_rows();
         batch.rows = rows;
         let class = self.binding.class.iter().zip(&mut batch.class).zip(dictionaries).zip(coders);
         for (((place, codes), dictionary), coder) in class {
             match column(place) {
-                Some(array) => coder.codes(array, dictionary, &self.binding, codes)?,
+                Some((name, array)) => {
+                    coder.codes(array, dictionary, &self.binding, codes).map_err(|why| named(name, why))?
+                }
                 None => codes.resize(rows, 0),
             }
         }
         for (place, texts) in self.binding.texts.iter().zip(&mut batch.texts) {
             match column(place) {
-                Some(array) => plain_texts(array, &self.binding, texts)?,
+                Some((name, array)) => {
+                    plain_texts(array, &self.binding, texts).map_err(|why| named(name, why))?;
+                }
                 None => (0..rows).for_each(|_| texts.push(None)),
             }
         }
-        let amounts = self.binding.amounts.iter().zip(&mut batch.amounts);
-        let numbers = self.binding.numbers.iter().zip(&mut batch.numbers);
-        for (place, into) in amounts.chain(numbers) {
-            match column(place) {
-                Some(array) => {
-                    for (row, why) in read_numbers(array, &self.binding, into)? {
-                        batch.problems.push(super::batch::RowProblem { row, why });
-                    }
+        let amounts = self.binding.amounts.iter().zip(&mut batch.amounts).map(|column| (true, column));
+        let numbers = self.binding.numbers.iter().zip(&mut batch.numbers).enumerate();
+        let numbers = numbers.map(|(at, column)| (self.binding.costs.contains(&at), column));
+        for (is_money, (place, into)) in amounts.chain(numbers) {
+            let Some((name, array)) = column(place) else {
+                into.resize(rows, None);
+                continue;
+            };
+            for (row, why) in read_numbers(array, &self.binding, into).map_err(|why| named(name, why))? {
+                if is_money {
+                    batch.problems.push(super::batch::RowProblem { row, why });
+                } else {
+                    batch.unread.push(row);
                 }
-                None => into.resize(rows, None),
             }
         }
         // found column by column, looked for row by row
         batch.problems.sort_by_key(|problem| problem.row);
+        batch.unread.sort_unstable();
         Ok(())
     }
 }
@@ -167,7 +185,10 @@ impl Coder {
         into: &mut Vec<u32>,
     ) -> Result<(), String> {
         let generation = dictionary.generation();
-        let mut code = |text: &str| if binding.is_null(text.as_bytes()) { 0 } else { dictionary.code(text) };
+        let mut code = |text: &str| {
+            let text = text.trim_ascii();
+            if binding.is_null(text.as_bytes()) { 0 } else { dictionary.code(text) }
+        };
         let Some(coded) = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>() else {
             if generation != self.generation || self.bits.len() > BITS {
                 self.bits.clear();
@@ -229,16 +250,21 @@ fn bits_of(array: &ArrayRef) -> Option<impl Fn(usize) -> u128> {
 fn plain_texts(array: &ArrayRef, binding: &Binding, into: &mut PlainTexts) -> Result<(), String> {
     for row in 0..array.len() {
         let text = text_at(array, row)?;
-        into.push(text.as_deref().filter(|text| !binding.is_null(text.as_bytes())));
+        let text = text.as_deref().map(str::trim_ascii);
+        into.push(text.filter(|text| !binding.is_null(text.as_bytes())));
     }
     Ok(())
 }
 
-/// One cell as text: times as RFC 3339, maps as JSON objects.
+/// One cell as text: times as RFC 3339, maps and what else may hold tags as JSON objects.
 fn text_at(array: &ArrayRef, row: usize) -> Result<Option<String>, String> {
     if array.is_null(row) {
         return Ok(None);
     }
+    let utf8 = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).map_err(|_| "a cell is not UTF-8".to_owned());
+        text.map(str::to_owned)
+    };
     let time = |time: Option<DateTime<Utc>>| {
         time.map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true)).ok_or("a time is out of range")
     };
@@ -251,10 +277,20 @@ fn text_at(array: &ArrayRef, row: usize) -> Result<Option<String>, String> {
             let keys = coded.normalized_keys();
             return text_at(coded.values(), keys[row]);
         }
+        // nothing but nulls: the type that Polars gives to a column without values
+        DataType::Null => return Ok(None),
+        DataType::Binary => utf8(array.as_binary::<i32>().value(row))?,
+        DataType::LargeBinary => utf8(array.as_binary::<i64>().value(row))?,
+        DataType::BinaryView => utf8(array.as_binary_view().value(row))?,
+        DataType::Int8 => array.as_primitive::<Int8Type>().value(row).to_string(),
+        DataType::Int16 => array.as_primitive::<Int16Type>().value(row).to_string(),
         DataType::Int32 => array.as_primitive::<Int32Type>().value(row).to_string(),
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
+        DataType::UInt8 => array.as_primitive::<UInt8Type>().value(row).to_string(),
+        DataType::UInt16 => array.as_primitive::<UInt16Type>().value(row).to_string(),
         DataType::UInt32 => array.as_primitive::<UInt32Type>().value(row).to_string(),
         DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row).to_string(),
+        DataType::Decimal128(_, 0) => array.as_primitive::<Decimal128Type>().value(row).to_string(),
         DataType::Boolean => array.as_boolean().value(row).to_string(),
         DataType::Timestamp(TimeUnit::Second, _) => {
             time(DateTime::from_timestamp(array.as_primitive::<TimestampSecondType>().value(row), 0))?
@@ -272,19 +308,53 @@ fn text_at(array: &ArrayRef, row: usize) -> Result<Option<String>, String> {
             let days = i64::from(array.as_primitive::<Date32Type>().value(row));
             time(DateTime::from_timestamp(days * 86_400, 0))?
         }
-        DataType::Map(..) => return map_text(array, row).map(Some),
-        other => return Err(format!("a column of type {other} cannot be read as text")),
+        DataType::Date64 => {
+            time(DateTime::from_timestamp_millis(array.as_primitive::<Date64Type>().value(row)))?
+        }
+        DataType::Map(..) => object(array.as_map().value(row).columns())?,
+        DataType::Struct(_) => struct_text(array, row)?,
+        DataType::List(_) => list_text(&array.as_list::<i32>().value(row))?,
+        DataType::LargeList(_) => list_text(&array.as_list::<i64>().value(row))?,
+        other => return Err(format!("its type {other} cannot be read as text")),
     }))
 }
 
-/// A map as a JSON object.
-fn map_text(array: &ArrayRef, row: usize) -> Result<String, String> {
-    let entries = array.as_map().value(row);
-    let [keys, values] = entries.columns() else { return Err("a map has not two columns".to_owned()) };
+/// Keys and values as a JSON object.
+fn object(columns: &[ArrayRef]) -> Result<String, String> {
+    let [keys, values] = columns else { return Err("it has not one key and one value".to_owned()) };
     let mut object = serde_json::Map::new();
-    for entry in 0..entries.len() {
+    for entry in 0..keys.len() {
         let value = text_at(values, entry)?;
         object.insert(text_at(keys, entry)?.unwrap_or_default(), value.into());
+    }
+    Ok(serde_json::Value::Object(object).to_string())
+}
+
+/// A list of keys and values as a JSON object.
+fn list_text(entries: &ArrayRef) -> Result<String, String> {
+    let part = |name: &str| {
+        let (_, column) = entries
+            .as_struct_opt()?
+            .fields()
+            .iter()
+            .zip(entries.as_struct().columns())
+            .find(|(field, _)| field.name().eq_ignore_ascii_case(name))?;
+        Some(column.clone())
+    };
+    match [part("key"), part("value")] {
+        [Some(keys), Some(values)] => object(&[keys, values]),
+        _ => Err("it is a list, but not of key and value".to_owned()),
+    }
+}
+
+/// A struct as a JSON object, without what is nothing: of tags, it has a field for every key that any row has.
+fn struct_text(array: &ArrayRef, row: usize) -> Result<String, String> {
+    let parts = array.as_struct();
+    let mut object = serde_json::Map::new();
+    for (field, column) in parts.fields().iter().zip(parts.columns()) {
+        if let Some(text) = text_at(column, row)? {
+            object.insert(field.name().clone(), text.into());
+        }
     }
     Ok(serde_json::Value::Object(object).to_string())
 }
@@ -330,8 +400,10 @@ fn read_numbers(
         DataType::Null => (0..array.len()).for_each(|row| push(row, None)),
         _ => {
             for row in 0..array.len() {
-                let text = text_at(array, row)?.filter(|text| !binding.is_null(text.as_bytes()));
-                let parse = |text: String| Amount::parse(text.as_bytes()).map_err(|error| error.to_string());
+                let text = text_at(array, row)?;
+                let text =
+                    text.as_deref().map(str::trim_ascii).filter(|text| !binding.is_null(text.as_bytes()));
+                let parse = |text: &str| Amount::parse(text.as_bytes()).map_err(|error| error.to_string());
                 push(row, text.map(parse));
             }
         }

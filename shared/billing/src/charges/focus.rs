@@ -98,6 +98,7 @@ const COLUMNS: Columns = Columns {
         &["ContractedUnitPrice"],
         &["ListUnitPrice"],
     ],
+    costs: &[LIST, CONTRACTED],
     required_class: &[CURRENCY, ACCOUNT, PERIOD_START, CATEGORY, SERVICE],
     required_amounts: &[BILLED, EFFECTIVE],
     nulls: &["NULL", "null"],
@@ -159,7 +160,6 @@ impl Mapping for Focus {
 
     fn complete<'r>(&self, charge: Charge<'r>, _: &'r Class, row: &Row<'r>) -> Result<Charge<'r>, String> {
         let text = |column: usize| row.texts.text(column).map(Cow::Borrowed);
-        let number = |column: usize| row.number(column);
         let moment = |column: usize, otherwise: DateTime<Utc>| match row.texts.text(column) {
             None => Ok(otherwise),
             Some(text) => time(text).ok_or_else(|| wrong(COLUMNS.texts[column][0], Some(text))),
@@ -178,15 +178,15 @@ impl Mapping for Focus {
             region_id: text(REGION),
             region_name: text(REGION_NAME),
             availability_zone: text(ZONE),
-            consumed_quantity: number(CONSUMED)?,
+            consumed_quantity: row.quantity(CONSUMED),
             consumed_unit: text(CONSUMED_UNIT),
             pricing_category: text(PRICING_CATEGORY),
-            pricing_quantity: number(PRICED)?,
+            pricing_quantity: row.quantity(PRICED),
             pricing_unit: text(PRICING_UNIT),
-            contracted_unit_price: number(CONTRACTED_PRICE)?,
-            list_unit_price: number(LIST_PRICE)?,
-            list_cost: number(LIST)?.unwrap_or(charge.list_cost),
-            contracted_cost: number(CONTRACTED)?.unwrap_or(charge.contracted_cost),
+            contracted_unit_price: row.quantity(CONTRACTED_PRICE),
+            list_unit_price: row.quantity(LIST_PRICE),
+            list_cost: row.cost(LIST)?.unwrap_or(charge.list_cost),
+            contracted_cost: row.cost(CONTRACTED)?.unwrap_or(charge.contracted_cost),
             commitment_discount_id: text(COMMITMENT),
             commitment_discount_name: text(COMMITMENT_NAME),
             commitment_discount_category: text(COMMITMENT_CATEGORY),

@@ -72,6 +72,7 @@ const COLUMNS: Columns = Columns {
         &["adjustment_description"],
     ],
     numbers: &[],
+    costs: &[],
     required_class: &[CURRENCY, COST_TYPE],
     required_amounts: &[COST, CREDITS],
     nulls: &[],
@@ -209,6 +210,8 @@ fn labels(text: Option<&str>) -> Result<Vec<(String, String)>, String> {
     let tags = labels.unwrap_or_default().into_iter();
     let mut tags: Vec<_> = tags.map(|label| (label.key, label.value.unwrap_or_default())).collect();
     tags.sort();
+    // a charge counts once under a key
+    tags.dedup_by(|later, earlier| later.0 == earlier.0);
     Ok(tags)
 }
 

@@ -33,6 +33,8 @@ pub struct Columns {
     pub texts: &'static [&'static [&'static str]],
     /// Further numbers of a charge.
     pub numbers: &'static [&'static [&'static str]],
+    /// Which of `numbers` are money: one that cannot be read holds its row. Of a quantity or a price it is only counted.
+    pub costs: &'static [usize],
     /// Which of `class` must be there.
     pub required_class: &'static [usize],
     /// Which of `amounts` must be there.
@@ -175,12 +177,19 @@ pub trait Mapping: Sync {
 }
 
 impl Row<'_> {
-    /// A number of [`Columns::numbers`], rounded at 18 decimals.
+    /// A cost of [`Columns::numbers`], rounded at 18 decimals.
     ///
     /// # Errors
     /// Says that it has too many digits.
-    pub fn number(&self, column: usize) -> Result<Option<Decimal>, String> {
+    pub fn cost(&self, column: usize) -> Result<Option<Decimal>, String> {
         let amount = self.numbers.get(column).copied().flatten();
         amount.map(|amount| amount.to_decimal(18)).transpose().map_err(|error| error.to_string())
+    }
+
+    /// A quantity or a price of [`Columns::numbers`], rounded where its digits end: it is no money and holds no row.
+    #[must_use]
+    pub fn quantity(&self, column: usize) -> Option<Decimal> {
+        let amount = self.numbers.get(column).copied().flatten()?;
+        (0..=18).rev().find_map(|decimals| amount.to_decimal(decimals).ok())
     }
 }

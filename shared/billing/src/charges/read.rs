@@ -89,7 +89,8 @@ pub fn header(document: &Document<'_>) -> Result<Vec<String>, ReadError> {
     }
 }
 
-/// The bills that the rows of a document are of, and what they come to; and the rows that cannot be read.
+/// The bills that the rows of a document are of, and what they come to; and the rows that cannot be read, with their details: as
+/// many as a bill would be held for.
 ///
 /// # Errors
 /// [`ReadError`] if it cannot be read to its end.
@@ -97,7 +98,7 @@ pub fn bills(document: &Document<'_>, mapping: &dyn Mapping, threads: usize) -> 
     // no row is of an account without a name
     let nothing =
         Selection { provider: None, billing_account: Some(String::new()), month: BillingMonth::default() };
-    add_up(document, mapping, &nothing, threads)
+    add_up_with(document, mapping, &nothing, threads, true)
 }
 
 /// Adds up a document with so many threads at the most.
@@ -110,15 +111,25 @@ pub fn add_up(
     selection: &Selection,
     threads: usize,
 ) -> Result<Totals, ReadError> {
+    add_up_with(document, mapping, selection, threads, false)
+}
+
+fn add_up_with(
+    document: &Document<'_>,
+    mapping: &dyn Mapping,
+    selection: &Selection,
+    threads: usize,
+    details: bool,
+) -> Result<Totals, ReadError> {
     if document.extension() != "parquet" || threads < 2 {
-        let mut adder = Adder::new(mapping, selection, document.name());
-        document.read(mapping, false, &mut adder)?;
+        let mut adder = Adder::new(mapping, selection, document.name(), details);
+        document.read(mapping, details, &mut adder)?;
         return Ok(adder.finish()?);
     }
-    let columnar = Columnar::open(document.reader(), mapping.columns(), false)?;
+    let columnar = Columnar::open(document.reader(), mapping.columns(), details)?;
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut adder = Adder::new(mapping, selection, document.name());
+        let mut adder = Adder::new(mapping, selection, document.name(), details);
         loop {
             let group = next.fetch_add(1, Ordering::Relaxed);
             if group >= columnar.row_groups() {

@@ -1,18 +1,21 @@
-//! A bill added up: by account, by service, by tag, by invoice. Memory grows with what is distinct, not with the rows.
+//! A bill added up: by account, by service, by tag, by invoice. Memory does not grow with the rows, nor with tags.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Amount;
-use super::batch::{Batch, Dictionary, ReadError, Sink};
+use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
 use super::classes::{Classes, Found};
-use super::mapping::{Class, Columns, Mapping, Sign, Terms, Twin};
+use super::mapping::{Class, Columns, Mapping, Row, Sign, Terms, Twin};
+use super::tag_sums::TagSums;
+use super::write::{BillContext, charge};
+use crate::charge::Period;
 use crate::ids::Provider;
 use crate::keys::InvoiceKey;
 use crate::money::MoneyError;
 use crate::month::BillingMonth;
 
 /// Bad rows that are named; more are counted.
-const NAMED: usize = 20;
+pub(super) const NAMED: usize = 1_000;
 
 /// What charges come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,7 +109,7 @@ pub struct Totals {
     /// By service category and service.
     pub services: HashMap<(&'static str, String), Figures>,
     /// By tag key and value.
-    pub tags: HashMap<String, HashMap<String, Figures>>,
+    pub tags: TagSums,
     /// By the provider's invoice.
     pub invoices: HashMap<Option<String>, Figures>,
     /// By FOCUS `ChargeCategory`.
@@ -146,7 +149,7 @@ impl Totals {
         self.add_kind(class, figures)?;
         self.add_account(class.sub_account_id.as_ref(), class.sub_account_name.as_ref(), figures)?;
         self.add_service(class.service_category, &class.service_name, figures)?;
-        self.add_tags(&class.tags, figures)
+        self.tags.add(&class.tags, figures)
     }
 
     fn add_kind(&mut self, class: &Class, figures: &Figures) -> Result<(), MoneyError> {
@@ -180,20 +183,6 @@ impl Totals {
         self.services.entry((category, name.to_owned())).or_default().add(figures)
     }
 
-    fn add_tags(&mut self, tags: &[(String, String)], figures: &Figures) -> Result<(), MoneyError> {
-        for (key, value) in tags {
-            let values = match self.tags.get_mut(key) {
-                Some(values) => values,
-                None => self.tags.entry(key.clone()).or_default(),
-            };
-            match values.get_mut(value) {
-                Some(known) => known.add(figures)?,
-                None => values.entry(value.clone()).or_default().add(figures)?,
-            }
-        }
-        Ok(())
-    }
-
     /// Both together.
     ///
     /// # Errors
@@ -211,9 +200,7 @@ impl Totals {
             account.add(&figures)?;
         }
         merge(&mut self.services, other.services)?;
-        for (key, values) in other.tags {
-            merge(self.tags.entry(key).or_default(), values)?;
-        }
+        self.tags.merge(other.tags)?;
         merge(&mut self.invoices, other.invoices)?;
         merge(&mut self.categories, other.categories)?;
         self.counted_twins.add(&other.counted_twins)?;
@@ -306,10 +293,17 @@ pub(super) struct Adder<'m> {
     sums: Sums,
     totals: Totals,
     overflow: Option<MoneyError>,
+    /// Whether rows whose details cannot be read are named, too.
+    details: bool,
 }
 
 impl<'m> Adder<'m> {
-    pub(super) fn new(mapping: &'m dyn Mapping, selection: &'m Selection, document: &'m str) -> Self {
+    pub(super) fn new(
+        mapping: &'m dyn Mapping,
+        selection: &'m Selection,
+        document: &'m str,
+        details: bool,
+    ) -> Self {
         Self {
             mapping,
             selection,
@@ -318,6 +312,7 @@ impl<'m> Adder<'m> {
             sums: Sums::default(),
             totals: Totals::default(),
             overflow: None,
+            details,
         }
     }
 
@@ -353,6 +348,20 @@ impl<'m> Adder<'m> {
         Ok(())
     }
 
+    /// Whether the charges of a row can be written.
+    fn complete(&self, found: Found, row: &Row<'_>) -> Result<(), String> {
+        let (month, names) = (self.selection.month, BTreeMap::new());
+        let period = Period { start: month.start(), end: month.end() };
+        let bill = BillContext { billing_account: "", period, sub_account_names: &names };
+        let amount = |column: usize| row.amounts.get(column).copied().flatten();
+        for (class, _) in &self.classes.kinds[found.kind] {
+            if let Some((charge, _)) = charge(class, &bill, &amount).map_err(|error| error.to_string())? {
+                self.mapping.complete(charge, class, row)?;
+            }
+        }
+        Ok(())
+    }
+
     fn add_up(&mut self) -> Result<(), MoneyError> {
         let classes = std::mem::replace(&mut self.classes, Classes::new(self.mapping));
         let sums = std::mem::take(&mut self.sums);
@@ -377,7 +386,7 @@ impl<'m> Adder<'m> {
             self.totals.add_service(category, name, figures)?;
         }
         for (tags, figures) in classes.tags.iter().zip(&sums.tags).filter(|(_, f)| counts(f)) {
-            self.totals.add_tags(&tags.pairs, figures)?;
+            self.totals.tags.add(&tags.pairs, figures)?;
         }
         Ok(())
     }
@@ -402,6 +411,7 @@ impl Sink for Adder<'_> {
     fn batch(&mut self, batch: &Batch, dictionaries: &[Dictionary]) -> Result<(), ReadError> {
         let mut problems = batch.problems.iter().peekable();
         let mut codes = vec![0; batch.class.len()];
+        let (mut amounts, mut numbers) = (Vec::new(), Vec::new());
         let columns = self.mapping.columns();
         self.totals.rows += batch.rows as u64;
         for row in 0..batch.rows {
@@ -419,7 +429,18 @@ impl Sink for Adder<'_> {
             }
             let amount = |column: usize| batch.amounts.get(column)?.get(row).copied().flatten();
             let found = self.classes.find(self.mapping, self.selection, dictionaries, &codes);
-            match found.and_then(|found| missing_amount(columns, amount).map_or(Ok(found), Err)) {
+            let found = found.and_then(|found| missing_amount(columns, amount).map_or(Ok(found), Err));
+            let found = found.and_then(|found| {
+                if self.details {
+                    Batch::row_numbers(&batch.amounts, row, &mut amounts);
+                    Batch::row_numbers(&batch.numbers, row, &mut numbers);
+                    let class = &ClassTexts { dictionaries, codes: &codes };
+                    let texts = &batch.row_texts(row);
+                    self.complete(found, &Row { class, texts, amounts: &amounts, numbers: &numbers })?;
+                }
+                Ok(found)
+            });
+            match found {
                 Err(why) => self.totals.hold(self.document, number, why),
                 Ok(found) => {
                     if let Err(error) = self.row(found, &amount) {

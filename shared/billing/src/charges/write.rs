@@ -8,7 +8,7 @@ use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
 use super::classes::{Classes, Found};
 use super::mapping::{Class, Mapping, Row};
 use super::read::Document;
-use super::totals::{Figures, HeldRow, Selection, Whose, missing_amount, value};
+use super::totals::{Figures, HeldRow, NAMED, Selection, Whose, missing_amount, value};
 use crate::charge::{Charge, ChargesFileError, Period};
 use crate::money::MoneyError;
 
@@ -30,6 +30,10 @@ pub struct Written {
     pub figures: Figures,
     /// The first rows whose details cannot be read.
     pub held: Vec<HeldRow>,
+    /// How many there are.
+    pub held_rows: u64,
+    /// Quantities and unit prices of the charges that cannot be read: the charges are written without them.
+    pub quantities_not_stated: u64,
 }
 
 /// Why charges could not be written.
@@ -82,11 +86,9 @@ struct Writer<'w> {
     failed: Option<ChargesFileError>,
 }
 
-/// Bad rows that are named.
-const NAMED: usize = 20;
-
 impl Writer<'_> {
     fn hold(&mut self, row: u64, why: String) {
+        self.written.held_rows += 1;
         if self.written.held.len() < NAMED {
             self.written.held.push(HeldRow { document: self.document.to_owned(), row, why });
         }
@@ -141,8 +143,13 @@ impl Sink for Writer<'_> {
         let (mut amounts, mut numbers) = (Vec::new(), Vec::new());
         let mut codes = vec![0; batch.class.len()];
         let mut problems = batch.problems.iter().peekable();
+        let mut unread = batch.unread.iter().peekable();
         for row in 0..batch.rows {
             let number = batch.first + row as u64;
+            let mut not_stated = 0;
+            while unread.next_if(|unread| **unread == row).is_some() {
+                not_stated += 1;
+            }
             let mut problem = None;
             while let Some(next) = problems.next_if(|problem| problem.row == row) {
                 problem = Some(next.why.clone());
@@ -169,7 +176,12 @@ impl Sink for Writer<'_> {
                 amounts: &amounts,
                 numbers: &numbers,
             };
+            let before = self.written.figures.charges;
             match self.row(&read, number, found) {
+                Ok(Ok(())) if self.written.figures.charges > before => {
+                    self.written.quantities_not_stated += not_stated;
+                }
+                // of another bill
                 Ok(Ok(())) => {}
                 Ok(Err(why)) => self.hold(number, why),
                 Err(error) => {
@@ -194,7 +206,7 @@ impl Sink for Writer<'_> {
 }
 
 /// A charge as its kind has it, with its costs; nothing if rows like this are none.
-fn charge<'r>(
+pub(super) fn charge<'r>(
     class: &'r Class,
     bill: &'r BillContext<'_>,
     amount: &impl Fn(usize) -> Option<Amount>,

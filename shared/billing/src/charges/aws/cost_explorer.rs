@@ -58,6 +58,7 @@ const COLUMNS: Columns = Columns {
     amounts: &[&["UnblendedCost"], &["AmortizedCost"]],
     texts: &[],
     numbers: &[],
+    costs: &[],
     required_class: &[CURRENCY, KIND, ACCOUNT, SERVICE, START, END],
     required_amounts: &[UNBLENDED, AMORTIZED],
     nulls: &[],

@@ -107,6 +107,7 @@ const COLUMNS: Columns = Columns {
         &["pricing_public_on_demand_rate", "pricing/publicOnDemandRate"],
         &["line_item_unblended_rate", "lineItem/UnblendedRate"],
     ],
+    costs: &[PUBLIC_COST],
     required_class: &[CURRENCY, KIND, PERIOD_START, ACCOUNT],
     required_amounts: &[UNBLENDED],
     nulls: &[],
@@ -171,7 +172,7 @@ impl Mapping for Cur {
         };
         let kind = kind(row.class.text(KIND).unwrap_or_default());
         let is_usage = class.category == ChargeCategory::Usage;
-        let quantity = row.number(QUANTITY)?;
+        let quantity = row.quantity(QUANTITY);
         // a line has one or the other; usage that neither covers has none
         let commitment = text(PLAN).map(|id| (id, "Spend", "Savings Plan"));
         let commitment = commitment.or_else(|| Some((text(RESERVATION)?, "Usage", "Reserved Instance")));
@@ -197,9 +198,9 @@ impl Mapping for Cur {
             pricing_quantity: quantity,
             pricing_unit: text(UNIT).filter(|_| quantity.is_some()),
             pricing_category: is_usage.then(|| Cow::Borrowed(pricing(&kind, row.texts.text(USAGE_TYPE)))),
-            contracted_unit_price: row.number(RATE)?,
-            list_unit_price: row.number(PUBLIC_RATE)?,
-            list_cost: row.number(PUBLIC_COST)?.unwrap_or(charge.list_cost),
+            contracted_unit_price: row.quantity(RATE),
+            list_unit_price: row.quantity(PUBLIC_RATE),
+            list_cost: row.cost(PUBLIC_COST)?.unwrap_or(charge.list_cost),
             commitment_discount_status: (kind.is_committed && id.is_some()).then_some(Cow::Borrowed("Used")),
             commitment_discount_id: id,
             commitment_discount_category: category,

@@ -92,7 +92,7 @@ fn an_export_of_cur2_comes_to_its_control_totals() {
     assert_eq!((category("Tax"), category("Credit")), ("0.74".into(), "-17.5".into()));
     assert_eq!(category("Purchase"), "352.88", "support, the plan's fee, the marketplace");
     assert_eq!(totals.sub_accounts[&Some("333344445555".into())].0.as_deref(), Some("team-data"));
-    let tags: Vec<&str> = totals.tags["team"].keys().map(String::as_str).collect();
+    let tags: Vec<&str> = totals.tags.get("team").unwrap().keys().map(String::as_str).collect();
     assert!(tags.contains(&"payments") && tags.contains(&"data"), "{tags:?}");
     let ec2 = ("Compute", "Amazon Elastic Compute Cloud".to_owned());
     assert_eq!(totals.services[&ec2].charges, 48 * 3 + 2);
@@ -301,4 +301,57 @@ fn other_answers_are_refused() {
     let mixed = file(mixed.to_string().as_bytes());
     let held = add_up(&Document { key: "a.json", file: mixed }, &CostExplorer, &june(), 1).unwrap().held;
     assert_eq!(held[0].to_string(), "a.json row 1: Unit is empty");
+}
+
+const FEW: &str = "line_item_currency_code,line_item_line_item_type,bill_billing_period_start_date,line_item_usage_account_id,\
+                   line_item_unblended_cost,line_item_usage_amount,pricing_public_on_demand_cost,pricing_public_on_demand_rate\n";
+
+#[test]
+fn small_amounts_are_read_as_aws_writes_them() {
+    let rows = "USD,Usage,2025-06-01,1,6.035e-07,1,6.035e-07,1E-9\nUSD,Usage,2025-06-01,1,1.04E-4,,,\n";
+    let file = file(format!("{FEW}{rows}").as_bytes());
+    assert_eq!(totals(&Cur, &[("cur.csv", file.clone())]).all.billed.to_string(), "0.0001046035");
+    let told = told(&Cur, "cur.csv", file, |charge| (charge.list_cost, charge.list_unit_price));
+    assert_eq!(told[0].0.to_string(), "0.0000006035");
+    assert_eq!(told[0].1.unwrap().to_string(), "0.000000001");
+}
+
+#[test]
+fn a_quantity_that_cannot_be_stated_holds_no_row_but_a_cost_does() {
+    let read = |row: &str| file(format!("{FEW}{row}").as_bytes());
+    let odd = read("USD,Usage,2025-06-01,1,0.5,2.9e21,0.7,N/A\n");
+    let told = told(&Cur, "cur.csv", odd, |charge| {
+        (charge.consumed_quantity, charge.list_unit_price, charge.list_cost.to_string())
+    });
+    assert_eq!(told, [(None, None, "0.7".to_owned())]);
+    let bad = read("USD,Usage,2025-06-01,1,0.5,1,N/A,1\n");
+    let held = crate::charges::bills(&Document { key: "cur.csv", file: bad }, &Cur, 1).unwrap().held;
+    assert_eq!(held[0].to_string(), "cur.csv row 1: 'N/A' is not a decimal number");
+}
+
+#[test]
+fn two_currencies_in_one_bill_hold_it() {
+    let rows = "USD,Usage,2025-06-01,1,1,,,\nEUR,Usage,2025-06-01,1,1,,,\n";
+    let totals = totals(&Cur, &[("cur.csv", file(format!("{FEW}{rows}").as_bytes()))]);
+    let manifest = crate::manifest::Manifest {
+        manifest: crate::manifest::Manifest::VERSION,
+        provider: crate::ids::Provider::aws(),
+        billing_account: crate::ids::BillingAccountId::new("1").unwrap(),
+        period: "2025-06".parse().unwrap(),
+        invoice_id: crate::ids::InvoiceId::new("bill").unwrap(),
+        finality: crate::period::Finality::Final,
+        provider_updated: None,
+        format: crate::manifest::Format::Cur2,
+        parts: vec![],
+        documents: vec![],
+        invoices: vec![],
+        sub_account_names: std::collections::BTreeMap::new(),
+    };
+    let held =
+        crate::bill::certify_bill(&crate::revision::Revision::of(b"x"), &manifest, totals).unwrap_err();
+    assert!(
+        held.to_string()
+            .starts_with("its rows are in EUR and USD: amounts of different currencies are never added"),
+        "{held}"
+    );
 }

@@ -134,7 +134,7 @@ fn rows_of_an_enrollment_are_understood_to_their_last_digit() {
     let totals = add("2023-09", "ea.csv", document(&text)).unwrap();
     assert_eq!((totals.rows, totals.held_rows), (5, 0), "{:?}", totals.held);
     assert_eq!(totals.all.billed, amount("2.911104007292255895239199"));
-    assert_eq!(totals.tags["team"]["x"].charges, 2);
+    assert_eq!(totals.tags.get("team").unwrap()["x"].charges, 2);
     assert_eq!(totals.categories.len(), 3);
     assert_eq!(totals.invoices.keys().collect::<Vec<_>>(), [&None]);
     assert_eq!(totals.services.keys().collect::<Vec<_>>(), [&("Compute", "Virtual Machines".to_owned())]);
@@ -199,4 +199,50 @@ fn days_are_written_the_american_way_or_the_standard_one() {
     }
     assert_eq!(billing_period("06/01/2025", None).unwrap().end.to_string(), "2025-07-01 00:00:00 UTC");
     assert!(end("30.06.2025").is_err());
+}
+
+#[test]
+fn small_amounts_are_read_as_azure_writes_them() {
+    let rows = ["6.035e-07", "7.6E-5"].map(|cost| enterprise(cost, "", "Usage", "OnDemand")).concat();
+    let totals = add("2023-09", "ea.csv", document(&format!("{ENTERPRISE}{rows}"))).unwrap();
+    assert_eq!((totals.held_rows, totals.all.billed), (0, amount("0.0000766035")));
+}
+
+#[test]
+fn a_quantity_that_cannot_be_stated_holds_no_row() {
+    let row = enterprise("3", "", "Usage", "OnDemand")
+        .replace("B1s,2,", "B1s,2.9e21,")
+        .replace(",1.5,USD", ",N/A,USD");
+    charge_of(&format!("{ENTERPRISE}{row}"), |charge| {
+        assert_eq!((charge.consumed_quantity, charge.pricing_quantity), (None, None));
+        assert_eq!((charge.contracted_unit_price, charge.billed_cost.to_string()), (None, "3".to_owned()));
+    });
+}
+
+#[test]
+fn two_currencies_in_one_bill_hold_it() {
+    let dollars = enterprise("3", "", "Usage", "OnDemand");
+    let rows = format!("{ENTERPRISE}{dollars}{}", dollars.replace("USD", "EUR"));
+    let totals = add("2023-09", "ea.csv", document(&rows)).unwrap();
+    let manifest = crate::manifest::Manifest {
+        manifest: crate::manifest::Manifest::VERSION,
+        provider: crate::ids::Provider::azure(),
+        billing_account: crate::ids::BillingAccountId::new("1").unwrap(),
+        period: "2023-09".parse().unwrap(),
+        invoice_id: crate::ids::InvoiceId::new("bill").unwrap(),
+        finality: crate::period::Finality::Final,
+        provider_updated: None,
+        format: crate::manifest::Format::AzureCostDetails,
+        parts: vec![],
+        documents: vec![],
+        invoices: vec![],
+        sub_account_names: std::collections::BTreeMap::new(),
+    };
+    let held =
+        crate::bill::certify_bill(&crate::revision::Revision::of(b"x"), &manifest, totals).unwrap_err();
+    assert!(
+        held.to_string()
+            .starts_with("its rows are in EUR and USD: amounts of different currencies are never added"),
+        "{held}"
+    );
 }

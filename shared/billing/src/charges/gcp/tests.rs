@@ -85,7 +85,7 @@ fn the_recorded_month_comes_to_its_control_totals() {
     let project = |id: Option<&str>| totals.sub_accounts[&id.map(str::to_owned)].1;
     assert_eq!(project(Some("shop-prod")).billed.to_string(), "461.111115411");
     assert_eq!(project(None).billed.to_string(), "122.118884589", "support, tax and rounding");
-    assert_eq!(totals.tags["team"]["payments"].billed.to_string(), "461.111111101");
+    assert_eq!(totals.tags.get("team").unwrap()["payments"].billed.to_string(), "461.111111101");
     assert_eq!((totals.all.charges, totals.elsewhere.len()), (6, 0));
 }
 
@@ -199,4 +199,15 @@ fn what_is_no_answer_or_no_row_is_named() {
     assert_eq!(bad(4, json!("EURO")), "'EURO' is no ISO 4217 currency");
     assert_eq!(bad(0, json!("June")), "invoice_month 'June' is not understood");
     assert!(bad(5, json!("team=a")).starts_with("labels are no JSON list of key and value"));
+}
+
+#[test]
+fn a_label_that_stands_twice_counts_once() {
+    let mut row = ours("2", "0", "1");
+    row[5] = json!(r#"[{"key":"team","value":"x"},{"key":"team","value":"y"},{"key":"team","value":"x"}]"#);
+    let bytes = answer(&OURS, &[row]);
+    let totals = sums(&bytes).unwrap();
+    let team = totals.tags.get("team").unwrap();
+    assert_eq!((team.len(), team["x"].billed.to_string()), (1, "2".to_owned()));
+    assert!(charges(&bytes)[0].contains(r#"{"team":"x"}"#));
 }

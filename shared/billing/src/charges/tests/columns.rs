@@ -1,0 +1,280 @@
+//! Columns as programs really write them: of other types, without values, with numbers that are none.
+
+use std::collections::BTreeMap;
+
+use arrow_array::builder::{ListBuilder, StringBuilder, StructBuilder};
+use arrow_array::types::UInt32Type;
+use arrow_array::{
+    ArrayRef, BinaryArray, Decimal128Array, Decimal256Array, DictionaryArray, FixedSizeBinaryArray,
+    Float64Array, Int8Array, Int16Array, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray,
+    StructArray, UInt8Array, UInt16Array,
+};
+use arrow_buffer::i256;
+use arrow_schema::{DataType, Field};
+
+use super::*;
+use crate::charge::{Charge, Period};
+
+type Column = (&'static str, ArrayRef);
+
+fn texts(values: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
+fn nothing() -> ArrayRef {
+    Arc::new(NullArray::new(2))
+}
+
+/// An export of two rows, with these columns in the place of its own or beside them.
+fn export(columns: Vec<Column>) -> Arc<File> {
+    let mut all: BTreeMap<&str, ArrayRef> = BTreeMap::from([
+        ("BilledCost", Arc::new(Float64Array::from(vec![1.5, 2.25])) as ArrayRef),
+        ("EffectiveCost", Arc::new(Float64Array::from(vec![1.5, 2.25]))),
+        ("BillingCurrency", texts(&["USD", "USD"])),
+        ("BillingAccountId", texts(&["a", "a"])),
+        ("BillingPeriodStart", texts(&["2025-06-01", "2025-06-01"])),
+        ("ChargeCategory", texts(&["Usage", "Usage"])),
+        ("ServiceName", texts(&["S", "S"])),
+    ]);
+    all.extend(columns);
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(all.into_iter().map(|(name, array)| (name, array, true)));
+    let batch = batch.unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    document(&writer.into_inner().unwrap())
+}
+
+fn read(columns: Vec<Column>) -> Totals {
+    let totals = add_up_focus("x/export.parquet", export(columns)).unwrap();
+    assert_eq!((totals.rows, &totals.held), (2, &vec![]));
+    assert_eq!(totals.all.billed.to_string(), "3.75");
+    totals
+}
+
+fn refused(column: Column) -> String {
+    add_up_focus("x/export.parquet", export(vec![column])).unwrap_err().to_string()
+}
+
+/// What `pick` tells of each charge, and what was written.
+fn write<T>(key: &str, file: Arc<File>, pick: impl Fn(&Charge<'_>) -> T) -> (Vec<T>, Written) {
+    let (month, names) = (june().month, BTreeMap::new());
+    let period = Period { start: month.start(), end: month.end() };
+    let bill = BillContext { billing_account: "a", period, sub_account_names: &names };
+    let mut told = Vec::new();
+    let written = write_charges(&Document { key, file }, &Focus, &june(), &bill, &mut |charge| {
+        told.push(pick(charge));
+        Ok(())
+    });
+    (told, written.unwrap())
+}
+
+/// Polars gives this type to every column that has no value.
+#[test]
+fn a_column_of_nothing_but_nulls_is_read() {
+    let columns =
+        ["ChargeClass", "SubAccountId", "InvoiceId", "Tags", "ResourceId", "ListCost", "PricingQuantity"];
+    let columns = || columns.into_iter().map(|name| (name, nothing())).collect::<Vec<_>>();
+    let totals = read(columns());
+    assert_eq!(totals.sub_accounts.keys().collect::<Vec<_>>(), [&None]);
+    let told = write("x.parquet", export(columns()), |charge| {
+        (
+            charge.resource_id.clone().map(std::borrow::Cow::into_owned),
+            charge.list_cost.to_string(),
+            charge.pricing_quantity,
+        )
+    });
+    assert_eq!(told.0, [(None, "1.5".to_owned(), None), (None, "2.25".to_owned(), None)]);
+    assert_eq!(told.1.figures, totals.all);
+    let required = add_up_focus("x.parquet", export(vec![("ServiceName", nothing())])).unwrap();
+    assert_eq!(required.held[1].to_string(), "x.parquet row 2: ServiceName is empty");
+}
+
+#[test]
+fn texts_may_be_numbers_bytes_or_codes() {
+    let long = DictionaryArray::<UInt32Type>::try_new(
+        vec![0, 1].into(),
+        Arc::new(LargeStringArray::from(vec!["one", "two"])),
+    );
+    let whole = Decimal128Array::from(vec![1, 2]).with_precision_and_scale(12, 0).unwrap();
+    let accounts: [(ArrayRef, [&str; 2]); 8] = [
+        (Arc::new(Int8Array::from(vec![1, 2])), ["1", "2"]),
+        (Arc::new(Int16Array::from(vec![1, 2])), ["1", "2"]),
+        (Arc::new(UInt8Array::from(vec![1, 2])), ["1", "2"]),
+        (Arc::new(UInt16Array::from(vec![1, 2])), ["1", "2"]),
+        (Arc::new(Int64Array::from(vec![1, 2])), ["1", "2"]),
+        (Arc::new(whole), ["1", "2"]),
+        (Arc::new(BinaryArray::from(vec![b"one".as_slice(), b"two"])), ["one", "two"]),
+        (Arc::new(long.unwrap()), ["one", "two"]),
+    ];
+    for (array, ids) in accounts {
+        let kind = array.data_type().to_string();
+        let totals = read(vec![("SubAccountId", array.clone()), ("ConsumedQuantity", array.clone())]);
+        let billed = ids.map(|id| totals.sub_accounts[&Some(id.to_owned())].1.billed.to_string());
+        assert_eq!(billed, ["1.5", "2.25"], "{kind}");
+        // as a text that differs from row to row, too
+        let (told, _) = write("x.parquet", export(vec![("ResourceId", array)]), |charge| {
+            charge.resource_id.as_deref().unwrap_or_default().to_owned()
+        });
+        assert_eq!(told, ids, "{kind}");
+    }
+}
+
+#[test]
+fn tags_may_be_a_struct_or_a_list_of_key_and_value() {
+    let optional = |values: [Option<&str>; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let field = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
+    // a field for every key that any row has
+    let parts = StructArray::from(vec![
+        (field("env"), optional([None, Some("prod")])),
+        (field("team"), optional([Some("x"), Some("x")])),
+    ]);
+    let pair = StructBuilder::from_fields(
+        vec![Field::new("key", DataType::Utf8, true), Field::new("value", DataType::Utf8, true)],
+        2,
+    );
+    let mut list = ListBuilder::new(pair);
+    for row in [&[("team", "x")][..], &[("env", "prod"), ("team", "x")]] {
+        for (key, value) in row {
+            let pair = list.values();
+            pair.field_builder::<StringBuilder>(0).unwrap().append_value(key);
+            pair.field_builder::<StringBuilder>(1).unwrap().append_value(value);
+            pair.append(true);
+        }
+        list.append(true);
+    }
+    for tags in [Arc::new(parts) as ArrayRef, Arc::new(list.finish())] {
+        let totals = read(vec![("Tags", tags)]);
+        let billed = |key: &str, value: &str| totals.tags.get(key).unwrap()[value].billed.to_string();
+        assert_eq!((billed("team", "x"), billed("env", "prod")), ("3.75".into(), "2.25".into()));
+        assert_eq!(totals.tags.get("env").unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_by_the_name_of_its_column() {
+    let wide = Decimal256Array::from(vec![i256::from_i128(1), i256::from_i128(2)]);
+    let fixed = FixedSizeBinaryArray::try_from_iter([b"ab", b"cd"].into_iter()).unwrap();
+    let start = "the document cannot be read after row 0: column ";
+    for (column, expected) in [
+        (
+            ("SubAccountId", Arc::new(Float64Array::from(vec![1.0, 2.0])) as ArrayRef),
+            "SubAccountId: its type Float64",
+        ),
+        (("ServiceName", Arc::new(fixed)), "ServiceName: its type FixedSizeBinary(2)"),
+        (("BilledCost", Arc::new(wide)), "BilledCost: its type Decimal256(76, 10)"),
+    ] {
+        assert_eq!(refused(column), format!("{start}{expected} cannot be read as text"));
+    }
+    let broken = refused(("SubAccountId", Arc::new(BinaryArray::from(vec![b"\xff".as_slice(), b"b"]))));
+    assert_eq!(broken, format!("{start}SubAccountId: a cell is not UTF-8"));
+}
+
+#[test]
+fn texts_of_parquet_are_trimmed_as_those_of_csv() {
+    let totals = read(vec![
+        ("BilledCost", texts(&[" 1.50 ", "2.25\t"])),
+        ("SubAccountId", texts(&["one ", " one"])),
+        ("EffectiveCost", texts(&[" 1.5", "2.25 "])),
+    ]);
+    assert_eq!(totals.sub_accounts.keys().collect::<Vec<_>>(), [&Some("one".to_owned())]);
+}
+
+const HEADER: &str = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,\
+                      ListCost,ConsumedQuantity,ListUnitPrice,ChargePeriodStart\n";
+
+fn row(list_cost: &str, quantity: &str, price: &str, start: &str) -> String {
+    format!("1,1,USD,a,2025-06-01,Usage,S,{list_cost},{quantity},{price},{start}\n")
+}
+
+#[test]
+fn a_quantity_that_cannot_be_stated_holds_no_row() {
+    let rows = [
+        row("2", "2.9e21", "N/A", ""),
+        row("2", "3", "0.1", ""),
+        // more digits than a decimal holds: rounded
+        row("2", "98765678901.1234567890123456789", "1", ""),
+        // of another bill
+        row("2", "NaN", "1", "").replace("2025-06", "2025-07"),
+    ];
+    let file = document(format!("{HEADER}{}", rows.concat()).as_bytes());
+    let (told, written) = write("x.csv", file, |charge| {
+        let text = |number: Option<rust_decimal::Decimal>| number.map_or("-".to_owned(), |it| it.to_string());
+        [text(charge.consumed_quantity), text(charge.list_unit_price)]
+    });
+    assert_eq!(told, [["-", "-"], ["3", "0.1"], ["98765678901.12345678901234568", "1"]]);
+    assert_eq!((&written.held, written.quantities_not_stated), (&vec![], 2));
+
+    let quantities = Arc::new(Float64Array::from(vec![f64::NAN, 7.0]));
+    let file = export(vec![("ConsumedQuantity", quantities), ("ListUnitPrice", texts(&["N/A", "free"]))]);
+    let (told, written) =
+        write("x.parquet", file, |charge| charge.consumed_quantity.map(|it| it.to_string()));
+    assert_eq!(told, [None, Some("7".to_owned())]);
+    assert_eq!((&written.held, written.quantities_not_stated), (&vec![], 3));
+}
+
+#[test]
+fn what_is_said_beforehand_is_what_holds_a_bill() {
+    let rows =
+        [row("2", "N/A", "1", ""), row("N/A", "1", "1", ""), row("2", "1", "1", "June"), row("", "", "", "")];
+    let file = document(format!("{HEADER}{}", rows.concat()).as_bytes());
+    let expected = [
+        "x.csv row 2: 'N/A' is not a decimal number",
+        "x.csv row 3: ChargePeriodStart 'June' is not understood",
+    ];
+    let document = Document { key: "x.csv", file: file.clone() };
+    let before = bills(&document, &Focus, 2).unwrap();
+    assert_eq!(before.held.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+    assert_eq!(before.elsewhere.values().map(|figures| figures.charges).sum::<u64>(), 2);
+    let (told, written) = write("x.csv", file, |_| ());
+    assert_eq!(written.held.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+    assert_eq!((told.len(), written.held_rows), (2, 2));
+}
+
+#[test]
+fn a_thousand_bad_rows_are_named() {
+    let text = format!("{HEADER}{}", row("2", "1", "1", "").replace("1,1,USD", "x,1,USD").repeat(1_500));
+    let totals = add_up_focus("x/x.csv", document(text.as_bytes())).unwrap();
+    assert_eq!((totals.held.len(), totals.held_rows), (1_000, 1_500));
+}
+
+/// The columns of an export of AWS in version 1.0, and a row of it.
+#[test]
+fn an_export_of_aws_in_version_1_0_is_read() {
+    let columns = "AvailabilityZone,BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,BillingPeriodEnd,\
+        BillingPeriodStart,ChargeCategory,ChargeClass,ChargeDescription,ChargeFrequency,ChargePeriodEnd,ChargePeriodStart,\
+        CommitmentDiscountCategory,CommitmentDiscountId,CommitmentDiscountName,CommitmentDiscountStatus,CommitmentDiscountType,\
+        ConsumedQuantity,ConsumedUnit,ContractedCost,ContractedUnitPrice,EffectiveCost,InvoiceIssuerName,ListCost,ListUnitPrice,\
+        PricingCategory,PricingQuantity,PricingUnit,ProviderName,PublisherName,RegionId,RegionName,ResourceId,ResourceName,\
+        ResourceType,ServiceCategory,ServiceName,SkuId,SkuPriceId,SubAccountId,SubAccountName,Tags,x_CostCategories,x_Discounts,\
+        x_Operation,x_ServiceCode,x_UsageType";
+    let row = "use1-az1,6.035e-07,111122223333,payer,USD,2024-10-01T00:00Z,2024-09-01T00:00Z,Usage,,\"$0.10 per GB, first\",\
+        Usage-Based,2024-09-02T01:00Z,2024-09-02T00:00Z,,,,,,1.5E-5,GB-Hours,0.0000006035,0.1,6.035e-07,\
+        \"Amazon Web Services, Inc.\",6.035e-07,0.1,Standard,0.000015,GB-Hours,AWS,\"Amazon Web Services, Inc.\",us-east-1,\
+        US East (N. Virginia),arn:aws:s3:::b,,,Storage,Amazon Simple Storage Service,SKU1,SKU1.1,222233334444,shop,\
+        \"{\"\"user:team\"\": \"\"x\"\"}\",\"{\"\"Product\"\": \"\"Shop\"\"}\",{},PutObject,AmazonS3,USE1-Requests";
+    let file = document(format!("{columns}\n{row}\n").as_bytes());
+    let selection =
+        Selection { billing_account: Some("111122223333".into()), month: "2024-09".parse().unwrap() };
+    let totals = add_up(&Document { key: "x.csv", file: file.clone() }, &Focus, &selection, 1).unwrap();
+    assert_eq!((&totals.held, totals.all.billed.to_string()), (&vec![], "0.0000006035".to_owned()));
+    assert_eq!(totals.sub_accounts[&Some("222233334444".into())].0.as_deref(), Some("shop"));
+    assert_eq!(
+        totals.services.keys().collect::<Vec<_>>(),
+        [&("Storage", "Amazon Simple Storage Service".to_owned())]
+    );
+    assert_eq!(totals.tags.get("user:team").unwrap()["x"].charges, 1);
+    assert_eq!(totals.invoices.keys().collect::<Vec<_>>(), [&None]);
+    let names = BTreeMap::new();
+    let period = Period { start: selection.month.start(), end: selection.month.end() };
+    let bill = BillContext { billing_account: "", period, sub_account_names: &names };
+    let written = write_charges(&Document { key: "x.csv", file }, &Focus, &selection, &bill, &mut |charge| {
+        assert_eq!(charge.charge_period.start.to_rfc3339(), "2024-09-02T00:00:00+00:00");
+        assert_eq!(charge.charge_period.end.to_rfc3339(), "2024-09-02T01:00:00+00:00");
+        assert_eq!(charge.billing_period, period);
+        assert_eq!(charge.consumed_quantity.unwrap().to_string(), "0.000015");
+        Ok(())
+    });
+    let written = written.unwrap();
+    assert_eq!((written.figures.charges, written.quantities_not_stated), (1, 0));
+}
