@@ -88,7 +88,7 @@ async fn what_stands_in_the_end_decides_whether_it_is_held() {
     for round in 0..20 {
         let arrive = async |number: usize| {
             let hour = format!("10-{:02}T{number:02}:00", round + 1);
-            let time = if (round + number) % 2 == 0 { hour.as_str() } else { "soon" };
+            let time = if (round + number).is_multiple_of(2) { hour.as_str() } else { "soon" };
             world.events("k.jsonl", &[egress(time, &hour, 1)]).await;
             // as Lambda does, until it ends; a file that is held is one
             while let Err(failure) = world.invoke("record-usage", json!({"key": key})).await {
