@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use billing::usage::{Retention, Window};
+use billing::usage::{History, Retention, Window, read_lines};
 use cloud::datastores::{BASES, Datastores, PARTS, Report, ReportFormat};
+use cloud::ledger::RunOutcome;
 use futures::TryStreamExt as _;
 use local::sandbox::events_of_datastores;
 use rand::SeedableRng as _;
@@ -64,6 +65,45 @@ async fn one_bad_line_holds_its_file_and_no_other() {
     // and a late notification of the bad content changes nothing
     let report = world.invoke("record-usage", json!({"key": held})).await.unwrap();
     assert_eq!(report["files"][0]["state"], "already");
+}
+
+#[tokio::test]
+async fn a_file_that_is_restored_is_held_no_more() {
+    let world = platform(true).await;
+    let (good, bad) = (running("10-30T00:00", "orders"), vec!["{}".to_owned()]);
+    for (lines, held) in [(&good, 0), (&bad, 1), (&good, 0), (&bad, 1), (&bad, 1), (&good, 0)] {
+        world.events("k.jsonl", lines).await;
+        world.quiet().await;
+        assert_eq!(world.keys("held/").await.len(), held, "{lines:?}");
+    }
+    assert_eq!(world.hours().await, [("orders".into(), "48".into())]);
+}
+
+/// Contents of one key that arrive at the same time: it is held if, and only if, the one that stands in the end is bad.
+#[tokio::test]
+async fn what_stands_in_the_end_decides_whether_it_is_held() {
+    let world = platform(false).await;
+    let key = "datastores/2026-10/k.jsonl";
+    let mut outcomes = BTreeSet::new();
+    for round in 0..20 {
+        let arrive = async |number: usize| {
+            let hour = format!("10-{:02}T{number:02}:00", round + 1);
+            let time = if (round + number).is_multiple_of(2) { hour.as_str() } else { "soon" };
+            world.events("k.jsonl", &[egress(time, &hour, 1)]).await;
+            // as Lambda does, until it ends; a file that is held is one
+            while let Err(failure) = world.invoke("record-usage", json!({"key": key})).await {
+                if failure.outcome == RunOutcome::Held {
+                    return;
+                }
+            }
+        };
+        futures::join!(arrive(0), arrive(1), arrive(2), arrive(3), arrive(4));
+        let is_bad = String::from_utf8(world.read(key).await).unwrap().contains("soon");
+        let held = world.keys("held/").await;
+        assert_eq!(held.len(), usize::from(is_bad), "round {round}: {held:?}");
+        outcomes.insert(is_bad);
+    }
+    assert!(!outcomes.is_empty());
 }
 
 #[tokio::test]
@@ -179,6 +219,33 @@ async fn more_files_than_are_put_together_at_once() {
     );
     assert_eq!((world.keys(PARTS).await.len(), world.keys(BASES).await.len()), (0, 1));
     assert_eq!(world.october().await, before);
+}
+
+/// More files than are opened at once, and more than are read whole: in a region where nothing puts them together.
+#[tokio::test]
+async fn a_report_is_there_however_many_files_wait() {
+    let world = platform(false).await;
+    let twice = egress("10-31T00:00", "shared", 1);
+    for number in 0..681 {
+        let own = egress("10-31T01:00", &format!("d{number:03}"), 1);
+        let events = format!("{own}\n{twice}\n");
+        let mut part = Vec::new();
+        for history in History::of_each(read_lines(events.as_bytes()).unwrap()) {
+            history.write(&mut part).unwrap();
+            part.extend(std::iter::repeat_n(b' ', 45_000)); // which JSON may have
+            part.push(b'\n');
+        }
+        world
+            .bucket
+            .overwrite(&format!("{PARTS}{number:016x}.jsonl"), part, "application/jsonl")
+            .await
+            .unwrap();
+    }
+    let report = world.october().await;
+    assert_eq!(report["datastores"].as_array().unwrap().len(), 682);
+    assert_eq!(report["network_egress_usage_gib"].to_string(), "682");
+    world.invoke("record-usage", json!({})).await.unwrap();
+    assert_eq!(world.october().await, report);
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ enum Tale {
     Bills,
     /// The bill of an Azure month, restated.
     Azure,
-    /// Files of events that overlap, put together twice.
+    /// Files of events that overlap, put together twice, and one that is overwritten with a bad one and restored.
     Datastores,
     /// A usage report in two revisions.
     Ccx,
@@ -53,8 +53,8 @@ impl Tale {
     /// A story with fewer does not tell what it is meant to.
     fn least_calls(self) -> usize {
         match self {
-            Self::Atlas | Self::Metering | Self::Revenue => 50,
-            Self::Datastores | Self::Prometheus => 40,
+            Self::Atlas | Self::Datastores | Self::Metering | Self::Revenue => 50,
+            Self::Prometheus => 40,
             Self::Teams
             | Self::Bills
             | Self::Aws
@@ -273,6 +273,12 @@ impl Stage {
                 self.deliver_all("record-usage").await;
                 self.world.events("3.jsonl", &[egress("10-31T00:00", "orders", 1)]).await;
                 self.deliver_all("record-usage").await;
+                // a file that was good is overwritten with a bad one, and restored
+                let (good, bad) = (egress("10-31T01:00", "orders", 1), egress("soon", "orders", 1));
+                for line in [good.clone(), bad, good] {
+                    self.world.events("4.jsonl", &[line]).await;
+                    self.deliver_waiting().await;
+                }
                 self.deliver_all("record-usage").await;
             }
         }
@@ -390,7 +396,7 @@ impl Stage {
                 // Lambda would try again, and it would be held again
                 Err(failure)
                     if failure.outcome == RunOutcome::Held
-                        && matches!(self.tale, Tale::Revenue | Tale::Prometheus) =>
+                        && matches!(self.tale, Tale::Datastores | Tale::Revenue | Tale::Prometheus) =>
                 {
                     return;
                 }

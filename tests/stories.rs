@@ -18,6 +18,7 @@ mod browser;
 mod ccx;
 mod ccx_failures;
 mod console;
+mod console_limits;
 mod datastores;
 mod datastores_world;
 mod errors;

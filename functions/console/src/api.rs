@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -17,7 +18,6 @@ use futures::StreamExt as _;
 use crate::App;
 use crate::auth::ClientAddress;
 use crate::failure::Failure;
-use crate::security::AnsweredTo;
 
 /// Which files are held, so that their events are not in a report.
 const HELD_FILES: &str = "monthend-held-files";
@@ -46,13 +46,15 @@ pub(crate) async fn usage_report(
     Extension(spelling): Extension<Spelling>,
     address: ClientAddress,
     headers: HeaderMap,
-    Path(format): Path<String>,
+    format: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     let now = Utc::now();
-    let admin = app.admin(&headers, &address, now).await?;
+    app.admin(&headers, &address, now).await?;
+    let Path(format) = format
+        .map_err(|_| Failure::BadRequest("the type of report cannot be read, use json or csv".into()))?;
     let asked = Asked::new(spelling, query.as_deref())?;
-    app.report(&admin.name, &asked, &format, now).await
+    app.report(&asked, &format, now).await
 }
 
 /// `GET /api/openapi.json`: for everybody.
@@ -106,7 +108,6 @@ impl App {
     /// The report, streamed. That it ends well is proof that it is whole.
     pub(crate) async fn report(
         &self,
-        who: &str,
         asked: &Asked,
         format: &str,
         now: DateTime<Utc>,
@@ -120,10 +121,9 @@ impl App {
                 return Err(Failure::BadRequest(format!("'{other}' is no type of report, use json or csv")));
             }
         };
-        let internal = |error: cloud::datastores::DatastoresError| Failure::Internal(error.to_string());
-        let held = self.datastores.held().await.map_err(internal)?;
+        let held = self.datastores.held().await?;
         let report = Report::new(window, self.retention, now, format);
-        let stream = report.stream(&self.datastores).await.map_err(internal)?;
+        let stream = report.stream(&self.datastores).await?;
         let told = stream.inspect(|piece| {
             if let Err(error) = piece {
                 tracing::error!("a report broke off: {error}");
@@ -140,7 +140,6 @@ impl App {
             headers.insert(CONTENT_DISPOSITION, disposition);
         }
         headers.insert(HELD_FILES, held.len().into());
-        response.extensions_mut().insert(AnsweredTo(who.to_owned()));
         Ok(response)
     }
 }

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::App;
+use crate::security::asked_by;
 
 pub(crate) use address::ClientAddress;
 pub(crate) use bearer::Bearer;
@@ -82,7 +83,7 @@ impl App {
                     let (user, password) = basic(credentials).ok_or(Refusal::Wrong)?;
                     self.sign_in(&user, password, address, now).await.map(|(name, _)| Admin { name })
                 }
-                "bearer" => self.bearer(credentials.trim(), address, now).await,
+                "bearer" => self.bearer(credentials.trim().to_owned(), address, now).await,
                 _ => Err(Refusal::Wrong),
             };
         }
@@ -93,7 +94,9 @@ impl App {
     pub(crate) async fn session(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Session, Refusal> {
         let cookie = cookie(headers, SESSION_COOKIE).ok_or(Refusal::Missing)?;
         let secret = self.password.secret(now).await?;
-        Session::verify(&cookie, secret.session_key(), now).ok_or(Refusal::Wrong)
+        let session = Session::verify(&cookie, secret.session_key(), now).ok_or(Refusal::Wrong)?;
+        asked_by(&session.user);
+        Ok(session)
     }
 
     /// Checks a user's password; answers the name and the secret that a session is signed with.
@@ -104,28 +107,24 @@ impl App {
         address: &ClientAddress,
         now: DateTime<Utc>,
     ) -> Result<(String, std::sync::Arc<AdminSecret>), Refusal> {
-        self.throttle.check(address, now).await?;
         let secret = self.password.secret(now).await?;
-        if secret.clone().verify(user, password).await? {
-            return Ok((secret.user().to_owned(), secret));
-        }
-        self.throttle.failed(address, now).await;
-        Err(Refusal::Wrong)
+        let check = secret.clone().verify(user.to_owned(), password);
+        self.throttle.attempt(address, now, check).await?;
+        asked_by(secret.user());
+        Ok((secret.user().to_owned(), secret))
     }
 
     async fn bearer(
         &self,
-        token: &str,
+        token: String,
         address: &ClientAddress,
         now: DateTime<Utc>,
     ) -> Result<Admin, Refusal> {
-        let bearer = self.bearer.as_ref().ok_or(Refusal::Wrong)?;
-        self.throttle.check(address, now).await?;
-        let checked = bearer.check(token, now).await;
-        if checked == Err(Refusal::Wrong) {
-            self.throttle.failed(address, now).await;
-        }
-        checked.map(|name| Admin { name })
+        let bearer = self.bearer.clone().ok_or(Refusal::Wrong)?;
+        let check = async move { bearer.check(&token, now).await };
+        let name = self.throttle.attempt(address, now, check).await?;
+        asked_by(&name);
+        Ok(Admin { name })
     }
 }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use cloud::datastores::DatastoresError;
 use serde_json::json;
 
 use crate::auth::Refusal;
@@ -19,6 +20,12 @@ pub(crate) enum Failure {
     Refused(Refusal),
     /// There is no such page: 404.
     NotFound,
+    /// There is, and it is asked for in another way: 405.
+    Method,
+    /// A form that is none, or not of this session.
+    Form(StatusCode, &'static str),
+    /// What is asked for cannot be had at the moment, for a reason that whoever asks can do something about: 503.
+    Busy(String),
     /// It is our fault, or that of something behind us: 500. The reason is logged, not told.
     Internal(String),
 }
@@ -29,12 +36,27 @@ impl From<Refusal> for Failure {
     }
 }
 
+impl From<DatastoresError> for Failure {
+    fn from(error: DatastoresError) -> Self {
+        match error {
+            DatastoresError::Contention | DatastoresError::Disk(_) => Self::Busy(error.to_string()),
+            error => Self::Internal(error.to_string()),
+        }
+    }
+}
+
 impl Failure {
     /// Its status and what to tell.
     pub(crate) fn parts(&self) -> (StatusCode, String) {
         match self {
             Self::BadRequest(why) => (StatusCode::BAD_REQUEST, why.clone()),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is nothing here".into()),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "this is not asked for with that method".into()),
+            Self::Form(status, why) => (*status, (*why).into()),
+            Self::Busy(why) => {
+                tracing::error!("the console cannot answer: {why}");
+                (StatusCode::SERVICE_UNAVAILABLE, why.clone())
+            }
             Self::Refused(refusal) => (refusal.status(), refusal.to_string()),
             Self::Internal(why) => {
                 tracing::error!("the console failed: {why}");
@@ -62,6 +84,11 @@ impl IntoResponse for Failure {
         }
         response
     }
+}
+
+/// What is there, for other methods: the header `Allow` names them.
+pub(crate) async fn method_not_allowed() -> Failure {
+    Failure::Method
 }
 
 /// Everything that is not there.

@@ -45,7 +45,7 @@ pub const NAME: &str = "console";
 pub struct App {
     datastores: Datastores,
     password: AdminPassword,
-    bearer: Option<Bearer>,
+    bearer: Option<Arc<Bearer>>,
     throttle: Throttle,
     retention: Retention,
 }
@@ -76,7 +76,7 @@ impl App {
             datastores: Datastores::new(BucketReader::new(&aws, bucket, "DATA_BUCKET")),
             throttle: Throttle::new(Ledger::new(&aws, table)),
             password: AdminPassword::new(vars.clone(), aws),
-            bearer: Bearer::from_vars(vars)?,
+            bearer: Bearer::from_vars(vars)?.map(Arc::new),
             retention,
         })
     }
@@ -97,6 +97,7 @@ pub fn router(app: App) -> Router {
         .route("/api/admin/datastores/billing/usage/{format}", report(Spelling::FromAndTo))
         .route("/api/openapi.json", get(api::open_api))
         .fallback(failure::not_found)
+        .method_not_allowed_fallback(failure::method_not_allowed)
         .layer(from_fn(security::log))
         .layer(map_response(security::headers))
         .with_state(Arc::new(app))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
@@ -18,7 +19,6 @@ use crate::auth::{
     ClientAddress, FORM_COOKIE, Refusal, SESSION_COOKIE, SESSION_S, Session, cookie, random_token, same_token,
 };
 use crate::failure::Failure;
-use crate::security::AnsweredTo;
 
 const ADMIN: &str = "/auth/admin/";
 const SIGN_IN: &str = "/auth/admin/sign-in";
@@ -111,7 +111,7 @@ pub(crate) async fn download(
     let days = form_urlencoded::Serializer::new(String::new()).extend_pairs(days).finish();
     let asked = Asked::new(Spelling::StartAndEnd, Some(&days));
     let answer = match asked {
-        Ok(asked) => app.report(&session.user, &asked, &form.format, now).await,
+        Ok(asked) => app.report(&asked, &form.format, now).await,
         Err(error) => Err(error),
     };
     answer.map_err(|failure| {
@@ -137,9 +137,16 @@ pub(crate) async fn sign_in(
     State(app): State<Arc<App>>,
     address: ClientAddress,
     headers: HeaderMap,
-    Form(form): Form<SignIn>,
+    form: Result<Form<SignIn>, FormRejection>,
 ) -> Response {
     let now = Utc::now();
+    let form = match form {
+        Ok(Form(form)) => form,
+        Err(rejection) => {
+            let why = "The form cannot be read, or something is missing in it. Please sign in again.";
+            return sign_in_page(rejection.status(), Some(why), "");
+        }
+    };
     let ours = cookie(&headers, FORM_COOKIE).unwrap_or_default();
     if !same_token(&ours, &form.csrf) {
         let why = "This form was open for too long, or cookies are off. Please sign in again.";
@@ -164,9 +171,7 @@ pub(crate) async fn sign_in(
     };
     tracing::info!(who = name, client.address = address.as_str(), "{name} signed in");
     let cookies = [set_cookie(SESSION_COOKIE, &token, SESSION_S), set_cookie(FORM_COOKIE, "", 0)];
-    let mut response = see_other(ADMIN, cookies);
-    response.extensions_mut().insert(AnsweredTo(name));
-    response
+    see_other(ADMIN, cookies)
 }
 
 /// What the sign-out form sends.
@@ -179,12 +184,17 @@ pub(crate) async fn sign_out(
     State(app): State<Arc<App>>,
     address: ClientAddress,
     headers: HeaderMap,
-    Form(form): Form<SignOut>,
+    form: Result<Form<SignOut>, FormRejection>,
 ) -> Result<Response, Response> {
     let session = app.signed_in(&headers, Utc::now()).await?;
+    let unreadable = |rejection: FormRejection| {
+        let why = "the form cannot be read, or something is missing in it; go back and try again";
+        Failure::Form(rejection.status(), why).into_response()
+    };
+    let Form(form) = form.map_err(unreadable)?;
     if !same_token(&session.csrf, &form.csrf) {
-        return Err((StatusCode::FORBIDDEN, "The form is not of this session; go back and try again.")
-            .into_response());
+        let why = "the form is not of this session; go back and try again";
+        return Err(Failure::Form(StatusCode::FORBIDDEN, why).into_response());
     }
     tracing::info!(who = session.user, client.address = address.as_str(), "{} signed out", session.user);
     Ok(see_other(SIGN_IN, [set_cookie(SESSION_COOKIE, "", 0)]))

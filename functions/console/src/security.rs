@@ -1,5 +1,6 @@
 //! What every answer carries, and the one line that is logged of it.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use axum::extract::Request;
@@ -32,18 +33,32 @@ pub(crate) async fn headers(mut response: Response) -> Response {
     response
 }
 
-/// Who an answer is for, as far as the log may know.
-#[derive(Clone, Debug)]
-pub(crate) struct AnsweredTo(pub(crate) String);
+tokio::task_local! {
+    /// Who asks, as soon as that is known.
+    static ASKER: OnceLock<String>;
+}
+
+/// Notes who asks, for the line that is logged of the answer, whatever that is.
+pub(crate) fn asked_by(who: &str) {
+    // outside of a request nothing is logged
+    let _ = ASKER.try_with(|asker| asker.set(who.to_owned()));
+}
 
 /// Logs method, path, status and who asked; never the query, a header or a body.
 pub(crate) async fn log(request: Request, next: Next) -> Response {
     let (started, method, path) = (Instant::now(), request.method().clone(), request.uri().path().to_owned());
-    let response = next.run(request).await;
+    let (response, who) = with_asker(next.run(request)).await;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let who =
-        response.extensions().get::<AnsweredTo>().map(|AnsweredTo(who)| who.as_str()).unwrap_or_default();
     let status = response.status().as_u16();
     tracing::info!(http.status = status, http.path = path, who, duration_ms, "{method} {path} {status}");
     response
+}
+
+/// An answer, and who it is for; nobody if that is not known.
+async fn with_asker<T>(answer: impl Future<Output = T>) -> (T, String) {
+    let answer = async {
+        let answer = answer.await;
+        (answer, ASKER.with(|asker| asker.get().cloned()).unwrap_or_default())
+    };
+    ASKER.scope(OnceLock::new(), answer).await
 }

@@ -20,6 +20,17 @@ const JSON_LINES: &str = "application/jsonl";
 /// A file is read whole, beside what is made of it; a larger one would end the function without a word.
 const LARGEST_FILE_BYTES: usize = 128 * 1024 * 1024;
 
+/// How often what stands under a key is looked at, if it is replaced again and again.
+const ROUNDS: usize = 5;
+
+/// What stands under the key of a content that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    This,
+    Another,
+    Nothing,
+}
+
 /// What a file comes to.
 enum Taken {
     Histories { bytes: Vec<u8>, events: usize, datastores: usize },
@@ -35,12 +46,37 @@ impl App {
         Ok(FileReport::new(&key, FileReportState::Kept, "kept; its notification takes it in"))
     }
 
+    /// Takes a content of a file in. Where another one stands under the key, or comes meanwhile, what stands there is looked at, too: its
+    /// own notification may be long done, and the reason under `held/` is about what stands, whatever came first. That is done again
+    /// with each delivery, so that it does not matter where one dies.
     pub(crate) async fn file(
         &self,
         file: &StoredObject,
         mode: Mode,
         now: DateTime<Utc>,
     ) -> Result<FileReport, Error> {
+        let (report, mut settled) = self.content(file, mode, now).await?;
+        let standing = StoredObject { version: None, ..file.clone() };
+        for _ in 0..ROUNDS {
+            if settled {
+                return Ok(report);
+            }
+            settled = match self.content(&standing, Mode::Work, now).await {
+                Ok((_, settled)) => settled,
+                Err(Error::NoFile(_)) => true, // removed meanwhile
+                Err(error) => return Err(error),
+            };
+        }
+        if settled { Ok(report) } else { Err(Error::Replaced(file.key.clone())) }
+    }
+
+    /// Takes one content in; also answers whether what stands under `held/` is settled.
+    async fn content(
+        &self,
+        file: &StoredObject,
+        mode: Mode,
+        now: DateTime<Utc>,
+    ) -> Result<(FileReport, bool), Error> {
         let StoredObject { bucket, key, version } = file;
         if let Some(other) = bucket.as_ref().filter(|bucket| *bucket != self.bucket.name()) {
             return Err(Error::OtherBucket(other.clone(), self.bucket.name().to_owned()));
@@ -49,49 +85,48 @@ impl App {
         let object = object.ok_or_else(|| Error::NoFile(key.clone()))?;
         let revision = Revision::of_sha256(&sha256_hex(&object.bytes));
         let known = self.ledger.file(key).await?;
+        let was_held = known.iter().any(|(_, state)| matches!(state, FileState::Held { .. }));
         let is_recorded = |(of, state): &(Revision, FileState)| {
             *of == revision && matches!(state, FileState::Recorded { .. })
         };
         if mode == Mode::Work && known.iter().any(is_recorded) {
-            return Ok(FileReport::new(key, FileReportState::Already, "taken in before"));
+            let settled = !was_held || self.release(key, &object).await?;
+            return Ok((FileReport::new(key, FileReportState::Already, "taken in before"), settled));
         }
         let taken = take(&object)?;
         if mode == Mode::DryRun {
-            return Ok(preview(key, &taken));
+            return Ok((preview(key, &taken), true));
         }
         match taken {
             Taken::Histories { bytes, events, datastores } => {
                 self.bucket.overwrite(&format!("{PARTS}{revision}.jsonl"), bytes, JSON_LINES).await?;
-                if known.iter().any(|(_, state)| matches!(state, FileState::Held { .. })) {
-                    self.bucket.delete(&held_reason(key)).await?;
-                }
+                let settled = !was_held || self.release(key, &object).await?;
                 self.ledger.record_file(key, &revision, &FileState::Recorded { lines: events }, now).await?;
-                Ok(FileReport::counted(key, FileReportState::Recorded, events, datastores))
+                Ok((FileReport::counted(key, FileReportState::Recorded, events, datastores), settled))
             }
-            Taken::Bad(reason) => self.hold(key, &object, &revision, reason, now).await,
+            // one that was replaced already holds nothing: it is the newer one that decides
+            Taken::Bad(_) if self.standing(key, &object).await? != Standing::This => {
+                let why = "was replaced by another content, which decides";
+                Ok((FileReport::new(key, FileReportState::Replaced, why), !was_held))
+            }
+            Taken::Bad(reason) => {
+                let settled = self.hold(key, &object, &revision, &reason, now).await?;
+                Ok((FileReport::new(key, FileReportState::Held, reason), settled))
+            }
         }
     }
 
-    /// None of the lines counts until a person has put a corrected file under the same key. A content that was replaced already holds
-    /// nothing: it is the newer one that decides.
+    /// None of the lines counts until a person has put a corrected file under the same key. Answers whether the content still stands then.
     async fn hold(
         &self,
         key: &str,
         object: &Object,
         revision: &Revision,
-        reason: String,
+        reason: &str,
         now: DateTime<Utc>,
-    ) -> Result<FileReport, Error> {
-        let replaced =
-            async || Ok::<_, Error>(self.bucket.etag(key).await?.is_none_or(|etag| etag != object.etag));
-        if replaced().await? {
-            return Ok(FileReport::new(
-                key,
-                FileReportState::Replaced,
-                "was replaced by another content, which decides",
-            ));
-        }
-        let state = FileState::Held { reason: reason.clone() };
+    ) -> Result<bool, Error> {
+        // first of all: whoever finds another content there knows by this that the reason may be ours
+        let state = FileState::Held { reason: reason.to_owned() };
         self.ledger.record_file(key, revision, &state, now).await?;
         let why = json!({
             "key": key, "sha256": sha256_hex(&object.bytes), "reason": reason,
@@ -99,10 +134,29 @@ impl App {
         });
         let why = billing::canonical::to_json(&why)?;
         self.bucket.overwrite(&held_reason(key), why, "application/json").await?;
-        if replaced().await? {
-            self.bucket.delete(&held_reason(key)).await?;
+        match self.standing(key, object).await? {
+            Standing::This => Ok(true),
+            Standing::Another => Ok(false),
+            Standing::Nothing => self.release(key, object).await,
         }
-        Ok(FileReport::new(key, FileReportState::Held, reason))
+    }
+
+    /// Removes the reason why another content of the key was held, if this one, which can be read, is the one that stands. Answers whether it
+    /// still stands then: if not, the reason of a newer one may be gone, too.
+    async fn release(&self, key: &str, object: &Object) -> Result<bool, Error> {
+        if self.standing(key, object).await? == Standing::Another {
+            return Ok(false);
+        }
+        self.bucket.delete(&held_reason(key)).await?;
+        Ok(self.standing(key, object).await? != Standing::Another)
+    }
+
+    async fn standing(&self, key: &str, object: &Object) -> Result<Standing, Error> {
+        Ok(match self.bucket.etag(key).await? {
+            None => Standing::Nothing,
+            Some(etag) if etag == object.etag => Standing::This,
+            Some(_) => Standing::Another,
+        })
     }
 }
 

@@ -56,6 +56,8 @@ pub enum Error {
     OtherBucket(String, String),
     #[error("there is no object {0}; it is about to be there, or was deleted")]
     NoFile(String),
+    #[error("{0} is replaced again and again; try again")]
+    Replaced(String),
     #[error("another invocation put the files together meanwhile; the next run goes on")]
     Overtaken,
     #[error("the histories cannot be written: {0}")]

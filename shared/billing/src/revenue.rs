@@ -19,6 +19,7 @@ mod plugin;
 mod problem;
 mod report;
 mod statement;
+mod strict;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,11 @@
 //! | `state/datastores/current.json` | which base counts |
 //!
 //! Everything is a set of events, so that it does no harm to read an event from two files. A reader lists the parts before it looks which
-//! base counts: a part that is gone when it is opened is in a newer base, and the reader begins again.
+//! base counts: a part that is gone when it is opened is in a newer base, and the reader begins again. However many parts wait, they are
+//! read: small ones whole, as far as memory is given to them, the others as streams, so many at a time, which are merged into temporary files
+//! first where there are more.
 
+mod aside;
 mod lines;
 mod merge;
 mod report;
@@ -17,9 +20,11 @@ mod report;
 use std::collections::BTreeSet;
 
 use billing::usage::LineError;
+use futures::stream::{StreamExt as _, TryStreamExt as _, iter};
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::{BucketError, BucketReader, Listed};
+use aside::{few, put_aside};
 use lines::Lines;
 
 pub use merge::{Group, Histories};
@@ -40,9 +45,9 @@ pub const CURRENT: &str = "state/datastores/current.json";
 const SMALL_PART_BYTES: i64 = 256 * 1024;
 /// That much of them; what is more is streamed.
 const SMALL_PARTS_BYTES: i64 = 24 * 1024 * 1024;
-/// Larger ones that are open at once.
+/// Larger ones that are open at once; of more, so many at a time are put aside on the disk.
 const MOST_STREAMS: usize = 250;
-/// Small parts read at once.
+/// Parts read or opened at once.
 const CONCURRENCY: usize = 32;
 /// How often a reader may find that a part went into a base while it looked.
 const ROUNDS: usize = 5;
@@ -90,9 +95,12 @@ pub enum DatastoresError {
     /// A base that is not there.
     #[error("there is no {0}, which {CURRENT} names")]
     NoBase(String),
-    /// More than can be read at once.
-    #[error("{0} files of events wait to be put together; invoke record-usage with {{}}, then try again")]
-    TooManyFiles(usize),
+    /// No room for what waits to be put together.
+    #[error(
+        "so many files of events wait to be put together that a temporary file is needed, and that failed: {0}; make room in the temporary \
+         folder, or invoke record-usage with {{}}, then try again"
+    )]
+    Disk(std::io::Error),
     /// Others were quicker again and again.
     #[error("the files of datastores were put together again and again while they were read; try again")]
     Contention,
@@ -151,37 +159,42 @@ impl Datastores {
     /// # Errors
     /// [`DatastoresError`].
     pub async fn open(&self, files: &Files) -> Result<Option<Histories>, DatastoresError> {
-        use futures::stream::{StreamExt, TryStreamExt, iter};
-
-        let mut sources = Vec::new();
-        if let Some(base) = files.current.as_ref().and_then(|(current, _)| current.base.as_ref()) {
-            let Some(body) = self.bucket.open(base).await? else { return Ok(None) };
-            sources.push(Lines::streamed(base.clone(), body));
-        }
         let mut budget = SMALL_PARTS_BYTES;
-        let (small, large): (Vec<_>, Vec<_>) = files.parts.iter().partition(|part| {
+        let (small, large): (Vec<Listed>, Vec<Listed>) = files.parts.iter().cloned().partition(|part| {
             let fits = part.size_bytes <= SMALL_PART_BYTES.min(budget);
             budget -= if fits { part.size_bytes } else { 0 };
             fits
         });
-        if large.len() > MOST_STREAMS {
-            return Err(DatastoresError::TooManyFiles(files.parts.len()));
+        let mut sources = Vec::new();
+        for group in large.chunks(MOST_STREAMS) {
+            let opened = at_once(group.iter().cloned().map(|part| self.streamed(part.key))).await?;
+            let Some(opened) = opened else { return Ok(None) };
+            if large.len() <= MOST_STREAMS {
+                sources = opened;
+            } else {
+                sources.push(put_aside(opened).await?);
+            }
         }
-        for part in large {
-            let Some(body) = self.bucket.open(&part.key).await? else { return Ok(None) };
-            sources.push(Lines::streamed(part.key.clone(), body));
-        }
-        let read = iter(small.into_iter().cloned()).map(|part| self.whole(part));
-        let small: Option<Vec<_>> =
-            read.buffered(CONCURRENCY).try_collect::<Vec<_>>().await?.into_iter().collect();
+        let mut sources = few(sources).await?;
+        let small = at_once(small.into_iter().map(|part| self.whole(part.key))).await?;
         let Some(small) = small else { return Ok(None) };
         sources.extend(small);
+        // last: its stream would else wait for the others
+        if let Some(base) = files.current.as_ref().and_then(|(current, _)| current.base.as_ref()) {
+            let Some(base) = self.streamed(base.clone()).await? else { return Ok(None) };
+            sources.push(base);
+        }
         Ok(Some(Histories::merge(sources).await?))
     }
 
-    async fn whole(&self, part: Listed) -> Result<Option<Lines>, DatastoresError> {
-        let object = self.bucket.get(&part.key, None).await?;
-        Ok(object.map(|object| Lines::whole(part.key, object.bytes)))
+    async fn streamed(&self, key: String) -> Result<Option<Lines>, DatastoresError> {
+        let body = self.bucket.open(&key).await?;
+        Ok(body.map(|body| Lines::streamed(key, body)))
+    }
+
+    async fn whole(&self, key: String) -> Result<Option<Lines>, DatastoresError> {
+        let object = self.bucket.get(&key, None).await?;
+        Ok(object.map(|object| Lines::whole(key, object.bytes)))
     }
 
     /// Files that are held: their events are in no report.
@@ -196,4 +209,12 @@ impl Datastores {
         };
         Ok(listed.into_iter().filter_map(file).collect())
     }
+}
+
+/// Files opened several at once, in their order; nothing if one of them is gone.
+async fn at_once<F: Future<Output = Result<Option<Lines>, DatastoresError>>>(
+    files: impl Iterator<Item = F>,
+) -> Result<Option<Vec<Lines>>, DatastoresError> {
+    let opened: Vec<Option<Lines>> = iter(files).buffered(CONCURRENCY).try_collect().await?;
+    Ok(opened.into_iter().collect())
 }

@@ -23,6 +23,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::aws::{Aws, explain};
 use crate::bucket::Written;
 
+pub use attempts::Attempt;
 pub use bills::{Sending, SendingState, StoredChain};
 pub use files::FileState;
 pub use invoices::{RevisionRecord, RevisionState, rules_text};

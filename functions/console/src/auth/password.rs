@@ -12,7 +12,7 @@ use cloud::vars::Vars;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::Refusal;
@@ -25,6 +25,9 @@ const FRESH_FOR: TimeDelta = TimeDelta::seconds(60);
 /// What is longer is no password, and must not make us work.
 const LONGEST_PASSWORD_BYTES: usize = 1024;
 const SHORTEST_PASSWORD_CHARS: usize = 12;
+
+/// Passwords verified at once, by this process: each takes 19 MiB, and as much of a processor as there is.
+static VERIFICATIONS: Semaphore = Semaphore::const_new(4);
 
 /// The secret, read when it is needed and kept for a minute.
 pub(crate) struct AdminPassword {
@@ -117,12 +120,14 @@ impl AdminSecret {
         &self.session_key
     }
 
-    /// Whether user and password are right. Takes as long for a user that there is not.
-    pub(crate) async fn verify(self: Arc<Self>, user: &str, password: SecretString) -> Result<bool, Refusal> {
+    /// Refuses a user or a password that is not right. Takes as long for a user that there is not.
+    pub(crate) async fn verify(self: Arc<Self>, user: String, password: SecretString) -> Result<(), Refusal> {
         let same_user = bool::from(self.user.as_bytes().ct_eq(user.as_bytes()));
+        let permit = VERIFICATIONS.acquire().await.map_err(|_| Refusal::Unavailable)?;
         let verified = spawn_blocking(move || self.is_password(&password)).await;
+        drop(permit);
         let same_password = verified.map_err(|_| Refusal::Unavailable)??;
-        Ok(same_user & same_password)
+        if same_user & same_password { Ok(()) } else { Err(Refusal::Wrong) }
     }
 
     fn is_password(&self, password: &SecretString) -> Result<bool, Refusal> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::book::Credit;
-use super::figures::{add, rounded, sum};
+use super::figures::{add, percent, rounded, sum};
 use super::json::Number;
 use super::plugin::UsageSummary;
 use super::report::{ClientReport, Entry, LocationRevenue, ServiceReport};
@@ -36,7 +36,7 @@ pub(super) fn report<'a>(
     let required = required.collect::<Result<Vec<_>, StatementError>>()?;
     let available = credit.available()?;
     let alloted = allot(available, &required, digits)?;
-    let percents = shares(Decimal::ONE_HUNDRED, &required, 2)?;
+    let all_required = sum(required.iter().copied())?;
     let mut services = Vec::with_capacity(cases.len());
     for (index, case) in cases.into_iter().enumerate() {
         let (revenue, required, alloted) = (revenues[index], required[index], alloted[index]);
@@ -58,7 +58,7 @@ pub(super) fn report<'a>(
             usage_cost: case.usage.as_ref().map_or(Decimal::ZERO, |usage| usage.total_cost),
             usage_details: case.usage.map(|usage| usage.usage_details),
             cost_still_required: Number(required),
-            cost_required_percent: Number(percents[index]),
+            cost_required_percent: Number(percent(required, all_required)),
             alloted_from_credit: Number(alloted),
             debt: Number(add(required, -alloted)?),
             locations,

@@ -59,6 +59,21 @@ pub(super) fn rounded(value: Decimal, digits: u32) -> Decimal {
     value.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero)
 }
 
+/// `part / whole x 100`, both not negative and sums of minor units, rounded once to two decimals, halves up; 0 of nothing.
+pub(super) fn percent(part: Decimal, whole: Decimal) -> Decimal {
+    let scale = part.scale().max(whole.scale());
+    let units = |mut value: Decimal| {
+        value.rescale(scale);
+        value.mantissa()
+    };
+    // at most 21 digits each, so that the quotient of integers is exact
+    let (part, whole) = (units(part), units(whole));
+    if whole == 0 {
+        return Decimal::ZERO;
+    }
+    Decimal::from_i128_with_scale((part * 20_000 + whole) / (whole * 2), 2)
+}
+
 /// Numbers by their value, then texts.
 #[must_use]
 pub fn natural_order(a: &str, b: &str) -> Ordering {
@@ -79,6 +94,19 @@ pub(super) fn as_number(id: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percents_are_rounded_once() {
+        let is = |part: &str, whole: &str, expected: &str| {
+            let percent = percent(part.parse().unwrap(), whole.parse().unwrap());
+            assert_eq!(percent.normalize().to_string(), expected, "{part} of {whole}");
+        };
+        is("1", "31", "3.23");
+        is("0.5", "31.00", "1.61");
+        is("1", "800.000", "0.13"); // 0.125
+        is("999999999999999999.999", "999999999999999999.999", "100");
+        is("0", "0", "0");
+    }
 
     #[test]
     fn numbers_are_bounded_and_ordered() {

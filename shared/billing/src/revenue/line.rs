@@ -13,6 +13,7 @@ use super::moment::read_time;
 use super::movement::{Invoice, Item, Movement, direction};
 use super::plugin::{UsagePlugin, names, plugin};
 use super::problem::Problem;
+use super::strict::Object;
 use crate::catalog::Offer;
 use crate::money::{Currency, minor_digits};
 use crate::month::BillingMonth;
@@ -55,7 +56,7 @@ struct Wire<'a> {
     #[serde(borrow)]
     opening: Option<&'a RawValue>,
     #[serde(borrow)]
-    invoice: Option<WireInvoice<'a>>,
+    invoice: Option<Object<WireInvoice<'a>>>,
     #[serde(borrow)]
     service: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -71,7 +72,7 @@ struct WireInvoice<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
-    items: Option<Vec<WireItem<'a>>>,
+    items: Option<Vec<Object<WireItem<'a>>>>,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +93,7 @@ struct WireItem<'a> {
 
 /// Reads a line that stands in the folder of a month.
 pub(super) fn read<'a>(text: &'a str, folder: BillingMonth, offer: &Offer) -> Result<Line<'a>, Problem> {
-    let wire: Wire<'a> = serde_json::from_str(text)
+    let Object(wire): Object<Wire<'a>> = serde_json::from_str(text)
         .map_err(|error| Problem::Json(error.to_string().replacen(" at line 1 column ", " at column ", 1)))?;
     match wire.kind.map(|kind| (kind, kind.get())) {
         None | Some((_, "\"movement\"")) => Ok(Line::Movement(movement(wire, folder, offer)?)),
@@ -140,7 +141,7 @@ fn movement<'a>(wire: Wire<'a>, folder: BillingMonth, offer: &Offer) -> Result<M
         Some(_) if opening => return Err(Problem::Opening),
         None => None,
         Some(_) => {
-            let mut invoice = invoice(wire.invoice.ok_or(Problem::NoInvoice)?, client, currency, offer)?;
+            let mut invoice = invoice(wire.invoice.ok_or(Problem::NoInvoice)?.0, client, currency, offer)?;
             invoice.cover(amount, currency)?;
             Some(invoice)
         }
@@ -158,7 +159,7 @@ fn invoice<'a>(
     let wire_items = wire.items.ok_or(Problem::NoInvoice)?;
     // exactly: most invoices have one item, and a vector that grows begins with room for four
     let mut items: Vec<Item<'a>> = Vec::with_capacity(wire_items.len());
-    for (index, item) in wire_items.into_iter().enumerate() {
+    for (index, Object(item)) in wire_items.into_iter().enumerate() {
         let item = self::item(item, client, currency, offer).map_err(|problem| within(index, problem))?;
         items.push(item);
     }

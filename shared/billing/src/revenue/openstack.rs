@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Other members are passed over. `price` is what all resources of that kind cost together. `location_cost` and `total_cost` may be left out; where they stand, they
-//! must be the sums that they say they are.
+//! must be the sums that they say they are. The locations that earn the service's money are those of `location_cost`, which then names every location that
+//! cost anything; without it, all of `locations`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::figures::{add, bounded, rounded, sum};
 use super::json::Number;
 use super::plugin::{PluginError, UsagePlugin, UsageSummary};
+use super::strict::{Object, Unique};
 use crate::money::apportion;
 
 /// The plugin `openstack`.
@@ -27,9 +29,9 @@ pub struct OpenStack;
 struct Details<'a> {
     name: String,
     #[serde(borrow)]
-    locations: BTreeMap<String, BTreeMap<String, Resource<'a>>>,
-    #[serde(borrow, default)]
-    location_cost: BTreeMap<String, &'a RawValue>,
+    locations: Unique<Unique<Object<Resource<'a>>>>,
+    #[serde(borrow)]
+    location_cost: Option<Unique<&'a RawValue>>,
     #[serde(borrow)]
     total_cost: Option<&'a RawValue>,
 }
@@ -74,17 +76,20 @@ impl UsagePlugin for OpenStack {
     }
 
     fn summarise(&self, details: &[&RawValue], digits: u32) -> Result<UsageSummary, PluginError> {
-        let (mut name, mut lines) = (String::new(), Lines::new());
+        let (mut name, mut lines, mut places) = (String::new(), Lines::new(), BTreeSet::new());
         for document in details {
-            let details: Details<'_> =
+            let Object(details): Object<Details<'_>> =
                 serde_json::from_str(document.get()).map_err(|error| PluginError::Json(error.to_string()))?;
             let of_document = lines_of(&details)?;
             check(&details, &of_document)?;
+            match details.location_cost {
+                Some(Unique(costs)) => places.extend(costs.into_keys()),
+                None => places.extend(of_document.keys().cloned()),
+            }
             name = details.name;
             merge(&mut lines, of_document)?;
         }
-        let cost = |lines: &BTreeMap<String, Line>| sum(lines.values().map(|line| line.price));
-        let location_cost = lines.iter().map(|(location, lines)| Ok((location.clone(), cost(lines)?)));
+        let location_cost = places.into_iter().map(|place| cost(&lines, &place).map(|cost| (place, cost)));
         let location_cost = location_cost.collect::<Result<BTreeMap<_, _>, PluginError>>()?;
         let total_cost = sum(location_cost.values().copied())?;
         let shown = show(&name, &lines, &location_cost, rounded(total_cost, digits), digits)?;
@@ -95,9 +100,9 @@ impl UsagePlugin for OpenStack {
 
 fn lines_of(details: &Details<'_>) -> Result<Lines, PluginError> {
     let mut lines = Lines::new();
-    for (location, resources) in &details.locations {
+    for (location, Unique(resources)) in &details.locations.0 {
         let of_location = lines.entry(location.clone()).or_default();
-        for (kind, resource) in resources {
+        for (kind, Object(resource)) in resources {
             let price = price(resource.price, || format!("locations.{location}.{kind}.price"))?;
             let Resource { resource_name, num_resources, .. } = resource;
             let line = Line { resource_name: resource_name.clone(), price, num_resources: *num_resources };
@@ -116,14 +121,25 @@ fn price(raw: &RawValue, field: impl FnOnce() -> String) -> Result<Decimal, Plug
     })
 }
 
-/// What the document says of its sums must be so.
+fn cost(lines: &Lines, location: &str) -> Result<Decimal, PluginError> {
+    Ok(sum(lines.get(location).into_iter().flatten().map(|(_, line)| line.price))?)
+}
+
+/// What the document says of its sums must be so, and of all locations that cost anything, or of none.
 fn check(details: &Details<'_>, lines: &Lines) -> Result<(), PluginError> {
-    let cost = |location: &str| sum(lines.get(location).into_iter().flatten().map(|(_, line)| line.price));
-    for (location, said) in &details.location_cost {
-        let field = || format!("location_cost.{location}");
-        let (said, sum) = (price(said, field)?, cost(location)?);
-        if said != sum {
-            return Err(PluginError::Sum { field: field(), said, sum });
+    if let Some(Unique(costs)) = &details.location_cost {
+        for (location, said) in costs {
+            let field = || format!("location_cost.{location}");
+            let (said, sum) = (price(said, field)?, cost(lines, location)?);
+            if said != sum {
+                return Err(PluginError::Sum { field: field(), said, sum });
+            }
+        }
+        for location in lines.keys().filter(|location| !costs.contains_key(*location)) {
+            let cost = cost(lines, location)?;
+            if !cost.is_zero() {
+                return Err(PluginError::Unnamed { location: location.clone(), cost });
+            }
         }
     }
     let Some(said) = details.total_cost else { return Ok(()) };
@@ -149,7 +165,7 @@ fn merge(lines: &mut Lines, others: Lines) -> Result<(), PluginError> {
 fn show<'a>(
     name: &'a str,
     lines: &'a Lines,
-    location_cost: &BTreeMap<String, Decimal>,
+    location_cost: &'a BTreeMap<String, Decimal>,
     total: Decimal,
     digits: u32,
 ) -> Result<Shown<'a>, PluginError> {
@@ -158,7 +174,11 @@ fn show<'a>(
     let costs = shares(total, &weights, digits)?;
     let mut shown =
         Shown { name, locations: BTreeMap::new(), location_cost: BTreeMap::new(), total_cost: Number(total) };
-    for ((location, lines), cost) in lines.iter().zip(costs) {
+    shown.location_cost =
+        location_cost.keys().map(String::as_str).zip(costs.into_iter().map(Number)).collect();
+    for (location, lines) in lines {
+        // one that is no location of the service cost nothing
+        let cost = shown.location_cost.get(location.as_str()).map_or(Decimal::ZERO, |cost| cost.0);
         let weights: Vec<(&str, Decimal)> =
             lines.iter().map(|(kind, line)| (kind.as_str(), line.price)).collect();
         let prices = shares(cost, &weights, digits)?;
@@ -170,7 +190,6 @@ fn show<'a>(
             )
         });
         shown.locations.insert(location, resources.collect());
-        shown.location_cost.insert(location, Number(cost));
     }
     Ok(shown)
 }
@@ -210,10 +229,54 @@ mod tests {
             ("51.604", "null", "locations.W.instance.price null"),
             ("\"price\": 51.604,", "", "missing field `price`"),
             ("num_resources\": 5", "num_resources\": -5", "invalid value"),
+            ("\"R\": {}", "\"W\": {}", "'W' stands twice in one object"),
+            ("\"volume\"", "\"instance\"", "'instance' stands twice in one object"),
+            ("\"R\": {}", "\"R\": []", "invalid type: sequence, expected a JSON object"),
+            (
+                "\"total_cost\"",
+                "\"location_cost\": {\"W\": 89.804, \"R\": 0, \"W\": 0}, \"total_cost\"",
+                "'W' stands twice in one object",
+            ),
+            (
+                "\"total_cost\"",
+                "\"location_cost\": {\"R\": 0}, \"total_cost\"",
+                "location_cost does not name W, whose resources cost 89.804; name every location that costs anything",
+            ),
         ] {
             let error =
                 OpenStack.summarise(&[&raw(&MARCH.replacen(from, to, 1))], 2).unwrap_err().to_string();
             assert!(error.contains(part), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn lists_are_no_objects() {
+        for list in [
+            r#"["P", {}, {}, 0]"#,
+            r#"{"name": "P", "locations": {"W": {"instance": ["Instances", 5, 1]}}}"#,
+            r#"{"name": "P", "locations": [["W", {}]]}"#,
+        ] {
+            let error = OpenStack.summarise(&[&raw(list)], 2).unwrap_err().to_string();
+            assert!(error.contains("invalid type: sequence, expected a JSON object"), "{list}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_locations_are_those_of_location_cost() {
+        let costs = |location_cost: &str| {
+            let document = MARCH.replace("\"total_cost\"", &format!("{location_cost}\"total_cost\""));
+            let summary = OpenStack.summarise(&[&raw(&document)], 2).unwrap();
+            let shown: serde_json::Value = serde_json::from_str(summary.usage_details.get()).unwrap();
+            assert_eq!(shown["locations"].as_object().unwrap().len(), 2);
+            let costs: Vec<String> =
+                summary.location_cost.iter().map(|(location, cost)| format!("{location} {cost}")).collect();
+            let names: Vec<&String> = shown["location_cost"].as_object().unwrap().keys().collect();
+            assert_eq!(names, summary.location_cost.keys().collect::<Vec<_>>());
+            costs.join(", ")
+        };
+        assert_eq!(costs(""), "R 0, W 89.804");
+        assert_eq!(costs("\"location_cost\": null, "), "R 0, W 89.804");
+        assert_eq!(costs("\"location_cost\": {\"W\": 89.804}, "), "W 89.804");
+        assert_eq!(costs("\"location_cost\": {\"Z\": 0, \"W\": 89.804}, "), "W 89.804, Z 0");
     }
 }

@@ -11,7 +11,7 @@ use crate::money::{ApportionError, MoneyError};
 /// What a service used in a window.
 #[derive(Clone, Debug)]
 pub struct UsageSummary {
-    /// What it cost in each location, exactly.
+    /// What it cost in each location, exactly; these are the locations that its money is spread over.
     pub location_cost: BTreeMap<String, Decimal>,
     /// What it cost, exactly: the sum of them.
     pub total_cost: Decimal,
@@ -29,6 +29,10 @@ pub enum PluginError {
     Field { field: String, text: String, expected: &'static str },
     #[error("{field} says {said}, and what it is the sum of comes to {sum}")]
     Sum { field: String, said: Decimal, sum: Decimal },
+    #[error(
+        "location_cost does not name {location}, whose resources cost {cost}; name every location that costs anything, or leave location_cost out"
+    )]
+    Unnamed { location: String, cost: Decimal },
     #[error(transparent)]
     Money(#[from] MoneyError),
     #[error(transparent)]

@@ -137,7 +137,7 @@ fn payment() -> Value {
 #[test]
 fn unusable_lines_name_their_place_and_what_to_do() {
     assert_eq!(problems(&payment().to_string()).count, 0);
-    let cases: [(&str, Value, &str); 27] = [
+    let cases: [(&str, Value, &str); 29] = [
         ("/id", Value::Null, "id is missing"),
         ("/id", json!(1.5), "id 1.5 is not an identifier"),
         ("/id", json!(""), "id \"\" is not an identifier"),
@@ -162,6 +162,12 @@ fn unusable_lines_name_their_place_and_what_to_do() {
         ("/opening", json!(true), "an opening balance has destination cr"),
         ("/opening", json!("yes"), "opening \"yes\" is not true or false"),
         ("/invoice", Value::Null, "a movement from or to an invoice (iv) needs invoice.items"),
+        (
+            "/invoice",
+            json!(["9", []]),
+            "it is no journal line: invalid type: sequence, expected a JSON object",
+        ),
+        ("/invoice/items", json!([[1, 7, "service", 5, 1, 20]]), "sequence, expected a JSON object"),
         ("/invoice/items", json!([]), "needs invoice.items"),
         ("/invoice/items", json!({}), "it is no journal line: invalid type: map"),
         (
@@ -211,7 +217,11 @@ fn unreadable_and_contradicting_lines_are_told() {
     );
     for (text, part) in [
         (&line[..40], "it is no journal line: EOF while parsing"),
-        ("[]", "it is no journal line: "),
+        ("[]", "it is no journal line: invalid type: sequence, expected a JSON object"),
+        (
+            r#"[null,"m1","2019-03-01T00:00:00Z",1,"tr","st",5,"EUR",null,null,null,null,null,null]"#,
+            "it is no journal line: invalid type: sequence, expected a JSON object",
+        ),
         ("{\"kind\": \"usages\"}", "kind \"usages\" is not movement or usage"),
         (
             "{\"kind\": \"usage\", \"service\": 7, \"plugin\": \"aws\"}",
@@ -317,4 +327,34 @@ fn a_currency_that_has_vanished_is_reported_as_nothing() {
     assert_eq!(value(&made[0])["total_revenue"], json!(0));
     assert_eq!(made[0].certificate.clients, []);
     assert!(statements(&Material { standing: &[], ..material }).unwrap().is_empty());
+}
+
+#[test]
+fn money_is_spread_over_the_locations_of_location_cost() {
+    let catalog =
+        "currency: EUR\nrevenue: {clients: [{id: 1, name: A}], services: [{id: 7, name: S, client: 1}]}";
+    let catalog = offer(catalog.as_bytes()).unwrap();
+    let locations = |locations: &str, location_cost: &str| {
+        let resource = r#"{"i": {"resource_name": "I", "price": 30, "num_resources": 1}}"#;
+        let locations = locations.replace('#', resource);
+        let details = format!(r#"{{"name": "P", "locations": {locations}{location_cost}}}"#);
+        let usage =
+            format!(r#"{{"kind": "usage", "service": 7, "plugin": "openstack", "details": {details}}}"#);
+        let mut paid = payment();
+        (paid["amount"], paid["invoice"]["items"][0]["amount"]) = (json!(30), json!(30));
+        paid["invoice"]["items"][0]["taxes_percent"] = json!(0);
+        let lines = format!("{paid}\n{usage}");
+        let statements = made(&catalog, &[("journal/2019-03/a.jsonl", &lines)], march(), &rules()).unwrap();
+        value(&statements[0])["total_revenue_per_location"].to_string()
+    };
+    let west = r#"[{"name":"W","revenue":30}]"#;
+    let both = r#"[{"name":"R","revenue":15},{"name":"W","revenue":15}]"#;
+    assert_eq!(locations(r#"{"W": #, "R": {}}"#, r#", "location_cost": {"W": 30}"#), west);
+    assert_eq!(locations(r#"{"W": #}"#, r#", "location_cost": {"W": 30, "R": 0}"#), both);
+    assert_eq!(locations(r#"{"W": #, "R": {}}"#, ""), both);
+    let unnamed = r#"{"kind": "usage", "service": 7, "plugin": "openstack", "details": {"name": "P", "locations": {
+        "W": {"i": {"resource_name": "I", "price": 10, "num_resources": 1}}, "R": {"i": {"resource_name": "I", "price": 5, "num_resources": 1}}},
+        "location_cost": {"W": 10}, "total_cost": 15}}"#;
+    let found = problems(&unnamed.replace('\n', "")).to_string();
+    assert!(found.contains("details: location_cost does not name R, whose resources cost 5"), "{found}");
 }

@@ -130,7 +130,8 @@ impl<'l> Life<'l> {
             let ms = i128::from(window.overlap_ms(span.from_ms, span.to_ms));
             if ms > 0 {
                 let volume = usage.volume(span.volume_type);
-                // at most 10^18 billionths x 10^13 ms: more volumes than memory holds stay below 10^38
+                // at most 10^18 billionths x 7.3 x 10^12 ms (230 years): the sum of twenty million such volumes has room in 128 bits,
+                // more than a history that fits into memory has
                 volume.ms += ms;
                 volume.nano_gib_ms += span.gib.nano() * ms;
                 volume.iops_ms += i128::from(span.iops) * ms;

@@ -80,13 +80,17 @@ impl fmt::Display for Gib {
 pub struct Rounded(i128);
 
 impl Rounded {
-    /// `numerator / denominator`, both not negative; 0 if the denominator is 0. The numerator may have up to 33 digits.
+    /// `numerator / denominator`, both not negative; 0 if the denominator is 0. The whole part is taken out first: the remainder is smaller
+    /// than the denominator, which has at most 29 digits (billionths of a GiB times the milliseconds of ten million volumes).
     #[must_use]
     pub fn quotient(numerator: i128, denominator: i128) -> Self {
         if denominator <= 0 {
             return Self(0);
         }
-        Self((numerator * 10_000 * 2 + denominator) / (denominator * 2))
+        let (whole, remainder) = (numerator / denominator, numerator % denominator);
+        // a figure that has no room for its decimals would have 35 digits
+        let fraction = (remainder * 10_000 * 2 + denominator) / (denominator * 2);
+        Self(whole.saturating_mul(10_000).saturating_add(fraction))
     }
 }
 
@@ -117,6 +121,8 @@ fn write_decimal(f: &mut fmt::Formatter<'_>, units: i128, decimals: usize) -> fm
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -156,5 +162,21 @@ mod tests {
         assert_eq!(figure(1, 20_001), "0");
         assert_eq!(figure(7, 0), "0");
         assert_eq!(serde_json::to_string(&Rounded::quotient(319, 2)).unwrap(), "159.5");
+    }
+
+    proptest! {
+        /// Division digit by digit, as on paper.
+        #[test]
+        fn figures_are_exact_at_any_size(numerator in 0..i128::MAX / 100_000, small in 0..10i128.pow(9), denominator in 1..10i128.pow(29)) {
+            for (numerator, denominator) in [(numerator, denominator), (small, denominator), (numerator, small + 1)] {
+                let (mut expected, mut remainder) = (numerator / denominator, numerator % denominator);
+                for _ in 0..4 {
+                    expected = expected * 10 + remainder * 10 / denominator;
+                    remainder = remainder * 10 % denominator;
+                }
+                expected += i128::from(remainder * 2 >= denominator);
+                prop_assert_eq!(Rounded::quotient(numerator, denominator).0, expected);
+            }
+        }
     }
 }

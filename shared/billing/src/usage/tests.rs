@@ -411,3 +411,22 @@ fn a_history_keeps_every_member() {
     assert!(History::datastore_of(b"{}").is_err());
     insta::assert_snapshot!(String::from_utf8(line).unwrap());
 }
+
+#[test]
+fn the_largest_volumes_for_a_lifetime_are_summed_exactly() {
+    let mut lines = vec![created("1970-01-01T00:00:00Z")];
+    lines.extend((0..6_000).map(|number| {
+        let members = json!({"node": format!("n{number}"), "instance_type": "c", "volume_type": "ssd", "volume_gib": 1_000_000_000});
+        line("1970-01-01T00:00:00Z", "node.added", &members)
+    }));
+    let row = report(&lines, "1970-01-01", "2025-08-31").unwrap();
+    let volume = &row["volumes_types_usage"][0];
+    let hours = i128::from(days("2025-09-01") - days("1970-01-01")) * 24;
+    assert_eq!(volume["gib_per_hours"].to_string(), (hours * 6_000 * 1_000_000_000).to_string());
+    assert_eq!(volume["average_gib"].to_string(), "1000000000");
+}
+
+fn days(day: &str) -> i64 {
+    let midnight = |text: &str| format!("{text}T00:00:00Z").parse::<DateTime<Utc>>().unwrap();
+    (midnight(day) - midnight("1970-01-01")).num_days()
+}

@@ -41,7 +41,8 @@ pub enum InvalidWindow {
 }
 
 impl Window {
-    /// From the first to the last day, both inclusive. Without a last day: today; without a first day: the first of the last day's month.
+    /// From the first to the last day, both inclusive. Without a last day: today; without a first day: the first of the last day's month, or of
+    /// this month if that is to come.
     ///
     /// # Errors
     /// [`InvalidWindow`] if they are reversed, or the first is after today.
@@ -52,7 +53,10 @@ impl Window {
     ) -> Result<Self, InvalidWindow> {
         let today = now.date_naive();
         let last = last.unwrap_or(today);
-        let month = || BillingMonth::containing(last.and_time(NaiveTime::MIN).and_utc()).start().date_naive();
+        let month = || {
+            let day = last.min(today).and_time(NaiveTime::MIN).and_utc();
+            BillingMonth::containing(day).start().date_naive()
+        };
         let first = first.unwrap_or_else(month);
         if last < first {
             return Err(InvalidWindow::Reversed { first, last });
@@ -212,6 +216,8 @@ mod tests {
         is("2024-02-29", "2024-02-29", "2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z");
         is("2026-03-31", "2026-12-31", "2026-03-31T00:00:00Z", "2026-03-31T12:00:00.250Z");
         is("", "2026-02-10", "2026-02-01T00:00:00Z", "2026-02-11T00:00:00Z");
+        is("", "2026-04-10", "2026-03-01T00:00:00Z", "2026-03-31T12:00:00.250Z");
+        is("", "2099-01-01", "2026-03-01T00:00:00Z", "2026-03-31T12:00:00.250Z");
         is("", "", "2026-03-01T00:00:00Z", "2026-03-31T12:00:00.250Z");
     }
 

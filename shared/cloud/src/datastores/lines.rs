@@ -5,9 +5,13 @@ use std::collections::VecDeque;
 
 use billing::usage::{History, LineError};
 use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt as _;
 
 use super::DatastoresError;
 use crate::bucket::Body;
+
+/// Read at once from the disk.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// A file, read as far as its next line.
 pub(super) struct Lines {
@@ -15,11 +19,30 @@ pub(super) struct Lines {
     number: usize,
     /// The datastore of the last line, which the next one must come after.
     last: String,
-    body: Option<Body>,
+    source: Option<Source>,
     /// Whole lines that have come.
     ready: VecDeque<Bytes>,
     /// The beginning of the next one.
     rest: BytesMut,
+}
+
+/// Where more comes from.
+enum Source {
+    Bucket(Body),
+    Disk(tokio::fs::File),
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Option<Bytes>, DatastoresError> {
+        match self {
+            Self::Bucket(body) => Ok(body.next().await?),
+            Self::Disk(file) => {
+                let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+                let read = file.read_buf(&mut piece).await.map_err(DatastoresError::Disk)?;
+                Ok((read > 0).then(|| piece.freeze()))
+            }
+        }
+    }
 }
 
 /// A line with the datastore that it is about.
@@ -30,27 +53,23 @@ pub(super) struct Line {
 
 impl Lines {
     pub(super) fn streamed(key: String, body: Body) -> Self {
-        Self {
-            key,
-            number: 0,
-            last: String::new(),
-            body: Some(body),
-            ready: VecDeque::new(),
-            rest: BytesMut::new(),
-        }
+        Self::new(key, Some(Source::Bucket(body)))
+    }
+
+    /// Lines that were put aside, see [`super::aside`].
+    pub(super) fn aside(file: tokio::fs::File) -> Self {
+        Self::new("a temporary file".into(), Some(Source::Disk(file)))
     }
 
     pub(super) fn whole(key: String, bytes: Bytes) -> Self {
-        let mut lines = Self {
-            key,
-            number: 0,
-            last: String::new(),
-            body: None,
-            ready: VecDeque::new(),
-            rest: BytesMut::new(),
-        };
+        let mut lines = Self::new(key, None);
         lines.take(bytes);
         lines
+    }
+
+    fn new(key: String, source: Option<Source>) -> Self {
+        let (last, ready, rest) = (String::new(), VecDeque::new(), BytesMut::new());
+        Self { key, number: 0, last, source, ready, rest }
     }
 
     /// The next line; nothing at the end.
@@ -60,15 +79,15 @@ impl Lines {
                 self.number += 1;
                 return self.line(bytes).map(Some);
             }
-            let Some(body) = &mut self.body else {
+            let Some(source) = &mut self.source else {
                 // the last line may have no newline
                 let last = Some(self.rest.split().freeze()).filter(|last| !last.is_empty());
                 self.number += usize::from(last.is_some());
                 return last.map(|last| self.line(last)).transpose();
             };
-            match body.next().await? {
+            match source.next().await? {
                 Some(piece) => self.take(piece),
-                None => self.body = None,
+                None => self.source = None,
             }
         }
     }

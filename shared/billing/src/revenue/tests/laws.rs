@@ -99,8 +99,12 @@ proptest! {
             prop_assert_eq!(alloted, available.max(Decimal::ZERO).min(of("cost_still_required")));
             prop_assert_eq!(alloted, decimal(&client["total_alloted_from_credit"]));
             prop_assert_eq!(of("debt"), decimal(&client["total_debt"]));
-            let percent = of("cost_required_percent");
-            prop_assert!(percent == Decimal::ONE_HUNDRED || (percent.is_zero() && of("cost_still_required").is_zero()));
+            let all = of("cost_still_required");
+            for service in &services {
+                let percent = decimal(&service["cost_required_percent"]);
+                let off = percent * all - decimal(&service["cost_still_required"]) * Decimal::ONE_HUNDRED;
+                prop_assert!(off.abs() <= all * Decimal::new(5, 3) && (!all.is_zero() || percent.is_zero()));
+            }
             let locations = client["revenue_per_location"].as_array().unwrap();
             prop_assert_eq!(total(locations.iter().map(|location| &location["revenue"])), of("total_revenue") + alloted);
             paid += of("total_revenue") + alloted;
