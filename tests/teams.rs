@@ -197,7 +197,12 @@ async fn one_customer_can_be_billed_before_the_others() {
     assert_eq!(totals(&all), ["Team Blue 448.90 448.90", "Team Red 55.50 0.00"]);
     assert_eq!(world.mails().len(), 2);
     let nobody = world.held(json!({"month": SEPTEMBER, "customer": "Team Green"})).await;
-    assert!(nobody["reason"].as_str().unwrap().contains("there is no customer 'Team Green'"));
+    assert_eq!(nobody["state"], "refused");
+    let reason = nobody["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("there is no customer 'Team Green'")
+            && reason.ends_with("there are: Team Blue, Team Red")
+    );
 }
 
 #[tokio::test]
@@ -227,7 +232,18 @@ async fn a_month_replayed_by_its_own_catalog_is_the_same_and_by_another_shows_wh
     assert_eq!(totals(&today), ["Team Blue 458.80 9.90", "Team Red 55.50 0.00"]);
     assert_eq!(world.runs(SEPTEMBER).await.len(), 1, "a dry run posts nothing");
     let unknown = world.held(json!({"month": SEPTEMBER, "dry_run": true, "catalog": "0000"})).await;
+    assert_eq!(unknown["state"], "refused");
     assert!(unknown["reason"].as_str().unwrap().contains("is not kept"));
+}
+
+#[tokio::test]
+async fn a_month_that_has_not_begun_is_refused_and_holds_nothing() {
+    let world = billed(CATALOG).await;
+    for dry_run in [false, true] {
+        let failure = world.try_bill(json!({"month": "2999-01", "dry_run": dry_run})).await.unwrap_err();
+        assert!(failure.message.contains("2999-01 has not begun"), "{}", failure.message);
+    }
+    assert!(world.keys("held/").await.is_empty());
 }
 
 #[tokio::test]

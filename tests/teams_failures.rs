@@ -66,6 +66,10 @@ async fn a_mail_that_may_have_gone_out_is_never_sent_twice_without_a_person() {
             "{again}"
         );
         assert_eq!(world.mails().len(), 1 + usize::from(arrived));
+        let wrong = world.held(json!({"month": "2026-09", "mails": {"Team Bleu": "sent"}})).await;
+        assert_eq!(wrong["state"], "refused");
+        let reason = wrong["reason"].as_str().unwrap();
+        assert!(reason.ends_with("what waits for an answer: Team Blue"), "{reason}");
         let answer = if arrived { "sent" } else { "send" };
         let settled = world.bill(json!({"month": "2026-09", "mails": {"Team Blue": answer}})).await;
         assert_eq!(settled["state"], "unchanged");

@@ -10,10 +10,12 @@ use chrono::NaiveDate;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
+use crate::values::{answer, begun, ended, reason, version};
 
 /// Closes the month for cloud money: fetches invoices, allocates them, certifies every cent.
 ///
-/// Exit codes: 0 done, 1 failed, 2 usage, 3 held (a certificate does not match or a document cannot be read), 4 partial.
+/// Exit codes: 0 done, 1 failed, 2 usage (also a name that there is not), 3 held (a certificate does not match or a
+/// document cannot be read), 4 partial.
 /// Data goes to standard output; progress and messages go to standard error.
 #[derive(Debug, Parser)]
 #[command(name = "monthend", version, after_help = "First time? Try: monthend demo")]
@@ -75,7 +77,7 @@ pub(crate) enum Command {
         after_help = "Example: monthend get charges/provider=atlas/month=2026-10/692026....parquet charges.parquet"
     )]
     Get(Get),
-    /// Copy a file into the bucket; a key under raw/atlas/ is then allocated
+    /// Copy a file into the bucket; under raw/, journal/, datastores/ and usage/ its arrival starts what it is for
     #[command(after_help = "Example: monthend put invoice.json raw/atlas/ORG/2026-10/INVOICE/\n\
                             A key that ends with / gets the name that its content asks for, HASH.json")]
     Put(Put),
@@ -119,8 +121,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
-    /// The month to close (default: the one before this)
-    #[arg(long)]
+    /// The month to close, one that is over (default: the one before this)
+    #[arg(long, value_parser = ended)]
     pub(crate) month: Option<BillingMonth>,
 }
 
@@ -181,6 +183,7 @@ pub(crate) struct Ls {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cat {
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) key: String,
     /// Another bucket than the data bucket
     #[arg(long)]
@@ -189,6 +192,7 @@ pub(crate) struct Cat {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) key: String,
     pub(crate) file: PathBuf,
     /// Another bucket than the data bucket
@@ -199,6 +203,7 @@ pub(crate) struct Get {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Put {
     pub(crate) file: PathBuf,
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) key: String,
     /// Another bucket than the data bucket
     #[arg(long)]
@@ -226,7 +231,7 @@ pub(crate) struct Import {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bill {
     /// The month (default: the one before this, and what changed in billed months before it)
-    #[arg(long)]
+    #[arg(long, value_parser = begun)]
     pub(crate) month: Option<BillingMonth>,
     /// Only this customer
     #[arg(long, value_name = "NAME", requires = "month")]
@@ -235,21 +240,22 @@ pub(crate) struct Bill {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Bill although inputs are missing; why is recorded and shown
-    #[arg(long, value_name = "REASON", requires = "month", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "REASON", requires = "month", value_parser = reason)]
     pub(crate) release: Option<String>,
     /// By this catalog instead of the month's own: current, or the beginning of a version
-    #[arg(long, value_name = "VERSION", requires = "month")]
+    #[arg(long, value_name = "VERSION", requires = "month", value_parser = version)]
     pub(crate) catalog: Option<String>,
     /// What you found out of a mail of which nobody knows whether it went out
-    #[arg(long, value_name = "CUSTOMER=sent|send|send-2", requires = "month")]
-    pub(crate) mail: Vec<String>,
+    #[arg(long, value_name = "CUSTOMER=sent|send|send-2", requires = "month", value_parser = answer)]
+    pub(crate) mail: Vec<(String, String)>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Explain {
     /// A line of a bill: prices, rates, rules, and the charges behind them
     #[command(after_help = "Example: monthend explain bill --month 2026-10 --customer 'Team Blue'\n\
-                            Example: monthend explain bill --month 2026-10 --customer 'Team Blue' --line service/blue-app")]
+                            Example: monthend explain bill --month 2026-10 --customer 'Team Blue' --line service/blue-app\n\
+                            --format json has all of it, --format csv the parts of the lines")]
     Bill {
         /// The month
         #[arg(long)]
@@ -266,7 +272,8 @@ pub(crate) enum Explain {
     },
     /// A row of an invoice's allocation: its charges, its share of what belongs to nobody, adjustments
     #[command(after_help = "Example: monthend explain allocation --month 2026-10 --provider atlas\n\
-                            Example: monthend explain allocation --month 2026-10 --provider aws --target 444455556666")]
+                            Example: monthend explain allocation --month 2026-10 --provider aws --target 444455556666\n\
+                            --format json is a list of certificates, each with its largest charges; --format csv lists the charges")]
     Allocation {
         /// The month
         #[arg(long)]
@@ -314,7 +321,8 @@ pub(crate) enum Metering {
     )]
     DryRun(MeteringRun),
     /// Count what is due, then send what is open
-    #[command(after_help = "Example: monthend metering run\n\
+    #[command(after_help = "--format csv lists the submissions, as metering status does\n\
+                            Example: monthend metering run\n\
                             Example: monthend metering run --month 2026-10 --contract ae641bd1-edf8-4038-bfed-d2ff556c729e")]
     Run(MeteringRun),
     /// Take over the state file of the earlier exporter: nothing that it lists is sent again
@@ -322,7 +330,7 @@ pub(crate) enum Metering {
         after_help = "Example: aws s3 cp s3://BUCKET/metering_state.json . && monthend metering import-state metering_state.json"
     )]
     ImportState(ImportState),
-    /// Print the state in the earlier exporter's schema
+    /// Print the state in the earlier exporter's schema, which is JSON
     #[command(after_help = "Example: monthend metering export-state > metering_state.json")]
     ExportState(ExportState),
     /// Open a closed month, and those after it, again: the next run sends what was not sent; what was accepted stays
@@ -343,7 +351,8 @@ pub(crate) enum Report {
     /// Revenue of a month or a window from the journal of money movements; exits with 3 if a line of it cannot be used
     #[command(after_help = "Example: monthend report revenue --month 2026-10\n\
                             Example: monthend report revenue --start 2026-10-01 --end 2027-01-01 --format json\n\
-                            Example: monthend report revenue --example")]
+                            Example: monthend report revenue --example\n\
+                            --format json prints the report of one currency as it was certified, of several a list of them")]
     Revenue(ReportRevenue),
 }
 
@@ -379,7 +388,7 @@ pub(crate) struct MeteringStatus {
 #[derive(Debug, clap::Args)]
 pub(crate) struct MeteringRun {
     /// Send only this month
-    #[arg(long)]
+    #[arg(long, value_parser = begun)]
     pub(crate) month: Option<BillingMonth>,
     /// Send only this contract
     #[arg(long)]
@@ -414,8 +423,11 @@ pub(crate) struct Reopen {
     #[arg(long)]
     pub(crate) month: BillingMonth,
     /// Why; it is recorded and shown
-    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_parser = reason)]
     pub(crate) reason: String,
+    /// Who does; it is recorded and shown (default: the user who is signed in)
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) by: Option<String>,
     /// The plan, where there are several
     #[arg(long)]
     pub(crate) plan: Option<Plan>,
@@ -448,7 +460,8 @@ pub(crate) enum Catalog {
     },
     /// Print the catalog in force, or another version
     #[command(after_help = "Example: monthend catalog show > catalog.yaml\n\
-                            Example: monthend catalog show 3f9a2c")]
+                            Example: monthend catalog show 3f9a2c\n\
+                            As it was written, with --format json as JSON, with --format csv how much each section has")]
     Show {
         /// The beginning of a version's hash
         version: Option<String>,

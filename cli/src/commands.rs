@@ -10,6 +10,7 @@ pub(crate) mod demo_teams;
 pub(crate) mod diff;
 pub(crate) mod drivers;
 pub(crate) mod explain;
+pub(crate) mod held;
 pub(crate) mod import;
 pub(crate) mod invoices;
 pub(crate) mod invoke;

@@ -1,6 +1,7 @@
 //! Data to standard output as a table, JSON or CSV; notes and progress to standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -18,6 +19,8 @@ pub(crate) enum Format {
 pub(crate) struct Output {
     pub(crate) format: Format,
     color: bool,
+    /// Why standard output takes no more.
+    broken: OnceLock<io::Error>,
 }
 
 /// A list to print: columns with their alignment, and rows of texts.
@@ -81,12 +84,33 @@ impl Output {
         Self {
             format,
             color: !no_color && io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            broken: OnceLock::new(),
         }
     }
 
-    /// A line of data. A reader that closes the pipe early has seen enough.
+    /// A line of data.
     pub(crate) fn line(&self, text: &str) {
-        let _ = writeln!(io::stdout().lock(), "{text}").and_then(|()| io::stdout().flush());
+        self.bytes(format!("{text}\n").as_bytes());
+    }
+
+    /// Data as it is. Whether it was taken is asked at the end: [`Output::finish`]. Answers whether more is wanted.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> bool {
+        if self.broken.get().is_some() {
+            return false;
+        }
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Ok(()) => true,
+            Err(error) => self.broken.set(error).is_err(), // the first one is told
+        }
+    }
+
+    /// Whether everything printed was taken. A reader that closes the pipe early has seen enough.
+    pub(crate) fn finish(&self) -> Result<(), &io::Error> {
+        match self.broken.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// A line for a person, on standard error.
@@ -103,14 +127,14 @@ impl Output {
             Format::Table => self.line(&self.table(listing)),
             Format::Json => self.json(&listing.to_json()),
             Format::Csv => {
-                let mut writer = csv::Writer::from_writer(io::stdout().lock());
+                let mut writer = csv::Writer::from_writer(Vec::new());
                 writer.write_record(listing.columns.iter().map(|(name, _)| field_name(name)))?;
                 for row in listing.data_rows() {
                     writer.write_record(
                         row.iter().map(|cell| billing::spreadsheet::neutralise(cell).into_owned()),
                     )?;
                 }
-                writer.flush()?;
+                self.bytes(&writer.into_inner().map_err(csv::IntoInnerError::into_error)?);
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What a command works on: the embedded cloud of the home, started here or reached in the process that runs
 //! it, or a deployed stack.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +39,8 @@ pub(crate) struct Session {
 pub(crate) struct EmbeddedSession {
     pub(crate) home: Home,
     pub(crate) queue: Queue,
-    dead_letters_before: usize,
+    /// Files of those that were given up before this session.
+    dead_letters_before: BTreeSet<PathBuf>,
     /// Nothing if another process runs it. Dropped before the lock.
     pub(crate) running: Option<Embedded>,
     _lock: Option<HomeLock>,
@@ -80,18 +82,35 @@ pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
     }
 }
 
+/// What a command does with a home, which holds own data or the sandbox's, never both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It looks at what is there.
+    Look,
+    /// It brings data, or works on what was brought.
+    Bring,
+    /// It asks providers: the user's own, or those of the sandbox, as the option says.
+    Fetch { sandbox: bool },
+}
+
 impl Session {
-    pub(crate) async fn open(args: &Args, sandboxed: bool, follow: bool) -> anyhow::Result<Self> {
+    /// What looks at what is there; nothing that waits is delivered.
+    pub(crate) async fn look(args: &Args, output: &Output) -> anyhow::Result<Self> {
+        Self::open(args, Use::Look, false, output).await
+    }
+
+    /// `follow` delivers the notifications that wait.
+    pub(crate) async fn open(args: &Args, used: Use, follow: bool, output: &Output) -> anyhow::Result<Self> {
         let vars = variables()?;
+        let sandbox = used == Use::Fetch { sandbox: true };
         if args.cloud == Cloud::Aws {
-            anyhow::ensure!(!sandboxed, "--sandbox is for the embedded cloud, not for --cloud aws");
+            anyhow::ensure!(!sandbox, "--sandbox is for the embedded cloud, not for --cloud aws");
             return Self::connect(vars, None, None).await;
         }
         let home = Home::open(home_folder())?;
         match home.lock()? {
             Some(lock) => {
-                let sandboxed = sandboxed || home.kind() == Some(HomeKind::Sandbox);
-                claim(&home, sandboxed, &vars)?;
+                let sandboxed = is_sandboxed(&home, used, &vars, output)?;
                 let options = Options {
                     follow,
                     sandboxes: sandboxed.then(|| self::sandbox(None)),
@@ -105,13 +124,13 @@ impl Session {
             None => {
                 let endpoints = wait_for_endpoints(&home).await?;
                 anyhow::ensure!(
-                    !sandboxed || endpoints.atlas.is_some(),
+                    !sandbox || endpoints.atlas.is_some(),
                     "`monthend up` runs on this home without its sandbox: start it with --sandbox"
                 );
-                claim(&home, endpoints.atlas.is_some(), &vars)?;
+                is_sandboxed(&home, used, &vars, output)?;
                 let queue = Queue::new(&home);
                 let session = EmbeddedSession {
-                    dead_letters_before: queue.dead_letters()?.len(),
+                    dead_letters_before: queue.dead_letters()?.into_iter().map(|(file, _)| file).collect(),
                     home,
                     queue,
                     running: None,
@@ -126,7 +145,7 @@ impl Session {
     pub(crate) async fn of_embedded(home: Home, embedded: Embedded, lock: HomeLock) -> anyhow::Result<Self> {
         let (vars, queue, functions) =
             (embedded.vars().clone(), embedded.queue().clone(), embedded.functions().clone());
-        let dead_letters_before = queue.dead_letters()?.len();
+        let dead_letters_before = queue.dead_letters()?.into_iter().map(|(file, _)| file).collect();
         let session =
             EmbeddedSession { home, queue, dead_letters_before, running: Some(embedded), _lock: Some(lock) };
         Self::connect(vars, Some(session), Some(functions)).await
@@ -174,34 +193,73 @@ impl Session {
     /// Events given up since this session began.
     pub(crate) fn new_dead_letters(&self) -> anyhow::Result<Vec<(PathBuf, DeadLetter)>> {
         let Some(embedded) = &self.embedded else { return Ok(Vec::new()) };
-        Ok(embedded.queue.dead_letters()?.split_off(embedded.dead_letters_before))
+        let mut letters = embedded.queue.dead_letters()?;
+        letters.retain(|(file, _)| !embedded.dead_letters_before.contains(file));
+        Ok(letters)
     }
 }
 
-/// Own and invented data never stand in one home. A home is the user's own once there are credentials to use.
-fn claim(home: &Home, sandboxed: bool, vars: &Vars) -> Result<(), HomeError> {
-    const OWN: [&str; 13] = [
-        "PUBLIC_KEY",
-        "CLIENT_ID",
-        "ATLAS_SECRET_ARN",
-        "ATLAS_VAULT_PATH",
-        "CLAZAR_CLIENT_ID",
-        "CLAZAR_SECRET_ARN",
-        "CLAZAR_VAULT_PATH",
-        "S3_BUCKET_NAME",
-        "CCX_API_URL",
-        "PROMETHEUS_URL",
-        "AWS_BILLING_ACCOUNT",
-        "GCP_BILLING_TABLE",
-        "AZURE_SCOPE",
-    ];
-    let has_credentials = OWN.iter().any(|name| vars.get(name).is_some());
-    match (sandboxed, has_credentials) {
-        (true, _) => home.claim(HomeKind::Sandbox),
-        (false, true) => home.claim(HomeKind::Own),
-        (false, false) => Ok(()),
+/// Whether the home is one of the sandbox. Own and invented data are not mixed: somebody who has credentials of
+/// their own set does not get the sandbox's figures unasked, and is told whose figures they look at.
+pub(crate) fn is_sandboxed(home: &Home, used: Use, vars: &Vars, output: &Output) -> anyhow::Result<bool> {
+    if used == (Use::Fetch { sandbox: true }) {
+        home.claim(HomeKind::Sandbox)?;
+        return Ok(true);
     }
+    let own = OWN.into_iter().find(|name| vars.get(name).is_some());
+    if home.kind() != Some(HomeKind::Sandbox) {
+        if own.is_some() && used != Use::Look {
+            home.claim(HomeKind::Own)?;
+        }
+        return Ok(false);
+    }
+    let holds = format!("{} holds the sandbox's invented data", home.root().display());
+    match (used, own) {
+        (Use::Look, None) => {}
+        (Use::Look, Some(_)) => output.note(&holds),
+        (Use::Fetch { .. }, None) => output.note(&format!("{holds}: going on with the sandbox")),
+        (Use::Bring, None) => output.note(&format!(
+            "{holds}: what is added stands among it; for your own data, `monthend reset` or another MONTHEND_HOME"
+        )),
+        (Use::Fetch { .. }, Some(name)) => anyhow::bail!(
+            "{holds}, and {name} is set, for an account of your own: `monthend reset` removes the invented data, \
+             MONTHEND_HOME names another folder, --sandbox goes on with the sandbox"
+        ),
+        (Use::Bring, Some(name)) => anyhow::bail!(
+            "{holds}, and {name} is set, for an account of your own: `monthend reset` removes the invented data, \
+             MONTHEND_HOME names another folder; to add to the sandbox's data, leave {name} away"
+        ),
+    }
+    Ok(true)
 }
+
+/// What nobody sets who has no account of their own.
+const OWN: [&str; 24] = [
+    "PUBLIC_KEY",
+    "PRIVATE_KEY",
+    "ORG_ID",
+    "CLIENT_ID",
+    "ATLAS_SECRET_ARN",
+    "ATLAS_VAULT_PATH",
+    "CLAZAR_CLIENT_ID",
+    "CLAZAR_SECRET_ARN",
+    "CLAZAR_VAULT_PATH",
+    "S3_BUCKET_NAME",
+    "CCX_API_URL",
+    "CCX_USER",
+    "CCX_SECRET_ARN",
+    "PROMETHEUS_URL",
+    "AWS_BILLING_ACCOUNT",
+    "AWS_EXPORT_BUCKET",
+    "GCP_BILLING_TABLE",
+    "GCP_SERVICE_ACCOUNT_KEY",
+    "GCP_SECRET_ARN",
+    "AZURE_SCOPE",
+    "AZURE_CLIENT_ID",
+    "AZURE_SECRET_ARN",
+    "MAIL_FROM",
+    "INVOICING_URL",
+];
 
 /// Another process has the home: it says where it answers, or it is about to.
 async fn wait_for_endpoints(home: &Home) -> Result<Endpoints, HomeError> {

@@ -6,8 +6,12 @@
 mod bill;
 #[path = "command_line/catalog.rs"]
 mod catalog;
+#[path = "command_line/homes.rs"]
+mod homes;
 #[path = "command_line/import.rs"]
 mod import;
+#[path = "command_line/mistakes.rs"]
+mod mistakes;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CreateBucketInput, CreateBucketOutput,
-    CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput, DeleteObjectOutput,
-    DeleteObjectsInput, DeleteObjectsOutput, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput,
-    GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
-    ListBucketsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    ListPartsInput, ListPartsOutput, PutObjectInput, PutObjectOutput, UploadPartCopyInput,
-    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CopySource, CreateBucketInput,
+    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketLocationInput,
+    GetBucketLocationOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
+    HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput,
+    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
+    PutObjectInput, PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
@@ -22,6 +23,8 @@ use crate::etags::Etags;
 use crate::queue::{Intent, Queue};
 use crate::template::Template;
 use crate::{listing, reading};
+
+mod place;
 
 const LOCKS: usize = 64;
 /// The file system underneath takes file names of 255 bytes and makes one of the whole key, in Base64.
@@ -56,11 +59,13 @@ impl Inner {
         &self.locks[index]
     }
 
-    async fn reading(&self, bucket: &str, key: &str) -> RwLockReadGuard<'_, ()> {
-        self.lock(bucket, key).read().await
+    async fn reading(&self, bucket: &str, key: &str) -> S3Result<RwLockReadGuard<'_, ()>> {
+        place::check_key(key)?;
+        Ok(self.lock(bucket, key).read().await)
     }
 
     async fn writing(&self, bucket: &str, key: &str) -> S3Result<RwLockWriteGuard<'_, ()>> {
+        place::check_key(key)?;
         if key.len() > LONGEST_KEY {
             return Err(s3_error!(KeyTooLongError, "the embedded cloud takes keys of at most 150 bytes"));
         }
@@ -108,6 +113,21 @@ impl Inner {
     }
 }
 
+/// What a request that writes an object copies, if it copies.
+trait Source {
+    fn source(&self) -> Option<&CopySource> {
+        None
+    }
+}
+
+impl Source for PutObjectInput {}
+
+impl Source for CopyObjectInput {
+    fn source(&self) -> Option<&CopySource> {
+        Some(&self.copy_source)
+    }
+}
+
 /// The notification becomes due if the write succeeded, and is withdrawn if not.
 fn conclude<T>(intent: Option<Intent>, written: S3Result<T>) -> S3Result<T> {
     match (intent, written) {
@@ -120,10 +140,11 @@ fn conclude<T>(intent: Option<Intent>, written: S3Result<T>) -> S3Result<T> {
     }
 }
 
-/// The operations: those that need nothing but the files, and those that write an object and so start a function.
+/// The operations: those that need nothing but the files, those about a key, and those that write an object and so start a function.
 macro_rules! operations {
     (
         plain { $($plain:ident: $plain_input:ident -> $plain_output:ident;)* }
+        keyed { $($keyed:ident: $keyed_input:ident -> $keyed_output:ident;)* }
         writing { $($write:ident: $write_input:ident -> $write_output:ident;)* }
     ) => {
         #[async_trait::async_trait]
@@ -132,12 +153,21 @@ macro_rules! operations {
                 self.0.files.$plain(request).await
             })*
 
+            $(async fn $keyed(&self, request: S3Request<$keyed_input>) -> S3Result<S3Response<$keyed_output>> {
+                place::check_key(&request.input.key)?;
+                self.0.files.$keyed(request).await
+            })*
+
             $(async fn $write(&self, request: S3Request<$write_input>) -> S3Result<S3Response<$write_output>> {
                 let bucket = self.0.clone();
+                if let Some(source) = request.input.source() {
+                    place::check_source(&bucket.root, source)?;
+                }
                 // in a task of its own: a caller that goes away half-way must not leave an object without its
                 // notification
                 let writing = tokio::spawn(async move {
                     let _guard = bucket.writing(&request.input.bucket, &request.input.key).await?;
+                    place::check_place(&bucket.root, &request.input.bucket, &request.input.key)?;
                     let intent = bucket.intend(&request.input.bucket, &request.input.key)?;
                     conclude(intent, bucket.files.$write(request).await)
                 });
@@ -151,6 +181,7 @@ macro_rules! operations {
                 let bucket = self.0.clone();
                 let writing = tokio::spawn(async move {
                     let _guard = bucket.writing(&request.input.bucket, &request.input.key).await?;
+                    place::check_place(&bucket.root, &request.input.bucket, &request.input.key)?;
                     bucket.check_condition(&request.input)?;
                     let intent = bucket.intend(&request.input.bucket, &request.input.key)?;
                     conclude(intent, bucket.files.complete_multipart_upload(request).await)
@@ -159,7 +190,10 @@ macro_rules! operations {
             }
 
             async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-                let _guard = self.0.reading(&request.input.bucket, &request.input.key).await;
+                let _guard = self.0.reading(&request.input.bucket, &request.input.key).await?;
+                if place::is_no_object(&self.0.root, &request.input.bucket, &request.input.key) {
+                    return Err(s3_error!(NoSuchKey));
+                }
                 match self.0.read_small(&request.input).await? {
                     Some(output) => Ok(S3Response::new(output)),
                     None => self.0.files.get_object(request).await,
@@ -174,7 +208,12 @@ macro_rules! operations {
             }
 
             async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-                let _guard = self.0.reading(&request.input.bucket, &request.input.key).await;
+                let (bucket, key) = (&request.input.bucket, &request.input.key);
+                let _guard = self.0.reading(bucket, key).await?;
+                // a folder that a tool made is answered for by its name with a slash
+                if !key.ends_with('/') && place::is_no_object(&self.0.root, bucket, key) {
+                    return Err(s3_error!(NoSuchKey));
+                }
                 self.0.files.head_object(request).await
             }
 
@@ -182,8 +221,38 @@ macro_rules! operations {
                 &self,
                 request: S3Request<DeleteObjectInput>,
             ) -> S3Result<S3Response<DeleteObjectOutput>> {
-                let _guard = self.0.writing(&request.input.bucket, &request.input.key).await?;
+                let (bucket, key) = (&request.input.bucket, &request.input.key);
+                let _guard = self.0.writing(bucket, key).await?;
+                if !key.ends_with('/') && place::is_no_object(&self.0.root, bucket, key) {
+                    return Ok(S3Response::new(DeleteObjectOutput::default()));
+                }
                 self.0.files.delete_object(request).await
+            }
+
+            async fn delete_objects(
+                &self,
+                request: S3Request<DeleteObjectsInput>,
+            ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+                request.input.delete.objects.iter().try_for_each(|object| place::check_key(&object.key))?;
+                self.0.files.delete_objects(request).await
+            }
+
+            async fn create_multipart_upload(
+                &self,
+                request: S3Request<CreateMultipartUploadInput>,
+            ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+                place::check_key(&request.input.key)?;
+                place::check_place(&self.0.root, &request.input.bucket, &request.input.key)?;
+                self.0.files.create_multipart_upload(request).await
+            }
+
+            async fn upload_part_copy(
+                &self,
+                request: S3Request<UploadPartCopyInput>,
+            ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+                place::check_key(&request.input.key)?;
+                place::check_source(&self.0.root, &request.input.copy_source)?;
+                self.0.files.upload_part_copy(request).await
             }
         }
     };
@@ -191,17 +260,16 @@ macro_rules! operations {
 
 operations! {
     plain {
-        abort_multipart_upload: AbortMultipartUploadInput -> AbortMultipartUploadOutput;
         create_bucket: CreateBucketInput -> CreateBucketOutput;
-        create_multipart_upload: CreateMultipartUploadInput -> CreateMultipartUploadOutput;
-        delete_objects: DeleteObjectsInput -> DeleteObjectsOutput;
         get_bucket_location: GetBucketLocationInput -> GetBucketLocationOutput;
         head_bucket: HeadBucketInput -> HeadBucketOutput;
         list_buckets: ListBucketsInput -> ListBucketsOutput;
         list_objects: ListObjectsInput -> ListObjectsOutput;
+    }
+    keyed {
+        abort_multipart_upload: AbortMultipartUploadInput -> AbortMultipartUploadOutput;
         list_parts: ListPartsInput -> ListPartsOutput;
         upload_part: UploadPartInput -> UploadPartOutput;
-        upload_part_copy: UploadPartCopyInput -> UploadPartCopyOutput;
     }
     writing {
         put_object: PutObjectInput -> PutObjectOutput;

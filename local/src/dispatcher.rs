@@ -81,7 +81,10 @@ async fn deliver(
         let answer = functions.invoke(&message.function, &message.event, &id, Utc::now()).await;
         drop(permit);
         let failure = match answer {
-            Ok(_) => return Queue::done(path),
+            Ok(answer) => {
+                queue.settle(&message.function, &message.event, &answer)?;
+                return Queue::done(path);
+            }
             Err(failure) => failure,
         };
         message.attempts += 1;

@@ -111,21 +111,23 @@ pub struct HomeLock {
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// The file system refused.
-    #[error("failed to {action} {path}: {source}")]
+    #[error(
+        "failed to {action} {path}: {error}; MONTHEND_HOME names the folder of the embedded cloud's state"
+    )]
     Io {
         /// What was tried.
         action: &'static str,
         /// On which file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        error: io::Error,
     },
     /// Another process runs the embedded cloud and is not (yet) reachable.
     #[error("another monthend works in {0}; wait until it ends, or set MONTHEND_HOME to another folder")]
     Busy(PathBuf),
     /// Invented and own data would be mixed.
     #[error(
-        "{root} holds {held}, and this would add {wanted}: set MONTHEND_HOME to another folder, or `monthend reset` first"
+        "{root} holds {held}, and this would add {wanted}: set MONTHEND_HOME to another folder, or `{reset}` first"
     )]
     Mixed {
         /// The home.
@@ -134,6 +136,8 @@ pub enum HomeError {
         held: &'static str,
         /// What would be added.
         wanted: &'static str,
+        /// What removes what is there.
+        reset: &'static str,
     },
 }
 
@@ -142,6 +146,13 @@ impl HomeKind {
         match self {
             Self::Sandbox => "the sandbox's invented data",
             Self::Own => "your own data",
+        }
+    }
+
+    fn reset(self) -> &'static str {
+        match self {
+            Self::Sandbox => "monthend reset",
+            Self::Own => "monthend reset --yes",
         }
     }
 }
@@ -234,23 +245,37 @@ impl Home {
     /// # Errors
     /// [`HomeError::Mixed`] if it holds the other kind.
     pub fn claim(&self, wanted: HomeKind) -> Result<(), HomeError> {
-        match self.kind() {
-            Some(held) if held == wanted => Ok(()),
-            Some(held) => {
-                Err(HomeError::Mixed { root: self.root.clone(), held: held.name(), wanted: wanted.name() })
-            }
-            None => {
-                let path = self.root.join("kind.json");
-                let bytes = serde_json::to_vec(&wanted).unwrap_or_default(); // a word always serialises
-                fs::write(&path, bytes).map_err(|source| io_error("write", path, source))
-            }
+        if let Some(held) = self.kind().filter(|held| *held != wanted) {
+            let (root, reset) = (self.root.clone(), held.reset());
+            return Err(HomeError::Mixed { root, held: held.name(), wanted: wanted.name(), reset });
         }
+        if self.marked() == Some(wanted) {
+            return Ok(());
+        }
+        let path = self.mark();
+        let bytes = serde_json::to_vec(&wanted).unwrap_or_default(); // a word always serialises
+        fs::write(&path, bytes).map_err(|error| io_error("write", path, error))
     }
 
     /// Whose data it holds; nothing while it is new.
+    ///
+    /// What nobody has marked is the user's own as soon as anything is in it: the sandbox marks a home before it writes.
     #[must_use]
     pub fn kind(&self) -> Option<HomeKind> {
-        serde_json::from_slice(&fs::read(self.root.join("kind.json")).ok()?).ok()
+        self.marked().or_else(|| self.holds_something().then_some(HomeKind::Own))
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.root.join("kind.json")
+    }
+
+    fn marked(&self) -> Option<HomeKind> {
+        serde_json::from_slice(&fs::read(self.mark()).ok()?).ok()
+    }
+
+    fn holds_something(&self) -> bool {
+        self.admin().exists()
+            || [self.s3(), self.queue(), self.dead_letters()].iter().any(|folder| holds_a_file(folder))
     }
 
     /// Removes all state. The folder itself goes too, if nothing else is in it.
@@ -271,7 +296,7 @@ impl Home {
         let _ = fs::remove_file(self.admin()); // only there if a password was set
         let _ = fs::remove_file(self.clazar()); // only there with the sandbox
         let _ = fs::remove_dir_all(self.mails()); // the same
-        let _ = fs::remove_file(self.root.join("kind.json"));
+        let _ = fs::remove_file(self.mark());
         drop(lock);
         let _ = fs::remove_file(self.root.join("lock"));
         let _ = fs::remove_dir(&self.root);
@@ -302,8 +327,22 @@ impl Drop for HomeLock {
     }
 }
 
-pub(crate) fn io_error(action: &'static str, path: PathBuf, source: io::Error) -> HomeError {
-    HomeError::Io { action, path, source }
+pub(crate) fn io_error(action: &'static str, path: PathBuf, error: io::Error) -> HomeError {
+    HomeError::Io { action, path, error }
+}
+
+/// Whether there is a file in the folder, however deep. What cannot be looked into counts as holding one.
+fn holds_a_file(folder: &Path) -> bool {
+    let holds = |entry: io::Result<fs::DirEntry>| {
+        let Ok((path, kind)) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) else {
+            return true;
+        };
+        !kind.is_dir() || holds_a_file(&path)
+    };
+    match fs::read_dir(folder) {
+        Ok(mut entries) => entries.any(holds),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 #[cfg(test)]
@@ -327,5 +366,28 @@ mod tests {
         );
         home.reset().unwrap();
         assert!(!home.root().exists());
+    }
+
+    #[test]
+    fn what_nobody_marked_is_the_users_own_once_something_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path().join("home")).unwrap();
+        fs::create_dir_all(home.object("bills")).unwrap();
+        assert_eq!(home.kind(), None, "folders alone are nothing");
+        fs::write(home.object("bills/a.csv"), "x").unwrap();
+        assert_eq!(home.kind(), Some(HomeKind::Own));
+        let error = home.claim(HomeKind::Sandbox).unwrap_err().to_string();
+        assert!(
+            error.contains("holds your own data") && error.contains("`monthend reset --yes` first"),
+            "{error}"
+        );
+        fs::remove_file(home.object("bills/a.csv")).unwrap();
+        fs::write(home.admin(), "{}").unwrap();
+        assert_eq!(home.kind(), Some(HomeKind::Own));
+        // what the sandbox has marked stays the sandbox's, whatever is in it
+        fs::remove_file(home.admin()).unwrap();
+        home.claim(HomeKind::Sandbox).unwrap();
+        fs::write(home.admin(), "{}").unwrap();
+        assert_eq!(home.kind(), Some(HomeKind::Sandbox));
     }
 }

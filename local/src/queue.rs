@@ -192,13 +192,54 @@ impl Queue {
         Ok(list(&self.folder)?.len())
     }
 
+    /// Removes the events that a success settles: those about the same document, and of months and plans that are read whole those about any of
+    /// their documents. What is held of an invoice goes with its next revision.
+    ///
+    /// # Errors
+    /// If a file cannot be read or removed.
+    pub fn settle(&self, function: &str, event: &Value, answer: &Value) -> io::Result<()> {
+        let letters = list(&self.dead_letters)?;
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let done = keys(event);
+        let settled = |letter: &DeadLetter| {
+            let given_up = keys(&letter.event);
+            letter.function == function
+                && !given_up.is_empty()
+                && given_up.iter().all(|key| {
+                    done.contains(key)
+                        || done.iter().any(|done| settles(function, done, key, &letter.outcome))
+                        || covers(function, event, answer, key)
+                })
+        };
+        for path in letters {
+            // another may be at it: writing one, or removing it
+            let letter = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            if letter.as_ref().is_some_and(settled) {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Events given up, oldest first, with the file each stands in.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub fn dead_letters(&self) -> io::Result<Vec<(PathBuf, DeadLetter)>> {
-        let read = |path: PathBuf| Ok((path.clone(), serde_json::from_slice(&fs::read(path)?)?));
-        list(&self.dead_letters)?.into_iter().map(read).collect()
+        let read = |path: PathBuf| match fs::read(&path) {
+            Ok(bytes) => {
+                Some(serde_json::from_slice(&bytes).map(|letter| (path, letter)).map_err(io::Error::from))
+            }
+            // settled since the folder was read
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(Err(error)),
+        };
+        list(&self.dead_letters)?.into_iter().filter_map(read).collect()
     }
 }
 
@@ -216,6 +257,44 @@ impl Intent {
     }
 }
 
+/// The documents that an event is about.
+fn keys(event: &Value) -> Vec<String> {
+    let by_hand = event["key"].as_str().map(str::to_owned);
+    let announced = cloud::events::stored_objects(event).unwrap_or_default();
+    by_hand.into_iter().chain(announced.into_iter().map(|object| object.key)).collect()
+}
+
+/// Whether success with one document settles what became of another.
+fn settles(function: &str, done: &str, key: &str, outcome: &str) -> bool {
+    let folder = |key: &str, above: usize| key.rsplitn(above + 1, '/').nth(above).map(str::to_owned);
+    let same = |above| folder(done, above).is_some_and(|done| folder(key, above) == Some(done));
+    match function {
+        // all months of the plan
+        "meter-clazar" => same(2),
+        // the whole month
+        "report-revenue" => same(1),
+        // a newer revision of the invoice
+        "allocate" => outcome == "held" && same(1),
+        _ => false,
+    }
+}
+
+/// Whether an event by hand was about the month or all of the plans that a document belongs to.
+fn covers(function: &str, event: &Value, answer: &Value, key: &str) -> bool {
+    match function {
+        "meter-clazar" => {
+            keys(event).is_empty()
+                && ["plan", "month", "contract"].iter().all(|member| event.get(member).is_none())
+        }
+        "report-revenue" => {
+            let windows = answer["windows"].as_array().into_iter().flatten();
+            let mut names = windows.filter_map(|window| window["window"].as_str());
+            names.any(|name| key.starts_with(&format!("{}{name}/", billing::keys::JOURNAL)))
+        }
+        _ => false,
+    }
+}
+
 fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     files.sort();
@@ -225,6 +304,40 @@ fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_succeeded_since_is_given_up_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Queue::new(&Home::open(folder.path()).unwrap());
+        let give_up = |function: &str, key: &str, outcome: &str| {
+            queue.intend(function, "b", key).unwrap().due().unwrap();
+            let path = queue.due_files().unwrap().remove(0);
+            queue.give_up(&path, Queue::read(&path).unwrap(), outcome, "why").unwrap();
+        };
+        give_up("report-revenue", "journal/2026-10/a.jsonl", "held");
+        give_up("report-revenue", "journal/2026-11/a.jsonl", "held");
+        give_up("allocate", "raw/atlas/o/2026-10/i/1.json", "held");
+        give_up("allocate", "raw/atlas/o/2026-10/i/2.json", "failed");
+        give_up("record-usage", "datastores/a b.jsonl", "held");
+        give_up("meter-clazar", "usage/omnistrate/s/e/p/2026-10/1.json", "partial");
+        let left = || queue.dead_letters().unwrap().len();
+        let none = Value::Null;
+        queue.settle("report-revenue", &json!({"key": "journal/2026-10/b.jsonl"}), &none).unwrap();
+        assert_eq!(left(), 5, "the month was read whole");
+        let answer = json!({"windows": [{"window": "2026-11"}]});
+        queue.settle("report-revenue", &json!({"month": "2026-11"}), &answer).unwrap();
+        assert_eq!(left(), 4);
+        queue.settle("allocate", &json!({"key": "raw/atlas/o/2026-10/i/3.json"}), &none).unwrap();
+        assert_eq!(left(), 3, "what failed was not looked at");
+        queue.settle("allocate", &json!({"key": "raw/atlas/o/2026-10/i/2.json"}), &none).unwrap();
+        assert_eq!(left(), 2);
+        queue.settle("record-usage", &json!({"key": "datastores/b.jsonl"}), &none).unwrap();
+        queue.settle("meter-clazar", &json!({"month": "2026-10"}), &none).unwrap();
+        assert_eq!(left(), 2);
+        queue.settle("record-usage", &json!({"key": "datastores/a b.jsonl"}), &none).unwrap();
+        queue.settle("meter-clazar", &json!({}), &none).unwrap();
+        assert_eq!(left(), 0);
+    }
 
     #[test]
     fn intents_of_a_killed_process_become_due_only_if_their_object_stands() {

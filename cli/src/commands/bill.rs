@@ -1,6 +1,5 @@
 //! `monthend bill`
 
-use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 use crate::Ended;
@@ -10,12 +9,20 @@ use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
 pub(crate) async fn bill(bill: &args::Bill, session: &Session, output: &Output) -> anyhow::Result<Ended> {
-    let (report, ended) = report_of(session, output, "bill", &event(bill)?).await;
+    let (report, mut ended) = report_of(session, output, "bill", &event(bill)).await;
     let report = report.unwrap_or_default();
+    let is = |month: &Value, state: &str| month["state"] == state;
+    for month in list(&report["months"]) {
+        if is(month, "nothing") {
+            output.note(&format!("{}: {}", text(&month["month"]), text(&month["reason"])));
+        } else if is(month, "refused") {
+            ended = Ended::Usage;
+        }
+    }
     match output.format {
         Format::Json => output.json(&report),
         _ => {
-            for month in report["months"].as_array().into_iter().flatten() {
+            for month in list(&report["months"]).filter(|month| !is(month, "refused")) {
                 show(month, output)?;
             }
         }
@@ -23,7 +30,7 @@ pub(crate) async fn bill(bill: &args::Bill, session: &Session, output: &Output) 
     Ok(ended)
 }
 
-fn event(bill: &args::Bill) -> anyhow::Result<Value> {
+fn event(bill: &args::Bill) -> Value {
     let mut event = Map::new();
     let mut set =
         |name: &str, value: Option<Value>| event.extend(value.map(|value| (name.to_owned(), value)));
@@ -33,16 +40,11 @@ fn event(bill: &args::Bill) -> anyhow::Result<Value> {
     set("release", bill.release.clone().map(Value::from));
     set("catalog", bill.catalog.clone().map(Value::from));
     if !bill.mail.is_empty() {
-        let mut mails = Map::new();
-        for text in &bill.mail {
-            let (customer, answer) = text.rsplit_once('=').with_context(|| {
-                format!("--mail '{text}' is not understood, write CUSTOMER=sent or CUSTOMER=send")
-            })?;
-            mails.insert(customer.to_owned(), Value::from(answer));
-        }
-        set("mails", Some(Value::Object(mails)));
+        let mails =
+            bill.mail.iter().map(|(customer, answer)| (customer.clone(), Value::from(answer.clone())));
+        set("mails", Some(Value::Object(mails.collect())));
     }
-    Ok(Value::Object(event))
+    Value::Object(event)
 }
 
 /// A text of a report; empty where there is none.
@@ -84,7 +86,9 @@ pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
             text(&bill["held"]),
         ]);
     }
-    output.listing(&bills)?;
+    if month["state"] != "nothing" || output.format != Format::Table {
+        output.listing(&bills)?;
+    }
     if output.format != Format::Table {
         return Ok(());
     }

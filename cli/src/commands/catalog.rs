@@ -1,10 +1,10 @@
 //! `monthend catalog`: check, put in force, look at, compare.
 
-use std::io::{Read, Write, stdin, stdout};
+use std::io::{Read, stdin};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use billing::catalog::billing::{Catalog, Mark, Problem, Problems, differences, parse};
+use billing::catalog::billing::{Catalog, Mark, Problem, Problems, differences, parse, to_json};
 use billing::catalog::{metered_plans, offer};
 use billing::revision::sha256_hex;
 use cloud::catalog::StoredCatalog;
@@ -12,7 +12,7 @@ use cloud::catalog::StoredCatalog;
 use crate::Ended;
 use crate::args::{Args, Catalog as Command};
 use crate::output::{Format, Listing, Output};
-use crate::session::Session;
+use crate::session::{Session, Use};
 
 pub(crate) async fn catalog(command: &Command, args: &Args, output: &Output) -> anyhow::Result<Ended> {
     match command {
@@ -25,11 +25,11 @@ pub(crate) async fn catalog(command: &Command, args: &Args, output: &Output) -> 
                 Ok(checked) => checked,
                 Err(problems) => return show_problems(&problems, output),
             };
-            let session = Session::open(args, false, false).await?;
+            let session = Session::open(args, Use::Bring, false, output).await?;
             apply(&bytes, &catalog, &session, output).await
         }
         Command::Show { version } => {
-            show(version.as_deref(), &Session::open(args, false, false).await?, output).await
+            show(version.as_deref(), &Session::look(args, output).await?, output).await
         }
         Command::Diff { before, after } => {
             // two files need no cloud
@@ -40,7 +40,7 @@ pub(crate) async fn catalog(command: &Command, args: &Args, output: &Output) -> 
             {
                 return compare(&read(before)?, &read(after)?, output);
             }
-            let session = Session::open(args, false, false).await?;
+            let session = Session::look(args, output).await?;
             let (before, after) = match after {
                 None => (in_force(&session).await?.bytes, either(before, &session).await?),
                 Some(after) => (either(before, &session).await?, either(after, &session).await?),
@@ -62,8 +62,18 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 /// The bytes of a file and what they say, or all that is wrong with them: also in the sections that other functions read.
 fn read_checked(file: &Path) -> anyhow::Result<Result<(Vec<u8>, Catalog), Problems>> {
     let bytes = read(file)?;
+    let content = match to_json(&bytes) {
+        Ok(content) => content,
+        Err(problems) => return Ok(Err(problems)),
+    };
     // those of other functions say themselves where they are
     let whole = |message: String| Problem { mark: Mark { line: 1, column: 1 }, path: String::new(), message };
+    if content.is_null() || content.as_object().is_some_and(serde_json::Map::is_empty) {
+        return Ok(Err(Problems(vec![whole(
+            "the document has no content: a catalog has customers, accounts, services, ... (docs/catalog.md)"
+                .to_owned(),
+        )])));
+    }
     let others = [metered_plans(&bytes).err(), offer(&bytes).err()];
     let others: Vec<Problem> = others.into_iter().flatten().map(|error| whole(error.to_string())).collect();
     Ok(match parse(&bytes) {
@@ -128,7 +138,12 @@ async fn show(version: Option<&str>, session: &Session, output: &Output) -> anyh
         Some(version) => stored(version, session).await?,
     };
     if output.format == Format::Table {
-        stdout().write_all(&bytes).context("failed to write to standard output")?;
+        output.bytes(&bytes);
+        output.note(&format!("version {}", sha256_hex(&bytes)));
+        return Ok(Ended::Done);
+    }
+    if output.format == Format::Json {
+        output.json(&to_json(&bytes)?);
         output.note(&format!("version {}", sha256_hex(&bytes)));
         return Ok(Ended::Done);
     }

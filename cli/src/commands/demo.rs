@@ -25,7 +25,7 @@ use crate::session::{Session, home_folder, sandbox};
 pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<Ended> {
     let started = Instant::now();
     let closing = demo.month.unwrap_or_else(|| BillingMonth::containing(Utc::now()).previous());
-    let session = begin(closing).await?;
+    let session = Box::pin(begin(closing)).await?;
     let teller = Teller { output, speaks: output.format == Format::Table };
 
     teller.heading(&format!("1. Fetch: what MongoDB Atlas has for the month end of {closing}"));
@@ -126,7 +126,7 @@ async fn begin(closing: BillingMonth) -> anyhow::Result<Session> {
     let lock = home.lock()?.ok_or_else(|| HomeError::Busy(home.root().to_owned()))?;
     let vars = Vars::from_iter([("INVOICE_LIMIT", "5")]);
     let options = Options { sandboxes: Some(sandbox(Some(closing))), vars, ..Options::default() };
-    let embedded = Embedded::start(&home, options).await?;
+    let embedded = Box::pin(Embedded::start(&home, options)).await?;
     lock.announce(embedded.endpoints())?;
     Session::of_embedded(home, embedded, lock).await
 }

@@ -8,12 +8,12 @@ use billing::money::{self, Decimal};
 use billing::month::BillingMonth;
 use serde_json::json;
 
-use crate::Ended;
 use crate::args;
 use crate::commands::bill::{list, text};
 use crate::commands::invoke::call;
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
+use crate::{Ended, WrongArgument};
 
 /// One side: amounts and how they came about, by customer and line.
 struct Side {
@@ -91,8 +91,11 @@ async fn posted(text: &str, session: &Session) -> anyhow::Result<Side> {
         }
         None => (text, None),
     };
-    let month: BillingMonth =
-        month.parse().with_context(|| format!("'{text}' is no month and no run; catalogs need --month"))?;
+    let month: BillingMonth = month.parse().map_err(|_| {
+        WrongArgument(format!(
+            "'{text}' is no month and no run; to bill a month by two catalogs, give --month, too"
+        ))
+    })?;
     // a run for one customer says nothing of the others: an earlier one of the month does
     let wanted = |run: &&ChainRun| number.is_none_or(|number| number == run.run.number);
     let mut side: Option<Side> = None;
@@ -113,7 +116,16 @@ async fn posted(text: &str, session: &Session) -> anyhow::Result<Side> {
 /// What a month comes to by a catalog.
 async fn replayed(version: &str, month: BillingMonth, session: &Session) -> anyhow::Result<Side> {
     let event = json!({"month": month, "dry_run": true, "catalog": version});
-    let report = call(session, "bill", &event).await?;
+    let report = match call(session, "bill", &event).await {
+        Ok(report) => report,
+        Err(failure) => {
+            let shown = failure.report.as_ref().map(|report| &report["months"][0]);
+            if let Some(refused) = shown.filter(|shown| shown["state"] == "refused") {
+                bail!(WrongArgument(text(&refused["reason"])));
+            }
+            bail!(failure);
+        }
+    };
     let shown = &report["months"][0];
     if shown["currency"].is_null() {
         bail!("{month} by the catalog {version}: {}", text(&shown["reason"]));

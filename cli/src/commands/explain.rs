@@ -51,6 +51,7 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
     let [month, customer, run, catalog, currency] =
         ["month", "customer", "run", "catalog", "currency"].map(|name| text(&explained[name]));
     let catalog = catalog.get(..12).unwrap_or(&catalog);
+    let mut table = Listing::new(&[["line"].as_slice(), &PART].concat());
     for line in list(&explained["lines"]) {
         let [key, amount, exact, comment, rule] =
             ["key", "amount", "exact", "comment", "rule"].map(|name| text(&line[name]));
@@ -60,22 +61,12 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
                 "   {comment}\n   by {rule} of catalog {catalog}; {exact} before rounding; run {run}"
             ));
         }
-        let mut parts = Listing::new(&[
-            "part",
-            "by",
-            "quantity>",
-            "price>",
-            "charges>",
-            "amount>",
-            "currency",
-            "rate>",
-            "rate from",
-        ]);
+        let mut rows = Vec::new();
         for item in list(&line["items"]) {
             let [what, quantity, price, amount] =
                 ["what", "quantity", "price", "amount"].map(|name| text(&item[name]));
             let none = String::new();
-            parts.row(vec![
+            rows.push(vec![
                 what,
                 rule.clone(),
                 quantity,
@@ -92,11 +83,18 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
                 ["source", "rule", "charges", "amount", "currency", "rate", "rate_source"]
                     .map(|name| text(&cost[name]));
             let none = String::new();
-            parts.row(vec![source, rule, none.clone(), none, charges, amount, currency, rate, from]);
+            rows.push(vec![source, rule, none.clone(), none, charges, amount, currency, rate, from]);
         }
-        if !parts.is_empty() {
+        if output.format == Format::Csv {
+            rows.into_iter().for_each(|row| table.row([vec![key.clone()], row].concat()));
+        } else if !rows.is_empty() {
+            let mut parts = Listing::new(&PART);
+            rows.into_iter().for_each(|row| parts.row(row));
             output.listing(&parts)?;
         }
+    }
+    if output.format == Format::Csv {
+        return output.listing(&table);
     }
     let mut shares = Listing::new(&["pool", "by", "to", "part>", "amount>", "currency"]);
     for share in list(&explained["shares"]) {
@@ -126,17 +124,25 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
     Ok(())
 }
 
+/// What a line is made of.
+const PART: [&str; 9] =
+    ["part", "by", "quantity>", "price>", "charges>", "amount>", "currency", "rate>", "rate from"];
+
 const CHARGE: [&str; 8] =
     ["amount>", "currency", "account", "service", "resource", "description", "document", "line>"];
 
 fn charges_listing<'v>(charges: impl Iterator<Item = &'v Value>) -> Listing {
     let mut listing = Listing::new(&CHARGE);
+    add_charges(&mut listing, charges);
+    listing
+}
+
+fn add_charges<'v>(listing: &mut Listing, charges: impl Iterator<Item = &'v Value>) {
     for charge in charges {
         let names =
             ["amount", "currency", "account", "service", "resource", "description", "document", "line"];
         listing.row(names.map(|name| text(&charge[name])).to_vec());
     }
-    listing
 }
 
 /// The newest certificates of a provider's month, and the charges of their rows.
@@ -152,7 +158,7 @@ async fn allocation(
     if files.is_empty() {
         bail!("there are no charges of {provider} in {month}; see monthend status");
     }
-    let mut found = false;
+    let (mut found, mut documents, mut table) = (false, Vec::new(), Listing::new(&CHARGE));
     for file in files {
         let key = file.key;
         let taken = session.bucket.take_in(&key, None).await?.with_context(|| format!("{key} went away"))?;
@@ -178,37 +184,44 @@ async fn allocation(
             .with_context(|| key.clone())?;
         keep_largest(&mut largest);
         let charges: Vec<Value> = largest.into_iter().map(|(_, charge)| charge).collect();
-        if output.format == Format::Json {
-            output.json(&json!({"certificate": certificate, "largest_charges": charges}));
-            continue;
+        match output.format {
+            Format::Json => documents.push(json!({"certificate": certificate, "largest_charges": charges})),
+            Format::Csv => add_charges(&mut table, charges.iter()),
+            Format::Table => show(&certificate, &charges, output)?,
         }
-        let subject = &certificate.subject;
-        if output.format == Format::Table {
-            output.heading(&format!(
-                "{} {} {}: {} {} by {}",
-                subject.provider,
-                subject.period,
-                subject.invoice_id,
-                certificate.provider_total,
-                certificate.currency,
-                certificate.provider_total_source
-            ));
-            output.listing(&rows(&certificate)?)?;
-            output.line(&format!("   {}: {}", certificate.status, certificate.explanation));
-            for adjustment in &certificate.adjustments {
-                output
-                    .line(&format!("   {} of {}: {}", adjustment.kind, adjustment.amount, adjustment.reason));
-            }
-            for input in &certificate.inputs {
-                output.line(&format!("   from {} ({})", input.key, input.sha256));
-            }
-        }
-        output.listing(&charges_listing(charges.iter()))?;
     }
     if !found {
         bail!("no invoice of {provider} in {month} has a row '{}'", target.unwrap_or_default());
     }
+    match output.format {
+        Format::Json => output.json(&Value::Array(documents)),
+        Format::Csv => output.listing(&table)?,
+        Format::Table => {}
+    }
     Ok(Ended::Done)
+}
+
+/// A certificate with the largest of its charges.
+fn show(certificate: &Certificate, charges: &[Value], output: &Output) -> anyhow::Result<()> {
+    let subject = &certificate.subject;
+    output.heading(&format!(
+        "{} {} {}: {} {} by {}",
+        subject.provider,
+        subject.period,
+        subject.invoice_id,
+        certificate.provider_total,
+        certificate.currency,
+        certificate.provider_total_source
+    ));
+    output.listing(&rows(certificate)?)?;
+    output.line(&format!("   {}: {}", certificate.status, certificate.explanation));
+    for adjustment in &certificate.adjustments {
+        output.line(&format!("   {} of {}: {}", adjustment.kind, adjustment.amount, adjustment.reason));
+    }
+    for input in &certificate.inputs {
+        output.line(&format!("   from {} ({})", input.key, input.sha256));
+    }
+    output.listing(&charges_listing(charges.iter()))
 }
 
 fn keep_largest(charges: &mut Vec<(billing::money::Decimal, Value)>) {

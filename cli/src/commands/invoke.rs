@@ -4,7 +4,7 @@ use std::io::Read;
 
 use anyhow::Context;
 use chrono::Utc;
-use cloud::invocation::Failure;
+use cloud::invocation::{Failure, asks_for_dry_run};
 use cloud::ledger::RunOutcome;
 use local::Template;
 use serde_json::{Value, json};
@@ -59,7 +59,13 @@ async fn answer(session: &Session, output: &Output, function: &str, event: &Valu
 pub(crate) async fn call(session: &Session, function: &str, event: &Value) -> Result<Value, Failure> {
     let now = Utc::now();
     let id = format!("cli-{}-{}", std::process::id(), now.timestamp_micros());
-    session.functions.invoke(function, event, &id, now).await
+    let answer = session.functions.invoke(function, event, &id, now).await?;
+    if let Some(embedded) = session.embedded.as_ref().filter(|_| !asks_for_dry_run(event)) {
+        let settled = embedded.queue.settle(function, event, &answer);
+        settled
+            .map_err(|error| Failure::whole(format!("the dead letters cannot be looked through: {error}")))?;
+    }
+    Ok(answer)
 }
 
 /// The report, also that of an invocation that failed, and how it ended.

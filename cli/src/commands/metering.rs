@@ -1,36 +1,51 @@
 //! `monthend metering ...`
 
+use std::collections::BTreeSet;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context;
 use billing::metering::{EarlierPlan, EarlierState, Plan};
 use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::plans::PlansConfig;
+use local::HomeKind;
 use serde_json::{Map, Value, json};
 
-use crate::Ended;
 use crate::args::{Args, ExportState, ImportState, Metering, MeteringRun, Reopen};
 use crate::commands::invoices::report_dead_letters;
 use crate::commands::invoke::report_of;
-use crate::commands::metering_status::status;
+use crate::commands::metering_status::{PlanStatus, status};
 use crate::output::{Format, Listing, Output};
-use crate::session::Session;
+use crate::session::{Session, Use};
+use crate::{Ended, WrongArgument};
 
 pub(crate) async fn metering(metering: &Metering, args: &Args, output: &Output) -> anyhow::Result<Ended> {
     match metering {
-        Metering::Status(asked) => status(asked, &Session::open(args, false, false).await?, output).await,
+        Metering::Status(asked) => status(asked, &Session::look(args, output).await?, output).await,
         Metering::DryRun(asked) => {
-            dry_run(asked, &Session::open(args, asked.sandbox, false).await?, output).await
+            dry_run(
+                asked,
+                &Session::open(args, Use::Fetch { sandbox: asked.sandbox }, false, output).await?,
+                output,
+            )
+            .await
         }
-        Metering::Run(asked) => run(asked, &Session::open(args, asked.sandbox, true).await?, output).await,
+        Metering::Run(asked) => {
+            run(
+                asked,
+                &Session::open(args, Use::Fetch { sandbox: asked.sandbox }, true, output).await?,
+                output,
+            )
+            .await
+        }
         Metering::ImportState(asked) => {
-            import(asked, &Session::open(args, false, false).await?, output).await
+            import(asked, &Session::open(args, Use::Bring, false, output).await?, output).await
         }
-        Metering::ExportState(asked) => {
-            export(asked, &Session::open(args, false, false).await?, output).await
+        Metering::ExportState(asked) => export(asked, &Session::look(args, output).await?, output).await,
+        Metering::Reopen(asked) => {
+            reopen(asked, &Session::open(args, Use::Bring, false, output).await?, output).await
         }
-        Metering::Reopen(asked) => reopen(asked, &Session::open(args, false, false).await?, output).await,
     }
 }
 
@@ -59,8 +74,8 @@ async fn dry_run(asked: &MeteringRun, session: &Session, output: &Output) -> any
     let counting = event([("plan", plan.clone()), ("dry_run", dry.clone())]);
     let (counted, counted_ended) = report_of(session, output, "fetch-omnistrate", &counting).await;
     let counted = counted.unwrap_or_default();
-    let months = counted["months"].as_array().into_iter().flatten();
-    let usage: Value = months.filter_map(|month| month.get("snapshot").cloned()).collect();
+    let counted = counted["months"].as_array().into_iter().flatten();
+    let usage: Value = counted.filter_map(|month| month.get("snapshot").cloned()).collect();
     let preview = event([
         ("plan", plan),
         ("dry_run", dry),
@@ -71,6 +86,9 @@ async fn dry_run(asked: &MeteringRun, session: &Session, output: &Output) -> any
     let (report, ended) = report_of(session, output, "meter-clazar", &preview).await;
     let (report, ended) = (report.unwrap_or_default(), ended.max(counted_ended));
     show_requests(&report, output)?;
+    if months(&report).all(|(_, month)| month["requests"].as_array().is_none_or(Vec::is_empty)) {
+        output.note("nothing would be sent");
+    }
     Ok(ended)
 }
 
@@ -132,11 +150,41 @@ async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow:
     if output.format == Format::Json {
         output.json(&json!({"fetch-omnistrate": counted, "meter-clazar": metered}));
     } else {
-        output.listing(&counted_listing(&counted))?;
+        if output.format == Format::Table {
+            output.listing(&counted_listing(&counted))?;
+        }
         let shown = crate::args::MeteringStatus { month: asked.month, plan: asked.plan.clone() };
         result = result.max(status(&shown, session, output).await?);
     }
+    if asked.month.is_some() || asked.contract.is_some() {
+        nothing_of(asked, session).await?;
+    }
     Ok(result)
+}
+
+/// Says so if what was asked for is nothing that there is.
+async fn nothing_of(asked: &MeteringRun, session: &Session) -> anyhow::Result<()> {
+    let mut statuses = Vec::new();
+    for plan in plans(session, asked.plan.as_ref()).await? {
+        statuses.push(PlanStatus::read(session, plan, asked.month).await?);
+    }
+    let of = asked.month.map(|month| format!(" of {month}")).unwrap_or_default();
+    if asked.month.is_some() && statuses.iter().all(PlanStatus::is_empty) {
+        anyhow::bail!(WrongArgument(format!(
+            "nothing was sent: no usage{of} was counted; see monthend metering status"
+        )));
+    }
+    let there: BTreeSet<String> =
+        statuses.iter().flat_map(PlanStatus::contracts).map(ToString::to_string).collect();
+    match &asked.contract {
+        Some(contract) if !there.contains(contract) => {
+            let there = there.into_iter().collect::<Vec<_>>().join(", ");
+            anyhow::bail!(WrongArgument(format!(
+                "nothing was sent: there is no contract '{contract}' in the usage{of}; there are: {there}"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What fetching counted.
@@ -178,6 +226,10 @@ async fn import(asked: &ImportState, session: &Session, output: &Output) -> anyh
             );
         }
         nothing_is_left_behind(session, plan, entry).await?;
+    }
+    // only the ledger is written, in which nobody looks whose data a home holds
+    if let Some(embedded) = session.embedded.as_ref().filter(|embedded| embedded.home.kind().is_none()) {
+        embedded.home.claim(HomeKind::Own)?;
     }
     for (plan, entry) in &state.0 {
         session.ledger.import_metering(plan, entry, Utc::now()).await?;
@@ -223,6 +275,9 @@ async fn nothing_is_left_behind(session: &Session, plan: &Plan, state: &EarlierP
 }
 
 async fn export(asked: &ExportState, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    if output.format == Format::Csv {
+        anyhow::bail!(WrongArgument("the state is a JSON document: leave --format csv away".into()));
+    }
     let mut state = EarlierState::default();
     for plan in plans(session, asked.plan.as_ref()).await? {
         let reported = session.ledger.reported_contracts(&plan.plan).await?;
@@ -232,6 +287,14 @@ async fn export(asked: &ExportState, session: &Session, output: &Output) -> anyh
     }
     output.line(String::from_utf8_lossy(&state.to_json()?).trim_end());
     Ok(Ended::Done)
+}
+
+/// Who runs this where no variable says so.
+fn signed_in() -> String {
+    let mut names = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let name = names.find(|name| !name.is_empty());
+    let id = || std::fs::metadata("/proc/self").map(|process| format!("user {}", process.uid()));
+    name.or_else(|| id().ok()).unwrap_or_else(|| "somebody".into())
 }
 
 async fn reopen(asked: &Reopen, session: &Session, output: &Output) -> anyhow::Result<Ended> {
@@ -249,7 +312,7 @@ async fn reopen(asked: &Reopen, session: &Session, output: &Output) -> anyhow::R
         asked.month,
         plan.plan
     );
-    let by = std::env::var("USER").unwrap_or_else(|_| "somebody".into());
+    let by = asked.by.clone().unwrap_or_else(signed_in);
     let reopened =
         session.ledger.reopen_months(&plan.plan, asked.month, &asked.reason, &by, Utc::now()).await?;
     anyhow::ensure!(!reopened.is_empty(), "{} of {} is not closed", asked.month, plan.plan);

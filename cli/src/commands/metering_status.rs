@@ -170,7 +170,12 @@ impl PlanStatus {
         listing
     }
 
-    fn contracts(&self) -> BTreeSet<&ContractId> {
+    /// Whether no month is known of it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.months.is_empty()
+    }
+
+    pub(crate) fn contracts(&self) -> BTreeSet<&ContractId> {
         self.months
             .values()
             .flat_map(|month| {

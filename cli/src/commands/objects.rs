@@ -1,17 +1,20 @@
 //! `monthend ls`, `cat`, `get`, `put`
 
-use std::io::{Write, stdout};
-
 use anyhow::Context;
-use billing::keys::RAW;
+use billing::keys::{JOURNAL, RAW, USAGE};
 use billing::revision::Revision;
 use chrono::SecondsFormat;
+use cloud::datastores::EVENTS;
+use local::Template;
 
 use crate::Ended;
 use crate::args;
 use crate::commands::invoices::report_dead_letters;
 use crate::output::{Listing, Output};
 use crate::session::Session;
+
+/// Folders in which arriving documents start functions.
+const STARTING: [&str; 4] = [RAW, USAGE, JOURNAL, EVENTS];
 
 pub(crate) async fn ls(ls: &args::Ls, session: &Session, output: &Output) -> anyhow::Result<Ended> {
     let mut listing = Listing::new(&["key", "size>", "modified"]);
@@ -31,9 +34,9 @@ async fn read(session: &Session, bucket: Option<&str>, key: &str) -> anyhow::Res
     Ok(object.bytes)
 }
 
-pub(crate) async fn cat(cat: &args::Cat, session: &Session) -> anyhow::Result<Ended> {
+pub(crate) async fn cat(cat: &args::Cat, session: &Session, output: &Output) -> anyhow::Result<Ended> {
     let bytes = read(session, cat.bucket.as_deref(), &cat.key).await?;
-    let _ = stdout().lock().write_all(&bytes); // a reader that closes the pipe has seen enough
+    output.bytes(&bytes);
     Ok(Ended::Done)
 }
 
@@ -59,6 +62,14 @@ pub(crate) async fn put(put: &args::Put, session: &Session, output: &Output) -> 
     let content_type = if key.ends_with(".json") { "application/json" } else { "application/octet-stream" };
     session.bucket_named(put.bucket.as_deref()).overwrite(&key, bytes, content_type).await?;
     output.line(&key);
+    if put.bucket.is_none() && STARTING.iter().any(|folder| key.starts_with(folder)) {
+        let template = Template::built_in()?;
+        if template.started_by(&key).is_none() {
+            output.note(&format!(
+                "nothing is started by {key}: no function takes documents of this name (docs/operations.md)"
+            ));
+        }
+    }
     if put.no_follow {
         return Ok(Ended::Done);
     }

@@ -1,16 +1,17 @@
 //! `monthend report revenue`
 
 use anyhow::Context;
+use billing::revenue::Window;
 use cloud::vars::Vars;
 use local::journal::{self, WorkedExample};
 use local::{Embedded, Home, Options};
 use serde_json::{Value, json};
 
-use crate::Ended;
 use crate::args::{Args, Cloud, ReportRevenue};
 use crate::commands::invoke::report_of;
 use crate::output::{Format, Listing, Output};
-use crate::session::Session;
+use crate::session::{Session, Use};
+use crate::{Ended, WrongArgument};
 
 pub(crate) async fn report_revenue(
     asked: &ReportRevenue,
@@ -26,10 +27,13 @@ pub(crate) async fn report_revenue(
     }
     let event = match (asked.month, &asked.start, &asked.end) {
         (Some(month), ..) => json!({"month": month}),
-        (None, Some(start), Some(end)) => json!({"start": start, "end": end}),
+        (None, Some(start), Some(end)) => {
+            Window::between(start, end).map_err(|error| WrongArgument(error.to_string()))?;
+            json!({"start": start, "end": end})
+        }
         _ => json!({}),
     };
-    show(&event, asked, &Session::open(args, false, true).await?, output).await
+    show(&event, asked, &Session::open(args, Use::Look, true, output).await?, output).await
 }
 
 /// A cloud in a folder that goes with it: the example never meets anybody's journal.
@@ -63,20 +67,36 @@ async fn show(
     let wanted = |report: &&Value| {
         asked.currency.as_deref().is_none_or(|code| report["currency"].as_str() == Some(code))
     };
+    let reports: Vec<&Value> = reports.collect();
+    let there: Vec<&str> = reports.iter().filter_map(|report| report["currency"].as_str()).collect();
     let mut first = true;
-    for report in reports.filter(wanted) {
+    let mut documents = Vec::new();
+    for report in reports.iter().copied().filter(wanted) {
         let member = if output.format == Format::Csv { "table" } else { "report" };
         let key = report[member].as_str().unwrap_or_default();
         let object = session.bucket.get(key, None).await?.with_context(|| format!("there is no {key}"))?;
         let text = std::str::from_utf8(&object.bytes).with_context(|| format!("{key} is not UTF-8"))?;
         match output.format {
-            Format::Json => output.line(text.trim_end()),
+            Format::Json => documents.push(text.trim_end().to_owned()),
             // one header for the tables of all currencies
             Format::Csv if first => output.line(text.trim_end()),
             Format::Csv => text.trim_end().lines().skip(1).for_each(|line| output.line(line)),
             Format::Table => table(&serde_json::from_str(text)?, report, output)?,
         }
         first = false;
+    }
+    if first && let (Some(currency), false) = (&asked.currency, there.is_empty()) {
+        anyhow::bail!(WrongArgument(format!(
+            "there is no report in {currency}; there are: {}",
+            there.join(", ")
+        )));
+    }
+    if output.format == Format::Json && (ended == Ended::Done || !first) {
+        match documents.as_slice() {
+            // as it was certified
+            [document] => output.line(document),
+            documents => output.line(&format!("[{}]", documents.join(",\n"))),
+        }
     }
     if first && ended == Ended::Done {
         output.note("nothing to report: there is no journal, and no service in the catalog, of this time");

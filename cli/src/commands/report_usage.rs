@@ -1,7 +1,5 @@
 //! `monthend report usage`
 
-use std::io::{ErrorKind, Write, stdout};
-
 use anyhow::Context;
 use billing::usage::{Retention, Window};
 use chrono::Utc;
@@ -29,7 +27,7 @@ pub(crate) async fn report(
         output.heading(&format!("Usage of datastores from {} to {}", window.from(), window.to()));
         output.listing(&table(stream).await?)?;
     } else {
-        copy(stream).await?;
+        copy(stream, output).await?;
     }
     for file in &held {
         output.note(&format!(
@@ -40,12 +38,10 @@ pub(crate) async fn report(
 }
 
 /// Piece by piece; a reader that closes the pipe has seen enough.
-async fn copy(mut stream: ReportStream) -> anyhow::Result<()> {
+async fn copy(mut stream: ReportStream, output: &Output) -> anyhow::Result<()> {
     while let Some(piece) = stream.try_next().await? {
-        match stdout().lock().write_all(&piece).and_then(|()| stdout().flush()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(error).context("failed to write the report"),
+        if !output.bytes(&piece) {
+            break;
         }
     }
     Ok(())

@@ -23,6 +23,14 @@ struct MonthReport {
     latest: Option<Revision>,
 }
 
+impl MonthReport {
+    /// Whether a report came since that is not held.
+    fn has_newer_than(&self, held: &ReportRecord) -> bool {
+        let newest = self.records.iter().rfind(|record| record.state != ReportState::Held);
+        newest.is_some_and(|newest| newest.order >= held.order)
+    }
+}
+
 /// What is known of usage reports, and what needs a person.
 pub(crate) struct ReportsStatus {
     /// One row a month, by account.
@@ -110,6 +118,7 @@ impl ReportsStatus {
         for revision in &report.raw {
             match report.records.iter().find(|record| record.revision == *revision) {
                 None => self.remarks.push(format!("{name}: revision {revision} is not certified yet")),
+                Some(record) if record.state == ReportState::Held && report.has_newer_than(record) => {}
                 Some(record) if record.state == ReportState::Held => {
                     self.held = true;
                     self.remarks.push(format!("{name}: revision {revision} is held: {}", record.reason));

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::Ended;
 use crate::args;
 use crate::commands::invoices::{RECORD_COLUMNS, newest_certificate, record_cells};
-use crate::commands::{metering_status, reports};
+use crate::commands::{held, metering_status, reports};
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
@@ -90,6 +90,7 @@ pub(crate) async fn status(
     let reported = reports::status(session, by_report, status.month).await?;
     remarks.extend(reported.remarks);
     remarks.extend(strangers);
+    let others = held::held(session, status.month).await?;
     remarks.extend(undelivered(session)?);
     let metering = metering_status::of_all(session, status.month).await?;
     let metering_held = metering.iter().any(|plan| plan.remarks().1);
@@ -100,6 +101,7 @@ pub(crate) async fn status(
                 "invoices": listing.to_json(),
                 "usage_reports": reported.listing.to_json(),
                 "metering": plans,
+                "held": others.to_json(),
                 "remarks": remarks,
             }));
         }
@@ -110,13 +112,18 @@ pub(crate) async fn status(
                 output.heading("Usage reports");
                 output.listing(&reported.listing)?;
             }
+            if !others.is_empty() {
+                output.heading("Held");
+                output.listing(&others)?;
+            }
             remarks.iter().for_each(|remark| output.note(remark));
             for plan in &metering {
                 plan.show(output)?;
             }
         }
     }
-    Ok(if held || reported.held || metering_held { Ended::Held } else { Ended::Done })
+    let held = held || reported.held || metering_held || !others.is_empty();
+    Ok(if held { Ended::Held } else { Ended::Done })
 }
 
 async fn look_up(session: &Session, key: InvoiceKey, raw: Raw) -> anyhow::Result<Invoice> {
@@ -149,6 +156,7 @@ fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
         for revision in &invoice.raw.revisions {
             match invoice.records.iter().find(|record| record.revision == *revision) {
                 None => remarks.push(format!("{key}: revision {revision} is not allocated yet")),
+                Some(record) if record.state == RevisionState::Held && is_replaced(invoice, record) => {}
                 Some(record) if record.state == RevisionState::Held => {
                     held = true;
                     remarks.push(format!("{key}: revision {revision} is held: {}", record.reason));
@@ -180,12 +188,16 @@ fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
     (listing, remarks, held)
 }
 
-/// What is held of FOCUS exports and was not replaced by something newer that is not.
+/// What is held of FOCUS exports and was not replaced.
 fn held_exports(invoice: &Invoice) -> impl Iterator<Item = &RevisionRecord> {
+    let held = invoice.records.iter().filter(|record| record.state == RevisionState::Held);
+    held.filter(|record| record.raw_key.starts_with(FOCUS) && !is_replaced(invoice, record))
+}
+
+/// Whether something newer came that is not held.
+fn is_replaced(invoice: &Invoice, held: &RevisionRecord) -> bool {
     let newest = invoice.records.iter().rfind(|record| record.state != RevisionState::Held);
-    let newer = move |record: &&RevisionRecord| newest.is_none_or(|newest| record.order > newest.order);
-    let held = invoice.records.iter().filter(|record| record.state == RevisionState::Held).filter(newer);
-    held.filter(|record| record.raw_key.starts_with(FOCUS))
+    newest.is_some_and(|newest| newest.order >= held.order)
 }
 
 /// Ended months without a bill, between the first and the last of an account; for accounts that still get bills, until now.

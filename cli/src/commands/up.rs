@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use local::{Embedded, Home, HomeError, HomeKind, Options};
+use local::{Embedded, Home, HomeError, Options};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Ended;
 use crate::args;
 use crate::output::{Format, Listing, Output};
-use crate::session::{home_folder, sandbox, variables};
+use crate::session::{Use, home_folder, is_sandboxed, sandbox, variables};
 
 pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> {
     // before anything starts, so that no signal comes too early
@@ -19,15 +19,13 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
 
     let home = Home::open(home_folder())?;
     let lock = home.lock()?.ok_or_else(|| HomeError::Busy(home.root().to_owned()))?;
-    let sandboxed = up.sandbox || home.kind() == Some(HomeKind::Sandbox);
-    if sandboxed {
-        home.claim(HomeKind::Sandbox)?;
-    }
+    let vars = variables()?;
+    let sandboxed = is_sandboxed(&home, Use::Fetch { sandbox: up.sandbox }, &vars, output)?;
     let options = Options {
         address: up.listen,
         port_base: up.port_base,
         sandboxes: sandboxed.then(|| sandbox(up.month)),
-        vars: variables()?,
+        vars,
         ..Options::default()
     };
     let embedded = Embedded::start(&home, options).await?;

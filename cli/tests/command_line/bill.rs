@@ -3,7 +3,7 @@
 use super::Desk;
 
 /// A block of the guide that makes a file.
-fn file(name: &str) -> String {
+pub(super) fn file(name: &str) -> String {
     let guide = include_str!("../../../docs/teams.md");
     let (_, rest) = guide.split_once(&format!("cat > {name} <<'")).unwrap();
     let (end, rest) = rest.split_once("'\n").unwrap();
@@ -27,6 +27,7 @@ fn the_guide_leads_to_a_first_bill() {
     done(&["catalog", "check", "catalog.yaml"]);
     let none = desk.run(&["bill", "--month", "2026-09"]);
     assert!(none.out.contains("nothing"), "{}{}", none.out, none.err);
+    assert!(none.err.contains("2026-09: no catalog with customers is in force"), "{}{}", none.out, none.err);
     done(&["catalog", "apply", "catalog.yaml"]);
 
     let looked = done(&["bill", "--month", "2026-09", "--dry-run"]);
@@ -95,6 +96,7 @@ fn what_would_change_and_what_is_missing_is_shown() {
     assert_eq!(held.code, 3, "{}", held.err);
     assert!(held.out.contains("missing: acme/payer: no invoice of 2026-10 is certified"), "{}", held.out);
     let refused = desk.run(&["bill", "--month", "2026-10", "--mail", "Team Blue"]);
+    assert_eq!(refused.code, 2);
     assert!(refused.err.contains("write CUSTOMER=sent or CUSTOMER=send"), "{}", refused.err);
     let released = desk.run(&["bill", "--month", "2026-10", "--release", "acme is closed"]);
     assert_eq!(released.code, 0, "{}", released.err);

@@ -14,6 +14,9 @@ pub(crate) enum MonthError {
     /// By the fault of a document or of the catalog: it is held until that is mended.
     #[error("{0}")]
     Held(String),
+    /// What is asked for names what there is not: nothing is done.
+    #[error("{0}")]
+    Refused(String),
     /// Somebody else bills at the same time.
     #[error("other runs of bills were quicker five times in a row; the retry will settle it")]
     Contention,

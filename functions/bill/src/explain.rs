@@ -122,6 +122,16 @@ impl Looker {
             customers.extend(document.bills.into_iter().map(|bill| bill.customer));
         }
         let Some(document) = found else {
+            let runs: Vec<String> = chain.of(month).map(|run| run.run.number.to_string()).collect();
+            if runs.is_empty() {
+                return Err(MonthError::Refused(format!(
+                    "{month} has no bills; see monthend bill --month {month}"
+                )));
+            }
+            if let Some(number) = asked.run.filter(|_| customers.is_empty()) {
+                let there = runs.join(", ");
+                return Err(MonthError::Refused(format!("{month} has no run {number}; there are: {there}")));
+            }
             let customers: Vec<String> = customers.into_iter().collect();
             let (customer, there) = (&asked.customer, customers.join(", "));
             return Err(MonthError::Held(format!("{month} has no bill of '{customer}'; there are: {there}")));

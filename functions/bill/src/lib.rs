@@ -20,6 +20,7 @@
 //! | `SECRETS`, `INVOICING_SECRET_ARN` | where these come from, see [`cloud::secrets`] |
 //! | `SERVICE_NAME`, ... | the plans whose usage the drivers `metered:...` are, see [`cloud::plans`] |
 
+mod answers;
 mod charges;
 mod chart;
 mod drivers;
@@ -106,6 +107,8 @@ pub enum Error {
     Bucket(#[from] BucketError),
     #[error("{0}")]
     Explain(String),
+    #[error("{0} has not begun: there is nothing to bill yet")]
+    NotBegun(BillingMonth),
 }
 
 impl Function for App {
@@ -144,6 +147,7 @@ impl Function for App {
                 let explained = Some(explained.map_err(|error| Error::Explain(error.to_string()))?);
                 return Ok(BillReport { explained, ..BillReport::default() });
             }
+            Wanted::Month(wish) if wish.month.start() > now => return Err(Error::NotBegun(wish.month)),
             Wanted::Month(wish) => vec![wish],
             Wanted::Due(moment) => self.due(moment).await?,
         };
@@ -198,6 +202,7 @@ async fn invoicing(vars: &Vars, aws: &Aws) -> Result<Option<Invoicing>, Error> {
 fn not_billed(month: BillingMonth, error: MonthError) -> MonthReport {
     match error {
         MonthError::Held(reason) => MonthReport::new(month, BillState::Held, reason),
+        MonthError::Refused(reason) => MonthReport::new(month, BillState::Refused, reason),
         other => MonthReport::new(month, BillState::Failed, other.to_string()),
     }
 }
@@ -209,8 +214,8 @@ fn nothing(month: BillingMonth) -> MonthReport {
 
 fn missing(month: BillingMonth, missing: Vec<String>) -> MonthReport {
     let reason = format!(
-        "its inputs are not complete: {}; when they are, it is billed by itself, or release it with {{\"month\": \"{month}\", \
-         \"release\": \"why\"}}",
+        "its inputs are not complete: {}; when they are, it is billed by itself, or release it: monthend bill --month {month} --release 'why', \
+         or the event {{\"month\": \"{month}\", \"release\": \"why\"}}",
         missing.join("; ")
     );
     MonthReport { missing, ..MonthReport::new(month, BillState::Held, reason) }
@@ -262,10 +267,13 @@ impl App {
 
     async fn bill(&self, wish: &MonthWish, now: DateTime<Utc>) -> MonthReport {
         let month = wish.month;
-        let mut report = match self.run(wish, now).await {
+        let mut report = match self.checked_run(wish, now).await {
             Ok(report) => report,
             Err(error) => not_billed(month, error),
         };
+        if report.state == BillState::Refused {
+            return report;
+        }
         // whatever became of this run, those before are to be out
         if let Err(error) = self.send_out(wish, &mut report, now).await {
             let reason = format!("what was billed is not all out: {error}");
@@ -286,6 +294,11 @@ impl App {
             (report.state, report.reason) = (BillState::Failed, error.to_string());
         }
         report
+    }
+
+    async fn checked_run(&self, wish: &MonthWish, now: DateTime<Utc>) -> Result<MonthReport, MonthError> {
+        self.check_answers(wish).await?;
+        self.run(wish, now).await
     }
 
     /// Works a run out and posts it.

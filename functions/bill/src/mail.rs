@@ -168,8 +168,8 @@ pub(crate) fn next(known: Option<&Sending>, answer: Option<MailAnswer>, is_wante
 pub(crate) fn doubt(name: &str, whom: &str, month: BillingMonth, attempt: u32) -> String {
     let send = if attempt == 1 { "send".to_owned() } else { format!("send-{attempt}") };
     format!(
-        "nobody here knows whether it went out: look where it goes or ask {whom}, then {{\"month\": \"{month}\", \"mails\": {{\"{name}\": \
-         \"sent\"}}}}, or \"{send}\""
+        "nobody here knows whether it went out: look where it goes or ask {whom}, then monthend bill --month {month} --mail \
+         '{name}=sent', or '={send}'; as an event {{\"month\": \"{month}\", \"mails\": {{\"{name}\": \"sent\"}}}}, or \"{send}\""
     )
 }
 

@@ -41,6 +41,8 @@ pub enum BillState {
     Failed,
     /// No catalog has customers.
     Nothing,
+    /// What was asked for names what there is not; nothing was done.
+    Refused,
 }
 
 /// One month.
@@ -263,7 +265,7 @@ impl Report for BillReport {
         Tally {
             success: self.count(&done) + usize::from(self.explained.is_some()),
             held: self.count(&[BillState::Held]),
-            failed: self.count(&[BillState::Failed]),
+            failed: self.count(&[BillState::Failed, BillState::Refused]),
         }
     }
 
@@ -273,7 +275,7 @@ impl Report for BillReport {
             match month.state {
                 BillState::Held => format!("{of} held: {}", month.reason),
                 BillState::Failed => format!("{of} failed: {}", month.reason),
-                BillState::Nothing => format!("{of}: {}", month.reason),
+                BillState::Nothing | BillState::Refused => format!("{of}: {}", month.reason),
                 BillState::Unchanged => format!("{of} unchanged"),
                 BillState::Billed | BillState::Preview => {
                     let currency = month.currency.as_deref().unwrap_or_default();

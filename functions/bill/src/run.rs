@@ -83,9 +83,11 @@ impl Looker {
         if let Some(only) = &wish.customer
             && !catalog.customers.iter().any(|customer| customer.name == *only)
         {
-            return Err(MonthError::Held(format!(
-                "there is no customer '{only}' in the catalog {}",
-                version.version
+            let there: Vec<&str> = catalog.customers.iter().map(|customer| customer.name.as_str()).collect();
+            return Err(MonthError::Refused(format!(
+                "there is no customer '{only}' in the catalog {}; there are: {}",
+                version.version,
+                there.join(", ")
             )));
         }
         let own = catalog.currency.code();
@@ -182,9 +184,8 @@ impl Looker {
         let versions = self.bucket.catalog_versions(beginning).await?;
         let [version] = versions.as_slice() else {
             let why = if versions.is_empty() { "is not kept" } else { "is the beginning of several" };
-            return Err(MonthError::Held(format!(
-                "the catalog version {beginning} {why}: see catalog/versions/"
-            )));
+            let why = format!("the catalog version {beginning} {why}: see catalog/versions/");
+            return Err(if wish.is_some() { MonthError::Refused(why) } else { MonthError::Held(why) });
         };
         Ok(self.bucket.stored_version(version).await?)
     }

@@ -116,3 +116,62 @@ async fn a_listing_says_what_a_look_at_each_object_says() {
         }
     }
 }
+
+async fn try_put(bucket: &NotifyingBucket, key: &str) -> S3Result<()> {
+    let mut input = PutObjectInput::default();
+    (input.bucket, input.key) = (BUCKET.into(), key.into());
+    input.body = Some(StreamingBlob::from(s3s::Body::from("x".to_owned())));
+    bucket.put_object(request(input)).await.map(|_| ())
+}
+
+fn files_below(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+}
+
+#[tokio::test]
+async fn a_key_that_names_no_file_of_its_own_is_refused_by_every_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, bucket) = bucket(folder.path());
+    put(&bucket, "a/b", "hello").await;
+    let before = files_below(folder.path());
+    for key in ["../../evil", "..", "a/../b", "./a", "a/.", "/etc/passwd", "a//b", "/", "a//"] {
+        let mut input = HeadObjectInput::default();
+        (input.bucket, input.key) = (BUCKET.into(), key.into());
+        let head = bucket.head_object(request(input)).await.map(|_| ());
+        let mut input = DeleteObjectInput::default();
+        (input.bucket, input.key) = (BUCKET.into(), key.into());
+        let delete = bucket.delete_object(request(input)).await.map(|_| ());
+        let mut input = CreateMultipartUploadInput::default();
+        (input.bucket, input.key) = (BUCKET.into(), key.into());
+        let upload = bucket.create_multipart_upload(request(input)).await.map(|_| ());
+        let read = bucket.get_object(request(get(key))).await.map(|_| ());
+        for answer in [try_put(&bucket, key).await, read, head, delete, upload] {
+            let error = answer.unwrap_err();
+            assert_eq!(error.code().as_str(), "InvalidArgument", "{key}");
+            assert_eq!(error.status_code().unwrap(), 400, "{key}");
+        }
+    }
+    assert_eq!(files_below(folder.path()), before);
+}
+
+#[tokio::test]
+async fn a_folder_is_no_object_and_an_object_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, bucket) = bucket(folder.path());
+    put(&bucket, "bills/2026-09/acme.csv", "hello").await;
+    for key in ["bills", "bills/2026-09", "bills/2026-09/acme.csv/x"] {
+        let error = try_put(&bucket, key).await.unwrap_err();
+        assert_eq!(error.code().as_str(), "InvalidArgument", "{key}");
+        assert!(error.message().unwrap().contains("keeps objects as files"), "{error:?}");
+        let error = bucket.get_object(request(get(key))).await.unwrap_err();
+        assert_eq!(error.code().as_str(), "NoSuchKey", "{key}");
+        let mut input = DeleteObjectInput::default();
+        (input.bucket, input.key) = (BUCKET.into(), key.into());
+        bucket.delete_object(request(input)).await.unwrap();
+    }
+    assert_eq!(
+        body(bucket.get_object(request(get("bills/2026-09/acme.csv"))).await.unwrap().output).await,
+        "hello"
+    );
+}

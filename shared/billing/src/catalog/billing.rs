@@ -79,6 +79,15 @@ pub struct Catalog {
     names: BTreeMap<String, BTreeSet<TargetKind>>,
 }
 
+/// A catalog as JSON, as it is written: null if it has no content.
+///
+/// # Errors
+/// [`Problems`] if it is no YAML, and nothing else is wrong with it here.
+pub fn to_json(yaml: &[u8]) -> Result<serde_json::Value, Problems> {
+    let root = yaml::parse(yaml).map_err(|problem| Problems(vec![problem]))?;
+    Ok(root.map(|root| root.value.into_json()).unwrap_or_default())
+}
+
 /// Reads a catalog.
 ///
 /// # Errors

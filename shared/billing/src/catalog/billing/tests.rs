@@ -5,6 +5,16 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+
+#[test]
+fn a_catalog_as_json_is_what_is_written() {
+    let yaml = b"customers:\n- {name: \"01\", share: 62.50, is_on: true}\nfrom: 2026-10\nnothing: ~\n";
+    let expected =
+        r#"{"customers":[{"is_on":true,"name":"01","share":62.50}],"from":"2026-10","nothing":null}"#;
+    assert_eq!(to_json(yaml).unwrap(), serde_json::from_str::<Value>(expected).unwrap());
+    assert!(to_json(b"# nothing\n---\n").unwrap().is_null());
+    assert_eq!(to_json(b"x: [").unwrap_err().0.len(), 1);
+}
 use crate::month::BillingMonth;
 
 mod rules;

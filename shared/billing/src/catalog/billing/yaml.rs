@@ -48,6 +48,25 @@ impl Value {
             Self::Map(_) => "a mapping",
         }
     }
+
+    /// The same as JSON: a number keeps its digits.
+    pub(super) fn into_json(self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Scalar { text, quoted: false } => match (text.as_str(), text.parse::<serde_json::Number>())
+            {
+                ("true", _) => true.into(),
+                ("false", _) => false.into(),
+                (_, Ok(number)) => serde_json::Value::Number(number),
+                (_, Err(_)) => text.into(),
+            },
+            Self::Scalar { text, quoted: true } => text.into(),
+            Self::List(items) => items.into_iter().map(|item| item.value.into_json()).collect(),
+            Self::Map(entries) => {
+                entries.into_iter().map(|entry| (entry.key, entry.node.value.into_json())).collect()
+            }
+        }
+    }
 }
 
 /// How much a node holds.
