@@ -236,6 +236,7 @@ fn two_currencies_in_one_bill_hold_it() {
         parts: vec![],
         documents: vec![],
         invoices: vec![],
+        shared: false,
         sub_account_names: std::collections::BTreeMap::new(),
     };
     let held =

@@ -254,8 +254,11 @@ fn an_export_of_aws_in_version_1_0_is_read() {
         US East (N. Virginia),arn:aws:s3:::b,,,Storage,Amazon Simple Storage Service,SKU1,SKU1.1,222233334444,shop,\
         \"{\"\"user:team\"\": \"\"x\"\"}\",\"{\"\"Product\"\": \"\"Shop\"\"}\",{},PutObject,AmazonS3,USE1-Requests";
     let file = document(format!("{columns}\n{row}\n").as_bytes());
-    let selection =
-        Selection { billing_account: Some("111122223333".into()), month: "2024-09".parse().unwrap() };
+    let selection = Selection {
+        provider: None,
+        billing_account: Some("111122223333".into()),
+        month: "2024-09".parse().unwrap(),
+    };
     let totals = add_up(&Document { key: "x.csv", file: file.clone() }, &Focus, &selection, 1).unwrap();
     assert_eq!((&totals.held, totals.all.billed.to_string()), (&vec![], "0.0000006035".to_owned()));
     assert_eq!(totals.sub_accounts[&Some("222233334444".into())].0.as_deref(), Some("shop"));
