@@ -197,6 +197,8 @@ async fn a_quantity_that_cannot_be_stated_holds_no_bill() {
         (&json!("allocated"), &json!("10.00")),
         "{document}"
     );
+    let stated = certificate(&world, &document).await.provider_figures;
+    assert_eq!(stated["quantities_not_stated"], 2);
     // no row of it has a tag, and the table by tag adds up all the same
     let by_tag = world.read("aggregates/acme/a-1/2026-09-export/by-tag.csv").await;
     let by_tag = String::from_utf8(by_tag).unwrap();

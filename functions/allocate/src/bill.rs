@@ -289,10 +289,19 @@ fn judge(taken: &Taken) -> Result<Judged, JudgeError> {
         let part = add_up(&document, mapping, &selection, threads);
         totals.merge(part.map_err(|error| JudgeError::Read { document: document.key.to_owned(), error })?)?;
     }
-    let statement = certify_bill(&taken.named.revision, manifest, totals)?;
-    let (charges, sha256) = charges_file(taken, &selection, &statement)?;
+    let mut statement = certify_bill(&taken.named.revision, manifest, totals)?;
+    let ChargesWritten { file, sha256, quantities_not_stated } = charges_file(taken, &selection, &statement)?;
+    statement.state_quantities(quantities_not_stated);
     let aggregates = aggregates(&statement.certificate, &statement.totals)?;
-    Ok(finish(&taken.named.invoice, &taken.inputs, statement.certificate, aggregates, charges, sha256)?)
+    Ok(finish(&taken.named.invoice, &taken.inputs, statement.certificate, aggregates, file, sha256)?)
+}
+
+/// A file of charges.
+struct ChargesWritten {
+    file: File,
+    sha256: String,
+    /// Quantities and prices that could not be read.
+    quantities_not_stated: u64,
 }
 
 /// Writes the charges; they must come to what the bill was added up to.
@@ -300,7 +309,7 @@ fn charges_file(
     taken: &Taken,
     selection: &Selection,
     statement: &billing::bill::BillStatement,
-) -> Result<(File, String), JudgeError> {
+) -> Result<ChargesWritten, JudgeError> {
     let manifest = &taken.manifest;
     let context = BillContext {
         billing_account: manifest.billing_account.as_str(),
@@ -311,14 +320,17 @@ fn charges_file(
     let file = tempfile::tempfile()?;
     let mut out = ChargesFile::create_in(Hashing::new(file), &metadata)?;
     let (mut written, mut held): (_, Vec<HeldRow>) = (billing::charges::Figures::default(), Vec::new());
+    let (mut held_rows, mut quantities_not_stated) = (0, 0);
     for (document, mapping) in taken.documents()? {
         let part = write_charges(&document, mapping, selection, &context, &mut |charge| out.push(charge));
         let part = part.map_err(|error| JudgeError::Write { document: document.key.to_owned(), error })?;
         written.add(&part.figures)?;
         held.extend(part.held);
+        held_rows += part.held_rows;
+        quantities_not_stated += part.quantities_not_stated;
     }
-    if !held.is_empty() {
-        return Err(BillError::Rows { count: held.len() as u64, rows: held }.into());
+    if held_rows > 0 {
+        return Err(BillError::Rows { count: held_rows, rows: held }.into());
     }
     for charge in head_charges(manifest, statement.currency) {
         out.push(&charge)?;
@@ -331,7 +343,8 @@ fn charges_file(
             expected: statement.totals.all.billed.to_string(),
         });
     }
-    Ok(out.finish()?.finish()?)
+    let (file, sha256) = out.finish()?.finish()?;
+    Ok(ChargesWritten { file, sha256, quantities_not_stated })
 }
 
 fn finish(
