@@ -3,7 +3,7 @@
 use anyhow::Context;
 use billing::keys::{JOURNAL, RAW, USAGE};
 use billing::revision::Revision;
-use chrono::SecondsFormat;
+use chrono::{SecondsFormat, Utc};
 use cloud::datastores::EVENTS;
 use local::Template;
 
@@ -60,7 +60,14 @@ pub(crate) async fn put(put: &args::Put, session: &Session, output: &Output) -> 
         };
     }
     let content_type = if key.ends_with(".json") { "application/json" } else { "application/octet-stream" };
-    session.bucket_named(put.bucket.as_deref()).overwrite(&key, bytes, content_type).await?;
+    if put.bucket.is_none() && key.starts_with(RAW) {
+        // which of two documents is the newer is told by when they came, and S3 knows only seconds
+        let mut upload = session.bucket.upload(key.clone(), content_type).fetched_at(Utc::now());
+        upload.write(&bytes).await?;
+        upload.finish().await?;
+    } else {
+        session.bucket_named(put.bucket.as_deref()).overwrite(&key, bytes, content_type).await?;
+    }
     output.line(&key);
     if put.bucket.is_none() && STARTING.iter().any(|folder| key.starts_with(folder)) {
         let template = Template::built_in()?;

@@ -200,7 +200,8 @@ fn is_replaced(invoice: &Invoice, held: &RevisionRecord) -> bool {
     newest.is_some_and(|newest| newest.order >= held.order)
 }
 
-/// Ended months without a bill, between the first and the last of an account; for accounts that still get bills, until now.
+/// Ended months without a bill, between the first and the last of an account; for accounts that still get bills, until now. Of the others
+/// that they get none any more: they were left, or something does not fetch them.
 fn missing(invoices: &[Invoice], last_ended: BillingMonth) -> Vec<String> {
     let mut accounts: BTreeMap<(&str, &str), BTreeSet<BillingMonth>> = BTreeMap::new();
     for Invoice { key, .. } in invoices {
@@ -215,6 +216,9 @@ fn missing(invoices: &[Invoice], last_ended: BillingMonth) -> Vec<String> {
         let expected = std::iter::successors(Some(first), |month| Some(month.next()));
         for month in expected.take_while(|month| *month <= until).filter(|month| !months.contains(month)) {
             remarks.push(format!("{provider} {account}: there is no bill of {month}"));
+        }
+        if !still_billed {
+            remarks.push(format!("{provider} {account}: the newest bill is of {last}, there is none since"));
         }
     }
     remarks
