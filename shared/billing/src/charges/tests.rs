@@ -1,5 +1,6 @@
 //! Stories of whole documents.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -7,6 +8,11 @@ use std::sync::Arc;
 mod columns;
 
 use super::*;
+use crate::bill::certify_bill;
+use crate::ids::{BillingAccountId, InvoiceId, Provider};
+use crate::manifest::{Format, Manifest};
+use crate::period::Finality;
+use crate::revision::Revision;
 
 fn fixture(name: &str) -> Arc<File> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/charges/fixtures").join(name);
@@ -25,6 +31,31 @@ fn june() -> Selection {
 
 fn add_up_focus(key: &str, file: Arc<File>) -> Result<Totals, ReadError> {
     add_up(&Document { key, file }, &Focus, &june(), 2)
+}
+
+/// A bill of these rows is held, because they are in dollars and in euros.
+pub(super) fn held_for_its_currencies(totals: Totals) {
+    let mut currencies: Vec<&str> = totals.currencies.keys().copied().collect();
+    currencies.sort_unstable();
+    assert_eq!(currencies, ["EUR", "USD"]);
+    let manifest = Manifest {
+        manifest: Manifest::VERSION,
+        provider: Provider::aws(),
+        billing_account: BillingAccountId::new("1").unwrap(),
+        period: "2025-06".parse().unwrap(),
+        invoice_id: InvoiceId::new("bill").unwrap(),
+        finality: Finality::Final,
+        provider_updated: None,
+        format: Format::Cur2,
+        parts: vec![],
+        documents: vec![],
+        invoices: vec![],
+        shared: false,
+        sub_account_names: BTreeMap::new(),
+    };
+    let held = certify_bill(&Revision::of(b"x"), &manifest, totals).unwrap_err().to_string();
+    let why = "its rows are in EUR and USD: amounts of different currencies are never added";
+    assert!(held.starts_with(why), "{held}");
 }
 
 #[test]
