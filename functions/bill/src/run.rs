@@ -228,7 +228,7 @@ fn new_run(
     in_force: &InForce<'_>,
     head: Head,
     before: Before,
-    charges: MonthCharges,
+    mut charges: MonthCharges,
     drivers: MonthDrivers,
 ) -> Result<Prepared, MonthError> {
     let (catalog, month) = (in_force.catalog, in_force.month);

@@ -86,10 +86,6 @@ impl Table {
         self.figures.push(figures);
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.figures.len()
-    }
-
     pub(crate) fn figures(&self) -> &[Figures] {
         &self.figures
     }

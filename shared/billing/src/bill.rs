@@ -15,6 +15,7 @@ use crate::ids::Provider;
 use crate::manifest::{Costs, Format};
 
 pub use aggregates::aggregates;
+pub(crate) use aggregates::tag_rows;
 pub use invoices::head_charges;
 pub use rows::bill_rows_csv;
 pub use statement::{BillStatement, certify_bill, with_head};

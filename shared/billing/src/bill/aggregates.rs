@@ -2,7 +2,7 @@
 
 use crate::aggregate::{Aggregate, AggregateError, Table, check};
 use crate::certificate::Certificate;
-use crate::charges::{Figures, Totals};
+use crate::charges::{Figures, TagSums, Totals};
 use crate::money::MoneyError;
 
 /// The tables of a bill whose charges are `totals`. They name their revision, so tables of two revisions always differ.
@@ -46,35 +46,63 @@ fn by_service(totals: &Totals) -> Result<Table, AggregateError> {
     Ok(table)
 }
 
-/// For each key its values, and what has no such tag; before them, under no key, what has any tag and what has none. Each key adds up
-/// to the bill, and so does no key.
-fn by_tag(totals: &Totals) -> Result<Table, AggregateError> {
-    let mut table = Table::new("by-tag", &["tag_key", "tag_value", "tagged"]);
-    let tagged = without(totals.all, &totals.tags.untagged())?;
-    let any = (tagged.charges > 0).then_some((None, tagged));
-    add_key(&mut table, totals.tags.crowd(), any, &totals.all)?;
-    for (key, values) in totals.tags.rows() {
-        let values = values.into_iter().map(|(value, figures)| (Some(value), figures));
-        add_key(&mut table, Some(key.to_owned()), values, &totals.all)?;
+/// A row of a table by tag.
+pub(crate) struct TagRow {
+    /// Nothing: of whatever key.
+    pub(crate) key: Option<String>,
+    /// Nothing: of no value, or of whatever.
+    pub(crate) value: Option<String>,
+    /// Whether its charges have the tag.
+    pub(crate) tagged: bool,
+    pub(crate) figures: Figures,
+}
+
+impl TagRow {
+    /// Its cells: key, value, tagged.
+    pub(crate) fn cells(self) -> Vec<Option<String>> {
+        vec![self.key, self.value, Some(self.tagged.to_string())]
     }
-    Ok(table)
+}
+
+/// For each key its values, and what has no such tag; before them, under no key, what has any tag and what has none. Each key adds up
+/// to all charges, and so does no key.
+pub(crate) fn tag_rows(sums: &TagSums, all: &Figures) -> Result<Vec<TagRow>, AggregateError> {
+    let mut rows = Vec::new();
+    let tagged = without(*all, &sums.untagged())?;
+    let any = (tagged.charges > 0).then_some((None, tagged));
+    add_key(&mut rows, sums.crowd(), any, all)?;
+    for (key, values) in sums.rows() {
+        let values = values.into_iter().map(|(value, figures)| (Some(value), figures));
+        add_key(&mut rows, Some(key.to_owned()), values, all)?;
+    }
+    Ok(rows)
 }
 
 fn add_key(
-    table: &mut Table,
+    rows: &mut Vec<TagRow>,
     key: Option<String>,
     values: impl IntoIterator<Item = (Option<String>, Figures)>,
     all: &Figures,
 ) -> Result<(), AggregateError> {
-    let (first, mut rest) = (table.len(), *all);
+    let (first, mut rest) = (rows.len(), *all);
     for (value, figures) in values {
         rest = without(rest, &figures)?;
-        table.push(vec![key.clone(), value, Some("true".to_owned())], figures);
+        rows.push(TagRow { key: key.clone(), value, tagged: true, figures });
     }
     if rest.charges > 0 {
-        table.push(vec![key.clone(), None, Some("false".to_owned())], rest);
+        rows.push(TagRow { key: key.clone(), value: None, tagged: false, figures: rest });
     }
-    check(&format!("by tag {}", key.unwrap_or_default()), &table.figures()[first..], all)
+    let stated: Vec<Figures> = rows[first..].iter().map(|row| row.figures).collect();
+    check(&format!("by tag {}", key.unwrap_or_default()), &stated, all)
+}
+
+fn by_tag(totals: &Totals) -> Result<Table, AggregateError> {
+    let mut table = Table::new("by-tag", &["tag_key", "tag_value", "tagged"]);
+    for row in tag_rows(&totals.tags, &totals.all)? {
+        let figures = row.figures;
+        table.push(row.cells(), figures);
+    }
+    Ok(table)
 }
 
 fn without(figures: Figures, part: &Figures) -> Result<Figures, MoneyError> {

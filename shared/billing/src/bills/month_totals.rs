@@ -1,4 +1,4 @@
-//! The charges of a month of all providers as tables: by account, by service, by tag. Each adds up to the charges, exactly.
+//! The charges of a month of all providers as tables: by account, by service, by tag (each key by itself). Each adds up to the charges, exactly.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,8 +6,9 @@ use foldhash::fast::RandomState;
 
 use super::rows::ChargeRow;
 use crate::aggregate::{Aggregate, AggregateError, Table, check};
+use crate::bill::tag_rows;
 use crate::bills::facts::Tags;
-use crate::charges::{Figures, parse_tags};
+use crate::charges::{Figures, TagSums, parse_tags};
 use crate::money::{Currency, MoneyError};
 use crate::month::BillingMonth;
 
@@ -27,16 +28,20 @@ struct OfProvider {
     /// By billing account, then by sub account; an empty text where there is none.
     accounts: HashMap<String, HashMap<String, Account, RandomState>, RandomState>,
     services: Named,
-    /// By the JSON object of all tags of a charge.
-    tags: Named,
 }
 
-/// What the charges of a month come to. Memory grows with what is distinct.
+/// What the charges of a month come to. Memory grows with accounts and services, not with charges or tags.
 #[derive(Debug, Default)]
 pub struct MonthTotals {
     providers: BTreeMap<String, OfProvider>,
+    tags: Vec<(Currency, TagSums)>,
+    /// By the JSON object of all tags of a charge, because most charges share theirs with others: not in `tags` yet.
+    untold_tags: Named,
     all: Sums,
 }
+
+/// Sets of tags that are waited for before they are added up.
+const SETS_OF_TAGS: usize = 10_000;
 
 fn add(sums: &mut Sums, currency: Currency, figures: &Figures) -> Result<(), MoneyError> {
     if let Some((_, sum)) = sums.iter_mut().find(|(known, _)| *known == currency) {
@@ -83,17 +88,34 @@ impl MonthTotals {
         }
         add(&mut account.sums, currency, &figures)?;
         add_named(&mut provider.services, facts.service, currency, &figures)?;
-        match facts.tags {
-            Tags::Json(json) => add_named(&mut provider.tags, json, currency, &figures),
-            Tags::None | Tags::Pairs(_) => Ok(()),
+        let tags = if let Tags::Json(json) = facts.tags { json } else { "" };
+        add_named(&mut self.untold_tags, tags, currency, &figures)?;
+        if self.untold_tags.len() > SETS_OF_TAGS { self.tell_tags() } else { Ok(()) }
+    }
+
+    fn tell_tags(&mut self) -> Result<(), MoneyError> {
+        for (json, sums) in self.untold_tags.drain() {
+            // a text that is no object was refused where the charge was placed
+            let tags = parse_tags(Some(&json).filter(|json| !json.is_empty()).map(String::as_str))
+                .unwrap_or_default();
+            for (currency, figures) in sums {
+                let at = self.tags.iter().position(|(known, _)| *known == currency);
+                let at = at.unwrap_or_else(|| {
+                    self.tags.push((currency, TagSums::default()));
+                    self.tags.len() - 1
+                });
+                self.tags[at].1.add(&tags, &figures)?;
+            }
         }
+        Ok(())
     }
 
     /// The tables `by-account`, `by-service` and `by-tag` of a month.
     ///
     /// # Errors
     /// [`AggregateError`], above all if a table does not add up to the charges.
-    pub fn tables(&self, month: BillingMonth) -> Result<Vec<Aggregate>, AggregateError> {
+    pub fn tables(&mut self, month: BillingMonth) -> Result<Vec<Aggregate>, AggregateError> {
+        self.tell_tags()?;
         let head = [("billing_period", month.to_string())];
         let tables = [self.by_account()?, self.by_service()?, self.by_tag()?];
         tables.into_iter().map(|table| table.finish(&head)).collect()
@@ -130,36 +152,20 @@ impl MonthTotals {
         self.table("by-service", &["provider", "service_name", "billing_currency"], rows)
     }
 
-    /// For each key and currency its values, and what has no such tag: each key adds up to the charges.
+    /// For each currency and key its values, and what has no such tag: each key adds up to the charges.
     fn by_tag(&self) -> Result<Table, AggregateError> {
-        let mut tags: BTreeMap<(String, &str), BTreeMap<String, Figures>> = BTreeMap::new();
-        for (json, sums) in self.providers.values().flat_map(|of| &of.tags) {
-            // a text that is no object was refused where the charge was placed
-            let parsed = parse_tags(Some(json)).unwrap_or_default();
-            for (key, value) in parsed {
-                for (currency, figures) in sums {
-                    let values = tags.entry((key.clone(), currency.code())).or_default();
-                    values.entry(value.clone()).or_default().add(figures)?;
-                }
+        let mut table = Table::new("by-tag", &["tag_key", "tag_value", "tagged", "billing_currency"]);
+        let mut currencies: Vec<&(Currency, Figures)> = self.all.iter().collect();
+        currencies.sort_by_key(|(currency, _)| currency.code());
+        let none = TagSums::default();
+        for (currency, all) in currencies {
+            let sums = self.tags.iter().find(|(known, _)| known == currency).map_or(&none, |(_, sums)| sums);
+            for row in tag_rows(sums, all)? {
+                let figures = row.figures;
+                let mut cells = row.cells();
+                cells.push(Some(currency.code().to_owned()));
+                table.push(cells, figures);
             }
-        }
-        let keys = &["tag_key", "tag_value", "tagged", "billing_currency"];
-        let mut table = Table::new("by-tag", keys);
-        let text = |text: &str| Some(text.to_owned());
-        for ((key, code), values) in tags {
-            let all = self.all.iter().find(|(currency, _)| currency.code() == code);
-            let all = all.map(|(_, figures)| *figures).unwrap_or_default();
-            let (first, mut untagged) = (table.len(), all);
-            for (value, figures) in values {
-                table.push(vec![text(&key), Some(value), text("true"), text(code)], figures);
-                untagged.billed = untagged.billed.checked_add(-figures.billed)?;
-                untagged.effective = untagged.effective.checked_add(-figures.effective)?;
-                untagged.charges = untagged.charges.saturating_sub(figures.charges);
-            }
-            if untagged.charges > 0 {
-                table.push(vec![text(&key), None, text("false"), text(code)], untagged);
-            }
-            check(&format!("by tag {key}"), &table.figures()[first..], &all)?;
         }
         Ok(table)
     }
@@ -190,6 +196,31 @@ mod tests {
     use super::*;
     use crate::bills::tests::{charge, october};
     use crate::charges::Amount;
+
+    #[test]
+    fn a_month_whose_tags_are_all_different_has_a_table_of_bounded_size() {
+        let mut totals = MonthTotals::default();
+        let mut add = |tags: &str| {
+            let charge = charge("aws/one", "1");
+            let facts = crate::bills::facts::Facts { tags: Tags::Json(tags), ..charge.facts() };
+            let (billed, detail) = (Amount::parse(b"1").unwrap(), Default::default());
+            let row = ChargeRow { facts, currency: charge.currency, billed, effective: billed, detail };
+            totals.add(&row).unwrap();
+        };
+        (0..12_000).for_each(|pod| add(&format!(r#"{{"pod": "pod-{pod}", "team": "blue"}}"#)));
+        assert!(totals.untold_tags.len() <= SETS_OF_TAGS);
+        let tables = totals.tables(october()).unwrap();
+        let by_tag = String::from_utf8(tables.into_iter().nth(2).unwrap().csv).unwrap().replace('\r', "");
+        let rows: Vec<&str> = by_tag.lines().skip(1).collect();
+        assert_eq!(
+            rows,
+            [
+                "2026-10,,,true,CHF,12000,12000,12000",
+                "2026-10,pod,(more than 10000 values),true,CHF,12000,12000,12000",
+                "2026-10,team,blue,true,CHF,12000,12000,12000",
+            ]
+        );
+    }
 
     #[test]
     fn tables_of_all_providers_add_up_whatever_the_order() {

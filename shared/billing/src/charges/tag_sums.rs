@@ -165,7 +165,7 @@ impl TagSums {
     }
 
     /// Adds charges with these tags; no two have the same key.
-    pub(super) fn add(&mut self, tags: &[(String, String)], figures: &Figures) -> Result<(), MoneyError> {
+    pub(crate) fn add(&mut self, tags: &[(String, String)], figures: &Figures) -> Result<(), MoneyError> {
         if tags.is_empty() {
             return self.untagged.add(figures);
         }
