@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
@@ -15,7 +14,7 @@ use billing::manifest::{Format, Manifest};
 use billing::period::Finality;
 use billing::revision::Revision;
 use chrono::Utc;
-use cloud::bucket::Spool;
+use cloud::bucket::{Spool, Spooled};
 use cloud::ledger::{RevisionRecord, RevisionState};
 
 use crate::Ended;
@@ -61,9 +60,12 @@ pub(crate) async fn import(
         if let Some(twin) = twins.first().filter(|_| !import.additional) {
             bail!("{twin}");
         }
+        let mut spool = Spool::new()?;
+        spool.write_file(document.file.try_clone()?).await?;
+        let spooled = spool.finish().await?;
         let mut revisions = Vec::with_capacity(found.len());
         for bill in &found {
-            revisions.push(put(session, bill, path, name, format).await?);
+            revisions.push(put(session, bill, &spooled, name, format).await?);
         }
         session.follow(output, "allocating").await?;
         for (bill, revision) in found.iter().zip(&revisions) {
@@ -174,22 +176,20 @@ fn key(bill: &OtherBill, invoice: &str) -> anyhow::Result<InvoiceKey> {
 async fn put(
     session: &Session,
     bill: &Found,
-    path: &Path,
+    spooled: &Spooled,
     name: &str,
     format: Format,
 ) -> anyhow::Result<Revision> {
-    let file = File::open(path).with_context(|| format!("failed to read {}", path.display()))?;
-    let invoice = bill.invoice.clone();
-    let mut spool = Spool::new()?;
-    spool.write_file(file).await?;
+    let (invoice, file) = (bill.invoice.clone(), spooled.file.try_clone()?);
     if format == Format::Focus {
         let key = FocusKey { invoice, file: name.to_owned() }.to_string();
-        let spooled = spool.finish().await?;
         let mut upload = session.bucket.upload(key, "application/octet-stream").fetched_at(Utc::now());
-        upload.write_file(spooled.file).await?;
+        upload.write_file(file).await?;
         upload.finish().await?;
         return Ok(Revision::of_sha256(&spooled.sha256));
     }
+    let mut spool = Spool::new()?;
+    spool.write_file(file).await?;
     let extension = name.strip_prefix(stem(name)).unwrap_or_default().trim_start_matches('.');
     let part = session.bucket.keep(&invoice, extension, "import".to_owned(), spool).await?;
     let manifest = Manifest {
