@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::identity::known_provider;
+use crate::text::{clean, shown};
+
 /// An identifier that cannot be one: empty, longer than 200 bytes, or with control characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} '{text}' must have 1 to 200 bytes and no control characters")]
@@ -12,7 +15,7 @@ pub struct InvalidId {
 
 fn check(kind: &'static str, text: String) -> Result<String, InvalidId> {
     if text.is_empty() || text.len() > 200 || text.chars().any(char::is_control) {
-        return Err(InvalidId { kind, text: text.chars().filter(|c| !c.is_control()).take(60).collect() });
+        return Err(InvalidId { kind, text: shown(&text) });
     }
     Ok(text)
 }
@@ -99,22 +102,17 @@ id!(
 );
 
 impl Provider {
-    /// The provider that FOCUS exports name like this: the one that this software fetches from where it is known by several
-    /// names, else the name in lower case, with `-` for what is neither letter nor digit.
+    /// The provider that exports name like this: a known one by any of its names (see [`crate::identity`]), else the name in lower
+    /// case, with `-` for what is neither letter nor digit.
     ///
     /// # Errors
-    /// [`InvalidId`] if the name is empty, too long or has control characters.
+    /// [`InvalidId`] if the name is empty or too long.
     pub fn named(name: &str) -> Result<Self, InvalidId> {
-        match name {
-            "AWS" | "Amazon Web Services" => Ok(Self::aws()),
-            "Microsoft" | "Microsoft Azure" | "Azure" => Ok(Self::azure()),
-            "Google Cloud" | "GCP" | "Google Cloud Platform" => Ok(Self::gcp()),
-            other => {
-                let other = check("provider", other.to_owned())?;
-                let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
-                Self::new(other.chars().map(plain).collect::<String>().to_lowercase())
-            }
+        if let Some(known) = known_provider(name) {
+            return Self::new(known);
         }
+        let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
+        Self::new(clean(name).chars().map(plain).collect::<String>().to_lowercase())
     }
 
     /// MongoDB Atlas.
@@ -164,7 +162,7 @@ mod tests {
         assert_eq!(["AWS", "Amazon Web Services"].map(named), ["aws", "aws"]);
         assert_eq!(
             ["Oracle Cloud", "MongoDB, Inc.", "日本"].map(named),
-            ["oracle-cloud", "mongodb--inc-", "日本"]
+            ["oracle-cloud", "atlas", "日本"]
         );
         assert!(Provider::named("").is_err());
     }

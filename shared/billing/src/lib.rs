@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`money`] | amounts, currencies, [`money::apportion`] |
 //! | [`month`] | the billing month |
+//! | [`text`] | what of a text counts: invisible characters do not |
+//! | [`identity`] | which names are of one provider, and which of its identifiers are the same |
 //! | [`ids`] | identifiers that providers give |
 //! | [`keys`] | names of objects in the data bucket |
 //! | [`revision`] | versions of one invoice and their order |
@@ -37,6 +39,7 @@ pub mod ccx;
 pub mod certificate;
 pub mod charge;
 pub mod charges;
+pub mod identity;
 pub mod ids;
 pub mod keys;
 pub mod manifest;
@@ -47,6 +50,7 @@ pub mod period;
 pub mod revenue;
 pub mod revision;
 pub mod spreadsheet;
+pub mod text;
 pub mod usage;
 
 /// Name and version of this software as certificates state it, for example `monthend 0.1.0`.
