@@ -160,10 +160,7 @@ mod tests {
     fn providers_are_filed_under_one_word_whatever_exports_call_them() {
         let named = |name: &str| Provider::named(name).unwrap().to_string();
         assert_eq!(["AWS", "Amazon Web Services"].map(named), ["aws", "aws"]);
-        assert_eq!(
-            ["Oracle Cloud", "MongoDB, Inc.", "日本"].map(named),
-            ["oracle-cloud", "atlas", "日本"]
-        );
+        assert_eq!(["Oracle Cloud", "MongoDB, Inc.", "日本"].map(named), ["oracle-cloud", "atlas", "日本"]);
         assert!(Provider::named("").is_err());
     }
 
