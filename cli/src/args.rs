@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use billing::charges::DateOrder;
+use billing::intake::Answer;
 use billing::metering::Plan;
 use billing::month::BillingMonth;
 use billing::usage::Window;
@@ -86,6 +88,11 @@ pub(crate) enum Command {
                             Example: monthend import cost-details.csv --invoice G012345678\n\
                             Whose bill it is and of which month stands in its rows; a file may hold several bills")]
     Import(Import),
+    /// Take back a bill that was brought by mistake: its next revision has no charges, and what was brought stays
+    #[command(
+        after_help = "Example: monthend withdraw azure/8611537/2026-10/import --reason 'the wrong month'"
+    )]
+    Withdraw(Withdraw),
     /// The catalog: customers, accounts, services, components, pools, prices
     #[command(subcommand)]
     Catalog(Catalog),
@@ -215,15 +222,69 @@ pub(crate) struct Put {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
-    /// The file: .csv, .csv.gz, .csv.zip or .parquet
-    pub(crate) file: PathBuf,
-    /// Under which name the bill is filed (default: the name of the file); the same name again is a newer revision
+    /// Files or folders: CSV (plain, gzip or zip; comma, semicolon or tab) or Parquet. Files of one account and month are one bill
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// They take the place of the bill of their account and month
+    #[arg(long, group = "answers")]
+    pub(crate) replace: bool,
+    /// They are further parts of the bill of their account and month
+    #[arg(long, group = "answers")]
+    pub(crate) add: bool,
+    /// They are a further bill of an account and month that has one
+    #[arg(long, group = "answers")]
+    pub(crate) additional: bool,
+    /// The name of the bill, where an account has several in a month (default: import)
     #[arg(long, value_name = "NAME")]
     pub(crate) invoice: Option<String>,
-    /// The file is a further bill of an account and month that has one under another name
+    /// Whose the bills are, where their rows do not say so, or do not agree
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+    /// In which order days such as 01/10/2026 are written, where it cannot be told
+    #[arg(long, value_enum, value_name = "ORDER")]
+    pub(crate) dates: Option<Dates>,
+    /// Write nothing, only say what would become of them
     #[arg(long)]
-    pub(crate) additional: bool,
-    /// Write nothing, only say which bills it holds
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dates {
+    /// 10/31/2026
+    MonthFirst,
+    /// 31/10/2026
+    DayFirst,
+}
+
+impl From<Dates> for DateOrder {
+    fn from(dates: Dates) -> Self {
+        match dates {
+            Dates::MonthFirst => Self::MonthFirst,
+            Dates::DayFirst => Self::DayFirst,
+        }
+    }
+}
+
+impl Import {
+    /// What is said of bills that are there already.
+    pub(crate) fn answer(&self) -> Option<Answer> {
+        match (self.replace, self.add, self.additional) {
+            (true, ..) => Some(Answer::Replace),
+            (_, true, _) => Some(Answer::Add),
+            (_, _, true) => Some(Answer::Additional),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Withdraw {
+    /// The bill: provider/account/month/name, as `monthend status` shows them
+    pub(crate) bill: String,
+    /// Why; it is recorded and shown
+    #[arg(long, value_parser = reason)]
+    pub(crate) reason: String,
+    /// Write nothing, only say what would become of it
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

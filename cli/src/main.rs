@@ -104,7 +104,11 @@ async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
         }
         Command::Import(import) => {
             let session = Session::open(args, Use::Bring, !import.dry_run, output).await?;
-            commands::import::import(import, &session, output).await
+            Box::pin(commands::import::import(import, &session, output)).await
+        }
+        Command::Withdraw(withdraw) => {
+            let session = Session::open(args, Use::Bring, !withdraw.dry_run, output).await?;
+            Box::pin(commands::withdraw::withdraw(withdraw, &session, output)).await
         }
         Command::Status(status) => {
             commands::status::status(status, &Session::look(args, output).await?, output).await

@@ -1,20 +1,26 @@
-//! `monthend import`: a file of bills into the bucket, each bill under its own key.
+//! `monthend import`: files with costs into the bucket, as the bills that they hold.
+//!
+//! What they hold, and what becomes of it, is decided in [`billing::intake`] and [`cloud::intake`], as for uploads; here are the files,
+//! the questions and what is shown.
+
+mod files;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use billing::bill::{detect, mapping};
-use billing::charges::{Document, Figures, OtherBill, Totals, bills, header};
-use billing::ids::{BillingAccountId, InvoiceId, Provider};
-use billing::keys::{FocusKey, InvoiceKey};
-use billing::manifest::{Format, Manifest};
-use billing::period::Finality;
+use anyhow::Context;
+use billing::certificate::{DocumentRef, Status};
+use billing::ids::{InvoiceId, Provider};
+use billing::intake::{
+    Analysis, Answer, BillInput, BroughtFile, Choices, FoundBill, Import, JudgedBill, analyse, judge,
+};
+use billing::keys::InvoiceKey;
+use billing::manifest::{Manifest, Part};
 use billing::revision::Revision;
 use chrono::Utc;
-use cloud::bucket::{Spool, Spooled};
+use cloud::intake::{IntakeError, Plan, Planned, Question, Wish, keep, keep_document, part_of, plan};
 use cloud::ledger::{RevisionRecord, RevisionState};
 
 use crate::Ended;
@@ -23,215 +29,325 @@ use crate::commands::invoices::{RECORD_COLUMNS, record_cells, report_dead_letter
 use crate::output::{Listing, Output};
 use crate::session::Session;
 
-/// One bill of the file.
-struct Found {
-    invoice: InvoiceKey,
-    figures: Figures,
-}
-
 pub(crate) async fn import(
     import: &args::Import,
     session: &Session,
     output: &Output,
 ) -> anyhow::Result<Ended> {
-    let path = &import.file;
-    let name = path.file_name().and_then(|name| name.to_str()).context("the file has no usable name")?;
-    let file = File::open(path).with_context(|| format!("failed to read {}", path.display()))?;
-    let document = Document { key: name, file: Arc::new(file) };
-    let columns = header(&document).with_context(|| format!("failed to read {}", path.display()))?;
-    let format = detect(&columns).with_context(|| {
-        format!("{} is no bill that is known: a FOCUS export has a column BilledCost", path.display())
-    })?;
-    let mapping = mapping(format, None).context("bills of this format cannot be read")?;
+    let files = files::take_in(&import.files, output).await?;
+    let Some(analysis) = look(import, &files, output).await? else { return Ok(Ended::Held) };
+    let bringing = Bringing { import, session, output, files: &files };
+    let found: Vec<(FoundBill, Vec<Part>)> =
+        analysis.bills.iter().map(|bill| (bill.clone(), bringing.parts(bill))).collect();
+    let wish = Wish {
+        answer: import.answer(),
+        invoice: import.invoice.as_deref().map(InvoiceId::new).transpose()?,
+        dates: import.dates.map(Into::into),
+    };
+    let plan =
+        match Box::pin(plan(session.bucket.reader(), session.ledger.reader(), &found, &wish, Utc::now()))
+            .await
+        {
+            Ok(plan) => plan,
+            Err(IntakeError::Question(question)) => {
+                bringing.ask(&question);
+                return Ok(Ended::Held);
+            }
+            Err(IntakeError::Answer(why)) => {
+                output.note(&format!("error: {why}"));
+                return Ok(Ended::Held);
+            }
+            Err(error) => return Err(error.into()),
+        };
+    let shown = match import.dry_run {
+        true => Box::pin(bringing.preview(&plan)).await?,
+        false => Box::pin(bringing.bring(&plan)).await?,
+    };
+    let ended = bringing.show(&analysis, &plan, &shown)?;
+    let charges: u64 =
+        analysis.bills.iter().flat_map(|bill| bill.figures.values()).map(|figures| figures.charges).sum();
+    output.note(&format!(
+        "{} rows read: {charges} charges in {} bills, {} rows that cannot be read",
+        analysis.rows,
+        analysis.bills.len(),
+        analysis.held_rows
+    ));
+    let ended = ended.max(report_dead_letters(session, output)?);
+    Ok(if analysis.held_rows > 0 { ended.max(Ended::Held) } else { ended })
+}
+
+/// What the files hold; nothing if a person must say something first.
+async fn look(
+    import: &args::Import,
+    files: &[BroughtFile],
+    output: &Output,
+) -> anyhow::Result<Option<Analysis>> {
+    let choices = Choices {
+        provider: import.provider.as_deref().map(Provider::named).transpose()?,
+        dates: import.dates.map(Into::into),
+    };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let totals =
-        bills(&document, mapping, threads).with_context(|| format!("failed to read {}", path.display()))?;
-    let found = found(&totals, import.invoice.as_deref().unwrap_or_else(|| stem(name)))?;
-    for row in &totals.held {
+    let looked = files.to_vec();
+    let analysis = tokio::task::spawn_blocking(move || analyse(&looked, &choices, threads)).await?;
+    let analysis = match analysis {
+        Ok(analysis) => analysis,
+        Err(error) if error.is_question() => {
+            output.note(&format!("not imported: {error}"));
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    for row in &analysis.held {
         output.note(&row.to_string());
     }
-    let unread = totals.held_rows;
-    ensure!(!found.is_empty(), "none of its {} rows is a charge", totals.rows);
-    let twins = twins(session, &found).await?;
-    let mut ended = Ended::Done;
-    if import.dry_run {
-        twins.iter().for_each(|twin| output.note(&twin.to_string()));
-    } else {
-        if let Some(twin) = twins.first().filter(|_| !import.additional) {
-            bail!("{twin}");
+    for bill in &analysis.bills {
+        bill.month.begun(Utc::now())?;
+    }
+    Ok(Some(analysis))
+}
+
+struct Bringing<'i> {
+    import: &'i args::Import,
+    session: &'i Session,
+    output: &'i Output,
+    files: &'i [BroughtFile],
+}
+
+/// What is shown of a bill: the record, or what it would be.
+type Shown = Vec<Option<RevisionRecord>>;
+
+impl Bringing<'_> {
+    /// The parts of a bill.
+    fn parts(&self, bill: &FoundBill) -> Vec<Part> {
+        let part = |at: &usize| {
+            let file = self.files.get(*at)?;
+            Some(part_of(&file.name, &file.sha256, file.bytes, &format!("import of {}", file.name)))
+        };
+        bill.files.iter().filter_map(part).collect()
+    }
+
+    /// The question, with its answers as commands.
+    fn ask(&self, question: &Question) {
+        let files = self.import.files.iter().map(|path| quoted(&path.display().to_string()));
+        let files = files.collect::<Vec<_>>().join(" ");
+        for said in &question.said {
+            self.output.note(&format!("not imported: {said}"));
         }
-        let mut spool = Spool::new()?;
-        spool.write_file(document.file.try_clone()?).await?;
-        let spooled = spool.finish().await?;
-        let mut revisions = Vec::with_capacity(found.len());
-        for bill in &found {
-            revisions.push(put(session, bill, &spooled, name, format).await?);
-        }
-        session.follow(output, "allocating").await?;
-        for (bill, revision) in found.iter().zip(&revisions) {
-            if let Some(note) = superseded(session, &bill.invoice, revision).await? {
-                output.note(&note);
-                ended = Ended::Failed;
+        if !question.names.is_empty() {
+            let answer = self.import.answer().map_or("--replace", |answer| match answer {
+                Answer::Replace => "--replace",
+                Answer::Add => "--add",
+                Answer::Additional => "--additional",
+            });
+            for name in &question.names {
+                self.output.note(&format!("  monthend import {files} {answer} --invoice {}", quoted(name)));
             }
+            return;
+        }
+        let brought = if self.files.len() == 1 { "the file" } else { "what is brought" };
+        self.output.note(&format!("Say what {brought} is:"));
+        for (what, option) in [
+            ("it takes the place of that bill", "--replace"),
+            ("it is a part of that bill", "--add"),
+            ("it is another bill", "--additional"),
+        ] {
+            self.output.note(&format!("  {what:<32}  monthend import {files} {option}"));
         }
     }
-    show(session, &found, import.dry_run, output).await?;
-    let charges: u64 = found.iter().map(|bill| bill.figures.charges).sum();
-    output.note(&format!(
-        "{} rows read: {charges} charges in {} bills, {unread} rows that cannot be read",
-        totals.rows,
-        found.len()
-    ));
-    ended = ended.max(report_dead_letters(session, output)?);
-    Ok(if unread > 0 { ended.max(Ended::Held) } else { ended })
-}
 
-/// A bill of the file, and another one of its account and month.
-struct Twin<'f> {
-    found: &'f InvoiceKey,
-    other: InvoiceId,
-}
-
-impl fmt::Display for Twin<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { found: InvoiceKey { provider, billing_account, period, .. }, other } = self;
-        write!(
-            f,
-            "{billing_account} of {provider} has a bill of {period} already, named {other}: if the file replaces it, \
-             import it with --invoice '{other}'; if it is a further bill of that month, with --additional"
-        )
-    }
-}
-
-/// Two bills of one account and month are counted both: mostly they are the same costs, exported twice.
-async fn twins<'f>(session: &Session, found: &'f [Found]) -> anyhow::Result<Vec<Twin<'f>>> {
-    let mut twins = Vec::new();
-    for Found { invoice, .. } in found {
-        let Some(period) = session.ledger.period(invoice).await? else { continue };
-        for id in period.invoices.into_keys().filter(|id| *id != invoice.invoice_id.as_str()) {
-            let other = InvoiceKey { invoice_id: InvoiceId::new(id)?, ..invoice.clone() };
-            if session.ledger.latest(&other).await?.is_some() {
-                twins.push(Twin { found: invoice, other: other.invoice_id });
+    /// Keeps the documents, then what they are, and waits for what becomes of it.
+    async fn bring(&self, plan: &Plan) -> anyhow::Result<Shown> {
+        let manifests = plan.manifests();
+        if !manifests.is_empty() {
+            for part in Import::of(manifests.clone()).parts() {
+                if let Some(file) = self.files.iter().find(|file| file.sha256 == part.sha256) {
+                    keep_document(&self.session.bucket, part, &file.file).await?;
+                }
             }
+            keep(&self.session.bucket, manifests, Utc::now()).await?;
+            self.session.follow(self.output, "allocating").await?;
         }
+        let mut shown = Vec::with_capacity(plan.bills.len());
+        for planned in &plan.bills {
+            let (invoice, revision) = identity(planned)?;
+            shown.push(self.record(&invoice, &revision).await?);
+        }
+        Ok(shown)
     }
-    Ok(twins)
-}
 
-/// What to say of bytes that were allocated before and are not the newest any more.
-async fn superseded(
-    session: &Session,
-    invoice: &InvoiceKey,
-    revision: &Revision,
-) -> anyhow::Result<Option<String>> {
-    let allocated = session.ledger.revision(invoice, revision).await?;
-    let latest = session.ledger.latest(invoice).await?;
-    let is_older = allocated.is_some_and(|record| record.state == RevisionState::Allocated)
-        && latest.as_ref().is_some_and(|latest| latest != revision);
-    Ok(is_older.then(|| {
-        format!(
-            "{invoice}: these bytes were allocated before as revision {revision}, and revision {} has superseded them, so \
-             nothing was changed; if they are to count again, import them in other bytes (a CSV with an empty line more, \
-             a Parquet file written anew)",
-            latest.map(|latest| latest.to_string()).unwrap_or_default()
-        )
-    }))
-}
-
-/// The name without what tells the format.
-fn stem(name: &str) -> &str {
-    let extensions = [".csv.gz", ".csv.zip", ".csv", ".snappy.parquet", ".parquet"];
-    let without = |extension: &str| {
-        let (stem, end) = name.split_at_checked(name.len().checked_sub(extension.len())?)?;
-        end.eq_ignore_ascii_case(extension).then_some(stem)
-    };
-    extensions.into_iter().find_map(without).unwrap_or(name)
-}
-
-fn found(totals: &Totals, invoice: &str) -> anyhow::Result<Vec<Found>> {
-    let names_provider = totals.elsewhere.keys().any(|bill| bill.provider_name.is_some());
-    ensure!(
-        !names_provider || totals.elsewhere.keys().all(|bill| bill.provider_name.is_some()),
-        "some of its rows name no ProviderName, and others do: whose bill they are of cannot be told; export it with all of them"
-    );
-    // one file may hold a bill in several currencies: it is one bill all the same, and will be held
-    let mut by_bill: BTreeMap<InvoiceKey, Figures> = BTreeMap::new();
-    for (bill, figures) in &totals.elsewhere {
-        by_bill.entry(key(bill, invoice)?).or_default().add(figures)?;
+    /// The record of a revision. In the cloud its function works elsewhere, so it is waited for.
+    async fn record(
+        &self,
+        invoice: &InvoiceKey,
+        revision: &Revision,
+    ) -> anyhow::Result<Option<RevisionRecord>> {
+        let is_settled = |record: &RevisionRecord| record.state != RevisionState::Registered;
+        for _ in 0..if self.session.embedded.is_some() { 1 } else { LOOKS } {
+            let record = self.session.ledger.revision(invoice, revision).await?;
+            if self.session.embedded.is_some() || record.as_ref().is_some_and(is_settled) {
+                return Ok(record);
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Ok(self.session.ledger.revision(invoice, revision).await?)
     }
-    Ok(by_bill.into_iter().map(|(invoice, figures)| Found { invoice, figures }).collect())
+
+    /// What would become of the bills: they are judged as they would be, and nothing is written.
+    async fn preview(&self, plan: &Plan) -> anyhow::Result<Shown> {
+        let mut files: BTreeMap<String, Arc<File>> = BTreeMap::new();
+        let (mut inputs, mut shown) = (Vec::new(), Vec::new());
+        for planned in &plan.bills {
+            let Planned::New(manifest) = planned else { continue };
+            let (_, revision) = identity(planned)?;
+            for part in &manifest.parts {
+                let brought = self.files.iter().find(|file| file.sha256 == part.sha256);
+                let file = match brought {
+                    Some(file) => file.file.clone(),
+                    None => {
+                        let taken = self.session.bucket.take_in(&part.key, None).await?;
+                        Arc::new(taken.with_context(|| format!("{} is not there", part.key))?.file)
+                    }
+                };
+                files.insert(part.key.clone(), file);
+            }
+            let inputs_of = |part: &Part| DocumentRef { key: part.key.clone(), sha256: part.sha256.clone() };
+            inputs.push(BillInput {
+                revision,
+                raw: String::new(),
+                inputs: manifest.parts.iter().map(inputs_of).collect(),
+                manifest: manifest.clone(),
+                currency: None,
+            });
+        }
+        let judged = tokio::task::spawn_blocking(move || judge(&inputs, &files, &tempfile::tempfile)).await?;
+        let mut judged = judged.into_iter();
+        for planned in &plan.bills {
+            shown.push(match planned {
+                Planned::Already(invoice, revision) => self.record(invoice, revision).await?,
+                Planned::New(manifest) => match judged.next() {
+                    Some(Ok(judged)) => Some(would_be(manifest, &judged)),
+                    Some(Err(error)) => Some(would_be_held(manifest, &error.to_string())?),
+                    None => None,
+                },
+            });
+        }
+        Ok(shown)
+    }
+
+    /// The bills of the files, and what became of them, or would.
+    fn show(&self, analysis: &Analysis, plan: &Plan, shown: &Shown) -> anyhow::Result<Ended> {
+        let columns = ["month", "provider", "account", "invoice", "rows>", "BilledCost>"];
+        let mut listing = Listing::new(&[columns.as_slice(), RECORD_COLUMNS.as_slice()].concat());
+        let mut ended = Ended::Done;
+        for ((bill, planned), record) in analysis.bills.iter().zip(&plan.bills).zip(shown) {
+            let (invoice, _) = identity(planned)?;
+            let mut row = vec![invoice.period.to_string()];
+            row.extend(
+                [invoice.provider.as_str(), invoice.billing_account.as_str(), invoice.invoice_id.as_str()]
+                    .map(str::to_owned),
+            );
+            let charges: u64 = bill.figures.values().map(|figures| figures.charges).sum();
+            let amount = match bill.figures.iter().next() {
+                Some((_, figures)) if bill.figures.len() == 1 => figures.billed.to_string(),
+                // amounts of different currencies are never added
+                _ => {
+                    let amounts =
+                        bill.figures.iter().map(|(code, figures)| format!("{} {code}", figures.billed));
+                    amounts.collect::<Vec<_>>().join(" + ")
+                }
+            };
+            row.extend([charges.to_string(), amount]);
+            let mut cells = record_cells(record.as_ref());
+            match (planned, record) {
+                (Planned::Already(..), _) => {
+                    self.output.note(&format!("{invoice}: it is there already, with the same documents"))
+                }
+                (Planned::New(_), None) => {
+                    ended = ended.max(Ended::Failed);
+                    self.output.note(&format!("{invoice}: it is not allocated yet; see `monthend status`"));
+                }
+                (Planned::New(_), Some(record)) if record.state == RevisionState::Held => {
+                    ended = ended.max(Ended::Held);
+                    // a hold of the real import is told by its function
+                    if self.import.dry_run || self.session.embedded.is_none() {
+                        self.output.note(&format!("{invoice}: {}", record.reason));
+                    }
+                }
+                (Planned::New(_), Some(_)) if self.import.dry_run => "preview".clone_into(&mut cells[1]),
+                (Planned::New(_), Some(_)) => {}
+            }
+            row.extend(cells);
+            listing.row(row);
+        }
+        for manifest in &plan.withdrawn {
+            let what = if self.import.dry_run { "would be withdrawn" } else { "is withdrawn" };
+            self.output.note(&format!("{}: it {what}", manifest.invoice()));
+        }
+        self.output.listing(&listing)?;
+        Ok(ended)
+    }
 }
 
-fn key(bill: &OtherBill, invoice: &str) -> anyhow::Result<InvoiceKey> {
-    let account = bill.billing_account.as_deref().unwrap_or("unknown");
-    Ok(InvoiceKey {
-        provider: Provider::named(bill.provider_name.as_deref().unwrap_or("unknown"))?,
-        billing_account: BillingAccountId::new(account)?,
-        period: bill.month.context("its rows do not say which month they are of")?,
-        invoice_id: InvoiceId::new(invoice)?,
+/// How often, and how far apart, it is looked what became of an import in the cloud: five minutes.
+const LOOKS: u32 = 150;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
+fn identity(planned: &Planned) -> anyhow::Result<(InvoiceKey, Revision)> {
+    Ok(match planned {
+        Planned::Already(invoice, revision) => (invoice.clone(), revision.clone()),
+        Planned::New(manifest) => (manifest.invoice(), Revision::of(&manifest.to_json()?)),
     })
 }
 
-/// Puts the file into the bucket as this bill; answers the revision that it is.
-async fn put(
-    session: &Session,
-    bill: &Found,
-    spooled: &Spooled,
-    name: &str,
-    format: Format,
-) -> anyhow::Result<Revision> {
-    let (invoice, file) = (bill.invoice.clone(), spooled.file.try_clone()?);
-    if format == Format::Focus {
-        let key = FocusKey { invoice, file: name.to_owned() }.to_string();
-        let mut upload = session.bucket.upload(key, "application/octet-stream").fetched_at(Utc::now());
-        upload.write_file(file).await?;
-        upload.finish().await?;
-        return Ok(Revision::of_sha256(&spooled.sha256));
-    }
-    let mut spool = Spool::new()?;
-    spool.write_file(file).await?;
-    let extension = name.strip_prefix(stem(name)).unwrap_or_default().trim_start_matches('.');
-    let part = session.bucket.keep(&invoice, extension, "import".to_owned(), spool).await?;
-    let manifest = Manifest {
-        manifest: Manifest::VERSION,
-        provider: invoice.provider,
-        billing_account: invoice.billing_account,
-        finality: if invoice.period.end() <= Utc::now() { Finality::Final } else { Finality::Open },
-        period: invoice.period,
-        invoice_id: invoice.invoice_id,
-        provider_updated: None,
-        format,
-        parts: vec![part],
-        documents: Vec::new(),
-        invoices: Vec::new(),
-        // a report may hold several accounts; each bill takes its own rows
-        shared: true,
-        sub_account_names: BTreeMap::new(),
+/// The record of a bill as it would be.
+fn would_be(manifest: &Manifest, judged: &JudgedBill) -> RevisionRecord {
+    let certificate = &judged.certificate;
+    let order = billing::revision::RevisionOrder::new(None, Utc::now(), &certificate.subject.revision);
+    let state = match certificate.status {
+        Status::Mismatch => RevisionState::Held,
+        Status::Matched | Status::Explained => RevisionState::Allocated,
     };
-    session.bucket.keep_manifest(&manifest, Utc::now()).await?;
-    Ok(Revision::of(&manifest.to_json()?))
+    debug_assert_eq!(manifest.invoice(), certificate.invoice());
+    RevisionRecord::certified(certificate, String::new(), order, state, Utc::now())
 }
 
-/// The bills of the file; unless it is a dry run, what became of them.
-async fn show(session: &Session, found: &[Found], dry_run: bool, output: &Output) -> anyhow::Result<()> {
-    let columns = ["month", "provider", "account", "invoice", "rows>", "BilledCost>"];
-    let outcome = if dry_run { &[] } else { RECORD_COLUMNS.as_slice() };
-    let mut listing = Listing::new(&[columns.as_slice(), outcome].concat());
-    for Found { invoice, figures } in found {
-        let mut row = vec![invoice.period.to_string()];
-        row.extend(
-            [invoice.provider.as_str(), invoice.billing_account.as_str(), invoice.invoice_id.as_str()]
-                .map(str::to_owned),
-        );
-        row.extend([figures.charges.to_string(), figures.billed.to_string()]);
-        if !dry_run {
-            row.extend(record_cells(newest(session, invoice).await?.as_ref()));
-        }
-        listing.row(row);
+fn would_be_held(manifest: &Manifest, reason: &str) -> anyhow::Result<RevisionRecord> {
+    let revision = Revision::of(&manifest.to_json()?);
+    Ok(RevisionRecord {
+        order: billing::revision::RevisionOrder::new(None, Utc::now(), &revision),
+        revision,
+        state: RevisionState::Held,
+        rules: String::new(),
+        status: None,
+        finality: None,
+        totals: None,
+        reason: reason.to_owned(),
+        raw_key: String::new(),
+        certificate_key: None,
+        recorded_at: Utc::now(),
+        withdrawn: false,
+    })
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
-    output.listing(&listing)
 }
 
-async fn newest(session: &Session, invoice: &InvoiceKey) -> anyhow::Result<Option<RevisionRecord>> {
-    Ok(session.ledger.revisions(invoice).await?.pop())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_can_be_copied_into_a_shell() {
+        assert_eq!(quoted("data/part_0_0001.csv"), "data/part_0_0001.csv");
+        assert_eq!(quoted("October (1).csv"), "'October (1).csv'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 }

@@ -7,16 +7,19 @@
 
 use billing::atlas::{Rules, Statement};
 use billing::certificate::{Certificate, CertificateError, Status};
+use billing::intake::{Answer, Import, ImportError};
 use billing::keys::{self, FOCUS, FocusKey, InvalidFocusKey, InvalidKey, InvoiceKey, RawDocumentKey};
-use billing::manifest::Manifest;
+use billing::manifest::{Manifest, ManifestError};
 use billing::money::MoneyError;
 use billing::revision::{Revision, RevisionOrder};
 use chrono::{DateTime, Utc};
 use cloud::bucket::{BucketError, KeepError, Object};
 use cloud::events::StoredObject;
+use cloud::intake::IntakeError;
 use cloud::ledger::{LedgerError, RevisionRecord, RevisionState, rules_text};
 use serde_json::json;
 
+use crate::question::About;
 use crate::report::{DocumentReport, DocumentState};
 use crate::{App, Mode};
 
@@ -34,9 +37,26 @@ pub(crate) enum DocumentError {
     #[error("there is no object s3://{bucket}/{key}")]
     NoSuchObject { bucket: String, key: String },
     #[error(
-        "{0} is no document that starts an allocation: that is the invoice of Atlas, the manifest of a bill or a FOCUS export"
+        "{0} is no document that starts an allocation: that is the invoice of Atlas, the manifest of a bill, a FOCUS export or an import"
     )]
     Unknown(String),
+    #[error("an answer is for a bill that was held with a question: {0} is none")]
+    NoQuestion(String),
+    #[error("{0}")]
+    Analysis(Box<billing::intake::AnalysisError>),
+    #[error("{0} has no rows of the bill that its key names")]
+    NotOfThisBill(String),
+    #[error(
+        "{0} was overwritten, and what the bill was made of before is no longer there: bring all of its parts with \
+         `monthend import ... --replace`, or put them under names of their own"
+    )]
+    Overwritten(String),
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     #[error(transparent)]
     FocusKey(#[from] InvalidFocusKey),
     #[error(transparent)]
@@ -74,6 +94,8 @@ enum Placed {
     Bill(RawDocumentKey),
     /// A FOCUS export that somebody put there.
     Focus(FocusKey),
+    /// What a person brought at once.
+    Import,
 }
 
 /// One revision of an invoice or a bill, and the document that names it.
@@ -82,30 +104,67 @@ pub(crate) struct Named {
     pub(crate) invoice: InvoiceKey,
     pub(crate) revision: Revision,
     pub(crate) path: String,
+    /// Where the reason stands if it is held, under `held/`: the path, unless several bills have it.
+    pub(crate) note: String,
 }
 
 impl Named {
-    fn of(key: &RawDocumentKey) -> Self {
-        Self { invoice: key.invoice.clone(), revision: key.revision.clone(), path: key.to_string() }
+    pub(crate) fn of(key: &RawDocumentKey) -> Self {
+        Self::new(key.invoice.clone(), key.revision.clone(), key.to_string())
+    }
+
+    pub(crate) fn new(invoice: InvoiceKey, revision: Revision, path: String) -> Self {
+        Self { invoice, revision, note: path.clone(), path }
+    }
+
+    pub(crate) fn report(&self, state: DocumentState, reason: impl Into<String>) -> DocumentReport {
+        DocumentReport::new(&self.path, &self.invoice, state, reason)
+    }
+
+    pub(crate) fn certified(
+        &self,
+        state: DocumentState,
+        certificate: &Certificate,
+        certificate_key: Option<String>,
+    ) -> DocumentReport {
+        DocumentReport::certified(&self.path, state, certificate, certificate_key)
     }
 }
 
 impl App {
+    /// What becomes of a document: one report for each bill that it names.
     pub(crate) async fn document(
         &self,
         object: &StoredObject,
         mode: Mode,
         now: DateTime<Utc>,
-    ) -> DocumentReport {
-        let failed =
-            |error: DocumentError| DocumentReport::new(&object.key, DocumentState::Failed, error.to_string());
+    ) -> Vec<DocumentReport> {
         let done = match self.place(object) {
-            Ok(Placed::Invoice(key)) => Box::pin(self.allocate(&key, object, mode, now)).await,
-            Ok(Placed::Bill(key)) => self.bill(&key, object, mode, now).await,
-            Ok(Placed::Focus(key)) => self.focus(&key, object, mode, now).await,
-            Err(error) => return failed(error),
+            Ok(placed) => self.placed(placed, object, mode, now).await,
+            Err(error) => Err(error),
         };
-        done.unwrap_or_else(failed)
+        done.unwrap_or_else(|error| vec![DocumentReport::failed(&object.key, error.to_string())])
+    }
+
+    async fn placed(
+        &self,
+        placed: Placed,
+        object: &StoredObject,
+        mode: Mode,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DocumentReport>, DocumentError> {
+        match (placed, mode) {
+            (Placed::Focus(key), Mode::Answered(answer, dry_run)) => {
+                let mode = if dry_run { Mode::DryRun } else { Mode::Work };
+                Box::pin(self.answered(&key, object, answer, mode, now)).await
+            }
+            (Placed::Import, Mode::Answered(..)) => Err(DocumentError::NoQuestion(object.key.clone())),
+            (Placed::Import, mode) => Box::pin(self.import(object, mode, now)).await,
+            (_, Mode::Answered(Answer::Add, _)) => Err(DocumentError::NoQuestion(object.key.clone())),
+            (Placed::Invoice(key), mode) => Ok(vec![Box::pin(self.allocate(&key, object, mode, now)).await?]),
+            (Placed::Bill(key), mode) => Ok(vec![Box::pin(self.bill(&key, object, mode, now)).await?]),
+            (Placed::Focus(key), mode) => Ok(vec![Box::pin(self.focus(&key, object, mode, now)).await?]),
+        }
     }
 
     /// What the key says that the document is.
@@ -115,6 +174,9 @@ impl App {
         }
         if object.key.starts_with(FOCUS) {
             return Ok(Placed::Focus(FocusKey::parse(&object.key)?));
+        }
+        if Import::is_key(&object.key) {
+            return Ok(Placed::Import);
         }
         let key = RawDocumentKey::parse(&object.key)?;
         match (key.invoice.provider.as_str(), key.extension.as_str()) {
@@ -131,27 +193,37 @@ impl App {
         mode: Mode,
         now: DateTime<Utc>,
     ) -> Result<DocumentReport, DocumentError> {
+        let named = Named::of(key);
         let before = self.ledger.revision(&key.invoice, &key.revision).await?;
         if let Some(record) = before.as_ref().filter(|record| record.state == RevisionState::Allocated)
-            && mode == Mode::Work
+            && mode.only_what_is_new()
         {
-            return Ok(already(&object.key, record));
+            return Ok(already(&named, record));
         }
-        let published = before.filter(|record| record.state != RevisionState::Held);
+        let published = before.filter(RevisionRecord::is_published);
+        if published.is_none()
+            && let Some(report) = self.withdrawn(&named).await?
+        {
+            return Ok(report);
+        }
         let rules = self.rules_for(published.as_ref())?;
         let stored = self.bucket.get(&object.key, object.version.as_deref()).await?.ok_or_else(|| {
             DocumentError::NoSuchObject { bucket: self.bucket.name().to_owned(), key: object.key.clone() }
         })?;
         let statement = Statement::of(key, &stored.bytes, rules);
+        if let (Ok(statement), None) = (&statement, &published)
+            && let Some(question) =
+                self.question_of_invoice(&named, &statement.certificate, mode, now).await?
+        {
+            return self.unusable(&named, &Fetched::of(&stored), &question, mode, now).await;
+        }
         let mismatch = |statement: &Statement| statement.certificate.status == Status::Mismatch;
         match statement {
-            Ok(statement) if mode == Mode::DryRun => {
+            Ok(statement) if mode.is_dry_run() => {
                 let state = if mismatch(&statement) { DocumentState::Held } else { DocumentState::Preview };
-                Ok(DocumentReport::certified(&object.key, state, &statement.certificate, None))
+                Ok(named.certified(state, &statement.certificate, None))
             }
-            Err(reason) if mode == Mode::DryRun => {
-                Ok(DocumentReport::new(&object.key, DocumentState::Held, reason.to_string()))
-            }
+            Err(reason) if mode.is_dry_run() => Ok(named.report(DocumentState::Held, reason.to_string())),
             Ok(statement) if !mismatch(&statement) => {
                 let order = published.map(|record| record.order);
                 let order = order.unwrap_or_else(|| {
@@ -161,8 +233,9 @@ impl App {
                     certificate: statement.certificate,
                     charges: Charges::Bytes(statement.charges),
                     aggregates: Vec::new(),
+                    withdrawn: false,
                 };
-                self.publish(&Named::of(key), results, order, now).await
+                self.publish(&named, results, order, now).await
             }
             // the difference to the next revision hangs on what was published: it is not taken back
             Ok(_) | Err(_) if published.is_some() => Err(DocumentError::NoLongerAllocates),
@@ -173,14 +246,56 @@ impl App {
                     (hold(key.invoice.allocations()), statement.rows, CSV),
                     (hold(key.invoice.charges()), statement.charges, PARQUET),
                 ];
-                self.hold_mismatch(&Named::of(key), &statement.certificate, outputs, order, now).await
+                self.hold_mismatch(&named, &statement.certificate, outputs, order, now).await
             }
             Err(reason) => {
                 let order = order_of(&key.revision, &Fetched::of(&stored), None, now);
                 let rules = rules_text(&self.rules.named());
-                self.hold_unusable(&Named::of(key), &reason.to_string(), order, rules, now).await
+                self.hold_unusable(&named, &reason.to_string(), order, rules, now).await
             }
         }
+    }
+
+    /// What must be asked before a numbered invoice counts.
+    async fn question_of_invoice(
+        &self,
+        named: &Named,
+        certificate: &Certificate,
+        mode: Mode,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>, DocumentError> {
+        let about = About { named, certificate, figures: None, is_upload: false, is_numbered: true };
+        self.unless_answered(&about, mode, now).await
+    }
+
+    /// What must be asked of a bill that was fetched, unless that was answered; then others go that it takes the place of.
+    pub(crate) async fn unless_answered(
+        &self,
+        about: &About<'_>,
+        mode: Mode,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>, DocumentError> {
+        match mode {
+            Mode::Answered(Answer::Replace, false) => {
+                Box::pin(self.withdraw_for(about, now)).await?;
+                Ok(None)
+            }
+            Mode::Answered(..) => Ok(None),
+            _ => self.question(about).await,
+        }
+    }
+
+    /// A function does not bring back what a person withdrew.
+    pub(crate) async fn withdrawn(&self, named: &Named) -> Result<Option<DocumentReport>, DocumentError> {
+        let Some(latest) = self.ledger.latest(&named.invoice).await? else { return Ok(None) };
+        let record = self.ledger.revision(&named.invoice, &latest).await?;
+        Ok(record.filter(|record| record.withdrawn).map(|record| {
+            let reason = format!(
+                "the bill is {}: what is fetched of it does not count; to count it again, bring it with `monthend import`",
+                record.reason
+            );
+            named.report(DocumentState::Withdrawn, reason)
+        }))
     }
 
     /// A revision keeps the rules that it was published under: differences to other revisions hang on them.
@@ -202,7 +317,7 @@ impl App {
     ) -> Result<DocumentReport, DocumentError> {
         let why = json!({"document": named.path, "reason": reason, "software": billing::SOFTWARE});
         let why = serde_json::to_vec_pretty(&why).map_err(CertificateError::from)?;
-        self.bucket.overwrite(&keys::held_reason(&named.path), why, JSON).await?;
+        self.bucket.overwrite(&keys::held_reason(&named.note), why, JSON).await?;
         let record = RevisionRecord {
             revision: named.revision.clone(),
             order,
@@ -215,10 +330,11 @@ impl App {
             raw_key: named.path.clone(),
             certificate_key: None,
             recorded_at: now,
+            withdrawn: false,
         };
         self.ledger.record_revision(&named.invoice, &record).await?;
         self.settle_period(&named.invoice, now).await?;
-        Ok(DocumentReport::new(&named.path, DocumentState::Held, reason))
+        Ok(named.report(DocumentState::Held, reason))
     }
 
     pub(crate) async fn hold_mismatch(
@@ -239,7 +355,7 @@ impl App {
         let record = RevisionRecord::certified(certificate, certificate_key.clone(), order, state, now);
         self.ledger.record_revision(invoice, &record).await?;
         self.settle_period(invoice, now).await?;
-        Ok(DocumentReport::certified(&named.path, DocumentState::Held, certificate, Some(certificate_key)))
+        Ok(named.certified(DocumentState::Held, certificate, Some(certificate_key)))
     }
 
     pub(crate) async fn publish(
@@ -253,7 +369,9 @@ impl App {
         let certificate = &results.certificate;
         let certificate_key = invoice.certificate(&named.revision);
         let state = RevisionState::Registered;
+        let withdrawn = results.withdrawn;
         let record = RevisionRecord::certified(certificate, certificate_key.clone(), order, state, now);
+        let record = RevisionRecord { withdrawn, ..record };
 
         self.settle_certificate(invoice, &record, Some(certificate)).await?;
         // refused if another delivery has finished in the meantime; going on repeats its writes, which changes nothing
@@ -270,7 +388,7 @@ impl App {
         self.ledger.complete_revision(invoice, &record).await?;
 
         let state = DocumentState::Allocated;
-        Ok(DocumentReport::certified(&named.path, state, certificate, Some(certificate_key)))
+        Ok(named.certified(state, certificate, Some(certificate_key)))
     }
 }
 
@@ -281,6 +399,8 @@ pub(crate) struct Results {
     pub(crate) charges: Charges,
     /// Key, bytes, content type.
     pub(crate) aggregates: Vec<(String, Vec<u8>, &'static str)>,
+    /// Whether it withdraws the bill.
+    pub(crate) withdrawn: bool,
 }
 
 /// A file of charges.
@@ -291,6 +411,7 @@ pub(crate) enum Charges {
 }
 
 /// When a document was fetched, as far as it says so itself.
+#[derive(Clone, Debug)]
 pub(crate) struct Fetched {
     pub(crate) noted: Option<DateTime<Utc>>,
     pub(crate) last_modified: Option<DateTime<Utc>>,
@@ -302,9 +423,14 @@ impl Fetched {
         let noted = stored.metadata.get("fetched-at").and_then(|text| text.parse().ok());
         Self { noted, last_modified: stored.last_modified }
     }
+
+    /// What it says; else now.
+    pub(crate) fn at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.noted.or(self.last_modified).unwrap_or(now)
+    }
 }
 
-pub(crate) fn already(key: &str, record: &RevisionRecord) -> DocumentReport {
+pub(crate) fn already(named: &Named, record: &RevisionRecord) -> DocumentReport {
     let [currency, provider_total, charges_total, _] = match record.totals.clone() {
         Some(totals) => totals.map(Some),
         None => [None, None, None, None],
@@ -315,7 +441,7 @@ pub(crate) fn already(key: &str, record: &RevisionRecord) -> DocumentReport {
         provider_total,
         charges_total,
         certificate: record.certificate_key.clone(),
-        ..DocumentReport::new(key, DocumentState::Already, record.reason.clone())
+        ..named.report(DocumentState::Already, record.reason.clone())
     }
 }
 
@@ -327,5 +453,5 @@ pub(crate) fn order_of(
     updated: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> RevisionOrder {
-    RevisionOrder::new(updated, fetched.noted.or(fetched.last_modified).unwrap_or(now), revision)
+    RevisionOrder::new(updated, fetched.at(now), revision)
 }

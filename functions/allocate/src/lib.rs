@@ -2,7 +2,9 @@
 //!
 //! An S3 notification, or `{"key": "raw/..."}` by hand, starts it. Each document becomes a certificate, rows by
 //! project and FOCUS charges; the ledger says what was done, so the same event again does nothing. Options of the
-//! manual event: `"dry_run": true` writes nothing, `"force": true` does finished work again.
+//! manual event: `"dry_run": true` writes nothing, `"force": true` does finished work again, `"answer": "replace"`, `"add"` or
+//! `"additional"` says what a bill is that is held because one is there already. `{"withdraw": "provider/account/month/bill",
+//! "reason": "..."}` takes a bill back: its next revision has no charges.
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -14,10 +16,12 @@
 mod bill;
 mod document;
 mod publish;
+mod question;
 mod report;
 
 use billing::allocation::TaxTreatment;
 use billing::atlas::{Reconcile, Rules};
+use billing::intake::Answer;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
@@ -28,6 +32,8 @@ use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
 pub use report::{AllocateReport, DocumentReport, DocumentState};
+
+use crate::question::bill_named;
 
 /// What the function needs, from its variables.
 #[derive(Clone, Debug)]
@@ -83,6 +89,37 @@ pub enum Error {
     Event(#[from] InvalidEvent),
 }
 
+impl App {
+    async fn withdraw_by_hand(&self, event: &Value, now: DateTime<Utc>) -> Result<AllocateReport, Error> {
+        let invalid = |why: String| InvalidEvent { field: "members".to_owned(), why };
+        let asked: Withdraw =
+            serde_json::from_value(event.clone()).map_err(|error| invalid(error.to_string()))?;
+        let invoice = bill_named(&asked.withdraw).ok_or_else(|| {
+            invalid(format!("'{}' is no bill: write it as provider/account/month/bill", asked.withdraw))
+        })?;
+        if asked.reason.trim().is_empty() {
+            return Err(invalid("a reason is needed".to_owned()).into());
+        }
+        let mode = if asked.dry_run { Mode::DryRun } else { Mode::Work };
+        let mut report = AllocateReport::new(asked.dry_run);
+        report.documents = match self.withdraw(&invoice, asked.reason.trim(), mode, now).await {
+            Ok(documents) => documents,
+            Err(error) => vec![DocumentReport::failed(&asked.withdraw, error.to_string())],
+        };
+        Ok(report)
+    }
+}
+
+/// The event of a person who withdraws a bill.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Withdraw {
+    withdraw: String,
+    reason: String,
+    #[serde(default)]
+    dry_run: bool,
+}
+
 /// What to do with the objects of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -93,6 +130,20 @@ pub(crate) enum Mode {
     Force,
     /// Only say what would come out.
     DryRun,
+    /// A person says what a bill is that was held with a question; whether only to say what would come out.
+    Answered(Answer, bool),
+}
+
+impl Mode {
+    /// Whether nothing is written.
+    pub(crate) fn is_dry_run(self) -> bool {
+        matches!(self, Self::DryRun | Self::Answered(_, true))
+    }
+
+    /// Whether what was done is not done again.
+    pub(crate) fn only_what_is_new(self) -> bool {
+        matches!(self, Self::Work | Self::Answered(_, false))
+    }
 }
 
 impl Function for App {
@@ -111,11 +162,14 @@ impl Function for App {
     }
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<AllocateReport, Error> {
+        if event.get("withdraw").is_some() {
+            return self.withdraw_by_hand(event, now).await;
+        }
         let (objects, mode) = read_event(event)?;
         let mut report = AllocateReport::new(mode == Mode::DryRun);
         for object in objects {
             // one document that fails does not stop the others
-            report.documents.push(self.document(&object, mode, now).await);
+            report.documents.extend(Box::pin(self.document(&object, mode, now)).await);
         }
         Ok(report)
     }
@@ -134,6 +188,7 @@ struct ByHand {
     dry_run: bool,
     #[serde(default)]
     force: bool,
+    answer: Option<Answer>,
 }
 
 fn read_event(event: &Value) -> Result<(Vec<StoredObject>, Mode), InvalidEvent> {
@@ -142,10 +197,15 @@ fn read_event(event: &Value) -> Result<(Vec<StoredObject>, Mode), InvalidEvent> 
     }
     let by_hand: ByHand = serde_json::from_value(event.clone())
         .map_err(|error| InvalidEvent { field: "members".to_owned(), why: error.to_string() })?;
-    let mode = match (by_hand.dry_run, by_hand.force) {
-        (true, _) => Mode::DryRun,
-        (false, true) => Mode::Force,
-        (false, false) => Mode::Work,
+    let mode = match (by_hand.answer, by_hand.dry_run, by_hand.force) {
+        (Some(answer), dry_run, false) => Mode::Answered(answer, dry_run),
+        (Some(_), _, true) => {
+            let why = "an answer and force do not go together".to_owned();
+            return Err(InvalidEvent { field: "members".to_owned(), why });
+        }
+        (None, true, _) => Mode::DryRun,
+        (None, false, true) => Mode::Force,
+        (None, false, false) => Mode::Work,
     };
     Ok((vec![StoredObject { bucket: None, key: by_hand.key, version: None }], mode))
 }
@@ -176,9 +236,12 @@ mod tests {
         assert_eq!(mode(json!({"key": "raw/x"})), Ok(Mode::Work));
         assert_eq!(mode(json!({"key": "raw/x", "dry_run": true})), Ok(Mode::DryRun));
         assert_eq!(mode(json!({"key": "raw/x", "force": true})), Ok(Mode::Force));
+        assert_eq!(mode(json!({"key": "raw/x", "answer": "add"})), Ok(Mode::Answered(Answer::Add, false)));
         for misspelt in [
             json!({"key": "raw/x", "dry-run": true}),
             json!({"key": "raw/x", "force": "yes"}),
+            json!({"key": "raw/x", "answer": "yes"}),
+            json!({"key": "raw/x", "answer": "add", "force": true}),
             json!({"key": 7}),
         ] {
             assert!(mode(misspelt).is_err());

@@ -156,7 +156,7 @@ impl App {
     ) -> Result<(), DocumentError> {
         for _ in 0..ROUNDS {
             let standing = self.ledger.period(invoice).await?;
-            let Some(entry) = self.period_entry(invoice).await? else { return Ok(()) };
+            let entry = self.period_entry(invoice).await?;
             let id = invoice.invoice_id.as_str();
             let Some(wanted) = PeriodRecord::with_invoice(standing.as_ref(), id, entry, "allocate", now)
             else {
@@ -175,8 +175,10 @@ impl App {
     /// What the invoice says about its period: its newest revision, whether that restated an earlier final one,
     /// and whether something newer is held.
     async fn period_entry(&self, invoice: &InvoiceKey) -> Result<Option<PeriodInvoice>, DocumentError> {
+        let mut revisions = self.ledger.revisions(invoice).await?;
+        revisions.retain(|record| record.state != RevisionState::Answered);
         let (held, published): (Vec<_>, Vec<_>) =
-            self.ledger.revisions(invoice).await?.into_iter().partition(|r| r.state == RevisionState::Held);
+            revisions.into_iter().partition(|record| record.state == RevisionState::Held);
         let newest = published.last();
         // a document that cannot be read does not say when it was updated: the time of its fetch must do
         let newer = |held: &&RevisionRecord| match newest {
@@ -191,6 +193,7 @@ impl App {
                 finality: held.finality.unwrap_or(Finality::Final),
                 restatement: None,
                 held: Some(held.reason.clone()),
+                withdrawn: false,
             }));
         };
         Ok(Some(PeriodInvoice {
@@ -198,6 +201,7 @@ impl App {
             finality: newest.finality.unwrap_or(Finality::Final),
             restatement: self.restatement(&published).await?,
             held: held.map(|held| held.reason.clone()),
+            withdrawn: newest.withdrawn,
         }))
     }
 
@@ -222,11 +226,11 @@ impl App {
     /// The published revisions of an invoice, oldest first.
     async fn published(&self, invoice: &InvoiceKey) -> Result<Vec<RevisionRecord>, DocumentError> {
         let mut revisions = self.ledger.revisions(invoice).await?;
-        revisions.retain(|record| record.state != RevisionState::Held);
+        revisions.retain(RevisionRecord::is_published);
         Ok(revisions)
     }
 
-    async fn certificate_of(&self, record: &RevisionRecord) -> Result<Certificate, DocumentError> {
+    pub(crate) async fn certificate_of(&self, record: &RevisionRecord) -> Result<Certificate, DocumentError> {
         self.certificate(record.certificate_key.as_deref().unwrap_or_default()).await
     }
 

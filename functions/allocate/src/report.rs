@@ -1,6 +1,7 @@
 //! What `allocate` answers.
 
 use billing::certificate::{Certificate, Status};
+use billing::keys::InvoiceKey;
 use cloud::invocation::{Report, Tally};
 use serde::Serialize;
 
@@ -27,6 +28,8 @@ pub enum DocumentState {
     Failed,
     /// What would come out, in a dry run.
     Preview,
+    /// Not counted: a person withdrew the bill.
+    Withdrawn,
 }
 
 /// One document.
@@ -34,6 +37,9 @@ pub enum DocumentState {
 pub struct DocumentReport {
     /// Key of the raw document.
     pub key: String,
+    /// The bill: provider, account, month and name, as in keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bill: Option<String>,
     /// What became of it.
     pub state: DocumentState,
     /// The certificate's verdict.
@@ -56,9 +62,30 @@ pub struct DocumentReport {
 }
 
 impl DocumentReport {
-    pub(crate) fn new(key: &str, state: DocumentState, reason: impl Into<String>) -> Self {
+    /// A document that is not done.
+    pub(crate) fn failed(key: &str, reason: String) -> Self {
         Self {
             key: key.to_owned(),
+            bill: None,
+            state: DocumentState::Failed,
+            status: None,
+            provider_total: None,
+            charges_total: None,
+            currency: None,
+            certificate: None,
+            reason,
+        }
+    }
+
+    pub(crate) fn new(
+        key: &str,
+        invoice: &InvoiceKey,
+        state: DocumentState,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            key: key.to_owned(),
+            bill: Some(invoice.path()),
             state,
             status: None,
             provider_total: None,
@@ -81,7 +108,7 @@ impl DocumentReport {
             charges_total: Some(certificate.charges_total.to_string()),
             currency: Some(certificate.currency.clone()),
             certificate: certificate_key,
-            ..Self::new(key, state, certificate.explanation.clone())
+            ..Self::new(key, &certificate.invoice(), state, certificate.explanation.clone())
         }
     }
 }
@@ -99,7 +126,12 @@ impl AllocateReport {
 impl Report for AllocateReport {
     fn tally(&self) -> Tally {
         Tally {
-            success: self.count(&[DocumentState::Allocated, DocumentState::Already, DocumentState::Preview]),
+            success: self.count(&[
+                DocumentState::Allocated,
+                DocumentState::Already,
+                DocumentState::Preview,
+                DocumentState::Withdrawn,
+            ]),
             held: self.count(&[DocumentState::Held]),
             failed: self.count(&[DocumentState::Failed]),
         }

@@ -10,7 +10,9 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-use crate::charges::{AzureCostDetails, BigQuery, CostExplorer, Cur, Focus, HeldRow, Mapping, OtherBill};
+use crate::charges::{
+    AzureCostDetails, BigQuery, CostExplorer, Cur, Focus, HeldRow, Mapping, OtherBill, has_column,
+};
 use crate::ids::Provider;
 use crate::manifest::{Costs, Format};
 
@@ -18,7 +20,7 @@ pub use aggregates::aggregates;
 pub(crate) use aggregates::tag_rows;
 pub use invoices::head_charges;
 pub use rows::bill_rows_csv;
-pub use statement::{BillStatement, certify_bill, with_head};
+pub use statement::{BillStatement, certify_bill, certify_withdrawn, with_head};
 
 /// The sub account of charges that name none.
 pub const NO_SUB_ACCOUNT: &str = "(no sub account)";
@@ -27,9 +29,9 @@ pub const NO_SUB_ACCOUNT: &str = "(no sub account)";
 #[must_use]
 pub fn mapping(format: Format, costs: Option<Costs>) -> Option<&'static dyn Mapping> {
     match (format, costs) {
-        (Format::AzureCostDetails, None) => Some(&AzureCostDetails::Alone),
-        (Format::AzureCostDetails, Some(Costs::Billed)) => Some(&AzureCostDetails::Billed),
-        (Format::AzureCostDetails, Some(Costs::Amortized)) => Some(&AzureCostDetails::Amortized),
+        (Format::AzureCostDetails, None) => Some(&AzureCostDetails::ALONE[0]),
+        (Format::AzureCostDetails, Some(Costs::Billed)) => Some(&AzureCostDetails::BILLED[0]),
+        (Format::AzureCostDetails, Some(Costs::Amortized)) => Some(&AzureCostDetails::AMORTIZED[0]),
         (_, Some(_)) => None,
         (Format::Focus, None) => Some(&Focus),
         (Format::Cur2 | Format::Cur1, None) => Some(&Cur),
@@ -41,7 +43,7 @@ pub fn mapping(format: Format, costs: Option<Costs>) -> Option<&'static dyn Mapp
 /// The format of a document with these columns; nothing if it is none that is known.
 #[must_use]
 pub fn detect(columns: &[String]) -> Option<Format> {
-    let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+    let has = |name: &str| has_column(columns, name);
     [
         ("BilledCost", Format::Focus),
         ("line_item_unblended_cost", Format::Cur2),
@@ -83,6 +85,25 @@ pub enum BillError {
         /// ISO codes.
         currencies: Vec<&'static str>,
     },
+    /// Rows that name another provider than the key.
+    #[error(
+        "its rows are of {found} by {from}, and it stands under {expected}: put it under the key of {found}, or bring it with \
+         monthend import --provider {expected}"
+    )]
+    OtherProvider {
+        /// What the key says.
+        expected: Provider,
+        /// What the rows say.
+        found: Provider,
+        /// In which column.
+        from: &'static str,
+    },
+    /// Rows that do not agree on the provider.
+    #[error("{0}: bring it with monthend import --provider NAME")]
+    Whose(#[from] crate::intake::Undecided),
+    /// A bill that never counted.
+    #[error("there is no bill that could be withdrawn")]
+    NothingToWithdraw,
     /// An invoice in another currency than the rows.
     #[error("invoice {invoice} is in {found}, its rows are in {expected}")]
     InvoiceCurrency {
@@ -109,7 +130,7 @@ fn list(rows: &[HeldRow]) -> String {
 fn elsewhere(others: &[OtherBill]) -> String {
     let named = others.iter().take(5).map(|other| {
         let month = other.month.map_or_else(|| "no month".to_owned(), |month| month.to_string());
-        let provider = other.provider_name.as_deref().map(Provider::named);
+        let provider = other.claims.provider.as_deref().map(Provider::named);
         let provider =
             provider.and_then(Result::ok).map_or_else(String::new, |provider| format!("{provider} "));
         format!("{provider}{} {month}", other.billing_account.as_deref().unwrap_or("no account"))

@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical;
+use crate::identity::{Id, Rule};
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::keys::InvoiceKey;
 use crate::money::{self, MoneyError};
@@ -321,16 +322,17 @@ impl Certificate {
     }
 
     fn difference_to(&self, before: &Self) -> Result<Supersedes, MoneyError> {
-        let mut targets = BTreeMap::new();
-        for target in &before.targets {
-            let change = TargetDifference { name: target.name.clone(), difference: -target.total };
-            targets.insert(target.id.clone(), change);
+        // one sub account may be spelled in several ways, and stand in more than one row of an earlier certificate
+        let rule = Rule::of(self.subject.provider.as_str());
+        let mut changes: BTreeMap<String, (String, TargetDifference)> = BTreeMap::new();
+        let signed = before.targets.iter().map(|target| (target, -target.total));
+        for (target, amount) in signed.chain(self.targets.iter().map(|target| (target, target.total))) {
+            let key = rule.key(Id::SubAccount, &target.id).into_owned();
+            let old = changes.get(&key).map_or(Decimal::ZERO, |(_, change)| change.difference);
+            let change = TargetDifference { name: target.name.clone(), difference: money::add(old, amount)? };
+            changes.insert(key, (target.id.clone(), change));
         }
-        for target in &self.targets {
-            let old = targets.get(&target.id).map_or(Decimal::ZERO, |change| change.difference);
-            let difference = money::add(target.total, old)?;
-            targets.insert(target.id.clone(), TargetDifference { name: target.name.clone(), difference });
-        }
+        let mut targets: BTreeMap<String, TargetDifference> = changes.into_values().collect();
         targets.retain(|_, change| !change.difference.is_zero());
         Ok(Supersedes {
             revision: before.subject.revision.clone(),

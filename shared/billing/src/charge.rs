@@ -214,6 +214,8 @@ pub struct Charge<'a> {
     pub commitment_discount_status: Option<Cow<'a, str>>,
     /// Tags as a flat JSON object.
     pub tags: Option<Cow<'a, str>>,
+    /// Custom column `x_UnreadTags`: the text of tags that cannot be read; then `tags` is empty.
+    pub unread_tags: Option<Cow<'a, str>>,
     /// Custom column `x_DiscountCents`: what the provider says it took off, for information.
     pub x_discount_cents: Option<Decimal>,
     /// Custom column `x_Document`: the raw document that holds the line, where an invoice comes as several.
@@ -275,6 +277,7 @@ impl<'a> Charge<'a> {
             commitment_discount_type: None,
             commitment_discount_status: None,
             tags: None,
+            unread_tags: None,
             x_discount_cents: None,
             x_document: None,
             x_line_number: None,

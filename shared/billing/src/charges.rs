@@ -3,18 +3,25 @@
 //! A bill is read twice. The first time only what adds it up is looked at ([`add_up`]): that decides whether it is right. The
 //! second time its charges are written ([`write_charges`]); they must come to the same sums.
 
+mod adder;
 mod amount;
 mod aws;
 mod azure;
 mod batch;
+mod binding;
 mod classes;
 mod columnar_reader;
+mod dates;
+mod decoder;
+mod dialect;
 mod file;
 mod focus;
 mod gcp;
+mod guard;
 mod mapping;
 mod read;
 mod rounding;
+mod selection;
 mod tag_sums;
 mod tags;
 mod text_reader;
@@ -24,17 +31,22 @@ mod write;
 pub use amount::{Amount, AmountError};
 pub use aws::{CostExplorer, Cur};
 pub use azure::AzureCostDetails;
-pub use batch::{MissingColumn, ReadError};
+pub use batch::ReadError;
+pub use binding::HeaderError;
+pub(crate) use binding::has_column;
+pub use dates::{AmbiguousDates, DateOrder};
+pub use dialect::{AmbiguousDecimals, Dialect, Encoding};
 pub(crate) use file::FileReader;
 pub use focus::Focus;
 pub use gcp::BigQuery;
-pub use mapping::{Class, Columns, JsonRows, Mapping, Row, Sign, Terms, Texts};
-pub use read::{Document, add_up, bills, header};
+pub use mapping::{Claims, Class, Columns, JsonRows, Mapping, Priced, Row, Sign, Terms, Texts};
+pub use read::{Document, add_up, add_up_each, bills, headers, seen};
 pub use rounding::round_to_total;
+pub use selection::{OtherBill, Selection};
 pub use tag_sums::TagSums;
 pub(crate) use tags::parse as parse_tags;
-pub use totals::{Figures, HeldRow, OtherBill, Selection, Totals};
-pub use write::{BillContext, WriteError, Written, write_charges};
+pub use totals::{AccountDays, Figures, HeldRow, SubAccount, Totals, UnreadTags};
+pub use write::{BillContext, WriteError, Written, WrittenBill, write_charges};
 
 #[cfg(test)]
 mod tests;

@@ -126,6 +126,19 @@ impl Rule {
         }
     }
 
+    /// The identifier as it was written, without the path before it where it has one.
+    #[must_use]
+    pub fn name(self, id: Id, text: &str) -> String {
+        let text = clean(text);
+        let key = self.key(id, &text);
+        // the path is ASCII: what is left of it has as many bytes in either case, unless the case changes their number
+        let start = text.len().checked_sub(key.len()).filter(|start| text.is_char_boundary(*start));
+        match start.and_then(|start| text.get(start..)) {
+            Some(end) if self.key(id, end) == key => end.to_owned(),
+            _ => text.into_owned(),
+        }
+    }
+
     /// Whether two identifiers are the same.
     #[must_use]
     pub fn same(self, id: Id, one: &str, other: &str) -> bool {
@@ -218,6 +231,8 @@ mod tests {
             "/providers/Microsoft.Billing/billingAccounts/a1:b2_2019-05-31/billingProfiles/QWER-TYUI";
         assert!(azure.same(Id::BillingAccount, profile, "qwer-tyui"));
         assert!(!azure.same(Id::BillingAccount, profile, "a1:b2_2019-05-31"));
+        assert_eq!(azure.name(Id::BillingAccount, profile), "QWER-TYUI");
+        assert_eq!(azure.name(Id::BillingAccount, "Enrollment 7"), "Enrollment 7");
         // a resource is its whole path, and a subscription is none of its resources
         assert!(!azure.same(Id::Resource, "/subscriptions/a", "a"));
         assert!(!azure.same(Id::SubAccount, "/subscriptions/a/resourceGroups/b", "b"));

@@ -124,10 +124,16 @@ impl InvoiceKey {
         )
     }
 
+    /// How it is named: `{provider}/{billing_account}/{YYYY-MM}/{invoice_id}`, encoded.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}/{}", self.account_path(), self.period, encode(self.invoice_id.as_str()))
+    }
+
     /// The folder of its raw documents, with the slash.
     #[must_use]
     pub fn raw_folder(&self) -> String {
-        format!("{RAW}{}/{}/{}/", self.account_path(), self.period, encode(self.invoice_id.as_str()))
+        format!("{RAW}{}/", self.path())
     }
 }
 
@@ -247,6 +253,22 @@ impl fmt::Display for FocusKey {
     }
 }
 
+/// Where documents stand that people bring: `raw/imports/{sha256[..16]}/{file}`, and beside them what they brought at once:
+/// `raw/imports/{sha256[..16]}.import.json`.
+pub const IMPORTS: &str = "raw/imports/";
+
+/// Characters of a file's name that are kept in a key.
+const LONGEST_FILE: usize = 60;
+
+/// The key of a document that a person brings: its content, and its name as far as it fits.
+#[must_use]
+pub fn imported(sha256: &str, file: &str) -> String {
+    let name = encode(file);
+    // the end tells what it is
+    let start = name.len().saturating_sub(LONGEST_FILE);
+    format!("{IMPORTS}{}/{}", Revision::of_sha256(sha256), name[start..].trim_start_matches(['.', '!']))
+}
+
 /// Where usage snapshots stand: `usage/{source}/{service}/{environment}/{plan}/{YYYY-MM}/{revision}.json`.
 pub const USAGE: &str = "usage/";
 
@@ -336,6 +358,38 @@ pub fn held(key: &str, revision: &Revision) -> String {
 #[must_use]
 pub fn held_reason(key: &str) -> String {
     format!("held/{key}.reason.json")
+}
+
+/// The bill of a file of charges, by its key: provider, month, account (nothing where invoices are numbered) and name.
+#[must_use]
+pub fn bill_of_charges(key: &str) -> Option<(Provider, BillingMonth, Option<BillingAccountId>, InvoiceId)> {
+    let parts: Vec<&str> = key.strip_prefix(CHARGES)?.split('/').collect();
+    let [provider, month, file] = parts[..] else { return None };
+    let provider = Provider::new(decode(provider.strip_prefix("provider=")?)?).ok()?;
+    let month = month.strip_prefix("month=")?.parse().ok()?;
+    let name = file.strip_suffix(".parquet")?;
+    if provider == Provider::atlas() {
+        return Some((provider, month, None, InvoiceId::new(decode(name)?).ok()?));
+    }
+    let (account, invoice) = name.split_once("!-").or_else(|| name.split_once('-'))?;
+    let account = BillingAccountId::new(decode(account)?).ok()?;
+    Some((provider, month, Some(account), InvoiceId::new(decode(invoice)?).ok()?))
+}
+
+/// The invoice of a certificate, by its key, and the revision.
+#[must_use]
+pub fn invoice_of_certificate(key: &str) -> Option<(InvoiceKey, Revision)> {
+    let parts: Vec<&str> = key.strip_prefix("certificates/")?.split('/').collect();
+    let [provider, account, file] = parts[..] else { return None };
+    let (month, name) = file.strip_suffix(".json")?.split_at_checked("YYYY-MM".len())?;
+    let (invoice, revision) = name.strip_prefix('-')?.rsplit_once('-')?;
+    let invoice = InvoiceKey {
+        provider: Provider::new(decode(provider)?).ok()?,
+        billing_account: BillingAccountId::new(decode(account)?).ok()?,
+        period: month.parse().ok()?,
+        invoice_id: InvoiceId::new(decode(invoice)?).ok()?,
+    };
+    Some((invoice, Revision::parse(revision).ok()?))
 }
 
 /// One segment of a key: letters, digits, `.`, `_` and `-` stay; every other byte, and a dot at the start,
@@ -455,6 +509,21 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_names_its_invoice() {
+        let invoice = InvoiceKey {
+            provider: Provider::azure(),
+            billing_account: BillingAccountId::new("a:b_2019-05-31").unwrap(),
+            period: "2026-10".parse().unwrap(),
+            invoice_id: InvoiceId::new("cost-details").unwrap(),
+        };
+        let revision = Revision::of(b"x");
+        assert_eq!(invoice_of_certificate(&invoice.certificate(&revision)), Some((invoice, revision)));
+        assert_eq!(invoice_of_certificate("certificates/ccx/host/2026-10-usage.json"), None);
+        assert_eq!(bill_of_charges("charges/provider=atlas/month=2026-10/7.parquet").unwrap().2, None);
+        assert_eq!(bill_of_charges("charges/x"), None);
+    }
+
+    #[test]
     fn identifiers_cannot_leave_their_place() {
         assert_eq!(encode("../x y"), "!2E.!2Fx!20y");
         assert_eq!(encode(".."), "!2E.");
@@ -473,6 +542,9 @@ mod tests {
                 InvoiceKey { provider: Provider::gcp(), billing_account, period, invoice_id }.charges()
             };
             prop_assert_eq!(one == other, charges(&one) == charges(&other));
+            let (provider, _, account, invoice) = bill_of_charges(&charges(&one)).unwrap();
+            let account = account.unwrap();
+            prop_assert_eq!((provider, account.as_str(), invoice.as_str()), (Provider::gcp(), &*one.0, &*one.1));
         }
 
         #[test]

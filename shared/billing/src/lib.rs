@@ -24,6 +24,7 @@
 //! | [`usage`] | datastores: what ran, what was stored, what was sent, between two days |
 //! | [`revenue`] | a journal of money movements, and the monthly revenue by client, service and location |
 //! | [`catalog`] | what a person configures: customers, services, pools and prices, and plans that are metered |
+//! | [`intake`] | what files are that people bring: whose bill, of which month, whether it is there already |
 //! | [`bills`] | what customers are billed for a month of any provider's charges |
 
 #![warn(missing_docs)]
@@ -41,6 +42,7 @@ pub mod charge;
 pub mod charges;
 pub mod identity;
 pub mod ids;
+pub mod intake;
 pub mod keys;
 pub mod manifest;
 pub mod metering;

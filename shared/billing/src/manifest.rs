@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical;
 use crate::certificate::decimal_text;
+use crate::charges::DateOrder;
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::keys::{InvoiceKey, RawDocumentKey};
 use crate::month::BillingMonth;
@@ -112,6 +113,25 @@ pub struct Manifest {
     pub shared: bool,
     /// Names of sub accounts that the rows do not have, by id.
     pub sub_account_names: BTreeMap<String, String>,
+    /// What was decided when a person brought it; nothing of bills that a function fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brought: Option<Brought>,
+}
+
+/// What was decided when a person brought a bill, or withdrew one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Brought {
+    /// The newest revision then: this one counts after it, whatever clocks say.
+    pub replaces: Option<Revision>,
+    /// What says whose the bill is: a column, or the person.
+    pub provider_from: String,
+    /// In which order days are written, if the person said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dates: Option<DateOrder>,
+    /// Why the bill is withdrawn: it has no parts then, and no charges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<String>,
 }
 
 /// A manifest that cannot be trusted.
@@ -172,6 +192,47 @@ impl Manifest {
         if expected == found { Ok(manifest) } else { Err(ManifestError::WrongPlace { expected, found }) }
     }
 
+    /// The next revision of a bill, without charges.
+    #[must_use]
+    pub fn withdrawing(invoice: &InvoiceKey, format: Format, replaces: Revision, reason: String) -> Self {
+        Self {
+            brought: Some(Brought {
+                replaces: Some(replaces),
+                withdrawn: Some(reason),
+                ..Brought::default()
+            }),
+            ..Self::of_parts(invoice, format, Finality::Final, Vec::new())
+        }
+    }
+
+    /// A bill that is made of these parts; rows of other bills may stand in them.
+    #[must_use]
+    pub fn of_parts(invoice: &InvoiceKey, format: Format, finality: Finality, parts: Vec<Part>) -> Self {
+        let InvoiceKey { provider, billing_account, period, invoice_id } = invoice.clone();
+        Self {
+            manifest: Self::VERSION,
+            provider,
+            billing_account,
+            period,
+            invoice_id,
+            finality,
+            provider_updated: None,
+            format,
+            parts,
+            documents: Vec::new(),
+            invoices: Vec::new(),
+            shared: true,
+            sub_account_names: BTreeMap::new(),
+            brought: None,
+        }
+    }
+
+    /// Why the bill is withdrawn, if it is.
+    #[must_use]
+    pub fn withdrawn(&self) -> Option<&str> {
+        self.brought.as_ref()?.withdrawn.as_deref()
+    }
+
     /// The bill it is of.
     #[must_use]
     pub fn invoice(&self) -> InvoiceKey {
@@ -226,6 +287,7 @@ mod tests {
             }],
             shared: false,
             sub_account_names: BTreeMap::from([("111122223333".to_owned(), "payer".to_owned())]),
+            brought: None,
         }
     }
 

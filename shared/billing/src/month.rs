@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 /// A calendar month in UTC: start inclusive, end exclusive. Written `YYYY-MM`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +15,25 @@ pub struct BillingMonth {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a month, write it as YYYY-MM, for example 2026-10")]
 pub struct InvalidMonth(String);
+
+/// How far local times are from UTC, at the most.
+const TOLERANCE: TimeDelta = TimeDelta::hours(14);
+
+/// A billing period that is no calendar month.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the billing period from {} {} is no calendar month: a bill is of one", shown(start), until(*end))]
+pub struct NoMonth {
+    start: DateTime<Utc>,
+    end: Option<DateTime<Utc>>,
+}
+
+fn shown(moment: &DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
+fn until(end: Option<DateTime<Utc>>) -> String {
+    end.map_or_else(|| "on".to_owned(), |end| format!("to {}", shown(&end)))
+}
 
 impl BillingMonth {
     /// The month of a year (1 to 9999) and a month number (1 to 12).
@@ -34,6 +53,20 @@ impl BillingMonth {
     pub fn containing(moment: DateTime<Utc>) -> Self {
         let date = moment.date_naive();
         Self { first: date.with_day(1).unwrap_or(date) } // every month has a first day
+    }
+
+    /// The month that a billing period covers: its start, and its end where it states one, both lie within [`TOLERANCE`] of the month's.
+    /// So a period may be written in the local time of any place, with its offset or without.
+    ///
+    /// # Errors
+    /// [`NoMonth`] states both moments.
+    pub fn of_period(start: DateTime<Utc>, end: Option<DateTime<Utc>>) -> Result<Self, NoMonth> {
+        let close = |one: DateTime<Utc>, other: DateTime<Utc>| (one - other).abs() <= TOLERANCE;
+        let month = Self::containing(start.checked_add_signed(TOLERANCE).unwrap_or(start));
+        let is_month = (1..=9998).contains(&month.year())
+            && close(start, month.start())
+            && end.is_none_or(|end| close(end, month.end()));
+        if is_month { Ok(month) } else { Err(NoMonth { start, end }) }
     }
 
     /// The calendar year.
@@ -158,7 +191,64 @@ mod tests {
         assert_eq!(error.to_string(), "'october' is not a month, write it as YYYY-MM, for example 2026-10");
     }
 
+    fn of(start: &str, end: &str) -> Result<String, String> {
+        let moment = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+        let end = Some(end).filter(|end| !end.is_empty()).map(moment);
+        BillingMonth::of_period(moment(start), end)
+            .map(|month| month.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_billing_period_is_of_the_month_that_it_covers_where_it_was_written() {
+        for (start, end) in [
+            ("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+            ("2026-10-01T00:00:00+02:00", "2026-11-01T00:00:00+01:00"),
+            ("2026-10-01T00:00:00-08:00", "2026-11-01T00:00:00-07:00"),
+            ("2026-10-01T00:00:00+14:00", ""),
+            // the offset was lost
+            ("2026-09-30T22:00:00Z", "2026-10-31T23:00:00Z"),
+            ("2026-10-01T00:00:00Z", "2026-10-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(of(start, end).as_deref(), Ok("2026-10"), "{start} {end}");
+        }
+        for (start, end) in [
+            ("2026-10-15T00:00:00Z", "2026-11-15T00:00:00Z"),
+            ("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"),
+            ("2026-10-01T00:00:00Z", "2026-10-01T00:00:00Z"),
+            ("2026-10-01T00:00:00Z", "2026-10-31T00:00:00Z"),
+            ("2026-10-02T00:00:00Z", ""),
+            ("0000-01-01T00:00:00Z", ""),
+        ] {
+            assert!(of(start, end).is_err(), "{start} {end}");
+        }
+        assert_eq!(
+            of("2026-10-01T00:00:00Z", "2026-09-01T00:00:00Z").unwrap_err(),
+            "the billing period from 2026-10-01T00:00:00Z to 2026-09-01T00:00:00Z is no calendar month: a bill is of one"
+        );
+    }
+
     proptest! {
+        #[test]
+        fn a_month_written_in_any_offset_is_that_month(
+            year in 2i32..9000, number in 1u32..=12, from in -14i32 * 4..=14 * 4, to in -14i32 * 4..=14 * 4, has_end in any::<bool>(),
+        ) {
+            let month = BillingMonth::new(year, number).unwrap();
+            let at = |moment: DateTime<Utc>, quarters: i32| moment - TimeDelta::minutes(i64::from(quarters) * 15);
+            let (start, end) = (at(month.start(), from), at(month.end(), to));
+            prop_assert_eq!(BillingMonth::of_period(start, has_end.then_some(end)), Ok(month));
+        }
+
+        #[test]
+        fn no_period_is_of_two_months(start in 0i64..2_000_000_000, hours in -2_000i64..2_000) {
+            let start = DateTime::from_timestamp(start, 0).unwrap();
+            let end = start + TimeDelta::hours(hours);
+            if let Ok(month) = BillingMonth::of_period(start, Some(end)) {
+                prop_assert!((start - month.start()).abs() <= TOLERANCE && (end - month.end()).abs() <= TOLERANCE);
+                prop_assert!(hours > 24 * 26);
+            }
+        }
+
         #[test]
         fn text_round_trips_and_neighbours_touch(year in 2i32..9999, number in 1u32..=12) {
             let month = BillingMonth::new(year, number).unwrap();

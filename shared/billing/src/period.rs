@@ -41,6 +41,9 @@ pub struct PeriodInvoice {
     /// Why something newer of this invoice is held; nothing if nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
+    /// Whether it is withdrawn: then nothing of it counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
 }
 
 /// A final invoice that came again with other amounts.
@@ -85,6 +88,10 @@ pub fn period_state(invoices: &BTreeMap<String, PeriodInvoice>) -> (PeriodState,
     if let Some((id, _)) = invoices.iter().find(|(_, invoice)| invoice.finality == Finality::Open) {
         return (PeriodState::Open, format!("invoice {id} is still open at the provider"));
     }
+    if !invoices.is_empty() && invoices.values().all(|invoice| invoice.withdrawn) {
+        let names = invoices.keys().cloned().collect::<Vec<_>>().join(", ");
+        return (PeriodState::Open, format!("its bills are withdrawn ({names}): bring the month again"));
+    }
     let restated: Vec<String> = invoices
         .iter()
         .filter_map(|(id, invoice)| {
@@ -111,6 +118,7 @@ mod tests {
             revision: Revision::of(b"new"),
             finality,
             held: None,
+            withdrawn: false,
             restatement: difference
                 .map(|cents| Restatement { from: Revision::of(b"old"), difference: Decimal::new(cents, 2) }),
         }
@@ -132,6 +140,10 @@ mod tests {
         );
         let held = PeriodInvoice { held: Some("it is cut short".into()), ..invoice(Finality::Final, None) };
         assert_eq!(state(&[held]), (PeriodState::Open, "invoice i0 is held: it is cut short".into()));
+        let withdrawn = PeriodInvoice { withdrawn: true, ..restated.clone() };
+        assert_eq!(state(std::slice::from_ref(&withdrawn)).0, PeriodState::Open);
+        let beside_another = state(&[withdrawn, invoice(Finality::Final, None)]);
+        assert_eq!(beside_another.0, PeriodState::Reopened, "its amount is gone");
         assert_eq!(
             state(&[restated]).1,
             format!(

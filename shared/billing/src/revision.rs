@@ -84,6 +84,16 @@ impl RevisionOrder {
         Self(format!("{}|{}|{revision}", updated.map_or_else(unknown, text), text(fetched_at)))
     }
 
+    /// The order of a revision that counts after another one, whatever clocks say.
+    #[must_use]
+    pub fn after(other: &Self, fetched_at: DateTime<Utc>, revision: &Revision) -> Self {
+        let updated = other.0.split('|').next().unwrap_or_default();
+        let next = other.fetched_at().parse::<DateTime<Utc>>().ok();
+        let next = next.and_then(|time| time.checked_add_signed(chrono::TimeDelta::milliseconds(1)));
+        let at = next.map_or(fetched_at, |next| next.max(fetched_at));
+        Self(format!("{updated}|{}|{revision}", at.to_rfc3339_opts(SecondsFormat::Millis, true)))
+    }
+
     /// Takes an order back from a record, as [`Self::as_str`] gave it.
     #[must_use]
     pub fn from_record(text: String) -> Self {
@@ -127,6 +137,11 @@ mod tests {
         let late = order(Some("2026-10-03T00:00:00Z"), "2026-10-08T00:00:00Z", b"b");
         assert!(early < late && early.as_str() < late.as_str());
         assert!(order(None, "2026-10-09T00:00:00Z", b"a") < early);
+        let behind = RevisionOrder::after(&late, time("2020-01-01T00:00:00Z"), &Revision::of(b"0"));
+        assert!(
+            late < behind && behind < order(Some("2026-10-03T00:00:00Z"), "2026-10-08T00:00:00.002Z", b"c")
+        );
+        assert!(early < RevisionOrder::after(&early, time("2026-12-01T00:00:00Z"), &Revision::of(b"0")));
         let again = order(Some("2026-10-02T00:00:00Z"), "2026-10-09T00:00:00.001Z", b"0");
         assert!(early < again);
     }

@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 use crate::aws::{Aws, explain};
 
 pub use parts::{KeepError, Spool, Spooled};
+pub(crate) use streams::FETCHED_AT;
 pub use streams::{Body, Upload};
 
 /// One bucket, to read: holds nothing that could write.

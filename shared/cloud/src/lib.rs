@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod datastores;
 pub mod events;
 pub mod http;
+pub mod intake;
 pub mod invocation;
 pub mod ledger;
 pub mod mail;

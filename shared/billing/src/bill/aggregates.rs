@@ -2,7 +2,7 @@
 
 use crate::aggregate::{Aggregate, AggregateError, Table, check};
 use crate::certificate::Certificate;
-use crate::charges::{Figures, TagSums, Totals};
+use crate::charges::{Figures, SubAccount, TagSums, Totals};
 use crate::money::MoneyError;
 
 /// The tables of a bill whose charges are `totals`. They name their revision, so tables of two revisions always differ.
@@ -25,9 +25,9 @@ pub fn aggregates(certificate: &Certificate, totals: &Totals) -> Result<Vec<Aggr
 
 fn by_account(certificate: &Certificate, totals: &Totals) -> Result<Table, AggregateError> {
     let mut table = Table::new("by-account", &["sub_account_id", "sub_account_name"]);
-    let mut accounts: Vec<_> = totals.sub_accounts.iter().collect();
-    accounts.sort_by_key(|(id, _)| *id);
-    for (id, (_, figures)) in accounts {
+    let mut accounts: Vec<_> = totals.sub_accounts.values().collect();
+    accounts.sort_by_key(|account| &account.id);
+    for SubAccount { id, figures, .. } in accounts {
         let target = certificate.targets.iter().find(|target| Some(&target.id) == id.as_ref());
         table.push(vec![id.clone(), target.map(|target| target.name.clone())], *figures);
     }
@@ -37,10 +37,12 @@ fn by_account(certificate: &Certificate, totals: &Totals) -> Result<Table, Aggre
 
 fn by_service(totals: &Totals) -> Result<Table, AggregateError> {
     let mut table = Table::new("by-service", &["service_category", "service_name"]);
-    let mut services: Vec<_> = totals.services.iter().collect();
-    services.sort_by_key(|(service, _)| *service);
-    for ((category, service), figures) in services {
-        table.push(vec![Some((*category).to_owned()), Some(service.clone())], *figures);
+    let services =
+        totals.services.iter().map(|((category, _), (service, figures))| (*category, service, figures));
+    let mut services: Vec<_> = services.collect();
+    services.sort_by_key(|(category, service, _)| (*category, *service));
+    for (category, service, figures) in services {
+        table.push(vec![Some(category.to_owned()), Some(service.clone())], *figures);
     }
     check("by service", table.figures(), &totals.all)?;
     Ok(table)

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::BillError;
 use crate::certificate::decimal_text;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
-use crate::charges::{Amount, Class, Figures, Totals};
+use crate::charges::{Amount, Claims, Class, Figures, Totals};
 use crate::ids::Provider;
 use crate::manifest::{InvoiceTotal, Manifest};
 use crate::money::{Currency, MoneyError, minor_digits};
@@ -118,6 +118,7 @@ pub(super) fn tax_class(manifest: &Manifest, invoice: &InvoiceTotal, currency: C
         billing_account_id: None,
         billing_account_name: None,
         billing_period: None,
+        month: None,
         invoice_id: Some(invoice.invoice_id.clone()),
         sub_account_id: None,
         sub_account_name: None,
@@ -128,8 +129,9 @@ pub(super) fn tax_class(manifest: &Manifest, invoice: &InvoiceTotal, currency: C
         frequency: ChargeFrequency::OneTime,
         tags: Vec::new(),
         tags_json: None,
+        unread_tags: None,
         twin: None,
-        names_provider: true,
+        claims: Claims::only(name),
         provider_name: name.to_owned(),
         publisher_name: name.to_owned(),
         invoice_issuer_name: name.to_owned(),

@@ -10,7 +10,8 @@ use super::{BillError, NO_SUB_ACCOUNT};
 use crate::certificate::{
     Adjustment, Certificate, CertificateError, CertifiedRest, CertifiedTarget, Status, Subject,
 };
-use crate::charges::{Amount, Figures, OtherBill, Totals, round_to_total};
+use crate::charges::{Amount, Figures, OtherBill, SubAccount, Totals, round_to_total};
+use crate::intake::{Decided, provider_of};
 use crate::manifest::Manifest;
 use crate::money::{Currency, MoneyError, minor_digits};
 use crate::period::Finality;
@@ -50,10 +51,53 @@ pub fn certify_bill(
         return Err(BillError::Rows { count: totals.held_rows, rows: totals.held });
     }
     let currency = currency_of(&totals)?;
+    let provider_from = provider_from(manifest, &totals)?;
+    certify(revision, manifest, totals, currency, provider_from)
+}
+
+/// The certificate of a bill that is withdrawn: it has no charges. `currency` is what it had before.
+///
+/// # Errors
+/// [`BillError`].
+pub fn certify_withdrawn(
+    revision: &Revision,
+    manifest: &Manifest,
+    currency: Option<Currency>,
+) -> Result<BillStatement, BillError> {
+    let currency = currency.ok_or(BillError::NothingToWithdraw)?;
+    certify(revision, manifest, Totals::default(), currency, None)
+}
+
+/// What says whose a bill is. Of documents that may hold several, the rows must not say that it is another's.
+fn provider_from(manifest: &Manifest, totals: &Totals) -> Result<Option<String>, BillError> {
+    match &manifest.brought {
+        Some(brought) => return Ok(Some(brought.provider_from.clone())),
+        None if !manifest.shared => return Ok(None),
+        None => {}
+    }
+    match provider_of(totals.own.keys().map(|bill| &bill.claims))? {
+        None => Ok(Some("the key".to_owned())),
+        Some(decided) if decided.provider == manifest.provider => Ok(Some(decided.from.to_owned())),
+        Some(Decided { provider, from }) => {
+            Err(BillError::OtherProvider { expected: manifest.provider.clone(), found: provider, from })
+        }
+    }
+}
+
+fn certify(
+    revision: &Revision,
+    manifest: &Manifest,
+    totals: Totals,
+    currency: Currency,
+    provider_from: Option<String>,
+) -> Result<BillStatement, BillError> {
     let compared = compare(manifest, &totals, currency)?;
     let totals = with_head(manifest, totals, currency)?;
     let parts = Parts::of(manifest, &totals, currency, &compared)?;
-    let certificate = assemble(revision, manifest, &totals, currency, compared, parts)?;
+    let mut certificate = assemble(revision, manifest, &totals, currency, compared, parts)?;
+    if let (Some(from), Some(figures)) = (provider_from, certificate.provider_figures.as_object_mut()) {
+        figures.insert("provider_from".to_owned(), from.into());
+    }
     certificate.verify()?;
     Ok(BillStatement { certificate, currency, totals })
 }
@@ -151,7 +195,7 @@ fn accounts(manifest: &Manifest, totals: &Totals, tax: Decimal) -> Result<Vec<Ac
     let tax = Amount::from_decimal(tax).ok_or(MoneyError::Overflow)?;
     let mut accounts = Vec::with_capacity(totals.sub_accounts.len());
     let (mut rest, mut rest_charges) = (Amount::ZERO, 0);
-    for (id, (name, figures)) in &totals.sub_accounts {
+    for SubAccount { id, name, figures } in totals.sub_accounts.values() {
         match id {
             Some(id) => {
                 let name = name.as_ref().or(manifest.sub_account_names.get(id)).unwrap_or(id);
@@ -254,6 +298,9 @@ fn assemble(
 }
 
 fn explanation(manifest: &Manifest, totals: &Totals, compared: &Compared) -> String {
+    if let Some(reason) = manifest.withdrawn() {
+        return format!("withdrawn: {reason}");
+    }
     let mut text = if !compared.mismatches.is_empty() {
         compared.mismatches.join("; ")
     } else if manifest.invoices.is_empty() {
@@ -275,6 +322,10 @@ fn explanation(manifest: &Manifest, totals: &Totals, compared: &Compared) -> Str
             counted.effective, compared.effective
         ));
     }
+    let unread = totals.unread_tags.figures.charges;
+    if unread > 0 {
+        text.push_str(&format!("; the tags of {unread} charges cannot be read: they count as untagged"));
+    }
     if manifest.finality == Finality::Open {
         text.push_str("; the month is still open at the provider");
     }
@@ -292,7 +343,7 @@ fn figures(
     elsewhere.sort_by(|a, b| a.0.cmp(b.0));
     let elsewhere = elsewhere.into_iter().map(|(bill, figures)| {
         json!({
-            "provider": bill.provider_name,
+            "provider": bill.claims.provider,
             "billing_account": bill.billing_account,
             "period": bill.month,
             "currency": bill.currency,
@@ -310,7 +361,24 @@ fn figures(
         "amounts_beyond_18_decimals": totals.fine_rows,
         "invoices": serde_json::to_value(&compared.invoices)?,
         "rows_of_other_bills": elsewhere.collect::<Vec<_>>(),
+        "read_as": totals.dialects,
     });
+    if !totals.date_orders.is_empty() {
+        let name = |key: &String| key.rsplit('/').next().unwrap_or(key).to_owned();
+        let orders: BTreeMap<String, _> =
+            totals.date_orders.iter().map(|(key, order)| (name(key), order)).collect();
+        figures["days_read_as"] = serde_json::to_value(orders)?;
+    }
+    if !totals.columns_chosen.is_empty() {
+        figures["columns_chosen"] = serde_json::to_value(&totals.columns_chosen)?;
+    }
+    if totals.unread_tags.figures.charges > 0 {
+        figures["tags_not_read"] = json!({
+            "charges": totals.unread_tags.figures.charges,
+            "billed_cost": totals.unread_tags.figures.billed.to_string(),
+            "texts": totals.unread_tags.texts,
+        });
+    }
     if totals.compared_twins.charges > 0 {
         figures["rows_of_both_reports"] = json!({
             "rows": totals.compared_twins.charges,

@@ -38,6 +38,7 @@ fn manifest(invoices: Vec<InvoiceTotal>) -> Manifest {
         documents: vec![],
         invoices,
         shared: false,
+        brought: None,
         sub_account_names: BTreeMap::from([("111".to_owned(), "Shop".to_owned())]),
     }
 }
@@ -58,12 +59,8 @@ fn read(rows: &str) -> Totals {
     file.write_all(HEADER.as_bytes()).unwrap();
     file.write_all(rows.as_bytes()).unwrap();
     let document = Document { key: "export.csv", file: Arc::new(file) };
-    let selection = Selection {
-        provider: None,
-        billing_account: Some("999".to_owned()),
-        month: "2025-06".parse().unwrap(),
-    };
-    add_up(&document, &Focus, &selection, 1).unwrap()
+    let invoice = manifest(vec![]).invoice();
+    add_up(&document, &Focus, &Selection::only([&invoice]), 1).unwrap()
 }
 
 fn judge(manifest: &Manifest, rows: &str) -> Result<BillStatement, BillError> {

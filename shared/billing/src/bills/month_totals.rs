@@ -9,6 +9,7 @@ use crate::aggregate::{Aggregate, AggregateError, Table, check};
 use crate::bill::tag_rows;
 use crate::bills::facts::Tags;
 use crate::charges::{Figures, TagSums, parse_tags};
+use crate::identity::Rule;
 use crate::money::{Currency, MoneyError};
 use crate::month::BillingMonth;
 
@@ -104,7 +105,7 @@ impl MonthTotals {
                     self.tags.push((currency, TagSums::default()));
                     self.tags.len() - 1
                 });
-                self.tags[at].1.add(&tags, &figures)?;
+                self.tags[at].1.add(&tags, Rule::Exact, &figures)?;
             }
         }
         Ok(())

@@ -124,6 +124,7 @@ columns! {
     "x_DiscountCents" Decimal nullable |c| c.x_discount_cents;
     "x_Document" Text nullable |c| c.x_document.as_deref();
     "x_LineNumber" Integer nullable |c| c.x_line_number.and_then(|n| i64::try_from(n).ok());
+    "x_UnreadTags" Text nullable |c| c.unread_tags.as_deref();
 }
 
 /// Values of one column of the row group being filled.
@@ -191,14 +192,20 @@ impl<W: Write + Send> ChargesFile<W> {
         if self.rows == ROWS_PER_GROUP { self.write_group() } else { Ok(()) }
     }
 
+    /// Writes the rows that wait, so that they take no memory.
+    ///
+    /// # Errors
+    /// [`ChargesFileError::Parquet`].
+    pub fn write_waiting(&mut self) -> Result<(), ChargesFileError> {
+        if self.rows > 0 { self.write_group() } else { Ok(()) }
+    }
+
     /// What it was written into, with the whole file in it.
     ///
     /// # Errors
     /// [`ChargesFileError::Parquet`].
     pub fn finish(mut self) -> Result<W, ChargesFileError> {
-        if self.rows > 0 {
-            self.write_group()?;
-        }
+        self.write_waiting()?;
         Ok(self.writer.into_inner()?)
     }
 

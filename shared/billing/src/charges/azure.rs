@@ -1,23 +1,31 @@
-//! Cost details reports of Azure, for Enterprise Agreements and for Microsoft Customer Agreements: the same columns under other
-//! names. Days are written `MM/DD/YYYY` and both counted; costs are before taxes and credits.
+//! Cost details reports of Azure, for Enterprise Agreements and for Microsoft Customer Agreements, and pay-as-you-go usage: the same
+//! columns under other names. Days are written `MM/DD/YYYY`, or as a person's settings had it, and the last of a period is counted;
+//! costs are before taxes and credits.
 
 mod services;
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 
-use super::focus::{currency, time, wrong};
-use super::mapping::{Class, Columns, Mapping, Row, Sign, Texts, Twin};
-use super::tags;
+use super::dates::{DateOrder, Days, after};
+use super::focus::{currency, wrong};
+use super::mapping::{Claims, Class, Columns, Mapping, Priced, Row, Sign, Texts, Twin, required};
+use super::tags::RowTags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
+use crate::month::BillingMonth;
 
-/// The format, and which of Azure's two reports of the same month it is.
-///
-/// Both have the rows that draw on no commitment. Those that do stand in the report of actual costs with what was paid
+/// The format: which of Azure's two reports of the same month it is, and how its days are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AzureCostDetails {
+    report: Report,
+    dates: DateOrder,
+}
+
+/// Both reports have the rows that draw on no commitment. Those that do stand in the report of actual costs with what was paid
 /// (the purchase, and nothing for what it covers), and in the amortised one with what was used of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AzureCostDetails {
+enum Report {
     /// The only report of the bill: its costs are both.
     #[default]
     Alone,
@@ -25,6 +33,20 @@ pub enum AzureCostDetails {
     Billed,
     /// Amortised costs: only rows that draw on a commitment are charges, the others are compared.
     Amortized,
+}
+
+impl AzureCostDetails {
+    /// The only report of a bill.
+    pub const ALONE: [Self; 2] = Self::both(Report::Alone);
+    /// Actual costs beside amortised ones.
+    pub const BILLED: [Self; 2] = Self::both(Report::Billed);
+    /// Amortised costs beside actual ones.
+    pub const AMORTIZED: [Self; 2] = Self::both(Report::Amortized);
+
+    /// Month first, day first.
+    const fn both(report: Report) -> [Self; 2] {
+        [Self { report, dates: DateOrder::MonthFirst }, Self { report, dates: DateOrder::DayFirst }]
+    }
 }
 
 /// The name that Microsoft's own FOCUS exports use.
@@ -39,18 +61,18 @@ macro_rules! places {
 places! {
     CURRENCY PROFILE PROFILE_NAME ACCOUNT ACCOUNT_NAME PERIOD_START PERIOD_END INVOICE PREVIOUS_INVOICE SUBSCRIPTION
     SUBSCRIPTION_NAME FAMILY CATEGORY SERVICE CHARGE_TYPE FREQUENCY PUBLISHER_TYPE PUBLISHER RESELLER PRICING_MODEL
-    TAGS
+    TAGS DATE
 }
 places! { COST }
 places! {
-    DATE PRODUCT METER METER_NAME PRICE_ID RESOURCE RESOURCE_NAME LOCATION METER_REGION ZONE UNIT PRICING_CURRENCY
+    PRODUCT METER METER_NAME PRICE_ID RESOURCE RESOURCE_NAME LOCATION METER_REGION ZONE UNIT PRICING_CURRENCY
     BENEFIT BENEFIT_NAME RESERVATION RESERVATION_NAME
 }
 places! { QUANTITY UNIT_PRICE LIST_PRICE LIST_COST }
 
 const COLUMNS: Columns = Columns {
     class: &[
-        &["BillingCurrency", "BillingCurrencyCode"],
+        &[],
         &["BillingProfileId"],
         &["BillingProfileName"],
         &["BillingAccountId"],
@@ -71,6 +93,7 @@ const COLUMNS: Columns = Columns {
         &["ResellerName"],
         &["PricingModel"],
         &["Tags"],
+        &["Date", "UsageDateTime"],
     ],
     kind: &[
         CURRENCY,
@@ -88,13 +111,24 @@ const COLUMNS: Columns = Columns {
         PUBLISHER,
         RESELLER,
         PRICING_MODEL,
+        SUBSCRIPTION,
+        DATE,
     ],
+    instead: &[(SUBSCRIPTION, &[PROFILE, ACCOUNT]), (DATE, &[PERIOD_START])],
     account: &[SUBSCRIPTION, SUBSCRIPTION_NAME],
     service: &[FAMILY, CATEGORY, SERVICE, CHARGE_TYPE],
     tags: &[TAGS],
-    amounts: &[&["CostInBillingCurrency", "Cost"]],
+    amounts: &[&[]],
+    priced: Some(Priced {
+        amount: COST,
+        currency: CURRENCY,
+        pairs: &[
+            ("CostInBillingCurrency", &["BillingCurrency", "BillingCurrencyCode"]),
+            ("Cost", &["BillingCurrency", "BillingCurrencyCode", "Currency"]),
+            ("PreTaxCost", &["Currency"]),
+        ],
+    }),
     texts: &[
-        &["Date", "UsageDateTime"],
         &["ProductName", "Product"],
         &["MeterId"],
         &["MeterName"],
@@ -111,9 +145,15 @@ const COLUMNS: Columns = Columns {
         &["ReservationId"],
         &["ReservationName"],
     ],
-    numbers: &[&["Quantity"], &["UnitPrice"], &["PayGPrice"], &["PaygCostInBillingCurrency"]],
+    prose: &[],
+    numbers: &[
+        &["Quantity", "UsageQuantity"],
+        &["UnitPrice", "ResourceRate"],
+        &["PayGPrice"],
+        &["PaygCostInBillingCurrency"],
+    ],
     costs: &[LIST_COST],
-    required_class: &[CURRENCY, PERIOD_START, SUBSCRIPTION, CHARGE_TYPE],
+    required_class: &[CURRENCY, SUBSCRIPTION],
     required_amounts: &[COST],
     nulls: &[],
 };
@@ -123,34 +163,59 @@ impl Mapping for AzureCostDetails {
         &COLUMNS
     }
 
+    fn days<'t>(&self, texts: &'t dyn Texts) -> Days<'t> {
+        (
+            texts.text(DATE),
+            Option::zip(texts.text(PERIOD_START), texts.text(PERIOD_END)).map(<[&str; 2]>::from),
+        )
+    }
+
+    fn days_columns(&self) -> &'static [usize] {
+        &[DATE, PERIOD_START, PERIOD_END]
+    }
+
+    fn in_order(&self, dates: DateOrder) -> Option<&'static dyn Mapping> {
+        let both = match self.report {
+            Report::Alone => &Self::ALONE,
+            Report::Billed => &Self::BILLED,
+            Report::Amortized => &Self::AMORTIZED,
+        };
+        Some(match dates {
+            DateOrder::MonthFirst => &both[0],
+            DateOrder::DayFirst => &both[1],
+        })
+    }
+
     fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String> {
         let text = |column: usize| texts.text(column);
         let owned = |column: usize| text(column).map(str::to_owned);
-        let required = |column: usize| {
-            text(column).ok_or_else(|| format!("{} is empty", COLUMNS.class[column].join(" or ")))
-        };
-        let charge_type = required(CHARGE_TYPE)?;
+        let required = |column: usize| required(&COLUMNS, texts, column);
+        // pay-as-you-go knows nothing but usage
+        let charge_type = text(CHARGE_TYPE).unwrap_or("Usage");
         let category = category(charge_type);
-        let tags = tags::parse(text(TAGS))?;
+        let tags = RowTags::of(text(TAGS), |pairs| pairs);
+        let (billing_period, month) = self.period(texts)?;
         let is_committed = text(PRICING_MODEL).and_then(commitment).is_some() || is_unused(charge_type);
         let (cost, nothing) = (vec![(COST, Sign::Plus)], Vec::new());
-        let (billed, effective, twin) = match (self, is_committed) {
-            (Self::Alone, _) => (cost.clone(), cost, None),
-            (Self::Billed, false) => (cost.clone(), cost, Some(Twin::Counted)),
-            (Self::Billed, true) => (cost, nothing, None),
-            (Self::Amortized, false) => (cost.clone(), cost, Some(Twin::Compared)),
-            (Self::Amortized, true) => (nothing, cost, None),
+        let (billed, effective, twin) = match (self.report, is_committed) {
+            (Report::Alone, _) => (cost.clone(), cost, None),
+            (Report::Billed, false) => (cost.clone(), cost, Some(Twin::Counted)),
+            (Report::Billed, true) => (cost, nothing, None),
+            (Report::Amortized, false) => (cost.clone(), cost, Some(Twin::Compared)),
+            (Report::Amortized, true) => (nothing, cost, None),
         };
         Ok(vec![Class {
             billed,
             effective,
             // what a commitment covers costs nothing here, and is a row of the amortised report
-            skip_zero: *self == Self::Billed && is_committed,
+            skip_zero: self.report == Report::Billed && is_committed,
             twin,
             currency: currency(required(CURRENCY)?)?,
-            billing_account_id: owned(PROFILE).or_else(|| owned(ACCOUNT)),
+            // a subscription that is paid as you go has no other account
+            billing_account_id: owned(PROFILE).or_else(|| owned(ACCOUNT)).or_else(|| owned(SUBSCRIPTION)),
             billing_account_name: owned(PROFILE_NAME).or_else(|| owned(ACCOUNT_NAME)),
-            billing_period: Some(billing_period(required(PERIOD_START)?, text(PERIOD_END))?),
+            billing_period: Some(billing_period),
+            month: Some(month),
             invoice_id: owned(INVOICE),
             sub_account_id: owned(SUBSCRIPTION),
             sub_account_name: owned(SUBSCRIPTION_NAME),
@@ -160,9 +225,10 @@ impl Mapping for AzureCostDetails {
             // it names the invoice whose charge is taken back
             correction: text(PREVIOUS_INVOICE).is_some(),
             frequency: frequency(text(FREQUENCY), category),
-            tags_json: tags::to_json(&tags),
-            tags,
-            names_provider: true,
+            tags_json: tags.json,
+            tags: tags.pairs,
+            unread_tags: tags.unread,
+            claims: Claims::only(MICROSOFT),
             provider_name: MICROSOFT.to_owned(),
             publisher_name: publisher(text(PUBLISHER), text(PUBLISHER_TYPE)),
             invoice_issuer_name: text(RESELLER).unwrap_or(MICROSOFT).to_owned(),
@@ -172,18 +238,18 @@ impl Mapping for AzureCostDetails {
     fn complete<'r>(&self, charge: Charge<'r>, _: &'r Class, row: &Row<'r>) -> Result<Charge<'r>, String> {
         let text = |column: usize| row.texts.text(column);
         let some = |column: usize| text(column).map(Cow::Borrowed);
-        let start = text(DATE).map(|date| day(date).ok_or_else(|| wrong("Date", Some(date)))).transpose()?;
+        let start = row.class.text(DATE).map(|date| self.day("Date", date)).transpose()?;
         let charge_period = start.map_or(charge.charge_period, |start| Period { start, end: after(start) });
         let quantity = row.quantity(QUANTITY);
         let is_usage = charge.charge_category == ChargeCategory::Usage;
-        let charge_type = row.class.text(CHARGE_TYPE).unwrap_or_default();
+        let charge_type = row.class.text(CHARGE_TYPE).unwrap_or("Usage");
         // prices of a Microsoft Customer Agreement are in the currency of the price list
         let currency = charge.billing_currency.code();
         let is_priced = text(PRICING_CURRENCY).is_none_or(|code| code == currency);
         let price = |column: usize| row.quantity(column).filter(|_| is_priced);
         let list_cost = row.cost(LIST_COST)?.filter(|cost| !cost.is_zero());
         let model = row.class.text(PRICING_MODEL);
-        let cost = if *self == Self::Amortized { charge.effective_cost } else { charge.billed_cost };
+        let cost = if self.report == Report::Amortized { charge.effective_cost } else { charge.billed_cost };
         let benefit = model.and_then(commitment);
         let of_benefit = |columns: [usize; 2]| benefit.and(some(columns[0]).or_else(|| some(columns[1])));
         let resource = text(RESOURCE);
@@ -217,26 +283,25 @@ impl Mapping for AzureCostDetails {
     }
 }
 
-/// The beginning of a day as Azure writes it, `06/19/2025`; some versions write `2025-06-19` or add a time.
-fn day(text: &str) -> Option<DateTime<Utc>> {
-    match NaiveDate::parse_from_str(text, "%m/%d/%Y") {
-        Ok(date) => Some(date.and_time(NaiveTime::MIN).and_utc()),
-        Err(_) => time(text),
+impl AzureCostDetails {
+    fn day(self, column: &str, text: &str) -> Result<DateTime<Utc>, String> {
+        self.dates.day(text).ok_or_else(|| wrong(column, Some(text)))
     }
-}
 
-fn after(day: DateTime<Utc>) -> DateTime<Utc> {
-    day.checked_add_days(Days::new(1)).unwrap_or(day)
-}
-
-/// From its first day to its last, both counted.
-fn billing_period(first: &str, last: Option<&str>) -> Result<Period, String> {
-    let start = day(first).ok_or_else(|| wrong("BillingPeriodStartDate", Some(first)))?;
-    let end = match last {
-        Some(last) => after(day(last).ok_or_else(|| wrong("BillingPeriodEndDate", Some(last)))?),
-        None => crate::month::BillingMonth::containing(start).end(),
-    };
-    Ok(Period { start, end })
+    /// The billing period, from its first day to its last, both counted; where none is stated, the month of the row's day.
+    fn period(self, texts: &dyn Texts) -> Result<(Period, BillingMonth), String> {
+        let Some(first) = texts.text(PERIOD_START) else {
+            let day = texts
+                .text(DATE)
+                .ok_or("BillingPeriodStartDate and Date are empty: its month is not known")?;
+            let month = BillingMonth::containing(self.day("Date", day)?);
+            return Ok((Period { start: month.start(), end: month.end() }, month));
+        };
+        let start = self.day("BillingPeriodStartDate", first)?;
+        let last = texts.text(PERIOD_END).map(|last| self.day("BillingPeriodEndDate", last)).transpose()?;
+        let month = BillingMonth::of_period(start, last.map(after)).map_err(|error| error.to_string())?;
+        Ok((Period { start, end: last.map_or_else(|| month.end(), after) }, month))
+    }
 }
 
 /// The kinds of charges; one that is not known yet says nothing about money, and is taken as an adjustment.

@@ -6,101 +6,17 @@ use std::str::Utf8Error;
 use foldhash::fast::RandomState;
 
 use super::Amount;
-use super::mapping::{Columns, Texts};
+use super::binding::{Binding, HeaderError};
+use super::dates::AmbiguousDates;
+use super::dialect::{AmbiguousDecimals, Dialect};
+use super::mapping::Texts;
 use crate::money::MoneyError;
+use crate::text::{clean, clean_bytes, clean_prose};
 
 /// Rows that are handed on at once.
 pub(super) const BATCH_ROWS: usize = 8_192;
 /// Bytes of distinct texts of one column that are remembered; more begin anew, so memory is bounded whatever the bill holds.
 const DICTIONARY_BYTES: usize = 4 * 1024 * 1024;
-
-/// Which columns of a document are read, by their place in it.
-#[derive(Clone, Debug)]
-pub(super) struct Binding {
-    pub(super) class: Vec<Option<usize>>,
-    /// Columns of a text document that are one class together: the class, and the place and key of each.
-    pub(super) gathered: Vec<(usize, Vec<(usize, String)>)>,
-    pub(super) amounts: Vec<Option<usize>>,
-    pub(super) texts: Vec<Option<usize>>,
-    pub(super) numbers: Vec<Option<usize>>,
-    /// Which of `numbers` are money.
-    pub(super) costs: &'static [usize],
-    pub(super) nulls: &'static [&'static str],
-}
-
-/// A document without a column that cannot be done without.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the document has no column {0}: is it an export of this format?")]
-pub struct MissingColumn(pub(super) String);
-
-impl Binding {
-    /// Finds the columns in a header. Without `details` only those that add up a bill are read.
-    ///
-    /// # Errors
-    /// [`MissingColumn`].
-    pub(super) fn new(columns: &Columns, header: &[String], details: bool) -> Result<Self, MissingColumn> {
-        let find = |names: &&[&str]| {
-            let of = |name: &&str| header.iter().position(|column| column.eq_ignore_ascii_case(name));
-            names.iter().find_map(of)
-        };
-        let find_all = |wanted: &[&[&str]]| wanted.iter().map(find).collect::<Vec<_>>();
-        let binding = Self {
-            class: find_all(columns.class),
-            gathered: gathered(columns.class, header),
-            amounts: find_all(columns.amounts),
-            texts: if details { find_all(columns.texts) } else { Vec::new() },
-            numbers: if details { find_all(columns.numbers) } else { Vec::new() },
-            costs: columns.costs,
-            nulls: columns.nulls,
-        };
-        let required_class = columns.required_class.iter().map(|&at| (columns.class[at], binding.class[at]));
-        let required_amounts =
-            columns.required_amounts.iter().map(|&at| (columns.amounts[at], binding.amounts[at]));
-        match required_class.chain(required_amounts).find(|(_, found)| found.is_none()) {
-            Some((names, _)) => Err(MissingColumn(names.join(" or "))),
-            None => Ok(binding),
-        }
-    }
-
-    /// The JSON object of the columns that are a class together, without the empty ones; nothing if all are.
-    fn gather<'c>(&self, class: usize, cell: impl Fn(usize) -> Option<&'c [u8]>) -> Option<String> {
-        let (_, columns) = self.gathered.iter().find(|(of, _)| *of == class)?;
-        let cells = columns.iter().filter_map(|(place, key)| {
-            let text = cell(*place).map(<[u8]>::trim_ascii).filter(|text| !self.is_null(text))?;
-            Some((key.clone(), serde_json::Value::from(String::from_utf8_lossy(text))))
-        });
-        let object: serde_json::Map<_, _> = cells.collect();
-        (!object.is_empty()).then(|| serde_json::Value::Object(object).to_string())
-    }
-
-    /// Whether a text means "nothing".
-    pub(super) fn is_null(&self, text: &[u8]) -> bool {
-        text.is_empty() || self.nulls.iter().any(|null| null.as_bytes() == text)
-    }
-
-    /// All columns that are read, in the order of the document.
-    pub(super) fn places(&self) -> Vec<usize> {
-        let all = [&self.class, &self.amounts, &self.texts, &self.numbers];
-        let mut places: Vec<usize> = all.into_iter().flatten().copied().flatten().collect();
-        places.sort_unstable();
-        places.dedup();
-        places
-    }
-}
-
-/// The columns of each class that is found by the beginning of their names.
-fn gathered(classes: &[&[&str]], header: &[String]) -> Vec<(usize, Vec<(usize, String)>)> {
-    let columns = |names: &[&str]| -> Vec<(usize, String)> {
-        let prefixes = names.iter().filter_map(|name| name.strip_suffix('*'));
-        let of = |prefix: &str| {
-            let rest = |(at, column): (usize, &String)| Some((at, column.strip_prefix(prefix)?.to_owned()));
-            header.iter().enumerate().filter_map(rest).collect::<Vec<_>>()
-        };
-        prefixes.flat_map(of).collect()
-    };
-    let all = classes.iter().enumerate().map(|(class, names)| (class, columns(names)));
-    all.filter(|(_, columns)| !columns.is_empty()).collect()
-}
 
 /// The distinct texts of one class column; 0 is nothing.
 #[derive(Debug, Default)]
@@ -210,13 +126,17 @@ pub(super) struct Batch {
     pub(super) problems: Vec<RowProblem>,
     /// The rows of quantities and prices that cannot be read, in order; each as often as it has some.
     pub(super) unread: Vec<usize>,
+    /// How many rows took their cell from a column where they had a choice, by its place in the document.
+    pub(super) chosen: Vec<u64>,
 }
 
 impl Batch {
     pub(super) fn new(binding: &Binding) -> Self {
         let texts = binding.texts.iter().map(|_| PlainTexts::default()).collect();
         let is_bound = |class: &usize| {
-            binding.class[*class].is_some() || binding.gathered.iter().any(|(of, _)| of == class)
+            !binding.class[*class].is_empty()
+                || binding.currency == Some(*class)
+                || binding.gathered.iter().any(|(of, _)| of == class)
         };
         Self {
             bound: (0..binding.class.len()).filter(is_bound).collect(),
@@ -228,6 +148,7 @@ impl Batch {
             numbers: vec![Vec::new(); binding.numbers.len()],
             problems: Vec::new(),
             unread: Vec::new(),
+            chosen: vec![0; binding.header.len()],
         }
     }
 
@@ -241,6 +162,7 @@ impl Batch {
         self.numbers.iter_mut().for_each(Vec::clear);
         self.problems.clear();
         self.unread.clear();
+        self.chosen.fill(0);
     }
 
     pub(super) fn problem(&mut self, row: usize, why: String) {
@@ -268,33 +190,59 @@ impl Batch {
         let row = self.rows;
         let mut problem = None;
         let raw = &cell;
-        let cell = |place: &Option<usize>| {
-            place.and_then(raw).map(<[u8]>::trim_ascii).filter(|text| !binding.is_null(text))
-        };
+        let filled = |place: usize| raw(place).map(<[u8]>::trim_ascii).filter(|text| !binding.is_null(text));
+        let pair = binding.pairs.iter().position(|pair| filled(pair.amount).is_some());
+        let currency = binding.pairs.get(pair.unwrap_or_default()).map(|pair| &pair.currencies);
         let columns = binding.class.iter().zip(&mut self.class).zip(dictionaries);
-        for (class, ((place, codes), dictionary)) in columns.enumerate() {
-            if place.is_none() && !binding.gathered.is_empty() {
+        for (class, ((places, codes), dictionary)) in columns.enumerate() {
+            if places.is_empty() && !binding.gathered.is_empty() {
                 codes.push(binding.gather(class, raw).map_or(0, |object| dictionary.code(&object)));
                 continue;
             }
-            match cell(place).map(|bytes| dictionary.code_of_bytes(bytes)) {
-                None => codes.push(0),
-                Some(Ok(code)) => codes.push(code),
-                Some(Err(_)) => {
+            let places = if binding.currency == Some(class) { currency.unwrap_or(places) } else { places };
+            let chosen = places.iter().find_map(|place| Some((*place, filled(*place)?)));
+            let Some((place, bytes)) = chosen else {
+                codes.push(0);
+                continue;
+            };
+            if places.len() > 1 {
+                self.chosen[place] += 1;
+            }
+            match clean_bytes(bytes) {
+                Some(text) if binding.is_null(&text) => codes.push(0),
+                // cleaned bytes are UTF-8
+                Some(text) => codes.push(dictionary.code_of_bytes(&text).unwrap_or_default()),
+                // tags are no money: what is not UTF-8 is no tag, and told as such
+                None if binding.tags.contains(&class) => {
+                    codes.push(dictionary.code(&format!("\u{fffd}{}", String::from_utf8_lossy(bytes))));
+                }
+                None => {
                     codes.push(0);
-                    problem = Some("a cell is not UTF-8".to_owned());
+                    problem = Some(format!("{} is not UTF-8", binding.name(place)));
                 }
             }
         }
-        for (place, texts) in binding.texts.iter().zip(&mut self.texts) {
-            let text = cell(place).map(|text| String::from_utf8_lossy(text));
-            texts.push(text.as_deref());
+        for (at, (places, texts)) in binding.texts.iter().zip(&mut self.texts).enumerate() {
+            let text = places.iter().find_map(|place| filled(*place)).map(String::from_utf8_lossy);
+            let text = text
+                .as_deref()
+                .map(|text| if binding.prose.contains(&at) { clean_prose(text) } else { clean(text) });
+            texts.push(text.as_deref().filter(|text| !text.is_empty()));
         }
-        let amounts = binding.amounts.iter().zip(&mut self.amounts).map(|column| (true, column));
+        let amounts = binding.amounts.iter().zip(&mut self.amounts).enumerate();
+        let amounts = amounts.map(|(at, column)| (true, binding.priced == Some(at), column));
         let numbers = binding.numbers.iter().zip(&mut self.numbers).enumerate();
-        let numbers = numbers.map(|(at, column)| (binding.costs.contains(&at), column));
-        for (is_money, (place, column)) in amounts.chain(numbers) {
-            match cell(place).map(Amount::parse).transpose() {
+        let numbers = numbers.map(|(at, column)| (binding.costs.contains(&at), false, column));
+        for (is_money, is_priced, (places, column)) in amounts.chain(numbers) {
+            let place = match is_priced {
+                true => pair.map(|pair| binding.pairs[pair].amount),
+                false => places.iter().copied().find(|place| filled(*place).is_some()),
+            };
+            if let Some(place) = place.filter(|_| places.len() > 1 || (is_priced && binding.pairs.len() > 1))
+            {
+                self.chosen[place] += 1;
+            }
+            match place.and_then(|place| binding.number(place, filled(place)?)).transpose() {
                 Ok(amount) => column.push(amount),
                 Err(error) => {
                     column.push(None);
@@ -342,7 +290,13 @@ impl Texts for ClassTexts<'_> {
 pub enum ReadError {
     /// Its columns are not those of the format.
     #[error(transparent)]
-    Column(#[from] MissingColumn),
+    Column(#[from] HeaderError),
+    /// Its amounts are written in more than one way.
+    #[error(transparent)]
+    Decimals(#[from] AmbiguousDecimals),
+    /// Its days can be read in two ways.
+    #[error(transparent)]
+    Dates(#[from] AmbiguousDates),
     /// The bytes break off or are not what the extension says.
     #[error("the document cannot be read after row {after}: {why}")]
     Broken {
@@ -361,6 +315,8 @@ pub enum ReadError {
 
 /// Takes batches as they are read.
 pub(super) trait Sink {
+    /// How the document is written, and the names of its columns; before its first batch.
+    fn begin(&mut self, _dialect: &Dialect, _header: &[String]) {}
     fn batch(&mut self, batch: &Batch, dictionaries: &[Dictionary]) -> Result<(), ReadError>;
     /// The dictionaries will be emptied: codes mean nothing any more.
     fn forget(&mut self);

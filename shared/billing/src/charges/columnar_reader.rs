@@ -19,9 +19,13 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::Amount;
-use super::batch::{BATCH_ROWS, Batch, Binding, Dictionary, PlainTexts, ReadError, Sink, hand_on};
+use super::batch::{BATCH_ROWS, Batch, Dictionary, PlainTexts, ReadError, RowProblem, Sink, hand_on};
+use super::binding::Binding;
+use super::dialect::Dialect;
 use super::file::FileReader;
+use super::guard::guarded;
 use super::mapping::Columns;
+use crate::text::{clean, clean_prose};
 
 /// A Parquet document, opened: its row groups may be read by several threads.
 pub(super) struct Columnar {
@@ -36,12 +40,17 @@ pub(super) struct Columnar {
 
 impl Columnar {
     pub(super) fn open(file: FileReader, columns: &Columns, details: bool) -> Result<Self, ReadError> {
+        guarded(|| Self::open_unguarded(file, columns, details)).map_err(damaged(0))?
+    }
+
+    fn open_unguarded(file: FileReader, columns: &Columns, details: bool) -> Result<Self, ReadError> {
         let broken =
             |error: parquet::errors::ParquetError| ReadError::Broken { after: 0, why: error.to_string() };
         let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(broken)?;
-        let names: Vec<String> = plain.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let binding = Binding::new(columns, &names, details)?;
-        let is_class = |at: usize| binding.class.contains(&Some(at));
+        let names: Vec<String> =
+            plain.schema().fields().iter().map(|field| clean(field.name()).into_owned()).collect();
+        let binding = Binding::new(columns, &names, details, &Dialect::default())?;
+        let is_class = |at: usize| binding.is_class(at);
         let is_text =
             |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
         let fields = plain.schema().fields().iter().enumerate().map(|(at, field)| {
@@ -73,9 +82,18 @@ impl Columnar {
         self.before.len() - 1
     }
 
+    /// The names of its columns.
+    pub(super) fn header(&self) -> &[String] {
+        &self.binding.header
+    }
+
     /// Reads one row group, beside other threads that read others.
     pub(super) fn read(&self, group: usize, sink: &mut dyn Sink) -> Result<(), ReadError> {
         let first = self.before[group];
+        guarded(|| self.read_unguarded(group, first, sink)).map_err(damaged(first))?
+    }
+
+    fn read_unguarded(&self, group: usize, first: u64, sink: &mut dyn Sink) -> Result<(), ReadError> {
         let broken = |after: u64, why: String| ReadError::Broken { after, why };
         let mask = ProjectionMask::roots(
             self.metadata.metadata().file_metadata().schema_descr(),
@@ -90,7 +108,7 @@ impl Columnar {
         let mut batch = Batch::new(&self.binding);
         batch.first = first + 1;
         let mut dictionaries: Vec<_> = self.binding.class.iter().map(|_| Dictionary::default()).collect();
-        let mut coders: Vec<_> = self.binding.class.iter().map(|_| Coder::default()).collect();
+        let mut coders: Vec<Vec<Coder>> = self.binding.class.iter().map(|_| Vec::new()).collect();
         for read in reader {
             let read = read.map_err(|error| broken(batch.first - 1, error.to_string()))?;
             self.fill(&read, &mut batch, &mut dictionaries, &mut coders)
@@ -106,46 +124,82 @@ impl Columnar {
         read: &RecordBatch,
         batch: &mut Batch,
         dictionaries: &mut [Dictionary],
-        coders: &mut [Coder],
+        coders: &mut [Vec<Coder>],
     ) -> Result<(), String> {
-        let column = |place: &Option<usize>| {
-            let at = self.projected.iter().position(|projected| Some(*projected) == *place)?;
-            Some((read.schema_ref().field(at).name(), read.column(at)))
+        let column = |place: usize| {
+            let at = self.projected.iter().position(|projected| *projected == place)?;
+            Some(read.column(at))
         };
-        let named = |name: &String, why: String| format!("column {name}: {why}");
+        let named = |place: usize, why: String| format!("column {}: {why}", self.binding.name(place));
         let rows = read.num_rows();
         batch.rows = rows;
-        let class = self.binding.class.iter().zip(&mut batch.class).zip(dictionaries).zip(coders);
-        for (((place, codes), dictionary), coder) in class {
-            match column(place) {
-                Some((name, array)) => {
-                    coder.codes(array, dictionary, &self.binding, codes).map_err(|why| named(name, why))?
+        let pair = self.pairs(batch, rows, &column)?;
+        for (class, places) in self.binding.class.iter().enumerate() {
+            let (dictionary, coders) = (&mut dictionaries[class], &mut coders[class]);
+            let by_pair = pair.as_ref().filter(|_| self.binding.currency == Some(class));
+            let candidates: Vec<usize> = match by_pair {
+                Some(_) => {
+                    self.binding.pairs.iter().flat_map(|pair| pair.currencies.iter().copied()).collect()
                 }
-                None => codes.resize(rows, 0),
-            }
-        }
-        for (place, texts) in self.binding.texts.iter().zip(&mut batch.texts) {
-            match column(place) {
-                Some((name, array)) => {
-                    plain_texts(array, &self.binding, texts).map_err(|why| named(name, why))?;
-                }
-                None => (0..rows).for_each(|_| texts.push(None)),
-            }
-        }
-        let amounts = self.binding.amounts.iter().zip(&mut batch.amounts).map(|column| (true, column));
-        let numbers = self.binding.numbers.iter().zip(&mut batch.numbers).enumerate();
-        let numbers = numbers.map(|(at, column)| (self.binding.costs.contains(&at), column));
-        for (is_money, (place, into)) in amounts.chain(numbers) {
-            let Some((name, array)) = column(place) else {
-                into.resize(rows, None);
-                continue;
+                None => places.clone(),
             };
-            for (row, why) in read_numbers(array, &self.binding, into).map_err(|why| named(name, why))? {
-                if is_money {
-                    batch.problems.push(super::batch::RowProblem { row, why });
-                } else {
-                    batch.unread.push(row);
+            let mut codes = Vec::with_capacity(candidates.len());
+            for (at, place) in candidates.iter().enumerate() {
+                let mut of = Vec::with_capacity(rows);
+                let Some(array) = column(*place) else { continue };
+                if coders.len() <= at {
+                    coders.resize_with(at + 1, Coder::default);
                 }
+                let tags = self.binding.tags.contains(&class);
+                coders[at]
+                    .codes(array, dictionary, &self.binding, tags, &mut of)
+                    .map_err(|why| named(*place, why))?;
+                codes.push(of);
+            }
+            let into = &mut batch.class[class];
+            match (codes.len(), by_pair) {
+                (0, _) => into.resize(rows, 0),
+                (1, None) => *into = codes.remove(0),
+                (_, None) => {
+                    for row in 0..rows {
+                        let chosen = codes.iter().position(|codes| codes[row] != 0);
+                        into.push(chosen.map_or(0, |chosen| codes[chosen][row]));
+                        if let Some(chosen) = chosen {
+                            batch.chosen[candidates[chosen]] += 1;
+                        }
+                    }
+                }
+                (_, Some(pair)) => {
+                    for (row, pair) in pair.iter().enumerate() {
+                        let currencies = &self.binding.pairs[*pair].currencies;
+                        let code = candidates.iter().zip(&codes).find_map(|(place, codes)| {
+                            (currencies.contains(place) && codes[row] != 0).then_some(codes[row])
+                        });
+                        into.push(code.unwrap_or_default());
+                    }
+                }
+            }
+        }
+        for (at, places) in self.binding.texts.iter().enumerate() {
+            let is_prose = self.binding.prose.contains(&at);
+            let arrays: Vec<(usize, &ArrayRef)> =
+                places.iter().filter_map(|place| Some((*place, column(*place)?))).collect();
+            plain_texts(&arrays, rows, &self.binding, is_prose, &mut batch.texts[at])
+                .map_err(|(place, why)| named(place, why))?;
+        }
+        for (at, places) in self.binding.amounts.iter().enumerate() {
+            if self.binding.priced != Some(at) {
+                let read = self.numbers(places, rows, &column, &mut batch.chosen)?;
+                batch.amounts[at] = read.numbers;
+                batch.problems.extend(read.problems);
+            }
+        }
+        for (at, places) in self.binding.numbers.iter().enumerate() {
+            let read = self.numbers(places, rows, &column, &mut batch.chosen)?;
+            batch.numbers[at] = read.numbers;
+            match self.binding.costs.contains(&at) {
+                true => batch.problems.extend(read.problems),
+                false => batch.unread.extend(read.problems.into_iter().map(|problem| problem.row)),
             }
         }
         // found column by column, looked for row by row
@@ -153,13 +207,83 @@ impl Columnar {
         batch.unread.sort_unstable();
         Ok(())
     }
+
+    /// The amounts of [`Columns::priced`]; which pair of columns each row takes.
+    fn pairs<'a>(
+        &self,
+        batch: &mut Batch,
+        rows: usize,
+        column: &impl Fn(usize) -> Option<&'a ArrayRef>,
+    ) -> Result<Option<Vec<usize>>, String> {
+        let Some(priced) = self.binding.priced else { return Ok(None) };
+        let places: Vec<usize> = self.binding.pairs.iter().map(|pair| pair.amount).collect();
+        let read = self.numbers(&places, rows, column, &mut batch.chosen)?;
+        batch.amounts[priced] = read.numbers;
+        batch.problems.extend(read.problems);
+        Ok(Some(read.from))
+    }
+
+    /// Numbers of the first of some columns that is filled.
+    fn numbers<'a>(
+        &self,
+        places: &[usize],
+        rows: usize,
+        column: &impl Fn(usize) -> Option<&'a ArrayRef>,
+        chosen: &mut [u64],
+    ) -> Result<Numbers, String> {
+        let mut all = Vec::with_capacity(places.len());
+        for place in places {
+            let Some(array) = column(*place) else { continue };
+            let read = read_numbers(array, &self.binding)
+                .map_err(|why| format!("column {}: {why}", self.binding.name(*place)))?;
+            all.push((*place, read));
+        }
+        if let [(_, read)] = all.as_mut_slice() {
+            return Ok(std::mem::take(read));
+        }
+        let mut numbers = Numbers { numbers: vec![None; rows], problems: Vec::new(), from: vec![0; rows] };
+        for row in 0..rows {
+            let problem = |read: &Numbers| read.problems.iter().find(|problem| problem.row == row).cloned();
+            let first = all.iter().enumerate().find_map(|(at, (place, read))| {
+                let problem = problem(read);
+                (problem.is_some() || read.numbers[row].is_some()).then_some((
+                    at,
+                    *place,
+                    read.numbers[row],
+                    problem,
+                ))
+            });
+            if let Some((at, place, number, problem)) = first {
+                chosen[place] += 1;
+                (numbers.numbers[row], numbers.from[row]) = (number, at);
+                numbers.problems.extend(problem);
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+/// Numbers of one column.
+#[derive(Default)]
+struct Numbers {
+    numbers: Vec<Option<Amount>>,
+    /// Rows with what is none.
+    problems: Vec<RowProblem>,
+    /// Which of several columns each row takes.
+    from: Vec<usize>,
+}
+
+/// What the library of Parquet does not find wrong before it gives up: damaged bytes.
+fn damaged(after: u64) -> impl Fn(String) -> ReadError {
+    move |why| ReadError::Broken { after, why: format!("the file is damaged ({why})") }
 }
 
 /// The names of a document's columns.
 pub(super) fn column_names(file: &FileReader) -> Result<Vec<String>, ReadError> {
-    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new());
+    let metadata =
+        guarded(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new())).map_err(damaged(0))?;
     let metadata = metadata.map_err(|error| ReadError::Broken { after: 0, why: error.to_string() })?;
-    Ok(metadata.schema().fields().iter().map(|field| field.name().clone()).collect())
+    Ok(metadata.schema().fields().iter().map(|field| clean(field.name()).into_owned()).collect())
 }
 
 /// Codes of one class column; remembers what the last dictionary of the file was translated to.
@@ -182,12 +306,13 @@ impl Coder {
         array: &ArrayRef,
         dictionary: &mut Dictionary,
         binding: &Binding,
+        are_tags: bool,
         into: &mut Vec<u32>,
     ) -> Result<(), String> {
         let generation = dictionary.generation();
         let mut code = |text: &str| {
-            let text = text.trim_ascii();
-            if binding.is_null(text.as_bytes()) { 0 } else { dictionary.code(text) }
+            let text = clean(text);
+            if binding.is_null(text.as_bytes()) { 0 } else { dictionary.code(&text) }
         };
         let Some(coded) = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>() else {
             if generation != self.generation || self.bits.len() > BITS {
@@ -201,7 +326,12 @@ impl Coder {
                     into.push(code);
                     continue;
                 }
-                let code = text_at(array, row)?.map_or(0, |text| code(&text));
+                let text = match text_at(array, row) {
+                    // tags are no money: what cannot be read is no tag, and told as such
+                    Err(why) if are_tags => Some(format!("\u{fffd}{why}")),
+                    text => text?,
+                };
+                let code = text.map_or(0, |text| code(&text));
                 if let Some(bits) = known {
                     self.bits.insert(bits, code);
                 }
@@ -247,11 +377,25 @@ fn bits_of(array: &ArrayRef) -> Option<impl Fn(usize) -> u128> {
     })
 }
 
-fn plain_texts(array: &ArrayRef, binding: &Binding, into: &mut PlainTexts) -> Result<(), String> {
-    for row in 0..array.len() {
-        let text = text_at(array, row)?;
-        let text = text.as_deref().map(str::trim_ascii);
-        into.push(text.filter(|text| !binding.is_null(text.as_bytes())));
+/// Of each row, the text of the first of some columns that is filled.
+fn plain_texts(
+    arrays: &[(usize, &ArrayRef)],
+    rows: usize,
+    binding: &Binding,
+    is_prose: bool,
+    into: &mut PlainTexts,
+) -> Result<(), (usize, String)> {
+    for row in 0..rows {
+        let mut found = None;
+        for (place, array) in arrays {
+            let text = text_at(array, row).map_err(|why| (*place, why))?;
+            let text = text.map(|text| if is_prose { clean_prose(&text) } else { clean(&text) }.into_owned());
+            found = text.filter(|text| !binding.is_null(text.as_bytes()));
+            if found.is_some() {
+                break;
+            }
+        }
+        into.push(found.as_deref());
     }
     Ok(())
 }
@@ -325,7 +469,12 @@ fn object(columns: &[ArrayRef]) -> Result<String, String> {
     let mut object = serde_json::Map::new();
     for entry in 0..keys.len() {
         let value = text_at(values, entry)?;
-        object.insert(text_at(keys, entry)?.unwrap_or_default(), value.into());
+        let key = text_at(keys, entry)?.unwrap_or_default();
+        let value = serde_json::Value::from(value);
+        if object.get(&key).is_some_and(|before| *before != value) {
+            return Err(format!("'{key}' stands twice"));
+        }
+        object.insert(key, value);
     }
     Ok(serde_json::Value::Object(object).to_string())
 }
@@ -359,19 +508,16 @@ fn struct_text(array: &ArrayRef, row: usize) -> Result<String, String> {
     Ok(serde_json::Value::Object(object).to_string())
 }
 
-/// Numbers exactly; answers rows with what is none.
-fn read_numbers(
-    array: &ArrayRef,
-    binding: &Binding,
-    into: &mut Vec<Option<Amount>>,
-) -> Result<Vec<(usize, String)>, String> {
+/// Numbers exactly.
+fn read_numbers(array: &ArrayRef, binding: &Binding) -> Result<Numbers, String> {
     let mut problems = Vec::new();
+    let mut into = Vec::with_capacity(array.len());
     let mut push = |row: usize, amount: Option<Result<Amount, String>>| match amount {
         None => into.push(None),
         Some(Ok(amount)) => into.push(Some(amount)),
         Some(Err(why)) => {
             into.push(None);
-            problems.push((row, why));
+            problems.push(RowProblem { row, why });
         }
     };
     let double = |value: f64| Amount::from_double(value).map_err(|error| error.to_string());
@@ -401,12 +547,12 @@ fn read_numbers(
         _ => {
             for row in 0..array.len() {
                 let text = text_at(array, row)?;
-                let text =
-                    text.as_deref().map(str::trim_ascii).filter(|text| !binding.is_null(text.as_bytes()));
+                let text = text.as_deref().map(clean).filter(|text| !binding.is_null(text.as_bytes()));
                 let parse = |text: &str| Amount::parse(text.as_bytes()).map_err(|error| error.to_string());
-                push(row, text.map(parse));
+                push(row, text.as_deref().map(parse));
             }
         }
     }
-    Ok(problems)
+    let from = vec![0; into.len()];
+    Ok(Numbers { numbers: into, problems, from })
 }

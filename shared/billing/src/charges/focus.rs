@@ -1,14 +1,15 @@
-//! FOCUS exports, versions 1.0 to 1.3, as providers really write them: `NULL` as text, dates with a space or without seconds,
+//! FOCUS exports, versions 1.0 to 1.4, as providers really write them: `NULL` as text, dates with a space or without seconds,
 //! columns that are missing because an older version did not have them.
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
-use super::mapping::{Class, Columns, Mapping, Row, Sign, Texts};
-use super::tags;
+use super::mapping::{Claims, Class, Columns, Mapping, Row, Sign, Texts, required};
+use super::tags::RowTags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period, service_category};
 use crate::money::Currency;
+use crate::month::BillingMonth;
 
 /// The format.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +23,7 @@ macro_rules! places {
 
 places! {
     CURRENCY ACCOUNT ACCOUNT_NAME PERIOD_START PERIOD_END INVOICE SUB_ACCOUNT SUB_ACCOUNT_NAME CATEGORY CLASS FREQUENCY
-    SERVICE_CATEGORY SERVICE PROVIDER PUBLISHER ISSUER TAGS
+    SERVICE_CATEGORY SERVICE PROVIDER SERVICE_PROVIDER PUBLISHER ISSUER TAGS
 }
 places! { BILLED EFFECTIVE }
 places! {
@@ -46,7 +47,8 @@ const COLUMNS: Columns = Columns {
         &["ChargeFrequency"],
         &["ServiceCategory"],
         &["ServiceName"],
-        &["ProviderName", "ServiceProviderName"],
+        &["ProviderName"],
+        &["ServiceProviderName"],
         &["PublisherName"],
         &["InvoiceIssuerName"],
         &["Tags"],
@@ -62,13 +64,16 @@ const COLUMNS: Columns = Columns {
         CLASS,
         FREQUENCY,
         PROVIDER,
+        SERVICE_PROVIDER,
         PUBLISHER,
         ISSUER,
     ],
+    instead: &[],
     account: &[SUB_ACCOUNT, SUB_ACCOUNT_NAME],
     service: &[SERVICE_CATEGORY, SERVICE],
     tags: &[TAGS],
     amounts: &[&["BilledCost"], &["EffectiveCost"]],
+    priced: None,
     texts: &[
         &["ChargePeriodStart"],
         &["ChargePeriodEnd"],
@@ -90,6 +95,7 @@ const COLUMNS: Columns = Columns {
         &["CommitmentDiscountType"],
         &["CommitmentDiscountStatus"],
     ],
+    prose: &[DESCRIPTION],
     numbers: &[
         &["ListCost"],
         &["ContractedCost"],
@@ -111,18 +117,11 @@ impl Mapping for Focus {
 
     fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String> {
         let text = |column: usize| texts.text(column);
-        let required = |column: usize| {
-            text(column).ok_or_else(|| format!("{} is empty", COLUMNS.class[column].join(" or ")))
-        };
+        let required = |column: usize| required(&COLUMNS, texts, column);
         let owned = |column: usize| text(column).map(str::to_owned);
-        let currency = currency(required(CURRENCY)?)?;
-        let start =
-            time(required(PERIOD_START)?).ok_or_else(|| wrong("BillingPeriodStart", text(PERIOD_START)))?;
-        let month = crate::month::BillingMonth::containing(start);
-        let end = match text(PERIOD_END) {
-            Some(end) => time(end).ok_or_else(|| wrong("BillingPeriodEnd", Some(end)))?,
-            None => month.end(),
-        };
+        let start = moment("BillingPeriodStart", required(PERIOD_START)?)?;
+        let end = text(PERIOD_END).map(|end| moment("BillingPeriodEnd", end)).transpose()?;
+        let month = BillingMonth::of_period(start, end).map_err(|error| error.to_string())?;
         // values that FOCUS does not know (yet) say nothing about money: the row is taken, as what it can be at the most
         let category = ChargeCategory::parse(required(CATEGORY)?).unwrap_or(ChargeCategory::Adjustment);
         let correction = text(CLASS).is_some_and(|class| class.eq_ignore_ascii_case("Correction"));
@@ -130,16 +129,18 @@ impl Mapping for Focus {
             ChargeCategory::Usage => ChargeFrequency::UsageBased,
             _ => ChargeFrequency::OneTime,
         });
-        let tags = tags::parse(text(TAGS))?;
-        let publisher = text(PUBLISHER).or(text(PROVIDER)).unwrap_or("unknown").to_owned();
+        let tags = RowTags::of(text(TAGS), |pairs| pairs);
+        let provider = text(PROVIDER).or(text(SERVICE_PROVIDER));
+        let publisher = text(PUBLISHER).or(provider).unwrap_or("unknown").to_owned();
         Ok(vec![Class {
             billed: vec![(BILLED, Sign::Plus)],
             effective: vec![(EFFECTIVE, Sign::Plus)],
             skip_zero: false,
-            currency,
+            currency: currency(required(CURRENCY)?)?,
             billing_account_id: Some(required(ACCOUNT)?.to_owned()),
             billing_account_name: owned(ACCOUNT_NAME),
-            billing_period: Some(Period { start, end }),
+            billing_period: Some(Period { start, end: end.unwrap_or_else(|| month.end()) }),
+            month: Some(month),
             invoice_id: owned(INVOICE),
             sub_account_id: owned(SUB_ACCOUNT),
             sub_account_name: owned(SUB_ACCOUNT_NAME),
@@ -148,26 +149,30 @@ impl Mapping for Focus {
             category,
             correction,
             frequency,
-            tags_json: tags::to_json(&tags),
-            tags,
+            tags_json: tags.json,
+            tags: tags.pairs,
+            unread_tags: tags.unread,
             twin: None,
-            names_provider: text(PROVIDER).is_some(),
-            provider_name: owned(PROVIDER).unwrap_or_else(|| publisher.clone()),
-            invoice_issuer_name: owned(ISSUER).or(owned(PROVIDER)).unwrap_or_else(|| publisher.clone()),
+            claims: Claims {
+                provider: owned(PROVIDER),
+                issuer: owned(ISSUER),
+                service_provider: owned(SERVICE_PROVIDER),
+            },
+            provider_name: provider.unwrap_or(&publisher).to_owned(),
+            invoice_issuer_name: text(ISSUER).or(provider).unwrap_or(&publisher).to_owned(),
             publisher_name: publisher,
         }])
     }
 
     fn complete<'r>(&self, charge: Charge<'r>, _: &'r Class, row: &Row<'r>) -> Result<Charge<'r>, String> {
         let text = |column: usize| row.texts.text(column).map(Cow::Borrowed);
-        let moment = |column: usize, otherwise: DateTime<Utc>| match row.texts.text(column) {
-            None => Ok(otherwise),
-            Some(text) => time(text).ok_or_else(|| wrong(COLUMNS.texts[column][0], Some(text))),
+        let at = |column: usize, otherwise: DateTime<Utc>| {
+            row.texts.text(column).map_or(Ok(otherwise), |text| moment(COLUMNS.texts[column][0], text))
         };
         Ok(Charge {
             charge_period: Period {
-                start: moment(CHARGE_START, charge.charge_period.start)?,
-                end: moment(CHARGE_END, charge.charge_period.end)?,
+                start: at(CHARGE_START, charge.charge_period.start)?,
+                end: at(CHARGE_END, charge.charge_period.end)?,
             },
             charge_description: text(DESCRIPTION),
             sku_id: text(SKU),
@@ -207,6 +212,14 @@ pub(super) fn currency(code: &str) -> Result<Currency, String> {
 
 pub(super) fn wrong(column: &str, text: Option<&str>) -> String {
     format!("{column} '{}' is not understood", text.unwrap_or_default())
+}
+
+/// The moment of a column.
+///
+/// # Errors
+/// Names the column.
+pub(super) fn moment(column: &str, text: &str) -> Result<DateTime<Utc>, String> {
+    time(text).ok_or_else(|| wrong(column, Some(text)))
 }
 
 /// `2024-09-01T00:00:00Z`, `2024-09-01T00:00Z`, `2024-09-01 00:00:00`, `2024-09-01`; other offsets are turned into UTC.

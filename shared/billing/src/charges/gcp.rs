@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 use self::services::category_of;
 use super::ReadError;
 use super::focus::{currency, time, wrong};
-use super::mapping::{Class, Columns, JsonRows, Mapping, Row, Sign, Texts};
-use super::tags;
+use super::mapping::{Claims, Class, Columns, JsonRows, Mapping, Row, Sign, Texts, required};
+use super::tags::RowTags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
 use crate::month::BillingMonth;
 
@@ -54,10 +54,12 @@ const COLUMNS: Columns = Columns {
         &["adjustment_type"],
     ],
     kind: &[CURRENCY, COST_TYPE, INVOICE_MONTH, ADJUSTMENT_TYPE],
+    instead: &[],
     account: &[PROJECT, PROJECT_KEY, PROJECT_NAME, SERVICE],
     service: &[SERVICE],
     tags: &[LABELS],
     amounts: &[&["cost"], &["credits"]],
+    priced: None,
     // quantities among them: one that is too long for a decimal must not hold a charge up
     texts: &[
         &["usage_day"],
@@ -71,6 +73,7 @@ const COLUMNS: Columns = Columns {
         &["pricing_amount"],
         &["adjustment_description"],
     ],
+    prose: &[ADJUSTMENT],
     numbers: &[],
     costs: &[],
     required_class: &[CURRENCY, COST_TYPE],
@@ -84,9 +87,7 @@ impl Mapping for BigQuery {
     }
 
     fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String> {
-        let required = |column: usize| {
-            texts.text(column).ok_or_else(|| format!("{} is empty", COLUMNS.class[column].join(" or ")))
-        };
+        let required = |column: usize| required(&COLUMNS, texts, column);
         let category = match required(COST_TYPE)? {
             "regular" => ChargeCategory::Usage,
             "tax" => ChargeCategory::Tax,
@@ -94,7 +95,8 @@ impl Mapping for BigQuery {
             _ => ChargeCategory::Adjustment,
         };
         let service = texts.text(SERVICE).unwrap_or(PROVIDER);
-        let tags = labels(texts.text(LABELS))?;
+        let tags = RowTags::of(texts.text(LABELS), |pairs| pairs);
+        let month = texts.text(INVOICE_MONTH).map(invoice_month).transpose()?;
         let charge = Class {
             billed: vec![(COST, Sign::Plus)],
             effective: vec![(COST, Sign::Plus)],
@@ -102,7 +104,8 @@ impl Mapping for BigQuery {
             currency: currency(required(CURRENCY)?)?,
             billing_account_id: None,
             billing_account_name: None,
-            billing_period: texts.text(INVOICE_MONTH).map(invoice_month).transpose()?,
+            billing_period: month.map(|month| Period { start: month.start(), end: month.end() }),
+            month,
             // the export knows no number of the invoice
             invoice_id: None,
             sub_account_id: project(texts).map(str::to_owned),
@@ -116,10 +119,11 @@ impl Mapping for BigQuery {
                 ChargeCategory::Usage => ChargeFrequency::UsageBased,
                 _ => ChargeFrequency::OneTime,
             },
-            tags_json: tags::to_json(&tags),
-            tags,
+            tags_json: tags.json,
+            tags: tags.pairs,
+            unread_tags: tags.unread,
             twin: None,
-            names_provider: true,
+            claims: Claims::only(PROVIDER),
             provider_name: PROVIDER.to_owned(),
             publisher_name: PROVIDER.to_owned(),
             invoice_issuer_name: PROVIDER.to_owned(),
@@ -189,30 +193,10 @@ fn project(texts: &dyn Texts) -> Option<&str> {
 }
 
 /// The month that `202506` names.
-fn invoice_month(text: &str) -> Result<Period, String> {
+fn invoice_month(text: &str) -> Result<BillingMonth, String> {
     let month = text.split_at_checked(4).map(|(year, month)| format!("{year}-{month}"));
     let month = month.and_then(|month| month.parse::<BillingMonth>().ok());
-    let month = month.ok_or_else(|| wrong("invoice_month", Some(text)))?;
-    Ok(Period { start: month.start(), end: month.end() })
-}
-
-#[derive(Deserialize)]
-struct Label {
-    key: String,
-    value: Option<String>,
-}
-
-/// The tags of `[{"key": "team", "value": "payments"}]`, in the order of their keys.
-fn labels(text: Option<&str>) -> Result<Vec<(String, String)>, String> {
-    let Some(text) = text else { return Ok(Vec::new()) };
-    let labels: Option<Vec<Label>> = serde_json::from_str(text)
-        .map_err(|error| format!("labels are no JSON list of key and value: {error}"))?;
-    let tags = labels.unwrap_or_default().into_iter();
-    let mut tags: Vec<_> = tags.map(|label| (label.key, label.value.unwrap_or_default())).collect();
-    tags.sort();
-    // a charge counts once under a key
-    tags.dedup_by(|later, earlier| later.0 == earlier.0);
-    Ok(tags)
+    month.ok_or_else(|| wrong("invoice_month", Some(text)))
 }
 
 /// The day of usage, or from the first usage to the end of the month, or the month.

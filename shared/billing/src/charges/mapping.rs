@@ -10,17 +10,22 @@ use rust_decimal::Decimal;
 
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
 use crate::money::Currency;
+use crate::month::BillingMonth;
 
+use super::dates::{DateOrder, Days};
 use super::{Amount, ReadError};
 
-/// The columns that a format reads. Each is a list of names: the first that the header has, in any case, is taken. A name of a
-/// class that ends with `*` stands for all columns that begin like this: together they are a JSON object, by the rest of their names.
+/// The columns that a format reads. Each is a list of names, in any case, the newest version's first: of each row, the first that is
+/// filled counts. A name of a class that ends with `*` stands for all columns that begin like this: together they are a JSON object,
+/// by the rest of their names.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns {
     /// Texts that decide the class of a row.
     pub class: &'static [&'static [&'static str]],
     /// Which of `class` decide all of a [`Class`] but sub account, service and tags. These four lists name every column of `class`.
     pub kind: &'static [usize],
+    /// Columns of `kind` that are looked at only where all of others are missing: they differ from row to row.
+    pub instead: &'static [(usize, &'static [usize])],
     /// Which of `class` decide the sub account.
     pub account: &'static [usize],
     /// Which of `class` decide the service.
@@ -29,8 +34,13 @@ pub struct Columns {
     pub tags: &'static [usize],
     /// Amounts that are added up.
     pub amounts: &'static [&'static [&'static str]],
+    /// An amount and its currency, where a format has had several columns for both: they are taken as a pair. The names of the amount
+    /// and of the currency stand here alone.
+    pub priced: Option<Priced>,
     /// Further texts and times of a charge.
     pub texts: &'static [&'static [&'static str]],
+    /// Which of `texts` are prose.
+    pub prose: &'static [usize],
     /// Further numbers of a charge.
     pub numbers: &'static [&'static [&'static str]],
     /// Which of `numbers` are money: one that cannot be read holds its row. Of a quantity or a price it is only counted.
@@ -41,6 +51,75 @@ pub struct Columns {
     pub required_amounts: &'static [usize],
     /// Texts that mean "nothing", beside the empty one.
     pub nulls: &'static [&'static str],
+}
+
+/// See [`Columns::priced`].
+#[derive(Clone, Copy, Debug)]
+pub struct Priced {
+    /// Which of [`Columns::amounts`] it is.
+    pub amount: usize,
+    /// Which of [`Columns::class`] its currency is.
+    pub currency: usize,
+    /// Names of a column of amounts, and of those that its currency may stand in.
+    pub pairs: &'static [(&'static str, &'static [&'static str])],
+}
+
+impl Columns {
+    /// The names of a column of the class.
+    pub(crate) fn class_names(&self, class: usize) -> String {
+        match self.priced {
+            Some(priced) if priced.currency == class => {
+                let mut names: Vec<&str> =
+                    priced.pairs.iter().flat_map(|(_, names)| *names).copied().collect();
+                names.sort_unstable();
+                names.dedup();
+                names.join(" or ")
+            }
+            _ => self.class.get(class).copied().unwrap_or_default().join(" or "),
+        }
+    }
+
+    /// The names of a column of amounts.
+    pub(crate) fn amount_names(&self, amount: usize) -> String {
+        match self.priced {
+            Some(priced) if priced.amount == amount => {
+                priced.pairs.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" or ")
+            }
+            _ => self.amounts.get(amount).copied().unwrap_or_default().join(" or "),
+        }
+    }
+}
+
+/// A text of the class that must be there.
+///
+/// # Errors
+/// Says which column is empty.
+pub(super) fn required<'t>(
+    columns: &Columns,
+    texts: &'t dyn Texts,
+    column: usize,
+) -> Result<&'t str, String> {
+    texts.text(column).ok_or_else(|| format!("{} is empty", columns.class_names(column)))
+}
+
+/// Whom rows of a kind say that they are from. Of all rows of an account and month, one provider is decided
+/// ([`crate::intake::provider_of`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Claims {
+    /// FOCUS `ProviderName`, or what the format itself says.
+    pub provider: Option<String>,
+    /// FOCUS `InvoiceIssuerName`.
+    pub issuer: Option<String>,
+    /// FOCUS `ServiceProviderName`: of a marketplace, the seller.
+    pub service_provider: Option<String>,
+}
+
+impl Claims {
+    /// A format that only one provider writes.
+    #[must_use]
+    pub fn only(provider: &str) -> Self {
+        Self { provider: Some(provider.to_owned()), ..Self::default() }
+    }
 }
 
 /// Texts of one row or one class by their place in [`Columns`]; nothing where the cell or the column is missing.
@@ -87,6 +166,8 @@ pub struct Class {
     pub billing_account_name: Option<String>,
     /// The billing period, if rows say so.
     pub billing_period: Option<Period>,
+    /// The month that it covers, or that of the row's day if there is no period.
+    pub month: Option<BillingMonth>,
     /// The provider's invoice, if there is one yet.
     pub invoice_id: Option<String>,
     /// The account, subscription or project.
@@ -107,12 +188,14 @@ pub struct Class {
     pub tags: Vec<(String, String)>,
     /// The same as a flat JSON object; nothing if there are none.
     pub tags_json: Option<String>,
+    /// The text of tags that cannot be read: the charge has none then.
+    pub unread_tags: Option<String>,
     /// Whether another document of the bill has the same rows; nothing if none has.
     pub twin: Option<Twin>,
     /// Who makes the service available.
     pub provider_name: String,
-    /// Whether the row says so itself.
-    pub names_provider: bool,
+    /// What the row says itself.
+    pub claims: Claims,
     /// Who produced it.
     pub publisher_name: String,
     /// Who sends the invoice.
@@ -157,6 +240,21 @@ pub trait Mapping: Sync {
     /// # Errors
     /// Says which column is wrong and what is expected.
     fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String>;
+
+    /// The days of a row with these texts, for formats that write them in an order that differs from file to file.
+    fn days<'t>(&self, _texts: &'t dyn Texts) -> Days<'t> {
+        (None, None)
+    }
+
+    /// Which of [`Columns::class`] [`Self::days`] looks at.
+    fn days_columns(&self) -> &'static [usize] {
+        &[]
+    }
+
+    /// The same format with days in this order; nothing if it has one way of writing them.
+    fn in_order(&self, _dates: DateOrder) -> Option<&'static dyn Mapping> {
+        None
+    }
 
     /// The rows of a JSON document of this format, for formats that come as JSON.
     ///

@@ -4,9 +4,10 @@
 //! dropped because it comes late: a key with too many values becomes one sum, for good, and with too many keys there are no sums by
 //! key at all. How much there is only ever grows, so whatever comes first, the same limits are passed in the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::totals::Figures;
+use crate::identity::{Id, Rule};
 use crate::money::MoneyError;
 
 /// How much is remembered; a text of 256 bytes or more counts as several.
@@ -105,6 +106,8 @@ pub struct TagSums {
     /// There are more keys than are remembered: none is.
     crowded: bool,
     untagged: Figures,
+    /// Of keys whose provider does not tell upper from lower case: one of the spellings.
+    spellings: HashMap<String, String>,
 }
 
 impl Default for TagSums {
@@ -123,6 +126,7 @@ impl TagSums {
             weight: 0,
             crowded: false,
             untagged: Figures::default(),
+            spellings: HashMap::new(),
         }
     }
 
@@ -153,8 +157,11 @@ impl TagSums {
                 rows
             }
         };
-        let mut keys: Vec<_> =
-            self.keys.iter().map(|(key, values)| (key.as_str(), of((key, values)))).collect();
+        let keys = self
+            .keys
+            .iter()
+            .map(|entry| (self.spellings.get(entry.0).unwrap_or(entry.0).as_str(), of(entry)));
+        let mut keys: Vec<_> = keys.collect();
         keys.sort_by_key(|(key, _)| *key);
         keys
     }
@@ -165,10 +172,44 @@ impl TagSums {
     }
 
     /// Adds charges with these tags; no two have the same key.
-    pub(crate) fn add(&mut self, tags: &[(String, String)], figures: &Figures) -> Result<(), MoneyError> {
+    pub(crate) fn add(
+        &mut self,
+        tags: &[(String, String)],
+        rule: Rule,
+        figures: &Figures,
+    ) -> Result<(), MoneyError> {
         if tags.is_empty() {
             return self.untagged.add(figures);
         }
+        if rule == Rule::Exact {
+            return self.add_pairs(tags.iter().map(|(key, value)| (key.as_str(), value)), figures);
+        }
+        let mut seen = HashSet::new();
+        let keys = tags.iter().map(|(key, value)| (rule.key(Id::TagKey, key).into_owned(), key, value));
+        let keys: Vec<_> = keys.filter(|(key, _, _)| seen.insert(key.clone())).collect();
+        for (key, spelling, _) in &keys {
+            self.spell(key, spelling);
+        }
+        self.add_pairs(keys.iter().map(|(key, _, value)| (key.as_str(), *value)), figures)
+    }
+
+    /// Which spelling is shown does not depend on the order of rows.
+    fn spell(&mut self, key: &str, spelling: &str) {
+        let is_full = self.crowded || self.spellings.len() > self.limits.keys;
+        match self.spellings.get_mut(key) {
+            Some(standing) if spelling < standing.as_str() => spelling.clone_into(standing),
+            Some(_) => {}
+            // as many as there are keys
+            None if is_full => {}
+            None => drop(self.spellings.insert(key.to_owned(), spelling.to_owned())),
+        }
+    }
+
+    fn add_pairs<'t>(
+        &mut self,
+        tags: impl Iterator<Item = (&'t str, &'t String)>,
+        figures: &Figures,
+    ) -> Result<(), MoneyError> {
         for (key, value) in tags {
             let limit = self.limit();
             let Some(of) = self.of(key) else { return Ok(()) };
@@ -189,6 +230,9 @@ impl TagSums {
         }
         if self.crowded {
             return Ok(());
+        }
+        for (key, spelling) in std::mem::take(&mut other.spellings) {
+            self.spell(&key, &spelling);
         }
         let level = self.level.max(other.level);
         self.lower_to(level)?;
@@ -278,7 +322,7 @@ mod tests {
 
     fn sums(rows: &[Tagged]) -> TagSums {
         let mut sums = TagSums::within(&FEW);
-        rows.iter().for_each(|(tags, figures)| sums.add(tags, figures).unwrap());
+        rows.iter().for_each(|(tags, figures)| sums.add(tags, Rule::Exact, figures).unwrap());
         sums
     }
 
@@ -343,28 +387,28 @@ mod tests {
         let tags = |key: usize, value: String| vec![(format!("k{key}"), value)];
         let mut sums = TagSums::default();
         for value in 0..10_001 {
-            sums.add(&tags(0, format!("{value}")), &figures(1)).unwrap();
+            sums.add(&tags(0, format!("{value}")), Rule::Exact, &figures(1)).unwrap();
         }
         assert_eq!(sums.get("k0"), None);
         assert_eq!(sums.rows()[0].1[0].0, "(more than 10000 values)");
         assert_eq!(sums.rows()[0].1[0].1.charges, 10_001);
         // long values count as several
         for value in 0..4_000 {
-            sums.add(&tags(1, format!("{value:0600}")), &figures(1)).unwrap();
+            sums.add(&tags(1, format!("{value:0600}")), Rule::Exact, &figures(1)).unwrap();
         }
         assert_eq!(sums.get("k1"), None);
         for key in 2..1_900 {
-            sums.add(&tags(key, "v".to_owned()), &figures(1)).unwrap();
-            sums.add(&tags(2, format!("{key}")), &figures(1)).unwrap();
+            sums.add(&tags(key, "v".to_owned()), Rule::Exact, &figures(1)).unwrap();
+            sums.add(&tags(2, format!("{key}")), Rule::Exact, &figures(1)).unwrap();
         }
         assert_eq!((sums.get("k2").unwrap().len(), sums.get("k3").unwrap().len()), (1_899, 1));
         for (key, value) in (10..16).flat_map(|key| (0..9_000).map(move |value| (key, value))) {
-            sums.add(&tags(key, format!("{value}")), &figures(1)).unwrap();
+            sums.add(&tags(key, format!("{value}")), Rule::Exact, &figures(1)).unwrap();
         }
         assert_eq!(sums.get("k2"), None);
         assert!(sums.weight <= LIMITS.all && sums.get("k3").is_some());
         for key in 1_900..2_001 {
-            sums.add(&tags(key, "v".to_owned()), &figures(1)).unwrap();
+            sums.add(&tags(key, "v".to_owned()), Rule::Exact, &figures(1)).unwrap();
         }
         assert_eq!((sums.rows().len(), sums.crowd().as_deref()), (0, Some("(more than 2000 keys)")));
     }

@@ -1,27 +1,69 @@
-//! Tags as key and value, from the JSON objects that providers write.
+//! Tags as key and value, from what providers write: a JSON object, with or without its braces, or a JSON list of key and value.
+//!
+//! Tags are no money: what cannot be read holds nothing, but is told, because rules may decide by it.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// The tags of a JSON object, with or without its braces, in the order of their keys; null values are empty, others that are no
-/// text keep their JSON.
+use crate::text::clean;
+
+/// Tags that were read: no key stands twice.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+/// The tags of a text, in the order of their keys; null values are empty, others that are no text keep their JSON.
 ///
 /// # Errors
 /// Says what is wrong with the text.
-pub(crate) fn parse(text: Option<&str>) -> Result<Vec<(String, String)>, String> {
+pub(crate) fn parse(text: Option<&str>) -> Result<Pairs, String> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
-    let with_braces = if text.starts_with('{') { text.to_owned() } else { format!("{{{text}}}") };
-    let object: serde_json::Map<String, Value> = serde_json::from_str(&with_braces)
-        .map_err(|error| format!("the tags are no JSON object: {error}"))?;
-    let mut tags: Vec<(String, String)> = object
-        .into_iter()
-        .map(|(key, value)| match value {
-            Value::String(text) => (key, text),
-            Value::Null => (key, String::new()),
-            other => (key, other.to_string()),
-        })
-        .collect();
+    let with_braces = match text.starts_with(['{', '[']) {
+        true => text.to_owned(),
+        false => format!("{{{text}}}"),
+    };
+    let Read(tags) = serde_json::from_str(&with_braces).map_err(|error| {
+        format!("the tags are neither a JSON object nor a list of key and value: {error}")
+    })?;
+    sorted(tags)
+}
+
+/// What is read of a row: its tags, as a flat JSON object too, and the text of those that cannot be read.
+pub(super) struct RowTags {
+    pub(super) pairs: Pairs,
+    pub(super) json: Option<String>,
+    pub(super) unread: Option<String>,
+}
+
+impl RowTags {
+    pub(super) fn of(text: Option<&str>, named: impl FnOnce(Pairs) -> Pairs) -> Self {
+        match parse(text) {
+            Ok(pairs) => {
+                let pairs = named(pairs);
+                Self { json: to_json(&pairs), pairs, unread: None }
+            }
+            Err(_) => Self { pairs: Vec::new(), json: None, unread: text.map(str::to_owned) },
+        }
+    }
+}
+
+/// In the order of their keys. What stands twice with one value is one tag.
+fn sorted(tags: Vec<(String, Value)>) -> Result<Pairs, String> {
+    let plain = |(key, value): (String, Value)| {
+        let value = match value {
+            Value::String(text) => clean(&text).into_owned(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        (clean(&key).into_owned(), value)
+    };
+    let mut tags: Pairs = tags.into_iter().map(plain).collect();
     tags.sort();
-    Ok(tags)
+    tags.dedup();
+    match tags.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(format!("the tag '{}' stands twice, with different values", pair[0].0)),
+        None => Ok(tags),
+    }
 }
 
 /// A flat JSON object, or nothing where there are no tags.
@@ -29,4 +71,81 @@ pub(super) fn to_json(tags: &[(String, String)]) -> Option<String> {
     let object: serde_json::Map<String, Value> =
         tags.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))).collect();
     (!object.is_empty()).then(|| Value::Object(object).to_string())
+}
+
+/// The members of an object, each as often as it stands there, or the entries of a list.
+struct Read(Vec<(String, Value)>);
+
+#[derive(serde::Deserialize)]
+struct Entry {
+    #[serde(alias = "Key")]
+    key: String,
+    #[serde(default, alias = "Value")]
+    value: Value,
+}
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ReadVisitor;
+        impl<'de> Visitor<'de> for ReadVisitor {
+            type Value = Read;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("tags")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read, A::Error> {
+                let mut tags = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    tags.push(member);
+                }
+                Ok(Read(tags))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Read, A::Error> {
+                let mut tags = Vec::new();
+                while let Some(Entry { key, value }) = list.next_element()? {
+                    tags.push((key, value));
+                }
+                Ok(Read(tags))
+            }
+        }
+        deserializer.deserialize_any(ReadVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<(String, String)> {
+        parse(Some(text)).unwrap()
+    }
+
+    #[test]
+    fn tags_are_an_object_with_or_without_braces_or_a_list() {
+        let expected = [("env".to_owned(), "prod".to_owned()), ("team".to_owned(), "x".to_owned())];
+        for text in [
+            r#"{"team": "x", "env": "prod"}"#,
+            r#""team": "x", "env": "prod""#,
+            r#"[{"key": "team", "value": "x"}, {"key": "env", "value": "prod"}]"#,
+            r#"[{"Key": "team", "Value": "x"}, {"Key": "env", "Value": "prod"}]"#,
+            "{\"\u{feff}team\": \" x \", \"env\": \"prod\"}",
+            r#"{"team": "x", "env": "prod", "team": "x"}"#,
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        assert_eq!(read(r#"{"a": null, "b": 7}"#), [("a".into(), String::new()), ("b".into(), "7".into())]);
+        assert_eq!((read(""), read("{}"), read("[]")), (vec![], vec![], vec![]));
+    }
+
+    #[test]
+    fn what_is_no_set_of_tags_is_none() {
+        for text in ["team=x", "{\"team\": ", "[1]", "[{\"value\": \"x\"}]", r#"{"team": "x", "team": "y"}"#]
+        {
+            assert!(parse(Some(text)).is_err(), "{text}");
+            let tags = RowTags::of(Some(text), |pairs| pairs);
+            assert_eq!((tags.pairs.len(), tags.json, tags.unread.as_deref()), (0, None, Some(text)));
+        }
+    }
 }

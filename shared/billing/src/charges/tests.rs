@@ -52,6 +52,7 @@ pub(super) fn held_for_its_currencies(totals: Totals) {
         invoices: vec![],
         shared: false,
         sub_account_names: BTreeMap::new(),
+        brought: None,
     };
     let held = certify_bill(&Revision::of(b"x"), &manifest, totals).unwrap_err().to_string();
     let why = "its rows are in EUR and USD: amounts of different currencies are never added";
@@ -97,7 +98,7 @@ fn bad_rows_are_named_and_the_others_are_read() {
 
 #[test]
 fn every_column_of_a_class_decides_something() {
-    for mapping in [&Focus as &dyn Mapping, &Cur, &CostExplorer, &AzureCostDetails::Alone, &BigQuery] {
+    for mapping in [&Focus as &dyn Mapping, &Cur, &CostExplorer, &AzureCostDetails::ALONE[0], &BigQuery] {
         let columns = mapping.columns();
         let mut named: Vec<usize> = [columns.kind, columns.account, columns.service, columns.tags].concat();
         named.sort_unstable();
@@ -127,8 +128,8 @@ fn combinations_that_were_not_seen_before_are_added_where_they_belong() {
             .checked_add(Amount::scaled(25 * (rows.len() as i128 - 1), 2).unwrap())
             .unwrap()
     };
-    assert_eq!(totals.sub_accounts[&Some("A3".to_owned())].1.billed, sum(|row| row % 7 == 3));
-    assert_eq!(totals.services[&("Other", "S4".to_owned())].billed, sum(|row| row % 5 == 4));
+    assert_eq!(totals.sub_accounts[&Some("A3".to_owned())].figures.billed, sum(|row| row % 7 == 3));
+    assert_eq!(totals.services[&("Other", "S4".to_owned())].1.billed, sum(|row| row % 5 == 4));
     assert_eq!(totals.tags.get("team").unwrap()["T2"].billed, sum(|row| row % 3 == 2));
     assert_eq!(totals.categories["Tax"].billed, sum(|row| row % 2 == 1));
 }
@@ -249,7 +250,7 @@ fn formats() -> Vec<(&'static dyn Mapping, ClassTexts)> {
             ],
         ),
         of(
-            &AzureCostDetails::Alone,
+            &AzureCostDetails::ALONE[0],
             &[("1.csv", example("azure/part_0_0001.csv")), ("2.csv", example("azure/part_1_0001.csv"))],
         ),
         of(&BigQuery, &[("1.json", example("gcp/query_200_complete_page1.json"))]),

@@ -6,12 +6,18 @@ use std::thread;
 
 use flate2::read::MultiGzDecoder;
 
-use super::batch::{BATCH_ROWS, Batch, Binding, Dictionary, ReadError, Sink, hand_on};
+use super::batch::{BATCH_ROWS, Batch, Dictionary, ReadError, Sink, hand_on};
+use super::binding::Binding;
+use super::decoder::decoded;
+use super::dialect::{Decimals, Dialect, Encoding, separator_of};
 use super::file::FileReader;
 use super::mapping::Columns;
+use crate::text::clean;
 
 /// Bytes read at once.
 const PIECE: usize = 1024 * 1024;
+/// Bytes that are looked at to find out how a table is written: headers of reports with many tags are long.
+const HEAD: u64 = 1024 * 1024;
 /// Bytes of cells that are handed over at once, and how many such blocks may wait.
 const BLOCK: usize = 512 * 1024;
 const BLOCKS: usize = 4;
@@ -26,52 +32,165 @@ pub(super) enum Packing {
     Zip,
 }
 
-/// Reads a document.
-pub(super) fn read_csv(
+/// One table: a document, or a file of an archive.
+pub(super) struct Table {
     file: FileReader,
     packing: Packing,
+    /// Its place in the archive.
+    entry: usize,
+    dialect: Dialect,
+    pub(super) header: Vec<String>,
+}
+
+impl Table {
+    /// The tables of a document.
+    pub(super) fn all(file: &FileReader, packing: Packing, document: &str) -> Result<Vec<Self>, ReadError> {
+        let broken = |why: String| ReadError::Broken { after: 0, why };
+        let entries = match packing {
+            Packing::Zip => entries(file).map_err(broken)?,
+            _ => vec![(0, String::new())],
+        };
+        let several = entries.len() > 1;
+        let open = |(entry, name): (usize, String)| {
+            let document = if several { format!("{document}/{name}") } else { document.to_owned() };
+            let dialect = Dialect { document, ..Dialect::default() };
+            let mut table = Self { file: file.clone(), packing, entry, dialect, header: Vec::new() };
+            table.look().map_err(broken)?;
+            Ok(table)
+        };
+        entries.into_iter().map(open).collect()
+    }
+
+    pub(super) fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    /// Finds out how it is written.
+    fn look(&mut self) -> Result<(), String> {
+        let mut head = Vec::new();
+        self.unpacked(|input| input.take(HEAD).read_to_end(&mut head))?.map_err(|error| error.to_string())?;
+        let encoding = Encoding::of(&head);
+        self.dialect.encoding = Some(encoding);
+        let mut text = Vec::new();
+        // the last character may be cut in two
+        let _ = decoded(&mut head.as_slice(), encoding).read_to_end(&mut text);
+        self.dialect.separator = Some(char::from(separator_of(&text)));
+        self.header = self.read(|reader| names(reader))??;
+        Ok(())
+    }
+
+    /// Which columns have a decimal comma: only where cells are separated by semicolons are amounts written like this.
+    fn find_commas(&mut self, columns: &Columns) -> Result<(), ReadError> {
+        if self.dialect.separator != Some(';') {
+            return Ok(());
+        }
+        let binding = Binding::new(columns, &self.header, true, &self.dialect)?;
+        let mut seen: Vec<_> =
+            binding.number_places().map(|(place, is_money)| (place, is_money, Decimals::default())).collect();
+        let read = self.read(|reader| {
+            let mut record = csv::ByteRecord::new();
+            while matches!(reader.read_byte_record(&mut record), Ok(true)) {
+                reader.get_mut().since_row = 0;
+                for (place, _, decimals) in &mut seen {
+                    if let Some(cell) =
+                        record.get(*place).filter(|cell| cell.contains(&b',') || cell.contains(&b'.'))
+                    {
+                        decimals.add(&clean(&String::from_utf8_lossy(cell)));
+                    }
+                }
+            }
+        });
+        read.map_err(|why| ReadError::Broken { after: 0, why })?;
+        for (place, is_money, decimals) in seen {
+            let column = binding.name(place);
+            match decimals.decide(column) {
+                Ok(true) => self.dialect.decimal_commas.push(column.to_owned()),
+                Ok(false) => {}
+                Err(error) if is_money => return Err(error.into()),
+                // of a quantity it is only counted
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What `with` makes of the rows, from the header on.
+    fn read<T>(&self, with: impl FnOnce(&mut csv::Reader<Bounded<'_>>) -> T) -> Result<T, String> {
+        let Dialect { encoding, separator, .. } = &self.dialect;
+        let separator = separator.and_then(|separator| u8::try_from(separator).ok()).unwrap_or(b',');
+        self.unpacked(|input| {
+            let mut text = decoded(input, encoding.unwrap_or_default());
+            with(&mut reader(&mut *text, separator))
+        })
+    }
+
+    /// What `with` makes of the bytes.
+    fn unpacked<T>(&self, with: impl FnOnce(&mut dyn Read) -> T) -> Result<T, String> {
+        let file = self.file.clone();
+        match self.packing {
+            Packing::None => Ok(with(&mut BufReader::with_capacity(PIECE, file))),
+            Packing::Gzip => Ok(with(&mut MultiGzDecoder::new(BufReader::with_capacity(PIECE, file)))),
+            Packing::Zip => {
+                let mut archive = zip::ZipArchive::new(file).map_err(|error| error.to_string())?;
+                let mut entry = archive.by_index(self.entry).map_err(|error| error.to_string())?;
+                Ok(with(&mut entry))
+            }
+        }
+    }
+}
+
+/// The files of an archive that are somebody's: not folders, nor what an operating system adds.
+fn entries(file: &FileReader) -> Result<Vec<(usize, String)>, String> {
+    let mut archive = zip::ZipArchive::new(file.clone()).map_err(|error| error.to_string())?;
+    let mut entries = Vec::new();
+    for at in 0..archive.len() {
+        let entry = archive.by_index(at).map_err(|error| error.to_string())?;
+        let name = entry.name().map_err(|error| error.to_string())?.into_owned();
+        let own = name.rsplit('/').next().unwrap_or_default();
+        if entry.is_file() && !own.starts_with('.') && !name.starts_with("__MACOSX/") {
+            entries.push((at, name));
+        }
+    }
+    if entries.is_empty() { Err("the archive has no file".to_owned()) } else { Ok(entries) }
+}
+
+/// Reads the tables of a document, one after the other; their rows are counted through.
+pub(super) fn read_csv(
+    tables: Vec<Table>,
     columns: &Columns,
     details: bool,
     sink: &mut dyn Sink,
 ) -> Result<(), ReadError> {
+    let mut rows_before = 0;
+    for mut table in tables {
+        if rows_before > 0 {
+            sink.forget();
+        }
+        table.find_commas(columns)?;
+        rows_before = read_table(&table, columns, details, rows_before, sink)?;
+    }
+    Ok(())
+}
+
+fn read_table(
+    table: &Table,
+    columns: &Columns,
+    details: bool,
+    rows_before: u64,
+    sink: &mut dyn Sink,
+) -> Result<u64, ReadError> {
     let (sender, receiver) = sync_channel(BLOCKS);
     thread::scope(|scope| {
         scope.spawn(move || {
-            let split = unpacked(file, packing, |input| split(reader(input), &sender));
+            let split = table.read(|reader| split(reader, &sender));
             if let Err(why) = split.and_then(|split| split) {
                 // whoever reads may have given up
                 let _ = sender.send(Piece::Broken(why));
             }
         });
         // whoever gives up drops the receiver, which ends the other thread
-        rows(receiver, columns, details, sink)
+        rows(table, receiver, columns, details, rows_before, sink)
     })
-}
-
-/// The names of a document's columns.
-pub(super) fn csv_header(file: FileReader, packing: Packing) -> Result<Vec<String>, ReadError> {
-    let names = unpacked(file, packing, |input| names(&mut reader(input)));
-    names.and_then(|names| names).map_err(|why| ReadError::Broken { after: 0, why })
-}
-
-/// What `with` makes of the text.
-fn unpacked<T>(
-    file: FileReader,
-    packing: Packing,
-    with: impl FnOnce(&mut dyn Read) -> T,
-) -> Result<T, String> {
-    match packing {
-        Packing::None => Ok(with(&mut BufReader::with_capacity(PIECE, file))),
-        Packing::Gzip => Ok(with(&mut MultiGzDecoder::new(BufReader::with_capacity(PIECE, file)))),
-        Packing::Zip => {
-            let mut archive = zip::ZipArchive::new(file).map_err(|error| error.to_string())?;
-            if archive.len() != 1 {
-                return Err(format!("the archive has {} files, not one", archive.len()));
-            }
-            let mut entry = archive.by_index(0).map_err(|error| error.to_string())?;
-            Ok(with(&mut entry))
-        }
-    }
 }
 
 /// A text that ends with an error when one row takes too much of it.
@@ -91,26 +210,19 @@ impl Read for Bounded<'_> {
     }
 }
 
-fn reader(input: &mut dyn Read) -> csv::Reader<Bounded<'_>> {
+fn reader(input: &mut dyn Read, separator: u8) -> csv::Reader<Bounded<'_>> {
     // rows of another length are told apart by whoever reads them
     let input = Bounded { input, since_row: 0 };
-    csv::ReaderBuilder::new().flexible(true).buffer_capacity(PIECE).from_reader(input)
+    csv::ReaderBuilder::new().flexible(true).delimiter(separator).buffer_capacity(PIECE).from_reader(input)
 }
 
 fn names(reader: &mut csv::Reader<Bounded<'_>>) -> Result<Vec<String>, String> {
     let header = reader.byte_headers().map_err(|error| error.to_string())?;
-    Ok(header.iter().enumerate().map(|(at, name)| column_name(at, name)).collect())
-}
-
-/// The name of a column; the first may begin with a byte order mark.
-fn column_name(at: usize, name: &[u8]) -> String {
-    let name = if at == 0 { name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name) } else { name };
-    String::from_utf8_lossy(name.trim_ascii()).into_owned()
+    Ok(header.iter().map(|name| clean(&String::from_utf8_lossy(name)).into_owned()).collect())
 }
 
 /// What one thread hands to the other.
 enum Piece {
-    Names(Vec<String>),
     Rows(Block),
     /// The text breaks off after what was handed over.
     Broken(String),
@@ -149,10 +261,8 @@ impl Block {
 }
 
 /// Finds the cells; what could be read is handed over before what could not is told.
-fn split(mut reader: csv::Reader<Bounded<'_>>, sender: &SyncSender<Piece>) -> Result<(), String> {
-    if sender.send(Piece::Names(names(&mut reader)?)).is_err() {
-        return Ok(());
-    }
+fn split(reader: &mut csv::Reader<Bounded<'_>>, sender: &SyncSender<Piece>) -> Result<(), String> {
+    names(reader)?;
     let mut record = csv::ByteRecord::new();
     let mut block = Block::default();
     loop {
@@ -177,18 +287,18 @@ fn split(mut reader: csv::Reader<Bounded<'_>>, sender: &SyncSender<Piece>) -> Re
 }
 
 fn rows(
+    table: &Table,
     pieces: Receiver<Piece>,
     columns: &Columns,
     details: bool,
+    rows_before: u64,
     sink: &mut dyn Sink,
-) -> Result<(), ReadError> {
-    let names = match pieces.recv() {
-        Ok(Piece::Names(names)) => names,
-        Ok(Piece::Broken(why)) => return Err(ReadError::Broken { after: 0, why }),
-        Ok(Piece::Rows(_)) | Err(_) => Vec::new(),
-    };
-    let binding = Binding::new(columns, &names, details)?;
+) -> Result<u64, ReadError> {
+    let names = &table.header;
+    let binding = Binding::new(columns, names, details, &table.dialect)?;
+    sink.begin(&table.dialect, names);
     let mut batch = Batch::new(&binding);
+    batch.first += rows_before;
     let mut dictionaries: Vec<_> = binding.class.iter().map(|_| Dictionary::default()).collect();
     for piece in pieces {
         let block = match piece {
@@ -196,7 +306,6 @@ fn rows(
             Piece::Broken(why) => {
                 return Err(ReadError::Broken { after: batch.first + batch.rows as u64 - 1, why });
             }
-            Piece::Names(_) => continue,
         };
         for row in 0..block.rows.len() {
             let (first, end) = block.row(row);
@@ -212,5 +321,6 @@ fn rows(
             }
         }
     }
-    hand_on(&mut batch, &mut dictionaries, sink)
+    hand_on(&mut batch, &mut dictionaries, sink)?;
+    Ok(batch.first - 1)
 }

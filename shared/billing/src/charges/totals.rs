@@ -1,18 +1,18 @@
 //! A bill added up: by account, by service, by tag, by invoice. Memory does not grow with the rows, nor with tags.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::NaiveDate;
 
 use super::Amount;
-use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
-use super::classes::{Classes, Found};
-use super::mapping::{Class, Columns, Mapping, Row, Sign, Terms, Twin};
+use super::dates::DateOrder;
+use super::dialect::Dialect;
+use super::mapping::{Class, Columns, Sign, Terms};
+use super::selection::OtherBill;
 use super::tag_sums::TagSums;
-use super::write::{BillContext, charge};
-use crate::charge::Period;
-use crate::ids::Provider;
-use crate::keys::InvoiceKey;
+use crate::identity::{Id, Rule};
 use crate::money::MoneyError;
-use crate::month::BillingMonth;
+use crate::text::shown;
 
 /// Bad rows that are named; more are counted.
 pub(super) const NAMED: usize = 1_000;
@@ -69,33 +69,11 @@ impl std::fmt::Display for HeldRow {
     }
 }
 
-/// Which rows of a document are of a bill.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selection {
-    /// The provider, where documents may hold several; rows that do not name theirs are of the bill.
-    pub provider: Option<Provider>,
-    /// The billing account, where documents may hold several.
-    pub billing_account: Option<String>,
-    /// The month; rows that do not name theirs are of the bill.
-    pub month: BillingMonth,
-}
-
-/// A bill that rows belong to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OtherBill {
-    /// FOCUS `ProviderName`; nothing if its rows do not say.
-    pub provider_name: Option<String>,
-    /// Its billing account.
-    pub billing_account: Option<String>,
-    /// Its month.
-    pub month: Option<BillingMonth>,
-    /// ISO 4217 code.
-    pub currency: &'static str,
-}
-
-/// The sums of a bill. All but [`Totals::elsewhere`] are of the rows selected.
+/// The sums of a bill. All but [`Totals::elsewhere`], and what could not be read, are of the rows selected.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
+    /// How identifiers are compared.
+    rule: Rule,
     /// Rows read, of whatever bill.
     pub rows: u64,
     /// Amounts with more than 18 decimals: charges files round those.
@@ -104,12 +82,14 @@ pub struct Totals {
     pub all: Figures,
     /// By currency: a bill has one.
     pub currencies: HashMap<&'static str, Figures>,
-    /// By sub account: its name and its figures.
-    pub sub_accounts: HashMap<Option<String>, (Option<String>, Figures)>,
-    /// By service category and service.
-    pub services: HashMap<(&'static str, String), Figures>,
+    /// By sub account: by what its spellings have in common.
+    pub sub_accounts: HashMap<Option<String>, SubAccount>,
+    /// By service category and what the spellings of the service have in common: one of them, and the figures.
+    pub services: HashMap<(&'static str, String), (String, Figures)>,
     /// By tag key and value.
     pub tags: TagSums,
+    /// Charges whose tags cannot be read.
+    pub unread_tags: UnreadTags,
     /// By the provider's invoice.
     pub invoices: HashMap<Option<String>, Figures>,
     /// By FOCUS `ChargeCategory`.
@@ -118,16 +98,78 @@ pub struct Totals {
     pub counted_twins: Figures,
     /// The same in the other, where they are no charges: they should come to as much.
     pub compared_twins: Figures,
+    /// By what the rows say of whom they are.
+    pub own: HashMap<OtherBill, Figures>,
     /// Rows of other bills.
     pub elsewhere: HashMap<OtherBill, Figures>,
+    /// Of rows of other bills: sub account and day. Only where it is looked for ([`super::bills`]).
+    pub days: HashMap<OtherBill, AccountDays>,
+    /// How each table is written.
+    pub dialects: BTreeSet<Dialect>,
+    /// In which order each document writes its days, where that was found out or said.
+    pub date_orders: BTreeMap<String, DateOrder>,
+    /// Columns that stand for one another, and how many rows took their cell from each.
+    pub columns_chosen: BTreeMap<String, u64>,
     /// The first rows that cannot be charges.
     pub held: Vec<HeldRow>,
     /// How many there are.
     pub held_rows: u64,
 }
 
+/// Sub accounts, with the days of their charges.
+pub type AccountDays = BTreeSet<(Option<String>, NaiveDate)>;
+
+/// What the charges of a sub account come to.
+#[derive(Clone, Debug, Default)]
+pub struct SubAccount {
+    /// One of its spellings: the choice does not depend on the order of rows.
+    pub id: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// The sums.
+    pub figures: Figures,
+}
+
+impl SubAccount {
+    fn add(&mut self, other: Self) -> Result<(), MoneyError> {
+        self.id = smaller(self.id.take(), other.id);
+        // names may change within a month
+        self.name = self.name.take().max(other.name);
+        self.figures.add(&other.figures)
+    }
+}
+
+fn smaller<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Charges whose tags cannot be read: they count as untagged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnreadTags {
+    /// What they come to.
+    pub figures: Figures,
+    /// Some of the texts: the first in their order.
+    pub texts: BTreeSet<String>,
+}
+
+impl UnreadTags {
+    fn add(&mut self, texts: impl IntoIterator<Item = String>, figures: &Figures) -> Result<(), MoneyError> {
+        self.texts.extend(texts);
+        while self.texts.len() > NAMED_TAGS {
+            self.texts.pop_last();
+        }
+        self.figures.add(figures)
+    }
+}
+
+/// Texts of tags that are named.
+const NAMED_TAGS: usize = 5;
+
 impl Totals {
-    fn hold(&mut self, document: &str, row: u64, why: String) {
+    pub(super) fn hold(&mut self, document: &str, row: u64, why: String) {
         self.held_rows += 1;
         self.name(HeldRow { document: document.to_owned(), row, why });
     }
@@ -149,12 +191,31 @@ impl Totals {
         self.add_kind(class, figures)?;
         self.add_account(class.sub_account_id.as_ref(), class.sub_account_name.as_ref(), figures)?;
         self.add_service(class.service_category, &class.service_name, figures)?;
-        self.tags.add(&class.tags, figures)
+        self.add_tags(&class.tags, class.unread_tags.as_ref(), figures)
     }
 
-    fn add_kind(&mut self, class: &Class, figures: &Figures) -> Result<(), MoneyError> {
+    /// Nothing yet, of a provider with this rule.
+    #[must_use]
+    pub fn of(rule: Rule) -> Self {
+        Self { rule, ..Self::default() }
+    }
+
+    pub(super) fn add_tags(
+        &mut self,
+        tags: &[(String, String)],
+        unread: Option<&String>,
+        figures: &Figures,
+    ) -> Result<(), MoneyError> {
+        if let Some(text) = unread {
+            self.unread_tags.add([shown(text)], figures)?;
+        }
+        self.tags.add(tags, self.rule, figures)
+    }
+
+    pub(super) fn add_kind(&mut self, class: &Class, figures: &Figures) -> Result<(), MoneyError> {
         self.all.add(figures)?;
         self.currencies.entry(class.currency.code()).or_default().add(figures)?;
+        self.own.entry(OtherBill::of(class)).or_default().add(figures)?;
         self.invoices.entry(class.invoice_id.clone()).or_default().add(figures)?;
         if class.twin.is_some() {
             self.counted_twins.add(figures)?;
@@ -162,25 +223,37 @@ impl Totals {
         self.categories.entry(class.category.as_str()).or_default().add(figures)
     }
 
-    fn add_account(
+    pub(super) fn add_account(
         &mut self,
         id: Option<&String>,
         name: Option<&String>,
         figures: &Figures,
     ) -> Result<(), MoneyError> {
-        let (standing, account) = self.sub_accounts.entry(id.cloned()).or_default();
-        // names may change within a month: the choice must not depend on the order of rows
-        *standing = standing.take().max(name.cloned());
-        account.add(figures)
+        let key = id.map(|id| self.rule.key(Id::SubAccount, id).into_owned());
+        let account = SubAccount { id: id.cloned(), name: name.cloned(), figures: *figures };
+        self.sub_accounts.entry(key).or_default().add(account)
     }
 
-    fn add_service(
+    pub(super) fn add_service(
         &mut self,
         category: &'static str,
         name: &str,
         figures: &Figures,
     ) -> Result<(), MoneyError> {
-        self.services.entry((category, name.to_owned())).or_default().add(figures)
+        let key = self.rule.key(Id::Service, name).into_owned();
+        self.merge_service((category, key), (name.to_owned(), *figures))
+    }
+
+    fn merge_service(
+        &mut self,
+        key: (&'static str, String),
+        (name, figures): (String, Figures),
+    ) -> Result<(), MoneyError> {
+        let (standing, sum) = self.services.entry(key).or_insert_with(|| (name.clone(), Figures::default()));
+        if name < *standing {
+            *standing = name;
+        }
+        sum.add(&figures)
     }
 
     /// Both together.
@@ -194,17 +267,27 @@ impl Totals {
         other.held.into_iter().for_each(|row| self.name(row));
         self.all.add(&other.all)?;
         merge(&mut self.currencies, other.currencies)?;
-        for (id, (name, figures)) in other.sub_accounts {
-            let (standing, account) = self.sub_accounts.entry(id).or_default();
-            *standing = standing.take().max(name);
-            account.add(&figures)?;
+        for (key, account) in other.sub_accounts {
+            self.sub_accounts.entry(key).or_default().add(account)?;
         }
-        merge(&mut self.services, other.services)?;
+        for (key, service) in other.services {
+            self.merge_service(key, service)?;
+        }
         self.tags.merge(other.tags)?;
+        self.unread_tags.add(other.unread_tags.texts, &other.unread_tags.figures)?;
         merge(&mut self.invoices, other.invoices)?;
         merge(&mut self.categories, other.categories)?;
         self.counted_twins.add(&other.counted_twins)?;
         self.compared_twins.add(&other.compared_twins)?;
+        for (bill, days) in other.days {
+            self.days.entry(bill).or_default().extend(days);
+        }
+        self.dialects.extend(other.dialects);
+        self.date_orders.extend(other.date_orders);
+        for (column, rows) in other.columns_chosen {
+            *self.columns_chosen.entry(column).or_default() += rows;
+        }
+        merge(&mut self.own, other.own)?;
         merge(&mut self.elsewhere, other.elsewhere)
     }
 }
@@ -214,182 +297,6 @@ fn merge<K: std::hash::Hash + Eq>(
     from: HashMap<K, Figures>,
 ) -> Result<(), MoneyError> {
     from.into_iter().try_for_each(|(key, figures)| into.entry(key).or_default().add(&figures))
-}
-
-/// Whose rows of a class are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    Ours,
-    /// Of the bill, and counted in another document.
-    Compared,
-    Other(OtherBill),
-}
-
-impl Selection {
-    /// All rows of a month: of documents that hold one bill only.
-    #[must_use]
-    pub fn all_of(month: BillingMonth) -> Self {
-        Self { provider: None, billing_account: None, month }
-    }
-
-    /// The rows of one bill: of documents that may hold others.
-    #[must_use]
-    pub fn only(invoice: &InvoiceKey) -> Self {
-        Self {
-            provider: Some(invoice.provider.clone()),
-            billing_account: Some(invoice.billing_account.as_str().to_owned()),
-            month: invoice.period,
-        }
-    }
-
-    pub(super) fn whose(&self, class: &Class) -> Whose {
-        let month = class.billing_period.map(|period| BillingMonth::containing(period.start));
-        let account = class.billing_account_id.as_deref();
-        let is_provider = |provider: &Provider| {
-            !class.names_provider || Provider::named(&class.provider_name).as_ref() == Ok(provider)
-        };
-        let ours = month.is_none_or(|month| month == self.month)
-            && self.provider.as_ref().is_none_or(is_provider)
-            && self.billing_account.as_deref().is_none_or(|selected| account == Some(selected));
-        if ours {
-            return if class.twin == Some(Twin::Compared) { Whose::Compared } else { Whose::Ours };
-        }
-        Whose::Other(OtherBill {
-            provider_name: class.names_provider.then(|| class.provider_name.clone()),
-            billing_account: class.billing_account_id.clone(),
-            month,
-            currency: class.currency.code(),
-        })
-    }
-}
-
-/// What the rows of each place in [`Classes`] came to so far.
-#[derive(Default)]
-struct Sums {
-    kinds: Vec<Vec<Figures>>,
-    accounts: Vec<Figures>,
-    services: Vec<Figures>,
-    tags: Vec<Figures>,
-}
-
-impl Sums {
-    /// As many as there are places.
-    fn grow(&mut self, classes: &Classes) {
-        for kind in classes.kinds.iter().skip(self.kinds.len()) {
-            self.kinds.push(vec![Figures::default(); kind.len()]);
-        }
-        self.accounts.resize(classes.accounts.len(), Figures::default());
-        self.services.resize(classes.services.len(), Figures::default());
-        self.tags.resize(classes.tags.len(), Figures::default());
-    }
-}
-
-/// Adds up documents.
-pub(super) struct Adder<'m> {
-    mapping: &'m dyn Mapping,
-    selection: &'m Selection,
-    document: &'m str,
-    classes: Classes,
-    sums: Sums,
-    totals: Totals,
-    overflow: Option<MoneyError>,
-    /// Whether rows whose details cannot be read are named, too.
-    details: bool,
-}
-
-impl<'m> Adder<'m> {
-    pub(super) fn new(
-        mapping: &'m dyn Mapping,
-        selection: &'m Selection,
-        document: &'m str,
-        details: bool,
-    ) -> Self {
-        Self {
-            mapping,
-            selection,
-            document,
-            classes: Classes::new(mapping),
-            sums: Sums::default(),
-            totals: Totals::default(),
-            overflow: None,
-            details,
-        }
-    }
-
-    pub(super) fn finish(mut self) -> Result<Totals, MoneyError> {
-        self.forget();
-        self.overflow.map_or(Ok(self.totals), Err)
-    }
-
-    /// Adds one row.
-    fn row(&mut self, found: Found, amount: &impl Fn(usize) -> Option<Amount>) -> Result<(), MoneyError> {
-        if found.kind >= self.sums.kinds.len()
-            || found.account >= self.sums.accounts.len()
-            || found.service >= self.sums.services.len()
-            || found.tags >= self.sums.tags.len()
-        {
-            self.sums.grow(&self.classes);
-        }
-        let classes = self.classes.kinds[found.kind].iter().zip(&mut self.sums.kinds[found.kind]);
-        for ((class, whose), sum) in classes {
-            let (billed, effective) = (value(&class.billed, amount)?, value(&class.effective, amount)?);
-            if class.skip_zero && billed.is_zero() && effective.is_zero() {
-                continue;
-            }
-            self.totals.fine_rows += u64::from(billed.is_fine() || effective.is_fine());
-            let figures = Figures { billed, effective, charges: 1 };
-            sum.add(&figures)?;
-            if *whose == Whose::Ours {
-                self.sums.accounts[found.account].add(&figures)?;
-                self.sums.services[found.service].add(&figures)?;
-                self.sums.tags[found.tags].add(&figures)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the charges of a row can be written.
-    fn complete(&self, found: Found, row: &Row<'_>) -> Result<(), String> {
-        let (month, names) = (self.selection.month, BTreeMap::new());
-        let period = Period { start: month.start(), end: month.end() };
-        let bill = BillContext { billing_account: "", period, sub_account_names: &names };
-        let amount = |column: usize| row.amounts.get(column).copied().flatten();
-        for (class, _) in &self.classes.kinds[found.kind] {
-            if let Some((charge, _)) = charge(class, &bill, &amount).map_err(|error| error.to_string())? {
-                self.mapping.complete(charge, class, row)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn add_up(&mut self) -> Result<(), MoneyError> {
-        let classes = std::mem::replace(&mut self.classes, Classes::new(self.mapping));
-        let sums = std::mem::take(&mut self.sums);
-        // what has no charges was never added: a place of another bill, or of amounts that are nothing
-        for (class, figures) in classes.kinds.iter().flatten().zip(sums.kinds.iter().flatten()) {
-            match class {
-                _ if figures.charges == 0 => {}
-                (class, Whose::Ours) => self.totals.add_kind(class, figures)?,
-                (_, Whose::Compared) => self.totals.compared_twins.add(figures)?,
-                (_, Whose::Other(bill)) => {
-                    self.totals.elsewhere.entry(bill.clone()).or_default().add(figures)?;
-                }
-            }
-        }
-        let counts = |figures: &&Figures| figures.charges > 0;
-        for (account, figures) in classes.accounts.iter().zip(&sums.accounts).filter(|(_, f)| counts(f)) {
-            self.totals.add_account(account.id.as_ref(), account.name.as_ref(), figures)?;
-        }
-        for ((category, name), figures) in
-            classes.services.iter().zip(&sums.services).filter(|(_, f)| counts(f))
-        {
-            self.totals.add_service(category, name, figures)?;
-        }
-        for (tags, figures) in classes.tags.iter().zip(&sums.tags).filter(|(_, f)| counts(f)) {
-            self.totals.tags.add(&tags.pairs, figures)?;
-        }
-        Ok(())
-    }
 }
 
 /// The sum of terms over a row.
@@ -404,60 +311,5 @@ pub(super) fn value(terms: &Terms, amount: impl Fn(usize) -> Option<Amount>) -> 
 /// A row whose first required amount is missing is no charge.
 pub(super) fn missing_amount(columns: &Columns, amount: impl Fn(usize) -> Option<Amount>) -> Option<String> {
     let missing = columns.required_amounts.iter().find(|&&column| amount(column).is_none())?;
-    Some(format!("{} is empty", columns.amounts[*missing].join(" or ")))
-}
-
-impl Sink for Adder<'_> {
-    fn batch(&mut self, batch: &Batch, dictionaries: &[Dictionary]) -> Result<(), ReadError> {
-        let mut problems = batch.problems.iter().peekable();
-        let mut codes = vec![0; batch.class.len()];
-        let (mut amounts, mut numbers) = (Vec::new(), Vec::new());
-        let columns = self.mapping.columns();
-        self.totals.rows += batch.rows as u64;
-        for row in 0..batch.rows {
-            let number = batch.first + row as u64;
-            if problems.peek().is_some_and(|problem| problem.row == row) {
-                let mut whys = Vec::new();
-                while let Some(problem) = problems.next_if(|problem| problem.row == row) {
-                    whys.push(problem.why.clone());
-                }
-                self.totals.hold(self.document, number, whys.join("; "));
-                continue;
-            }
-            for &column in &batch.bound {
-                codes[column] = batch.class[column][row];
-            }
-            let amount = |column: usize| batch.amounts.get(column)?.get(row).copied().flatten();
-            let found = self.classes.find(self.mapping, self.selection, dictionaries, &codes);
-            let found = found.and_then(|found| missing_amount(columns, amount).map_or(Ok(found), Err));
-            let found = found.and_then(|found| {
-                if self.details {
-                    Batch::row_numbers(&batch.amounts, row, &mut amounts);
-                    Batch::row_numbers(&batch.numbers, row, &mut numbers);
-                    let class = &ClassTexts { dictionaries, codes: &codes };
-                    let texts = &batch.row_texts(row);
-                    self.complete(found, &Row { class, texts, amounts: &amounts, numbers: &numbers })?;
-                }
-                Ok(found)
-            });
-            match found {
-                Err(why) => self.totals.hold(self.document, number, why),
-                Ok(found) => {
-                    if let Err(error) = self.row(found, &amount) {
-                        self.overflow = Some(error);
-                    }
-                }
-            }
-        }
-        if self.classes.is_full() {
-            self.forget();
-        }
-        Ok(())
-    }
-
-    fn forget(&mut self) {
-        if let Err(error) = self.add_up() {
-            self.overflow = Some(error);
-        }
-    }
+    Some(format!("{} is empty", columns.amount_names(*missing)))
 }

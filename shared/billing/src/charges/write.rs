@@ -8,7 +8,8 @@ use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
 use super::classes::{Classes, Found};
 use super::mapping::{Class, Mapping, Row};
 use super::read::Document;
-use super::totals::{Figures, HeldRow, NAMED, Selection, Whose, missing_amount, value};
+use super::selection::{Selection, Whose};
+use super::totals::{Figures, HeldRow, NAMED, missing_amount, value};
 use crate::charge::{Charge, ChargesFileError, Period};
 use crate::money::MoneyError;
 
@@ -26,12 +27,19 @@ pub struct BillContext<'b> {
 /// What was written of a document.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// The charges written; they must equal what the document was added up to.
-    pub figures: Figures,
+    /// Of each bill of the selection.
+    pub bills: Vec<WrittenBill>,
     /// The first rows whose details cannot be read.
     pub held: Vec<HeldRow>,
     /// How many there are.
     pub held_rows: u64,
+}
+
+/// What was written of a bill.
+#[derive(Clone, Debug, Default)]
+pub struct WrittenBill {
+    /// The charges written; they must equal what the document was added up to.
+    pub figures: Figures,
     /// Quantities and unit prices of the charges that cannot be read: the charges are written without them.
     pub quantities_not_stated: u64,
 }
@@ -46,7 +54,8 @@ pub enum WriteError {
     File(#[from] ChargesFileError),
 }
 
-/// Passes each charge of a document to `each`, in the order of its rows.
+/// Passes each charge of a document to `each`, in the order of its rows, with the place of its bill in the selection; `bills` are in
+/// the same order.
 ///
 /// # Errors
 /// [`WriteError`], those of `each` among them.
@@ -54,17 +63,17 @@ pub fn write_charges(
     document: &Document<'_>,
     mapping: &dyn Mapping,
     selection: &Selection,
-    bill: &BillContext<'_>,
-    each: &mut dyn FnMut(&Charge<'_>) -> Result<(), ChargesFileError>,
+    bills: &[BillContext<'_>],
+    each: &mut dyn FnMut(usize, &Charge<'_>) -> Result<(), ChargesFileError>,
 ) -> Result<Written, WriteError> {
     let mut writer = Writer {
         mapping,
         selection,
-        bill,
+        bills,
         document: document.name(),
         each,
-        classes: Classes::new(mapping),
-        written: Written::default(),
+        classes: Classes::new(mapping, selection),
+        written: Written { bills: vec![WrittenBill::default(); bills.len()], ..Written::default() },
         failed: None,
     };
     let read = document.read(mapping, true, &mut writer);
@@ -78,9 +87,9 @@ pub fn write_charges(
 struct Writer<'w> {
     mapping: &'w dyn Mapping,
     selection: &'w Selection,
-    bill: &'w BillContext<'w>,
+    bills: &'w [BillContext<'w>],
     document: &'w str,
-    each: &'w mut dyn FnMut(&Charge<'_>) -> Result<(), ChargesFileError>,
+    each: &'w mut dyn FnMut(usize, &Charge<'_>) -> Result<(), ChargesFileError>,
     classes: Classes,
     written: Written,
     failed: Option<ChargesFileError>,
@@ -105,22 +114,24 @@ impl Writer<'_> {
         if let Some(why) = missing_amount(self.mapping.columns(), amount) {
             return Ok(Err(why));
         }
-        let (account, tags) = (&self.classes.accounts[found.account], &self.classes.tags[found.tags]);
-        let (service_category, service_name) = &self.classes.services[found.service];
-        for (class, whose) in &self.classes.kinds[found.kind] {
-            let charge = match charge(class, self.bill, &amount) {
-                Ok(Some((charge, figures))) if *whose == Whose::Ours => (charge, figures),
-                Ok(_) => continue,
+        let parts = &self.classes.bills[found.bill];
+        let (account, tags) = (&parts.accounts[found.account], &parts.tags[found.tags]);
+        let (service_category, service_name) = &parts.services[found.service];
+        for (class, whose) in &self.classes.kinds[found.kind].classes {
+            let (Whose::Ours(at), Some(bill)) = (*whose, self.bills.get(found.bill)) else { continue };
+            let (charge, figures) = match charge(class, bill, &amount) {
+                Ok(Some(charge)) => charge,
+                Ok(None) => continue,
                 Err(error) => return Ok(Err(error.to_string())),
             };
-            let (charge, figures) = charge;
-            let known_name = || self.bill.sub_account_names.get(account.id.as_deref()?).map(String::as_str);
+            let known_name = || bill.sub_account_names.get(account.id.as_deref()?).map(String::as_str);
             let charge = Charge {
                 sub_account_id: account.id.as_deref().map(Cow::Borrowed),
                 sub_account_name: account.name.as_deref().or_else(known_name).map(Cow::Borrowed),
                 service_category,
                 service_name: Cow::Borrowed(service_name),
                 tags: tags.json.as_deref().map(Cow::Borrowed),
+                unread_tags: tags.unread.as_deref().map(Cow::Borrowed),
                 x_document: Some(Cow::Borrowed(self.document)),
                 x_line_number: usize::try_from(number).ok(),
                 ..charge
@@ -129,8 +140,8 @@ impl Writer<'_> {
                 Ok(charge) => charge,
                 Err(why) => return Ok(Err(why)),
             };
-            (self.each)(&charge)?;
-            if let Err(error) = self.written.figures.add(&figures) {
+            (self.each)(at, &charge)?;
+            if let Err(error) = self.written.bills[at].figures.add(&figures) {
                 return Ok(Err(error.to_string()));
             }
         }
@@ -176,13 +187,15 @@ impl Sink for Writer<'_> {
                 amounts: &amounts,
                 numbers: &numbers,
             };
-            let before = self.written.figures.charges;
+            let charges = |written: &Written| written.bills.get(found.bill).map(|bill| bill.figures.charges);
+            let before = charges(&self.written);
             match self.row(&read, number, found) {
-                Ok(Ok(())) if self.written.figures.charges > before => {
-                    self.written.quantities_not_stated += not_stated;
+                Ok(Ok(())) => {
+                    let is_ours = charges(&self.written) > before;
+                    if let Some(bill) = self.written.bills.get_mut(found.bill).filter(|_| is_ours) {
+                        bill.quantities_not_stated += not_stated;
+                    }
                 }
-                // of another bill
-                Ok(Ok(())) => {}
                 Ok(Err(why)) => self.hold(number, why),
                 Err(error) => {
                     self.failed = Some(error);
@@ -201,7 +214,7 @@ impl Sink for Writer<'_> {
     }
 
     fn forget(&mut self) {
-        self.classes = Classes::new(self.mapping);
+        self.classes = Classes::new(self.mapping, self.selection);
     }
 }
 

@@ -11,7 +11,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use super::{Bucket, BucketError, BucketReader, Expected, Written, refused, time};
 
 /// The metadata that says when a raw document was fetched: S3 itself knows only seconds, and those of the last copy.
-pub(super) const FETCHED_AT: &str = "fetched-at";
+pub(crate) const FETCHED_AT: &str = "fetched-at";
 
 /// The body of an object, as it comes.
 #[derive(Debug)]

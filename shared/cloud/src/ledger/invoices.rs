@@ -21,6 +21,8 @@ pub enum RevisionState {
     Allocated,
     /// Not published, for the reason recorded.
     Held,
+    /// It was held with a question, and a person answered it: what it says counts elsewhere.
+    Answered,
 }
 
 impl RevisionState {
@@ -29,6 +31,7 @@ impl RevisionState {
             Self::Registered => "registered",
             Self::Allocated => "allocated",
             Self::Held => "held",
+            Self::Answered => "answered",
         }
     }
 }
@@ -42,7 +45,7 @@ impl fmt::Display for RevisionState {
 impl FromStr for RevisionState {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Registered, Self::Allocated, Self::Held]
+        [Self::Registered, Self::Allocated, Self::Held, Self::Answered]
             .into_iter()
             .find(|state| state.as_str() == text)
             .ok_or_else(|| format!("'{text}' is no state of a revision"))
@@ -74,6 +77,8 @@ pub struct RevisionRecord {
     pub certificate_key: Option<String>,
     /// When it was recorded.
     pub recorded_at: DateTime<Utc>,
+    /// Whether it withdraws the bill: it has no charges then.
+    pub withdrawn: bool,
 }
 
 impl RevisionRecord {
@@ -103,7 +108,16 @@ impl RevisionRecord {
             raw_key: certificate.inputs.first().map(|input| input.key.clone()).unwrap_or_default(),
             certificate_key: Some(certificate_key),
             recorded_at,
+            withdrawn: false,
         }
+    }
+}
+
+impl RevisionRecord {
+    /// Whether it was published, completely or not: the differences of others hang on it.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        matches!(self.state, RevisionState::Registered | RevisionState::Allocated)
     }
 }
 
@@ -222,6 +236,9 @@ fn write(invoice: &InvoiceKey, record: &RevisionRecord) -> Record {
     if let Some(status) = record.status {
         set("status", status.to_string());
     }
+    if record.withdrawn {
+        set("withdrawn", "yes".to_owned());
+    }
     if let Some(finality) = record.finality {
         set("finality", finality.to_string());
     }
@@ -266,5 +283,6 @@ fn read(record: &Record) -> Result<RevisionRecord, LedgerError> {
         raw_key: text("raw_key").unwrap_or_default(),
         certificate_key: text("certificate_key"),
         recorded_at: record.field("recorded_at")?,
+        withdrawn: text("withdrawn").is_some(),
     })
 }

@@ -27,18 +27,22 @@ pub struct PeriodRecord {
 }
 
 impl PeriodRecord {
-    /// This period with one invoice as it is now; `None` if that changes nothing.
+    /// This period with one invoice as it is now, or without it if nothing of it is left; `None` if that changes nothing.
     /// `before` is the record as it was read, or nothing for the first invoice.
     #[must_use]
     pub fn with_invoice(
         before: Option<&Self>,
         id: &str,
-        invoice: PeriodInvoice,
+        invoice: Option<PeriodInvoice>,
         by: &str,
         now: DateTime<Utc>,
     ) -> Option<Self> {
         let mut invoices = before.map(|record| record.invoices.clone()).unwrap_or_default();
-        if invoices.insert(id.to_owned(), invoice.clone()).as_ref() == Some(&invoice) {
+        let same = match &invoice {
+            Some(invoice) => invoices.insert(id.to_owned(), invoice.clone()).as_ref() == Some(invoice),
+            None => invoices.remove(id).is_none(),
+        };
+        if same {
             return None;
         }
         let (state, reason) = period_state(&invoices);

@@ -116,7 +116,7 @@ fn tags_that_are_no_object_are_an_error_and_add_nothing() {
     let mut adder = Adder::new(Placer::new(&InForce::new(&catalog, october())));
     let facts = Facts { tags: Tags::Json("[1"), ..facts() };
     let error = adder.add(&facts, Currency::CHF, Some(Amount::ZERO)).unwrap_err();
-    assert!(error.to_string().starts_with("the tags are no JSON object"), "{error}");
+    assert!(error.to_string().starts_with("the tags are neither a JSON object"), "{error}");
     assert_eq!(adder.finish().unwrap().total, Costs::new());
 }
 

@@ -11,8 +11,9 @@ use super::kinds::kind;
 use super::{AMAZON, AWS, services};
 use crate::charge::{Charge, Period};
 use crate::charges::ReadError;
-use crate::charges::focus::{currency, time, wrong};
-use crate::charges::mapping::{Class, Columns, JsonRows, Mapping, Row, Sign, Texts};
+use crate::charges::focus::{currency, moment};
+use crate::charges::mapping::{Claims, Class, Columns, JsonRows, Mapping, Row, Sign, Texts, required};
+use crate::month::BillingMonth;
 
 /// The format.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,11 +53,14 @@ const COLUMNS: Columns = Columns {
         &["End"],
     ],
     kind: &[CURRENCY, KIND, START, END],
+    instead: &[],
     account: &[ACCOUNT, ACCOUNT_NAME],
     service: &[SERVICE],
     tags: &[],
     amounts: &[&["UnblendedCost"], &["AmortizedCost"]],
+    priced: None,
     texts: &[],
+    prose: &[],
     numbers: &[],
     costs: &[],
     required_class: &[CURRENCY, KIND, ACCOUNT, SERVICE, START, END],
@@ -146,10 +150,9 @@ impl Mapping for CostExplorer {
     }
 
     fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String> {
-        let required =
-            |column: usize| texts.text(column).ok_or_else(|| format!("{} is empty", NAMES[column]));
-        let moment =
-            |column: usize| time(required(column)?).ok_or_else(|| wrong(NAMES[column], texts.text(column)));
+        let required = |column: usize| required(&COLUMNS, texts, column);
+        let at = |column: usize| moment(NAMES[column], required(column)?);
+        let period = Period { start: at(START)?, end: at(END)? };
         let (kind, service) = (kind(required(KIND)?), required(SERVICE)?);
         Ok(vec![Class {
             billed: vec![(UNBLENDED, Sign::Plus)],
@@ -159,7 +162,9 @@ impl Mapping for CostExplorer {
             // it speaks of accounts, and not of who pays for them, nor of invoices
             billing_account_id: None,
             billing_account_name: None,
-            billing_period: Some(Period { start: moment(START)?, end: moment(END)? }),
+            billing_period: Some(period),
+            // it is asked for one month, up to now while that runs
+            month: Some(BillingMonth::of_period(period.start, None).map_err(|error| error.to_string())?),
             invoice_id: None,
             sub_account_id: Some(required(ACCOUNT)?.to_owned()),
             sub_account_name: texts.text(ACCOUNT_NAME).map(str::to_owned),
@@ -170,8 +175,9 @@ impl Mapping for CostExplorer {
             frequency: kind.frequency,
             tags: Vec::new(),
             tags_json: None,
+            unread_tags: None,
             twin: None,
-            names_provider: true,
+            claims: Claims::only(AWS),
             provider_name: AWS.to_owned(),
             publisher_name: AMAZON.to_owned(),
             invoice_issuer_name: AMAZON.to_owned(),

@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use super::kinds::{Amortised, kind};
 use super::{AMAZON, AWS, services};
 use crate::charge::{Charge, ChargeCategory, Period};
-use crate::charges::focus::{currency, time, wrong};
-use crate::charges::mapping::{Class, Columns, Mapping, Row, Sign, Terms, Texts};
-use crate::charges::tags;
+use crate::charges::focus::{currency, moment};
+use crate::charges::mapping::{Claims, Class, Columns, Mapping, Row, Sign, Terms, Texts, required};
+use crate::charges::tags::RowTags;
 use crate::month::BillingMonth;
 
 /// The format, in both spellings.
@@ -72,6 +72,7 @@ const COLUMNS: Columns = Columns {
         KIND,
         FEE_OF,
     ],
+    instead: &[],
     account: &[ACCOUNT, ACCOUNT_NAME],
     service: &[PRODUCT, SERVICE, SERVICE_NAME],
     tags: &[TAGS],
@@ -87,6 +88,7 @@ const COLUMNS: Columns = Columns {
         &["savings_plan_total_commitment_to_date", "savingsPlan/TotalCommitmentToDate"],
         &["savings_plan_used_commitment", "savingsPlan/UsedCommitment"],
     ],
+    priced: None,
     texts: &[
         &["line_item_usage_start_date", "lineItem/UsageStartDate"],
         &["line_item_usage_end_date", "lineItem/UsageEndDate"],
@@ -101,6 +103,7 @@ const COLUMNS: Columns = Columns {
         &["reservation_reservation_a_r_n", "reservation/ReservationARN"],
         &["savings_plan_savings_plan_a_r_n", "savingsPlan/SavingsPlanARN"],
     ],
+    prose: &[DESCRIPTION],
     numbers: &[
         &["line_item_usage_amount", "lineItem/UsageAmount"],
         &["pricing_public_on_demand_cost", "pricing/publicOnDemandCost"],
@@ -123,13 +126,12 @@ impl Mapping for Cur {
 
     fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String> {
         let text = |column: usize| texts.text(column);
-        let required = |column: usize| {
-            text(column).ok_or_else(|| format!("{} is empty", COLUMNS.class[column].join(" or ")))
-        };
+        let required = |column: usize| required(&COLUMNS, texts, column);
         let owned = |column: usize| text(column).map(str::to_owned);
         let kind = kind(required(KIND)?);
         let (service_name, service_category) = service(texts);
-        let tags = user_tags(tags::parse(text(TAGS))?);
+        let tags = RowTags::of(text(TAGS), user_tags);
+        let (billing_period, month) = period(texts)?;
         let is_marketplace = text(ENTITY).is_some_and(|entity| entity != AWS);
         let publisher = if is_marketplace { text(SELLER).or(text(ENTITY)) } else { None };
         Ok(vec![Class {
@@ -139,7 +141,8 @@ impl Mapping for Cur {
             currency: currency(required(CURRENCY)?)?,
             billing_account_id: owned(PAYER),
             billing_account_name: owned(PAYER_NAME),
-            billing_period: Some(period(texts)?),
+            billing_period: Some(billing_period),
+            month: Some(month),
             invoice_id: owned(INVOICE),
             sub_account_id: owned(ACCOUNT),
             sub_account_name: owned(ACCOUNT_NAME),
@@ -149,10 +152,11 @@ impl Mapping for Cur {
             // a bill of refunds corrects what was invoiced before
             correction: text(BILL_TYPE) == Some("Refund"),
             frequency: kind.frequency,
-            tags_json: tags::to_json(&tags),
-            tags,
+            tags_json: tags.json,
+            tags: tags.pairs,
+            unread_tags: tags.unread,
             twin: None,
-            names_provider: true,
+            claims: Claims::only(AWS),
             provider_name: AWS.to_owned(),
             publisher_name: publisher.unwrap_or(AMAZON).to_owned(),
             invoice_issuer_name: owned(ISSUER).unwrap_or_else(|| AMAZON.to_owned()),
@@ -166,9 +170,8 @@ impl Mapping for Cur {
         row: &Row<'r>,
     ) -> Result<Charge<'r>, String> {
         let text = |column: usize| row.texts.text(column).map(Cow::Borrowed);
-        let moment = |column: usize, otherwise: DateTime<Utc>| match row.texts.text(column) {
-            None => Ok(otherwise),
-            Some(text) => time(text).ok_or_else(|| wrong(COLUMNS.texts[column][0], Some(text))),
+        let at = |column: usize, otherwise: DateTime<Utc>| {
+            row.texts.text(column).map_or(Ok(otherwise), |text| moment(COLUMNS.texts[column][0], text))
         };
         let kind = kind(row.class.text(KIND).unwrap_or_default());
         let is_usage = class.category == ChargeCategory::Usage;
@@ -184,8 +187,8 @@ impl Mapping for Cur {
         };
         Ok(Charge {
             charge_period: Period {
-                start: moment(START, charge.charge_period.start)?,
-                end: moment(END, charge.charge_period.end)?,
+                start: at(START, charge.charge_period.start)?,
+                end: at(END, charge.charge_period.end)?,
             },
             charge_description: text(DESCRIPTION),
             sku_id: text(SKU).or_else(|| text(USAGE_TYPE)),
@@ -239,15 +242,11 @@ fn service(texts: &dyn Texts) -> (String, &'static str) {
     }
 }
 
-fn period(texts: &dyn Texts) -> Result<Period, String> {
-    let read = |column: usize| match texts.text(column) {
-        None => Ok(None),
-        Some(text) => time(text).map(Some).ok_or_else(|| wrong(COLUMNS.class[column][0], Some(text))),
-    };
-    let start = read(PERIOD_START)?
-        .ok_or_else(|| format!("{} is empty", COLUMNS.class[PERIOD_START].join(" or ")))?;
-    let end = read(PERIOD_END)?.unwrap_or_else(|| BillingMonth::containing(start).end());
-    Ok(Period { start, end })
+fn period(texts: &dyn Texts) -> Result<(Period, BillingMonth), String> {
+    let start = moment(COLUMNS.class[PERIOD_START][0], required(&COLUMNS, texts, PERIOD_START)?)?;
+    let end = texts.text(PERIOD_END).map(|end| moment(COLUMNS.class[PERIOD_END][0], end)).transpose()?;
+    let month = BillingMonth::of_period(start, end).map_err(|error| error.to_string())?;
+    Ok((Period { start, end: end.unwrap_or_else(|| month.end()) }, month))
 }
 
 fn pricing(kind: &super::kinds::Kind, usage_type: Option<&str>) -> &'static str {

@@ -14,6 +14,7 @@ use arrow_schema::{DataType, Field};
 
 use super::*;
 use crate::charge::{Charge, Period};
+use crate::keys::InvoiceKey;
 
 type Column = (&'static str, ArrayRef);
 
@@ -58,14 +59,18 @@ fn refused(column: Column) -> String {
 
 /// What `pick` tells of each charge, and what was written.
 fn write<T>(key: &str, file: Arc<File>, pick: impl Fn(&Charge<'_>) -> T) -> (Vec<T>, Written) {
-    let (month, names) = (june().month, BTreeMap::new());
-    let period = Period { start: month.start(), end: month.end() };
+    let names = BTreeMap::new();
+    let period = Period {
+        start: "2025-06-01T00:00:00Z".parse().unwrap(),
+        end: "2025-07-01T00:00:00Z".parse().unwrap(),
+    };
     let bill = BillContext { billing_account: "a", period, sub_account_names: &names };
     let mut told = Vec::new();
-    let written = write_charges(&Document { key, file }, &Focus, &june(), &bill, &mut |charge| {
-        told.push(pick(charge));
-        Ok(())
-    });
+    let written =
+        write_charges(&Document { key, file }, &Focus, &june(), &[bill.clone()], &mut |_, charge| {
+            told.push(pick(charge));
+            Ok(())
+        });
     (told, written.unwrap())
 }
 
@@ -85,7 +90,7 @@ fn a_column_of_nothing_but_nulls_is_read() {
         )
     });
     assert_eq!(told.0, [(None, "1.5".to_owned(), None), (None, "2.25".to_owned(), None)]);
-    assert_eq!(told.1.figures, totals.all);
+    assert_eq!(told.1.bills[0].figures, totals.all);
     let required = add_up_focus("x.parquet", export(vec![("ServiceName", nothing())])).unwrap();
     assert_eq!(required.held[1].to_string(), "x.parquet row 2: ServiceName is empty");
 }
@@ -110,7 +115,7 @@ fn texts_may_be_numbers_bytes_or_codes() {
     for (array, ids) in accounts {
         let kind = array.data_type().to_string();
         let totals = read(vec![("SubAccountId", array.clone()), ("ConsumedQuantity", array.clone())]);
-        let billed = ids.map(|id| totals.sub_accounts[&Some(id.to_owned())].1.billed.to_string());
+        let billed = ids.map(|id| totals.sub_accounts[&Some(id.to_owned())].figures.billed.to_string());
         assert_eq!(billed, ["1.5", "2.25"], "{kind}");
         // as a text that differs from row to row, too
         let (told, _) = write("x.parquet", export(vec![("ResourceId", array)]), |charge| {
@@ -203,14 +208,14 @@ fn a_quantity_that_cannot_be_stated_holds_no_row() {
         [text(charge.consumed_quantity), text(charge.list_unit_price)]
     });
     assert_eq!(told, [["-", "-"], ["3", "0.1"], ["98765678901.12345678901234568", "1"]]);
-    assert_eq!((&written.held, written.quantities_not_stated), (&vec![], 2));
+    assert_eq!((&written.held, written.bills[0].quantities_not_stated), (&vec![], 2));
 
     let quantities = Arc::new(Float64Array::from(vec![f64::NAN, 7.0]));
     let file = export(vec![("ConsumedQuantity", quantities), ("ListUnitPrice", texts(&["N/A", "free"]))]);
     let (told, written) =
         write("x.parquet", file, |charge| charge.consumed_quantity.map(|it| it.to_string()));
     assert_eq!(told, [None, Some("7".to_owned())]);
-    assert_eq!((&written.held, written.quantities_not_stated), (&vec![], 3));
+    assert_eq!((&written.held, written.bills[0].quantities_not_stated), (&vec![], 3));
 }
 
 #[test]
@@ -254,14 +259,16 @@ fn an_export_of_aws_in_version_1_0_is_read() {
         US East (N. Virginia),arn:aws:s3:::b,,,Storage,Amazon Simple Storage Service,SKU1,SKU1.1,222233334444,shop,\
         \"{\"\"user:team\"\": \"\"x\"\"}\",\"{\"\"Product\"\": \"\"Shop\"\"}\",{},PutObject,AmazonS3,USE1-Requests";
     let file = document(format!("{columns}\n{row}\n").as_bytes());
-    let selection = Selection {
-        provider: None,
-        billing_account: Some("111122223333".into()),
-        month: "2024-09".parse().unwrap(),
+    let invoice = InvoiceKey {
+        provider: Provider::aws(),
+        billing_account: BillingAccountId::new("111122223333").unwrap(),
+        period: "2024-09".parse().unwrap(),
+        invoice_id: InvoiceId::new("x").unwrap(),
     };
+    let selection = Selection::only([&invoice]);
     let totals = add_up(&Document { key: "x.csv", file: file.clone() }, &Focus, &selection, 1).unwrap();
     assert_eq!((&totals.held, totals.all.billed.to_string()), (&vec![], "0.0000006035".to_owned()));
-    assert_eq!(totals.sub_accounts[&Some("222233334444".into())].0.as_deref(), Some("shop"));
+    assert_eq!(totals.sub_accounts[&Some("222233334444".into())].name.as_deref(), Some("shop"));
     assert_eq!(
         totals.services.keys().collect::<Vec<_>>(),
         [&("Storage", "Amazon Simple Storage Service".to_owned())]
@@ -269,15 +276,21 @@ fn an_export_of_aws_in_version_1_0_is_read() {
     assert_eq!(totals.tags.get("user:team").unwrap()["x"].charges, 1);
     assert_eq!(totals.invoices.keys().collect::<Vec<_>>(), [&None]);
     let names = BTreeMap::new();
-    let period = Period { start: selection.month.start(), end: selection.month.end() };
+    let period = Period { start: invoice.period.start(), end: invoice.period.end() };
     let bill = BillContext { billing_account: "", period, sub_account_names: &names };
-    let written = write_charges(&Document { key: "x.csv", file }, &Focus, &selection, &bill, &mut |charge| {
-        assert_eq!(charge.charge_period.start.to_rfc3339(), "2024-09-02T00:00:00+00:00");
-        assert_eq!(charge.charge_period.end.to_rfc3339(), "2024-09-02T01:00:00+00:00");
-        assert_eq!(charge.billing_period, period);
-        assert_eq!(charge.consumed_quantity.unwrap().to_string(), "0.000015");
-        Ok(())
-    });
+    let written = write_charges(
+        &Document { key: "x.csv", file },
+        &Focus,
+        &selection,
+        &[bill.clone()],
+        &mut |_, charge| {
+            assert_eq!(charge.charge_period.start.to_rfc3339(), "2024-09-02T00:00:00+00:00");
+            assert_eq!(charge.charge_period.end.to_rfc3339(), "2024-09-02T01:00:00+00:00");
+            assert_eq!(charge.billing_period, period);
+            assert_eq!(charge.consumed_quantity.unwrap().to_string(), "0.000015");
+            Ok(())
+        },
+    );
     let written = written.unwrap();
-    assert_eq!((written.figures.charges, written.quantities_not_stated), (1, 0));
+    assert_eq!((written.bills[0].figures.charges, written.bills[0].quantities_not_stated), (1, 0));
 }

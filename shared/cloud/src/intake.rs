@@ -1,0 +1,66 @@
+//! Bills that people bring: which count already, what a new one becomes, and keeping it.
+//!
+//! The rules stand in [`billing::intake`]; here is what they need to know of the bucket and the ledger. The program, `allocate` and
+//! whoever else brings bills go through [`plan`] and [`keep`].
+
+mod keep;
+mod plan;
+mod standing;
+
+use billing::bill::BillError;
+use billing::certificate::CertificateError;
+use billing::ids::InvalidId;
+use billing::intake::ImportError;
+use billing::keys::{InvalidFocusKey, InvalidKey, InvoiceKey};
+use billing::manifest::ManifestError;
+
+use crate::bucket::{BucketError, KeepError};
+use crate::ledger::LedgerError;
+
+pub use keep::{keep, keep_document, part_of, withdrawing};
+pub use plan::{Plan, Planned, Question, Wish, plan};
+pub use standing::standing;
+
+/// Why it cannot be told what becomes of a bill.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// Somebody must say it.
+    #[error(transparent)]
+    Question(#[from] Box<Question>),
+    /// An answer that does not fit what is there.
+    #[error("{0}")]
+    Answer(String),
+    /// There is no such bill, or it does not count.
+    #[error("there is no bill {0} that counts: see `monthend status`")]
+    NoBill(Box<InvoiceKey>),
+    /// The bucket.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A document that could not be kept.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    /// A certificate that cannot be read.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// A manifest that cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// An import that cannot be read.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A name that is none.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// A key that is none.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+    /// A key that is none.
+    #[error(transparent)]
+    FocusKey(#[from] InvalidFocusKey),
+    /// A bill that cannot be stated.
+    #[error(transparent)]
+    Bill(#[from] BillError),
+}

@@ -1,0 +1,295 @@
+//! What becomes of bills that were found in files: new, or in the place of one that counts, or beside it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use billing::charges::DateOrder;
+use billing::identity::Rule;
+use billing::ids::InvoiceId;
+use billing::intake::{Answer, Conflict, FoundBill, Standing, Why, charged_days, conflicts};
+use billing::keys::InvoiceKey;
+use billing::manifest::{Brought, Manifest, Part};
+use billing::period::Finality;
+use billing::revision::Revision;
+use chrono::{DateTime, Utc};
+
+use super::standing::{free_name, manifest_of, newest, standing};
+use super::{IntakeError, withdrawing};
+use crate::bucket::BucketReader;
+use crate::ledger::LedgerReader;
+
+/// What whoever brings bills says of them.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Of those that are there already.
+    pub answer: Option<Answer>,
+    /// The name of the bill.
+    pub invoice: Option<InvoiceId>,
+    /// In which order days are written, if it was said.
+    pub dates: Option<DateOrder>,
+}
+
+/// What becomes of one bill.
+#[derive(Clone, Debug)]
+pub enum Planned {
+    /// It is made of these parts.
+    New(Manifest),
+    /// It counts already, with the same documents.
+    Already(InvoiceKey, Revision),
+}
+
+/// What becomes of all bills, in their order, and of others that they take the place of.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// One for each bill found.
+    pub bills: Vec<Planned>,
+    /// Bills that are withdrawn because others take their place.
+    pub withdrawn: Vec<Manifest>,
+}
+
+impl Plan {
+    /// All that is to be brought.
+    #[must_use]
+    pub fn manifests(&self) -> Vec<Manifest> {
+        let new = self.bills.iter().filter_map(|planned| match planned {
+            Planned::New(manifest) => Some(manifest.clone()),
+            Planned::Already(..) => None,
+        });
+        self.withdrawn.iter().cloned().chain(new).collect()
+    }
+}
+
+/// Bills that are there already: whoever brings them must say what the new ones are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Question {
+    /// Each bill that may be the same, in words.
+    pub said: Vec<String>,
+    /// Names to choose from, where one account has several bills of the month.
+    pub names: Vec<String>,
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said.join("; "))
+    }
+}
+
+/// What a bill is brought with.
+struct Bringing<'b> {
+    bucket: &'b BucketReader,
+    ledger: &'b LedgerReader,
+    wish: &'b Wish,
+    now: DateTime<Utc>,
+}
+
+/// The name of a bill that was brought without one.
+const NAME: &str = "import";
+
+/// What becomes of bills; `parts` are those of each, in their order.
+///
+/// # Errors
+/// [`IntakeError::Question`] if some of them may be there already, and it was not said what they are.
+pub async fn plan(
+    bucket: &BucketReader,
+    ledger: &LedgerReader,
+    found: &[(FoundBill, Vec<Part>)],
+    wish: &Wish,
+    now: DateTime<Utc>,
+) -> Result<Plan, IntakeError> {
+    let bringing = Bringing { bucket, ledger, wish, now };
+    let (mut plan, mut question) = (Plan::default(), Question { said: Vec::new(), names: Vec::new() });
+    for (bill, parts) in found {
+        match Box::pin(bringing.bill(bill, parts, &mut plan.withdrawn)).await {
+            Ok(planned) => plan.bills.push(planned),
+            Err(IntakeError::Question(asked)) => {
+                question.said.extend(asked.said);
+                question.names.extend(asked.names);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if question.said.is_empty() { Ok(plan) } else { Err(Box::new(question).into()) }
+}
+
+impl Bringing<'_> {
+    async fn bill(
+        &self,
+        bill: &FoundBill,
+        parts: &[Part],
+        withdrawn: &mut Vec<Manifest>,
+    ) -> Result<Planned, IntakeError> {
+        let one = bill.figures.iter().next().filter(|_| bill.figures.len() == 1);
+        let all = standing(self.bucket, self.ledger, bill.month, one.map(|(_, figures)| figures)).await?;
+        let named = self.wish.invoice.clone().map_or_else(|| InvoiceId::new(NAME), Ok)?;
+        let own = InvoiceKey {
+            provider: bill.provider.clone(),
+            billing_account: bill.billing_account.clone(),
+            period: bill.month,
+            invoice_id: named,
+        };
+        let figures = one.map(|(currency, figures)| (*currency, figures));
+        let conflicts = conflicts(&own, false, figures, &all);
+        for Conflict { standing, .. } in conflicts.iter().filter(|conflict| conflict.why == Why::SameAccount)
+        {
+            if self.is_same(standing, parts).await? {
+                return Ok(Planned::Already(standing.invoice.clone(), standing.revision.clone()));
+            }
+        }
+        let of_account: Vec<&Standing> = conflicts
+            .iter()
+            .filter(|conflict| conflict.why == Why::SameAccount)
+            .map(|conflict| conflict.standing)
+            .collect();
+        match self.wish.answer {
+            None if conflicts.is_empty() => self.new_bill(bill, own, parts).await,
+            None => Err(ask(&conflicts)),
+            Some(Answer::Additional) => {
+                let is_free = !all.iter().any(|standing| standing.invoice == own);
+                let invoice = match (&self.wish.invoice, is_free) {
+                    (Some(name), false) => {
+                        return Err(IntakeError::Answer(format!(
+                            "there is a bill '{name}' already: give the further one another name"
+                        )));
+                    }
+                    (_, true) => own,
+                    (None, false) => {
+                        free_name(self.ledger, &bill.provider, &bill.billing_account, bill.month, NAME)
+                            .await?
+                    }
+                };
+                self.new_bill(bill, invoice, parts).await
+            }
+            Some(Answer::Replace) => match self.target(&of_account)? {
+                Some(target) => {
+                    self.manifest(bill, target.invoice.clone(), parts.to_vec(), Some(target.revision.clone()))
+                }
+                None => {
+                    for Conflict { standing, .. } in &conflicts {
+                        let reason = format!(
+                            "replaced by the bill of {} that was brought as {}",
+                            bill.billing_account, bill.provider
+                        );
+                        let (manifest, _) =
+                            withdrawing(self.bucket, self.ledger, &standing.invoice, &reason).await?;
+                        if !withdrawn.iter().any(|known| known.invoice() == manifest.invoice()) {
+                            withdrawn.push(manifest);
+                        }
+                    }
+                    self.new_bill(bill, own, parts).await
+                }
+            },
+            Some(Answer::Add) => {
+                let target = self.target(&of_account)?.ok_or_else(|| {
+                    let InvoiceKey { provider, billing_account, period, .. } = &own;
+                    IntakeError::Answer(format!("{billing_account} of {provider} has no bill of {period} that a part could be added to"))
+                })?;
+                self.add(bill, target, parts).await
+            }
+        }
+    }
+
+    /// The bill that is meant, of those of the account and month.
+    fn target<'s>(&self, of_account: &[&'s Standing]) -> Result<Option<&'s Standing>, IntakeError> {
+        let named =
+            |name: &InvoiceId| of_account.iter().find(|standing| standing.invoice.invoice_id == *name);
+        match (&self.wish.invoice, of_account) {
+            (_, []) => Ok(None),
+            (None, [one]) => Ok(Some(one)),
+            (Some(name), _) => named(name).map(|standing| Some(*standing)).ok_or_else(|| {
+                IntakeError::Answer(format!("there is no bill '{name}' of this account and month"))
+            }),
+            (None, several) => {
+                let names: Vec<String> =
+                    several.iter().map(|standing| standing.invoice.invoice_id.to_string()).collect();
+                let said = format!(
+                    "there are several bills of this account and month: {}; say which one with its name",
+                    names.join(", ")
+                );
+                Err(Box::new(Question { said: vec![said], names }).into())
+            }
+        }
+    }
+
+    /// Whether a bill is made of just these documents.
+    async fn is_same(&self, standing: &Standing, parts: &[Part]) -> Result<bool, IntakeError> {
+        let Some(record) = newest(self.ledger, &standing.invoice).await? else { return Ok(false) };
+        let Some(manifest) = manifest_of(self.bucket, &standing.invoice, &record).await? else {
+            return Ok(false);
+        };
+        let hashes = |parts: &[Part]| parts.iter().map(|part| part.sha256.clone()).collect::<BTreeSet<_>>();
+        let dates = manifest.brought.as_ref().and_then(|brought| brought.dates);
+        Ok(hashes(&manifest.parts) == hashes(parts)
+            && (self.wish.dates.is_none() || self.wish.dates == dates))
+    }
+
+    /// A bill that takes the place of none that counts. After a withdrawal, or an upload that is held, it counts after that.
+    async fn new_bill(
+        &self,
+        bill: &FoundBill,
+        invoice: InvoiceKey,
+        parts: &[Part],
+    ) -> Result<Planned, IntakeError> {
+        let before = self.ledger.revisions(&invoice).await?.pop().map(|record| record.revision);
+        self.manifest(bill, invoice, parts.to_vec(), before)
+    }
+
+    /// A bill with further parts.
+    async fn add(&self, bill: &FoundBill, target: &Standing, parts: &[Part]) -> Result<Planned, IntakeError> {
+        let invoice = target.invoice.clone();
+        let record = newest(self.ledger, &invoice).await?;
+        let manifest = match &record {
+            Some(record) => manifest_of(self.bucket, &invoice, record).await?,
+            None => None,
+        };
+        let manifest = manifest.filter(|manifest| manifest.shared).ok_or_else(|| {
+            IntakeError::Answer(format!("{invoice} was fetched: nothing can be added to it; bring all parts and say replace, or withdraw it first"))
+        })?;
+        if manifest.format != bill.format {
+            return Err(IntakeError::Answer(format!(
+                "{invoice} is of another format: bring the month in one format and say replace"
+            )));
+        }
+        let taken = self.bucket.take_in(&invoice.charges(), None).await?;
+        let rule = Rule::of(invoice.provider.as_str());
+        let days = taken
+            .map(|taken| charged_days(Arc::new(taken.file), rule))
+            .transpose()
+            .map_err(IntakeError::Answer)?;
+        if let Some((account, day)) = days.unwrap_or_default().intersection(&bill.days).next() {
+            let account = account.as_deref().unwrap_or("no sub account");
+            return Err(IntakeError::Answer(format!(
+                "{invoice} has charges of {account} on {day} already, and so has what is to be added: they may be the same costs; \
+                 to correct a part, bring all parts and say replace"
+            )));
+        }
+        let mut all = manifest.parts;
+        all.extend(parts.iter().cloned());
+        self.manifest(bill, invoice, all, Some(target.revision.clone()))
+    }
+
+    fn manifest(
+        &self,
+        bill: &FoundBill,
+        invoice: InvoiceKey,
+        parts: Vec<Part>,
+        replaces: Option<Revision>,
+    ) -> Result<Planned, IntakeError> {
+        let is_over = invoice.period.end() <= self.now;
+        // whoever exports a month that has ended exports the whole of it; a corrected one is a new revision
+        let finality = if is_over { Finality::Final } else { Finality::Open };
+        let brought = Brought {
+            replaces,
+            provider_from: bill.provider_from.clone(),
+            dates: self.wish.dates,
+            withdrawn: None,
+        };
+        let manifest = Manifest::of_parts(&invoice, bill.format, finality, parts);
+        Ok(Planned::New(Manifest { brought: Some(brought), ..manifest }))
+    }
+}
+
+fn ask(conflicts: &[Conflict<'_>]) -> IntakeError {
+    let said = conflicts.iter().map(ToString::to_string).collect();
+    Box::new(Question { said, names: Vec::new() }).into()
+}
