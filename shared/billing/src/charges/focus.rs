@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use super::mapping::{Class, Columns, Mapping, Row, Sign, Texts};
 use super::tags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period, service_category};
-use crate::money::Currency;
+use crate::money::{self, Currency};
 
 /// The format.
 #[derive(Clone, Copy, Debug, Default)]
@@ -202,7 +202,7 @@ impl Mapping for Focus {
 /// # Errors
 /// Says that it is none.
 pub(super) fn currency(code: &str) -> Result<Currency, String> {
-    Currency::from_code(code).ok_or_else(|| format!("'{code}' is no ISO 4217 currency"))
+    money::currency(code).map_err(|error| error.to_string())
 }
 
 pub(super) fn wrong(column: &str, text: Option<&str>) -> String {
