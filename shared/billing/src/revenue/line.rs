@@ -250,7 +250,7 @@ fn usage<'a>(wire: &Wire<'a>, folder: BillingMonth, offer: &Offer) -> Result<Usa
         }
     }
     let details = present("details", wire.details)?;
-    plugin.summarise(&[details], minor_digits(client))?;
+    plugin.summarise(&offer.services[service].id, &[details], minor_digits(client))?;
     Ok(Usage { id, service, plugin, month: folder, details })
 }
 

@@ -353,7 +353,7 @@ fn money_is_spread_over_the_locations_of_location_cost() {
         value(&statements[0])["total_revenue_per_location"].to_string()
     };
     let west = r#"[{"name":"W","revenue":30}]"#;
-    let both = r#"[{"name":"R","revenue":15},{"name":"W","revenue":15}]"#;
+    let both = r#"[{"name":"W","revenue":15},{"name":"R","revenue":15}]"#;
     assert_eq!(locations(r#"{"W": #, "R": {}}"#, r#", "location_cost": {"W": 30}"#), west);
     assert_eq!(locations(r#"{"W": #}"#, r#", "location_cost": {"W": 30, "R": 0}"#), both);
     assert_eq!(locations(r#"{"W": #, "R": {}}"#, ""), both);
