@@ -27,6 +27,7 @@ mod drivers;
 mod error;
 mod event;
 mod explain;
+mod fingerprint;
 mod inputs;
 mod mail;
 mod publish;
@@ -143,8 +144,8 @@ impl Function for App {
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<BillReport, Error> {
         let wishes = match read_event(event, now)? {
             Wanted::Explain(asked) => {
-                let explained = Box::pin(self.looker.explain(&asked, now)).await;
                 asked.month.begun(now)?;
+                let explained = Box::pin(self.looker.explain(&asked, now)).await;
                 let explained = Some(explained.map_err(|error| Error::Explain(error.to_string()))?);
                 return Ok(BillReport { explained, ..BillReport::default() });
             }
