@@ -84,6 +84,8 @@ async fn a_month_or_an_invoice_can_be_asked_for() {
     let ids: Vec<_> =
         invoice["documents"].as_array().unwrap().iter().map(|document| &document["invoice_id"]).collect();
     assert_eq!(ids, ["69202610000000000000000a", "69202610000000000000000b"]);
+    let early = world.invoke("fetch-atlas", json!({"month": "2026-12"})).await.unwrap_err();
+    assert!(early.message.contains("2026-12 has not begun"), "{}", early.message);
     let failure = world.invoke("fetch-atlas", json!({"month": "2020-01"})).await.unwrap_err();
     assert_eq!(failure.message, "organisation 64f0a1b2c3d4e5f607182930 has no invoice for 2020-01");
 }

@@ -254,6 +254,8 @@ async fn a_legacy_report_is_read_in_both_packings_and_its_accounts_are_named() {
 #[tokio::test]
 async fn the_example_of_june_2025_is_kept_to_the_last_byte() {
     let world = world().await;
+    let early = world.fetch_aws(json!({"month": "2026-12"})).await.unwrap_err();
+    assert!(early.message.contains("2026-12 has not begun"), "{}", early.message);
     let june = AwsSandbox::example("2025-06".parse().unwrap());
     world.deliver_objects(june.objects()).await;
     let report = world.fetch_aws(json!({"month": "2025-06"})).await.unwrap();

@@ -164,6 +164,8 @@ async fn both_spellings_are_understood() {
 async fn the_running_month_is_open_until_it_has_ended() {
     let world = world().await;
     let asked = json!({"month": "2026-10"});
+    let early = world.fetch_ccx_at("2026-09-30T23:59:59Z", asked.clone()).await.unwrap_err();
+    assert!(early.message.contains("2026-10 has not begun"), "{}", early.message);
     let early = world.fetch_ccx_at("2026-10-01T12:00:00Z", asked.clone()).await.unwrap_err();
     assert!(early.message.contains("2026-10 has no day yet that has ended"), "{}", early.message);
     let open = world.fetch_ccx_at("2026-10-20T12:00:00Z", asked.clone()).await.unwrap();

@@ -420,6 +420,17 @@ async fn tokens_of_the_issuer_open_the_api_to_admins() {
     assert_eq!(status(&signed(&issuer.claims())).await, 200);
     assert_eq!(status(&signed(&with("roles", json!("reader admin")))).await, 200);
     assert_eq!(status(&signed(&with("aud", json!(["other", "monthend"])))).await, 200);
+    // times may have decimals
+    let soon = Utc::now() + TimeDelta::minutes(3);
+    for (member, time) in [("exp", soon), ("iat", Utc::now()), ("nbf", Utc::now())] {
+        let time = json!(format!("{}.5", time.timestamp()).parse::<serde_json::Number>().unwrap());
+        assert_eq!(status(&signed(&with(member, time.clone()))).await, 200, "{member} {time}");
+    }
+    // an extension that must be understood is not
+    let header =
+        Header { kid: Some("e1".into()), crit: Some(vec!["b64".into()]), ..Header::new(Algorithm::ES256) };
+    let critical = jsonwebtoken::encode(&header, &issuer.claims(), &elliptic).unwrap();
+    assert_eq!(status(&format!("Bearer {critical}")).await, 401);
     // known, and no admin
     for roles in [json!(["viewer"]), json!("administrator"), Value::Null, json!({"admin": true})] {
         assert_eq!(status(&signed(&with("roles", roles.clone()))).await, 403, "{roles}");

@@ -178,6 +178,8 @@ async fn rows_that_come_late_and_the_end_of_waiting_make_new_manifests() {
 #[tokio::test]
 async fn a_month_without_rows_is_empty_and_no_error() {
     let world = world().await;
+    let early = world.fetch_gcp(json!({"month": "2026-12"})).await.unwrap_err();
+    assert!(early.message.contains("2026-12 has not begun"), "{}", early.message);
     let report = world.fetch_gcp(json!({"month": "2024-01"})).await.unwrap();
     assert_eq!((&report["empty"], &report["documents"]), (&json!(["2024-01"]), &json!([])));
     assert_eq!(world.keys("raw/").await, Vec::<String>::new());

@@ -384,6 +384,19 @@ async fn a_month_without_usage_closes_only_where_that_is_allowed() {
 }
 
 #[tokio::test]
+async fn a_month_that_has_not_begun_is_neither_counted_nor_metered() {
+    let world = usual(&[]).await;
+    for (function, event) in [
+        ("fetch-omnistrate", json!({"month": "2026-12"})),
+        ("meter-clazar", json!({"month": "2026-12"})),
+        ("meter-clazar", json!({"month": "2026-12", "dry_run": true})),
+    ] {
+        let failure = world.invoke(function, event).await.unwrap_err();
+        assert!(failure.message.contains("2026-12 has not begun"), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
 async fn a_month_that_the_export_has_not_completed_waits() {
     let world = usual(&[]).await;
     world.exported_to("2026-10-15T12:00:00Z").await;

@@ -185,7 +185,7 @@ async fn a_month_that_is_not_over_is_looked_at_and_never_written() {
         world.fetch_prometheus_at("2026-10-21T00:00:07Z", json!({"month": "2026-11"})).await.unwrap_err();
     assert_eq!(
         early.message,
-        "there is nothing of 2026-11 to ask for yet, it begins on 2026-11-01 00:00 UTC"
+        "2026-11 has not begun: it begins on 2026-11-01 00:00 UTC; ask again then, or for an earlier time"
     );
 }
 

@@ -98,6 +98,7 @@ async fn the_worked_example_from_its_journal_to_its_report() {
         })
     };
     let usage = json!({
+        "service": 762_786,
         "name": "OpenStack Project",
         "locations": {
             "Winterfell": {
@@ -113,12 +114,12 @@ async fn the_worked_example_from_its_journal_to_its_report() {
     assert_eq!(
         client["services_report"],
         json!({
-            "305815": service(305_815, "Shared small", 5, "2019-03-01 14:21:43.969120+00:00", Value::Null, [zero(), zero(), zero(), zero()]),
+            "305815": service(305_815, "Shared small", 5, "2019-03-01 14:21:43.969120+00:00", json!({}), [zero(), zero(), zero(), zero()]),
             "762786": service(762_786, "OpenStack Project", 0, "2019-03-01 11:17:51.508168+00:00", usage,
                 [json!(102.5), json!(100), json!(45), json!(57.5)]),
         })
     );
-    let locations = json!([{"name": "Chicago", "revenue": 5}, {"name": "Riverrun", "revenue": 25}, {"name": "Winterfell", "revenue": 25}]);
+    let locations = json!([{"name": "Chicago", "revenue": 5}, {"name": "Winterfell", "revenue": 25}, {"name": "Riverrun", "revenue": 25}]);
     let rest = json!({
         "client": 679_545, "client_display_name": "Fleio (Client name)", "services_report": client["services_report"], "credit_in": 45,
         "credit_out": 0, "credit_available": 45, "total_debt": 57.5, "total_alloted_from_credit": 45, "revenue_per_location": locations,

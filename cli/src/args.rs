@@ -146,14 +146,14 @@ pub(crate) struct Up {
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub(crate) listen: IpAddr,
     /// The month that the sandbox closes (default: the one before this)
-    #[arg(long)]
+    #[arg(long, value_parser = begun)]
     pub(crate) month: Option<BillingMonth>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
     /// All invoices and usage of this month (default: the newest and the open one)
-    #[arg(long)]
+    #[arg(long, value_parser = begun)]
     pub(crate) month: Option<BillingMonth>,
     /// Fetch from the sandbox providers
     #[arg(long)]
@@ -319,7 +319,7 @@ pub(crate) enum Explain {
                             --format json has all of it, --format csv the parts of the lines")]
     Bill {
         /// The month
-        #[arg(long)]
+        #[arg(long, value_parser = begun)]
         month: BillingMonth,
         /// Whose bill
         #[arg(long, value_name = "NAME")]
@@ -337,7 +337,7 @@ pub(crate) enum Explain {
                             --format json is a list of certificates, each with its largest charges; --format csv lists the charges")]
     Allocation {
         /// The month
-        #[arg(long)]
+        #[arg(long, value_parser = begun)]
         month: BillingMonth,
         /// Whose invoices: atlas, aws, azure, gcp
         #[arg(long)]
@@ -357,7 +357,7 @@ pub(crate) struct Diff {
     #[arg(long)]
     pub(crate) to: String,
     /// The month to bill by two catalogs
-    #[arg(long)]
+    #[arg(long, value_parser = begun)]
     pub(crate) month: Option<BillingMonth>,
     /// Only this customer
     #[arg(long, value_name = "NAME")]
@@ -367,7 +367,7 @@ pub(crate) struct Diff {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {
     /// Only this month
-    #[arg(long)]
+    #[arg(long, value_parser = begun)]
     pub(crate) month: Option<BillingMonth>,
 }
 
@@ -420,7 +420,7 @@ pub(crate) enum Report {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReportRevenue {
     /// The month (default: the one before this)
-    #[arg(long, conflicts_with_all = ["start", "end", "example"])]
+    #[arg(long, value_parser = begun, conflicts_with_all = ["start", "end", "example"])]
     pub(crate) month: Option<BillingMonth>,
     /// First moment of a window: a date or RFC 3339
     #[arg(long, value_name = "TIME", requires = "end", conflicts_with = "example")]
@@ -439,7 +439,7 @@ pub(crate) struct ReportRevenue {
 #[derive(Debug, clap::Args)]
 pub(crate) struct MeteringStatus {
     /// Only this month
-    #[arg(long)]
+    #[arg(long, value_parser = begun)]
     pub(crate) month: Option<BillingMonth>,
     /// Only this plan, service:environment:plan
     #[arg(long)]
@@ -481,7 +481,7 @@ pub(crate) struct ExportState {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reopen {
     /// The first month to open
-    #[arg(long)]
+    #[arg(long, value_parser = begun)]
     pub(crate) month: BillingMonth,
     /// Why; it is recorded and shown
     #[arg(long, value_parser = reason)]

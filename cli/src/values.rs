@@ -6,7 +6,7 @@ use chrono::Utc;
 /// A month that has begun.
 pub(crate) fn begun(text: &str) -> Result<BillingMonth, String> {
     let month: BillingMonth = text.parse().map_err(|error| format!("{error}"))?;
-    if month.start() <= Utc::now() { Ok(month) } else { Err(format!("{month} has not begun")) }
+    month.begun(Utc::now()).map_err(|error| error.to_string())
 }
 
 /// A month that is over.

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use billing::bills::{ChainRun, RunDocument, StatedBill, StatedLine};
 use billing::money::{self, Decimal};
 use billing::month::BillingMonth;
+use chrono::Utc;
 use serde_json::json;
 
 use crate::args;
@@ -96,6 +97,7 @@ async fn posted(text: &str, session: &Session) -> anyhow::Result<Side> {
             "'{text}' is no month and no run; to bill a month by two catalogs, give --month, too"
         ))
     })?;
+    month.begun(Utc::now()).map_err(|error| WrongArgument(error.to_string()))?;
     // a run for one customer says nothing of the others: an earlier one of the month does
     let wanted = |run: &&ChainRun| number.is_none_or(|number| number == run.run.number);
     let mut side: Option<Side> = None;

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use billing::revenue::Window;
+use chrono::Utc;
 use cloud::vars::Vars;
 use local::journal::{self, WorkedExample};
 use local::{Embedded, Home, Options};
@@ -28,7 +29,8 @@ pub(crate) async fn report_revenue(
     let event = match (asked.month, &asked.start, &asked.end) {
         (Some(month), ..) => json!({"month": month}),
         (None, Some(start), Some(end)) => {
-            Window::between(start, end).map_err(|error| WrongArgument(error.to_string()))?;
+            let window = Window::between(start, end).and_then(|window| window.begun(Utc::now()));
+            window.map_err(|error| WrongArgument(error.to_string()))?;
             json!({"start": start, "end": end})
         }
         _ => json!({}),

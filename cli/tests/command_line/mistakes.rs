@@ -29,6 +29,11 @@ fn a_name_that_there_is_not_is_a_wrong_argument() {
         (vec!["demo", "--month", "2999-01"], "2999-01 has not begun"),
         (vec!["demo", "--month", &running], "is not over"),
         (vec!["metering", "run", "--month", "2999-01"], "2999-01 has not begun"),
+        (vec!["run", "--month", "2999-01"], "2999-01 has not begun"),
+        (vec!["status", "--month", "2999-01"], "2999-01 has not begun"),
+        (vec!["diff", "--from", "2026-09", "--to", "2999-01"], "2999-01 has not begun"),
+        (vec!["report", "revenue", "--month", "2999-01"], "2999-01 has not begun"),
+        (vec!["report", "revenue", "--start", "2999-01-02", "--end", "2999-01-03"], "has not begun"),
         (vec!["metering", "export-state", "--format", "csv"], "leave --format csv away"),
         (vec!["put", "catalog.yaml", ""], "a value is required"),
     ] {

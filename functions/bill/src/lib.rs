@@ -27,6 +27,7 @@ mod drivers;
 mod error;
 mod event;
 mod explain;
+mod fingerprint;
 mod inputs;
 mod mail;
 mod publish;
@@ -37,7 +38,7 @@ mod statement;
 mod upload;
 
 use billing::keys::BillsKey;
-use billing::month::BillingMonth;
+use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::{Bucket, BucketError, BucketReader, Written};
@@ -107,8 +108,8 @@ pub enum Error {
     Bucket(#[from] BucketError),
     #[error("{0}")]
     Explain(String),
-    #[error("{0} has not begun: there is nothing to bill yet")]
-    NotBegun(BillingMonth),
+    #[error(transparent)]
+    NotBegun(#[from] NotBegun),
 }
 
 impl Function for App {
@@ -143,13 +144,13 @@ impl Function for App {
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<BillReport, Error> {
         let wishes = match read_event(event, now)? {
             Wanted::Explain(asked) => {
+                asked.month.begun(now)?;
                 let explained = Box::pin(self.looker.explain(&asked, now)).await;
                 let explained = Some(explained.map_err(|error| Error::Explain(error.to_string()))?);
                 return Ok(BillReport { explained, ..BillReport::default() });
             }
-            Wanted::Month(wish) if wish.month.start() > now => return Err(Error::NotBegun(wish.month)),
-            Wanted::Month(wish) => vec![wish],
-            Wanted::Due(moment) => self.due(moment).await?,
+            Wanted::Month(wish) => vec![MonthWish { month: wish.month.begun(now)?, ..wish }],
+            Wanted::Due(moment) => self.due(moment, now).await?,
         };
         let mut report =
             BillReport { dry_run: wishes.iter().any(|wish| wish.dry_run), ..BillReport::default() };
@@ -251,8 +252,8 @@ impl Looker {
 
 impl App {
     /// The month before, after those before it that were billed or still wait: what those change may go on its bills.
-    async fn due(&self, moment: DateTime<Utc>) -> Result<Vec<MonthWish>, Error> {
-        let month = BillingMonth::containing(moment).previous();
+    async fn due(&self, moment: DateTime<Utc>, now: DateTime<Utc>) -> Result<Vec<MonthWish>, Error> {
+        let month = BillingMonth::containing(moment).previous().begun(now)?;
         let billed = self.ledger.chain().await?.chain.months();
         let (mut months, mut earlier) = (vec![MonthWish::plain(month)], month);
         for _ in 0..self.months {

@@ -7,10 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use billing::aggregate::Aggregate;
 use billing::bills::{
-    BillInput, BillRun, BilledAccount, Carried, Chain, Correction, Drivers, Posted, Release, Rows,
-    RunDocument, RunId, StatedExport, StatedTable, make_bills,
+    BillInput, BillRun, BilledAccount, Carried, Chain, Correction, Posted, Release, Rows, RunDocument, RunId,
+    StatedExport, StatedTable, make_bills,
 };
-use billing::canonical;
 use billing::catalog::billing::{Catalog, InForce, parse};
 use billing::certificate::DocumentRef;
 use billing::keys::BillsKey;
@@ -19,14 +18,14 @@ use billing::revision::sha256_hex;
 use chrono::{DateTime, Utc};
 use cloud::catalog::StoredCatalog;
 use cloud::ledger::StoredChain;
-use serde_json::json;
 
 use crate::Looker;
 use crate::charges::MonthCharges;
 use crate::drivers::MonthDrivers;
 use crate::error::MonthError;
 use crate::event::{CatalogWish, MonthWish};
-use crate::inputs::{Sources, covers};
+use crate::fingerprint::MadeFrom;
+use crate::inputs::covers;
 use crate::shares::shares_csv;
 
 /// What a run of a month comes to.
@@ -113,13 +112,15 @@ impl Looker {
             (false, None) => return Ok(Prepared::Missing(sources.missing)),
         };
         let drivers = self.drivers(&in_force, now).await?;
-        let fingerprint = fingerprint(&catalog, &before.took, released.as_ref(), &sources, &drivers.drivers)?;
-        if let Some(newest) = before.newest.as_ref().filter(|newest| {
-            newest.fingerprint == fingerprint && (newest.only.is_none() || newest.only == wish.customer)
-        }) {
+        let made_from = MadeFrom::of(&catalog, &before.took, released.as_ref(), &sources, &drivers.drivers);
+        if let Some(newest) = &before.newest
+            && (newest.only.is_none() || newest.only == wish.customer)
+            && made_from.is_of(newest)?
+        {
             return Ok(Prepared::Unchanged(Box::new(newest.clone())));
         }
         let charges = self.add_up(month, &catalog, &sources.sources).await?;
+        let fingerprint = made_from.fingerprint()?;
         let head = Head { fingerprint, released, only: wish.customer.clone(), accounts: sources.accounts() };
         new_run(stored, version, &in_force, head, before, charges, drivers)
     }
@@ -189,30 +190,6 @@ impl Looker {
         };
         Ok(self.bucket.stored_version(version).await?)
     }
-}
-
-/// One hash of everything that a run follows from.
-fn fingerprint(
-    catalog: &Catalog,
-    took: &[RunId],
-    released: Option<&Release>,
-    sources: &Sources,
-    drivers: &Drivers,
-) -> Result<String, MonthError> {
-    let charges = sources
-        .sources
-        .iter()
-        .map(|source| json!([source.invoice.charges(), source.revision.to_string(), source.etag]));
-    let drivers = drivers.0.iter().map(|(name, driver)| {
-        let quantities =
-            driver.quantities.iter().map(|(target, quantity)| json!([target, quantity.to_string()]));
-        json!([name, quantities.collect::<Vec<_>>()])
-    });
-    let all = json!({
-        "catalog": catalog.version, "took": took, "released": released, "software": billing::SOFTWARE,
-        "charges": charges.collect::<Vec<_>>(), "drivers": drivers.collect::<Vec<_>>(),
-    });
-    Ok(sha256_hex(&canonical::to_json(&all)?))
 }
 
 struct Head {

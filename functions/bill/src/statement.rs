@@ -31,7 +31,7 @@ pub(crate) struct Shown {
     pub(crate) run: String,
     pub(crate) catalog: String,
     pub(crate) inputs: usize,
-    pub(crate) software: &'static str,
+    pub(crate) software: String,
 }
 
 #[derive(Template)]
@@ -120,7 +120,7 @@ impl Shown {
             run: document.run.to_string(),
             catalog: document.catalog.chars().take(12).collect(),
             inputs: document.inputs.len(),
-            software: billing::SOFTWARE,
+            software: document.certificate.software.clone(),
         })
     }
 }

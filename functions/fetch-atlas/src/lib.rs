@@ -24,6 +24,7 @@ mod report;
 mod select;
 mod store;
 
+use billing::month::NotBegun;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
@@ -68,6 +69,8 @@ pub enum Error {
     #[error(transparent)]
     Event(#[from] InvalidEvent),
     #[error(transparent)]
+    NotBegun(#[from] NotBegun),
+    #[error(transparent)]
     Atlas(#[from] AtlasError),
 }
 
@@ -103,6 +106,9 @@ impl Function for App {
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchReport, Error> {
         let (wanted, dry_run) = read_event(event)?;
+        if let Wanted::Month(month) = &wanted {
+            month.begun(now)?;
+        }
         let mut report = FetchReport::new(dry_run);
         let invoices = self.wanted_invoices(&wanted, &mut report).await?;
         if dry_run {

@@ -62,6 +62,7 @@ impl App {
         }
         let manifest = Manifest {
             manifest: Manifest::VERSION,
+            brought: None,
             provider: Provider::aws(),
             billing_account: draft.bill.billing_account.clone(),
             period: month,

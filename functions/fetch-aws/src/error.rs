@@ -2,6 +2,7 @@
 
 use billing::ids::InvalidId;
 use billing::manifest::ManifestError;
+use billing::month::NotBegun;
 use cloud::billing_apis::CallError;
 use cloud::bucket::{BucketError, KeepError};
 use cloud::vars::VarError;
@@ -19,6 +20,8 @@ pub enum Error {
     Var(#[from] VarError),
     #[error(transparent)]
     Event(#[from] InvalidEvent),
+    #[error(transparent)]
+    NotBegun(#[from] NotBegun),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]

@@ -80,6 +80,7 @@ impl Function for App {
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchBillsReport, Error> {
         let (wanted, dry_run) = read_event(event)?;
+        let wanted = wanted.map(|month| month.begun(now)).transpose()?;
         let mut report = FetchBillsReport::new(dry_run);
         let source = self.looker.source().await?;
         for month in self.looker.months(wanted, &source, now).await? {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use billing::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
 use billing::keys::{InvoiceKey, RawDocumentKey};
 use billing::manifest::{Format, Manifest, ManifestError, Part};
-use billing::month::BillingMonth;
+use billing::month::{BillingMonth, NotBegun};
 use billing::period::Finality;
 use chrono::{DateTime, Utc};
 use cloud::bucket::{Bucket, BucketError, KeepError, Written};
@@ -17,7 +17,7 @@ use crate::cost_details::{CostReport, Metric, Metrics};
 use crate::error::AzureError;
 use crate::export::{Export, Run};
 use crate::invoices::Invoice;
-use crate::months::{NotBegun, Window, finality};
+use crate::months::{Window, finality};
 use crate::report::{FetchState, FetchedBill};
 
 /// The bill that a cost details report is.
@@ -118,6 +118,7 @@ impl Fetcher {
         let totals = invoices.into_iter().filter_map(|invoice| invoice.total);
         let manifest = Manifest {
             manifest: Manifest::VERSION,
+            brought: None,
             provider: bill.provider,
             billing_account: bill.billing_account,
             period: month,

@@ -38,7 +38,7 @@ mod wire;
 use std::time::Duration;
 
 use billing::ids::{BillingAccountId, InvalidId};
-use billing::month::BillingMonth;
+use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
@@ -61,7 +61,6 @@ use crate::token::{Credentials, Tokens};
 use crate::wire::Wire;
 
 pub use error::AzureError;
-pub use months::NotBegun;
 pub use report::{FailedMonth, FetchBillsReport, FetchState, FetchedBill};
 
 /// The function with its clients.
@@ -88,6 +87,8 @@ pub enum Error {
     Account(#[from] InvalidId),
     #[error(transparent)]
     Event(#[from] InvalidEvent),
+    #[error(transparent)]
+    NotBegun(#[from] NotBegun),
     #[error(transparent)]
     Azure(#[from] AzureError),
 }
@@ -140,6 +141,9 @@ impl Function for App {
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchBillsReport, Error> {
         let (wanted, dry_run) = read_event(event)?;
         let mut report = FetchBillsReport::new(dry_run);
+        if let Wanted::Month(month) = wanted {
+            month.begun(now)?;
+        }
         self.fetcher.azure.sign_in().await?;
         let months = match wanted {
             Wanted::Month(month) => vec![month],

@@ -26,6 +26,7 @@ mod publish;
 mod report;
 
 use billing::ids::{BillingAccountId, InvalidId};
+use billing::month::NotBegun;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
@@ -71,6 +72,8 @@ pub enum Error {
     #[error(transparent)]
     Event(#[from] InvalidEvent),
     #[error(transparent)]
+    NotBegun(#[from] NotBegun),
+    #[error(transparent)]
     Ccx(#[from] CcxError),
 }
 
@@ -107,7 +110,7 @@ impl Function for App {
         let mut report = FetchUsageReport::new(dry_run);
         let months = match wanted {
             Wanted::Newest => last_ended(now, self.looker.months),
-            Wanted::Month(month) => vec![month],
+            Wanted::Month(month) => vec![month.begun(now)?],
             Wanted::Stored(key) => {
                 let done = match dry_run {
                     true => self.looker.stored(&key, now).await,

@@ -121,6 +121,7 @@ impl Asker {
 fn manifest(bill: &InvoiceKey, parts: Vec<Part>, asked: Part, now: DateTime<Utc>) -> Manifest {
     Manifest {
         manifest: Manifest::VERSION,
+        brought: None,
         provider: bill.provider.clone(),
         billing_account: bill.billing_account.clone(),
         period: bill.period,

@@ -37,6 +37,7 @@ mod token;
 
 use std::time::Duration;
 
+use billing::month::NotBegun;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
@@ -90,6 +91,8 @@ pub enum Error {
     #[error(transparent)]
     Event(#[from] InvalidEvent),
     #[error(transparent)]
+    NotBegun(#[from] NotBegun),
+    #[error(transparent)]
     Gcp(#[from] GcpError),
 }
 
@@ -133,7 +136,7 @@ impl Function for App {
         let mut report = FetchReport::new(dry_run);
         let months = match wanted {
             Wanted::Newest => months::newest(now, self.months),
-            Wanted::Month(month) => vec![month],
+            Wanted::Month(month) => vec![month.begun(now)?],
         };
         for month in months {
             let done = match dry_run {

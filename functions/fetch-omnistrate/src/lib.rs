@@ -23,7 +23,7 @@ use billing::keys::UsageKey;
 use billing::metering::{
     DueMonths, Plan, Source, UsageError, UsageSnapshot, due_months, exported_to, first_month,
 };
-use billing::month::BillingMonth;
+use billing::month::{BillingMonth, NotBegun};
 use billing::revision::Revision;
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud::aws::Aws;
@@ -67,6 +67,8 @@ pub enum Error {
     Plans(#[from] PlansError),
     #[error(transparent)]
     Event(#[from] InvalidEvent),
+    #[error(transparent)]
+    NotBegun(#[from] NotBegun),
     #[error(transparent)]
     Bucket(#[from] BucketError),
 }
@@ -127,6 +129,7 @@ impl Function for App {
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchUsageReport, Error> {
         let wanted = read_event(event)?;
+        wanted.month.map(|month| month.begun(now)).transpose()?;
         let dry_run = wanted.dry_run || self.dry_run;
         let mut report = FetchUsageReport::new(dry_run);
         let marker = self.looker.export.marker().await?;

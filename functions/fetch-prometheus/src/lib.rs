@@ -31,7 +31,7 @@ mod rules;
 mod window;
 
 use billing::ids::{BillingAccountId, InvalidId};
-use billing::month::BillingMonth;
+use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
@@ -80,6 +80,8 @@ pub enum Error {
     #[error(transparent)]
     Event(#[from] InvalidEvent),
     #[error(transparent)]
+    NotBegun(#[from] NotBegun),
+    #[error(transparent)]
     NotYet(#[from] NotYet),
     #[error(transparent)]
     Prometheus(#[from] PrometheusError),
@@ -108,7 +110,7 @@ impl Function for App {
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchDriversReport, Error> {
         let wanted = read_event(event)?;
-        let month = wanted.month.unwrap_or_else(|| BillingMonth::containing(now).previous());
+        let month = wanted.month.unwrap_or_else(|| BillingMonth::containing(now).previous()).begun(now)?;
         let rules = &self.looker.rules;
         let window = Window::of(month, now, rules.step_seconds())?;
         let mut report = FetchDriversReport::new(month, wanted.dry_run);

@@ -18,6 +18,16 @@ pub(crate) enum Wanted {
     DryRun { plan: Option<Plan>, only: Selection, usage: Vec<UsageSnapshot> },
 }
 
+impl Wanted {
+    /// The month that a person asks for.
+    pub(crate) fn month(&self) -> Option<BillingMonth> {
+        match self {
+            Self::Usage(_) => None,
+            Self::Plans { only, .. } | Self::DryRun { only, .. } => only.month,
+        }
+    }
+}
+
 /// What of a plan is sent; everything is planned all the same, because months hang together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selection {

@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use billing::metering::{Plan, UsageSnapshot};
-use billing::month::BillingMonth;
+use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
@@ -85,6 +85,8 @@ pub enum Error {
     #[error(transparent)]
     Event(#[from] InvalidEvent),
     #[error(transparent)]
+    NotBegun(#[from] NotBegun),
+    #[error(transparent)]
     Meter(#[from] MeterError),
 }
 
@@ -119,7 +121,11 @@ impl Function for App {
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<MeterReport, Error> {
         let clock = Clock::starting(now);
-        match read_event(event)? {
+        let wanted = read_event(event)?;
+        if let Some(month) = wanted.month() {
+            month.begun(now)?;
+        }
+        match wanted {
             Wanted::DryRun { plan, only, usage } => self.preview(plan, &only, &usage, now).await,
             // usage that comes while every invocation is a dry run stays: a real run finds it
             Wanted::Usage(_) if self.dry_run => self.preview(None, &Selection::default(), &[], now).await,

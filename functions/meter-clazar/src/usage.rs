@@ -2,6 +2,7 @@
 
 use billing::keys::{UsageKey, held_reason};
 use billing::metering::first_month;
+use billing::month::NotBegun;
 use chrono::{DateTime, Utc};
 use cloud::bucket::Object;
 use cloud::events::StoredObject;
@@ -42,6 +43,8 @@ impl App {
             return Err(MeterError::OtherBucket(other.to_owned(), self.bucket.name().to_owned()));
         }
         let key = UsageKey::parse(&object.key)?;
+        let early = |error: NotBegun| MeterError::Held { key: object.key.clone(), why: error.to_string() };
+        key.month.begun(now).map_err(early)?;
         let stored = self.bucket.get(&object.key, object.version.as_deref()).await?;
         let stored = stored.ok_or_else(|| MeterError::NoSnapshot { key: object.key.clone() })?;
         let usage = read_usage(&key, &stored.bytes)?;

@@ -49,10 +49,11 @@ pub(crate) fn read_event(event: &Value, now: DateTime<Utc>) -> Result<Wanted, In
     }
     let Wish { month, start, end, dry_run } = wish(event).map_err(InvalidEvent::Wish)?;
     let window = match (month, start, end) {
-        (Some(month), None, None) => Window::month(month),
-        (None, Some(start), Some(end)) => Window::between(&start, &end)?,
+        (Some(month), None, None) => Window::month(month).begun(now)?,
+        (None, Some(start), Some(end)) => Window::between(&start, &end)?.begun(now)?,
         (None, None, None) => {
-            Window::month(BillingMonth::containing(scheduled(event).unwrap_or(now)).previous())
+            let due = scheduled(event).unwrap_or(now);
+            Window::month(BillingMonth::containing(due).previous()).begun(now)?
         }
         _ => {
             return Err(InvalidEvent::Wish("month goes without start and end, and those go together".into()));
@@ -105,6 +106,22 @@ mod tests {
             json!({"Records": [{}]}),
         ] {
             assert!(wanted(misspelt.clone()).is_err(), "{misspelt}");
+        }
+    }
+
+    #[test]
+    fn what_has_not_begun_is_refused() {
+        let rest = json!({"month": "2026-11", "dry_run": true});
+        assert_eq!(wanted(rest).unwrap(), Wanted::Look(window("2026-11-01", "2026-12-01")));
+        let open = json!({"start": "2026-11-01", "end": "2027-02-01"});
+        assert_eq!(wanted(open).unwrap(), Wanted::Report(window("2026-11-01", "2027-02-01")));
+        for (early, name) in [
+            (json!({"month": "2026-12"}), "2026-12"),
+            (json!({"month": "2027-01", "dry_run": true}), "2027-01"),
+            (json!({"start": "2026-11-03", "end": "2026-11-04"}), "the window 2026-11-03_2026-11-04"),
+        ] {
+            let error = wanted(early).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name} has not begun: it begins on")), "{error}");
         }
     }
 

@@ -108,7 +108,7 @@ impl Function for App {
         let wanted = read_event(event, now)?;
         let dry_run = matches!(wanted, Wanted::Look(_));
         let mut report = RevenueRunReport::new(dry_run);
-        for window in self.windows(wanted, &mut report) {
+        for window in self.windows(wanted, &mut report, now) {
             // one window that fails does not stop the others
             let done = if dry_run { self.looker.look(window).await } else { self.publish(window).await };
             report.windows.push(done.unwrap_or_else(|error| WindowReport::failed(window, &error)));
@@ -124,14 +124,14 @@ impl Function for App {
 
 impl App {
     /// The windows to report on, each once; objects that are no journal are told in the report.
-    fn windows(&self, wanted: Wanted, report: &mut RevenueRunReport) -> Vec<Window> {
+    fn windows(&self, wanted: Wanted, report: &mut RevenueRunReport, now: DateTime<Utc>) -> Vec<Window> {
         let objects = match wanted {
             Wanted::Look(window) | Wanted::Report(window) => return vec![window],
             Wanted::MonthsOf(objects) => objects,
         };
         let mut windows = Vec::new();
         for object in objects {
-            match self.month_of(&object) {
+            match self.month_of(&object, now) {
                 Ok(window) => windows.push(window),
                 Err(why) => report.refused.push(RefusedObject { key: object.key, why }),
             }
@@ -142,13 +142,13 @@ impl App {
     }
 
     /// The month of a journal file.
-    fn month_of(&self, object: &StoredObject) -> Result<Window, String> {
+    fn month_of(&self, object: &StoredObject, now: DateTime<Utc>) -> Result<Window, String> {
         if let Some(bucket) = object.bucket.as_deref().filter(|bucket| *bucket != self.bucket.name()) {
             let own = self.bucket.name();
             return Err(format!("the event is about bucket {bucket}, this function works on {own}"));
         }
         let key = JournalKey::parse(&object.key).map_err(|error| error.to_string())?;
-        Ok(Window::month(key.month))
+        Window::month(key.month).begun(now).map_err(|error| error.to_string())
     }
 }
 

@@ -8,6 +8,8 @@ pub use apportion::{ApportionError, apportion};
 pub use iso_currency::Currency;
 pub use rust_decimal::Decimal;
 
+use crate::text::{clean, shown};
+
 /// An exact amount in one currency. Amounts of different currencies are never added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Money {
@@ -32,6 +34,38 @@ pub enum MoneyError {
     /// The text is no decimal number, or has more digits than can be kept exactly.
     #[error("'{0}' is not an exact decimal number of at most 28 digits")]
     NotADecimal(String),
+}
+
+/// A text that is no currency to bill in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCurrency {
+    /// ISO 4217 has no such code.
+    #[error("'{0}' is no ISO 4217 currency")]
+    Unknown(String),
+    /// The code stands for something that has no minor unit, so no amount of it can be billed.
+    #[error("'{code}' ({name}) is an ISO 4217 code, but no money to bill in")]
+    NoMoney {
+        /// The code.
+        code: &'static str,
+        /// What it stands for.
+        name: String,
+    },
+}
+
+/// The currency of a code, without what nobody sees in it. Refused is what ISO 4217 gives a code and no minor unit: no currency (XXX), tests
+/// (XTS), precious metals, bond units and units of account.
+///
+/// What this software wrote itself is read back by [`Currency::from_code`].
+///
+/// # Errors
+/// [`InvalidCurrency`] shows the text.
+pub fn currency(text: &str) -> Result<Currency, InvalidCurrency> {
+    let unknown = || InvalidCurrency::Unknown(shown(text));
+    let currency = Currency::from_code(&clean(text)).ok_or_else(unknown)?;
+    match currency.exponent() {
+        Some(_) => Ok(currency),
+        None => Err(InvalidCurrency::NoMoney { code: currency.code(), name: currency.name().to_owned() }),
+    }
 }
 
 impl Money {
@@ -167,6 +201,28 @@ mod tests {
         assert_eq!(shown(1234, Currency::USD), "12.34 USD");
         assert_eq!(shown(1234, Currency::KWD), "1.234 KWD");
         assert_eq!(shown(-5, Currency::USD), "-0.05 USD");
+    }
+
+    #[test]
+    fn a_currency_is_money_that_one_can_bill_in() {
+        for (text, code) in [("EUR", "EUR"), ("\u{feff}JPY ", "JPY"), ("X\u{200b}OF", "XOF"), ("CLF", "CLF")]
+        {
+            assert_eq!(currency(text).unwrap().code(), code, "{text:?}");
+        }
+        for (text, part) in [
+            ("XXX", "'XXX' (No currency) is an ISO 4217 code, but no money to bill in"),
+            ("XTS", "'XTS' (Code reserved for testing) is"),
+            ("XAU", "'XAU' (Gold (one troy ounce)) is"),
+            ("XDR", "'XDR' (Special drawing rights) is"),
+            ("EURO", "'EURO' is no ISO 4217 currency"),
+            ("E\u{200b}", "'E\\u{200b}' is no ISO 4217 currency"),
+            ("", "'' is no ISO 4217 currency"),
+        ] {
+            let error = currency(text).unwrap_err().to_string();
+            assert!(error.starts_with(part), "{text}: {error}");
+        }
+        let metals_and_units = ["XAG", "XPD", "XPT", "XBA", "XBB", "XBC", "XBD", "XSU", "XUA"];
+        assert!(metals_and_units.iter().all(|code| currency(code).is_err()));
     }
 
     #[test]

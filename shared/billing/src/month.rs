@@ -35,6 +35,42 @@ fn until(end: Option<DateTime<Utc>>) -> String {
     end.map_or_else(|| "on".to_owned(), |end| format!("to {}", shown(&end)))
 }
 
+/// What nobody can have yet, because its time is still to come.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} has not begun: it begins on {} UTC; ask again then, or for an earlier time", start.format("%Y-%m-%d %H:%M"))]
+pub struct NotBegun {
+    what: String,
+    start: DateTime<Utc>,
+}
+
+impl NotBegun {
+    /// Refuses what begins after now; `what` names it in the error.
+    ///
+    /// # Errors
+    /// Itself.
+    pub fn check(what: impl fmt::Display, start: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Self> {
+        if start <= now { Ok(()) } else { Err(Self { what: what.to_string(), start }) }
+    }
+}
+
+/// The moment, if it lies in the years 1 to 9999: months have no others.
+#[must_use]
+pub fn in_calendar(moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    (1..=9999).contains(&moment.year()).then_some(moment)
+}
+
+/// A day as people and journals write it: `YYYY-MM-DD` in digits, of the same years; nothing if the text is none.
+#[must_use]
+pub fn read_day(text: &str) -> Option<NaiveDate> {
+    let is_day = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| is_day)?;
+    in_calendar(day.and_time(NaiveTime::MIN).and_utc()).map(|_| day)
+}
+
 impl BillingMonth {
     /// The month of a year (1 to 9999) and a month number (1 to 12).
     ///
@@ -67,6 +103,14 @@ impl BillingMonth {
             && close(start, month.start())
             && end.is_none_or(|end| close(end, month.end()));
         if is_month { Ok(month) } else { Err(NoMonth { start, end }) }
+    }
+
+    /// The month, unless all of it is still to come. Whoever asks for a month is checked by this.
+    ///
+    /// # Errors
+    /// [`NotBegun`].
+    pub fn begun(self, now: DateTime<Utc>) -> Result<Self, NotBegun> {
+        NotBegun::check(self, self.start(), now).map(|()| self)
     }
 
     /// The calendar year.
@@ -226,6 +270,40 @@ mod tests {
             of("2026-10-01T00:00:00Z", "2026-09-01T00:00:00Z").unwrap_err(),
             "the billing period from 2026-10-01T00:00:00Z to 2026-09-01T00:00:00Z is no calendar month: a bill is of one"
         );
+    }
+
+    #[test]
+    fn a_month_that_is_still_to_come_is_refused() {
+        let october: BillingMonth = "2026-10".parse().unwrap();
+        let begun = |now: &str| october.begun(now.parse().unwrap());
+        for now in ["2026-10-01T00:00:00Z", "2026-10-20T00:00:00Z", "2027-10-01T00:00:00Z"] {
+            assert_eq!(begun(now), Ok(october), "{now}");
+        }
+        assert_eq!(
+            begun("2026-09-30T23:59:59Z").unwrap_err().to_string(),
+            "2026-10 has not begun: it begins on 2026-10-01 00:00 UTC; ask again then, or for an earlier time"
+        );
+    }
+
+    #[test]
+    fn the_calendar_has_the_years_1_to_9999() {
+        let has = |text: &str| in_calendar(text.parse().unwrap()).is_some();
+        assert!(has("0001-01-01T00:00:00Z") && has("9999-12-31T23:59:59Z"));
+        for other in ["0000-12-31T23:59:59Z", "+10000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00"] {
+            assert!(!has(other), "{other}");
+        }
+        assert_eq!(read_day("2024-02-29").unwrap().to_string(), "2024-02-29");
+        for other in [
+            "0000-01-01",
+            "2023-02-29",
+            "+2024-2-29",
+            "2024-2-29",
+            "2024/02/29",
+            "２０２４-02-29",
+            "2024-02-29 ",
+        ] {
+            assert_eq!(read_day(other), None, "{other}");
+        }
     }
 
     proptest! {

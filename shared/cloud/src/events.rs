@@ -1,5 +1,6 @@
 //! What starts a function: S3 notifications, schedules and people, as our own small structs.
 
+use billing::month::in_calendar;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -86,7 +87,7 @@ pub fn wish<T: Default + DeserializeOwned>(event: &Value) -> Result<T, String> {
 #[must_use]
 pub fn scheduled(event: &Value) -> Option<DateTime<Utc>> {
     let time = event.get("scheduled_time").or_else(|| event.get("time"))?;
-    time.as_str()?.parse().ok()
+    time.as_str()?.parse().ok().and_then(in_calendar)
 }
 
 /// S3 form-encodes keys in notifications: `+` is a space, `%2B` a plus.

@@ -1,7 +1,9 @@
 //! Tokens of an OpenID Connect issuer, checked against the keys that it publishes.
 
+use std::str::FromStr as _;
 use std::time::Duration;
 
+use billing::money::Decimal;
 use chrono::{DateTime, TimeDelta, Utc};
 use cloud::http::{base_url, innermost_cause, read_body};
 use cloud::vars::Vars;
@@ -68,21 +70,20 @@ impl Bearer {
     /// The subject of a token, if the issuer signed it for us, it is in force, and it has the role of an admin.
     pub(crate) async fn check(&self, token: &str, now: DateTime<Utc>) -> Result<String, Refusal> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Refusal::Wrong)?;
-        if !ALGORITHMS.contains(&header.alg) {
+        // no extension of a token's signature is understood here, so none may be critical
+        if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
             return Err(Refusal::Wrong);
         }
         let key = self.key(header.kid.as_deref(), now).await?;
         let mut validation = Validation::new(header.alg);
         validation.set_audience(&[&self.audience]);
         validation.set_issuer(&[&self.issuer]);
-        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
-        validation.validate_exp = false; // by the time of the request, below
+        // `exp` is required, too, below: the library takes none with decimals, and compares with a clock of its own
+        validation.set_required_spec_claims(&["aud", "iss", "sub"]);
+        validation.validate_exp = false;
         let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &key, &validation);
         let claims = claims.map_err(|_| Refusal::Wrong)?.claims;
-        let time_s = |claim: &str| claims.get(claim).and_then(seconds);
-        let now_s = now.timestamp();
-        let expires_s = time_s("exp").ok_or(Refusal::Wrong)?;
-        if expires_s + LEEWAY_S <= now_s || time_s("nbf").is_some_and(|from_s| from_s - LEEWAY_S > now_s) {
+        if !is_in_force(&claims, now) {
             return Err(Refusal::Wrong);
         }
         if !self.is_admin(&claims) {
@@ -141,10 +142,21 @@ impl Bearer {
     }
 }
 
-/// A time of a token: seconds since 1970, which may have decimals.
-fn seconds(value: &Value) -> Option<i64> {
+/// Whether a token has not expired and may be used already. Without an end, or with times that are no numbers, it is none.
+fn is_in_force(claims: &Map<String, Value>, now: DateTime<Utc>) -> bool {
+    let (now_s, leeway_s) = (Decimal::new(now.timestamp_millis(), 3), Decimal::from(LEEWAY_S));
+    let expires_s = claims.get("exp").and_then(seconds);
+    let has_begun = match claims.get("nbf") {
+        None | Some(Value::Null) => true,
+        Some(from) => seconds(from).is_some_and(|from_s| from_s.saturating_sub(leeway_s) <= now_s),
+    };
+    has_begun && expires_s.is_some_and(|expires_s| expires_s.saturating_add(leeway_s) > now_s)
+}
+
+/// A time of a token: seconds since 1970, which may have decimals and an exponent.
+fn seconds(value: &Value) -> Option<Decimal> {
     let text = value.as_number()?.to_string();
-    text.split('.').next()?.parse().ok()
+    Decimal::from_str(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
 }
 
 fn find(keys: &JwkSet, id: Option<&str>) -> Option<DecodingKey> {
@@ -154,4 +166,38 @@ fn find(keys: &JwkSet, id: Option<&str>) -> Option<DecodingKey> {
         (None, _) => return None,
     };
     DecodingKey::from_jwk(key).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_a_token_may_have_decimals() {
+        let now: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap(); // 1767225600
+        let in_force = |claims: &str| is_in_force(&serde_json::from_str(claims).unwrap(), now);
+        for claims in [
+            r#"{"exp": 1767225600}"#,
+            r#"{"exp": 1767225540.5}"#,
+            r#"{"exp": 1.7672256005e9, "nbf": 17672256.0025E+2, "iat": 1767225599.999}"#,
+            r#"{"exp": 1767225600.1234567890123456789012345678901234, "nbf": 1767225660.0}"#,
+            r#"{"exp": 9223372036854775807, "nbf": -9223372036854775808}"#,
+            r#"{"exp": 79228162514264337593543950335, "nbf": null}"#,
+        ] {
+            assert!(in_force(claims), "{claims}");
+        }
+        for claims in [
+            r#"{}"#,
+            r#"{"exp": null}"#,
+            r#"{"exp": "1767225600"}"#,
+            r#"{"exp": 1767225540}"#,
+            r#"{"exp": 1767225539.999}"#,
+            r#"{"exp": 1.7672255e9}"#,
+            r#"{"exp": -1e3}"#,
+            r#"{"exp": 1767225600, "nbf": 1767225660.001}"#,
+            r#"{"exp": 1767225600, "nbf": "soon"}"#,
+        ] {
+            assert!(!in_force(claims), "{claims}");
+        }
+    }
 }

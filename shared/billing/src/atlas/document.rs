@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::charge::Period;
 use crate::ids::{BillingAccountId, InvalidId, InvoiceId};
-use crate::month::BillingMonth;
+use crate::month::{BillingMonth, in_calendar};
 use crate::period::Finality;
 
 /// A document that is no Atlas invoice, and where it goes wrong.
@@ -341,12 +341,11 @@ impl<'a> Wire<'a> {
 /// An ISO 8601 time as Atlas writes it, `2026-10-01T00:00:00Z`, or a date alone.
 pub(crate) fn timestamp(field: &str, text: &str) -> Result<DateTime<Utc>, MalformedInvoice> {
     let date_alone = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
-    DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()).or_else(date_alone).ok_or_else(|| {
-        MalformedInvoice::Field {
-            field: field.to_owned(),
-            text: text.chars().take(60).collect(),
-            expected: "a time like 2026-10-01T00:00:00Z",
-        }
+    let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()).or_else(date_alone);
+    time.and_then(in_calendar).ok_or_else(|| MalformedInvoice::Field {
+        field: field.to_owned(),
+        text: text.chars().take(60).collect(),
+        expected: "a time like 2026-10-01T00:00:00Z",
     })
 }
 

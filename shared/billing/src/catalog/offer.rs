@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::CatalogError;
 use crate::ids::{ClientId, ServiceId};
-use crate::money::Currency;
+use crate::money::{self, Currency};
 use crate::revenue::{bounded, natural_order, read_moment};
 
 /// A client.
@@ -154,8 +154,7 @@ fn client(entry: ClientEntry, default: Option<&str>) -> Result<Client, String> {
     Ok(Client {
         id: ClientId::new(entry.id).map_err(|error| error.to_string())?,
         name: entry.name,
-        currency: Currency::from_code(code)
-            .ok_or_else(|| format!("'{code}' is no currency, write its ISO 4217 code, for example EUR"))?,
+        currency: money::currency(code).map_err(|error| format!("{error}, write it as EUR"))?,
     })
 }
 
@@ -208,7 +207,7 @@ mod tests {
         for (from, to, part) in [
             ("id: 9,", "id: 10,", "revenue.clients[1]: the client 10 is listed twice"),
             ("currency: EUR", "{}", "cannot be read"),
-            ("JPY", "YEN", "revenue.clients[1]: 'YEN' is no currency"),
+            ("JPY", "YEN", "revenue.clients[1]: 'YEN' is no ISO 4217 currency, write it as EUR"),
             ("client: 9}", "client: 8}", "revenue.services[0]: its client 8 is not in revenue.clients"),
             ("5.10", "-1", "revenue.services[1]: fixed_monthly_price '-1'"),
             ("5.10", "1e40", "fixed_monthly_price '1e40'"),

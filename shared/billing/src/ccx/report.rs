@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::metering::Quantity;
 use crate::money::parse_decimal;
+use crate::month::in_calendar;
 
 /// A document that is no usage report, and where it goes wrong.
 #[derive(Debug, thiserror::Error)]
@@ -351,7 +352,8 @@ fn time(
     let Some(value) = value else { return Ok(None) };
     let read = serde_json::from_str::<String>(value.get()).ok();
     let read = read.and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
-    read.map(|time| Some(time.to_utc()))
+    read.and_then(|time| in_calendar(time.to_utc()))
+        .map(Some)
         .ok_or_else(|| invalid(place, field, value, "a time like 2026-10-01T00:00:00Z"))
 }
 

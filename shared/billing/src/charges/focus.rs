@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use super::mapping::{Claims, Class, Columns, Mapping, Row, Sign, Texts, required};
 use super::tags::RowTags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period, service_category};
-use crate::money::Currency;
+use crate::money::{self, Currency};
 use crate::month::BillingMonth;
 
 /// The format.
@@ -207,7 +207,7 @@ impl Mapping for Focus {
 /// # Errors
 /// Says that it is none.
 pub(super) fn currency(code: &str) -> Result<Currency, String> {
-    Currency::from_code(code).ok_or_else(|| format!("'{code}' is no ISO 4217 currency"))
+    money::currency(code).map_err(|error| error.to_string())
 }
 
 pub(super) fn wrong(column: &str, text: Option<&str>) -> String {

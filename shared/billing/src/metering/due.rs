@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::Deserialize;
 
 use super::Plan;
-use crate::month::BillingMonth;
+use crate::month::{BillingMonth, in_calendar};
 
 /// What decides which months are due.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,8 @@ pub fn exported_to(marker: &[u8], plan: &Plan) -> Result<DateTime<Utc>, String> 
     })?;
     let entry: Entry = serde_json::from_value(entry.clone())
         .map_err(|error| format!("its entry of {plan} cannot be read: {error}"))?;
-    Ok(entry.last_processed_to)
+    let said = entry.last_processed_to;
+    in_calendar(said).ok_or_else(|| format!("its entry of {plan} says {said}, which no month has"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The figures of one client: what its services require, what its credit covers, and where its money was earned.
 
-use std::collections::BTreeMap;
-
+use indexmap::IndexMap;
 use rust_decimal::Decimal;
 
 use super::book::Credit;
@@ -41,7 +40,7 @@ pub(super) fn report<'a>(
     for (index, case) in cases.into_iter().enumerate() {
         let (revenue, required, alloted) = (revenues[index], required[index], alloted[index]);
         let money = add(revenue, alloted)?;
-        let no_usage = BTreeMap::new();
+        let no_usage = IndexMap::new();
         let costs = case.usage.as_ref().map_or(&no_usage, |usage| &usage.location_cost);
         let locations = split(money, costs, rules, digits)?
             .ok_or_else(|| StatementError::NoDefaultLocation(case.service.id.clone()))?;
@@ -104,13 +103,13 @@ fn shares(total: Decimal, weights: &[Decimal], digits: u32) -> Result<Vec<Decima
 /// Money over the locations of a service; nothing if there is money and neither a location nor a default one.
 fn split(
     money: Decimal,
-    costs: &BTreeMap<String, Decimal>,
+    costs: &IndexMap<String, Decimal>,
     rules: &RevenueRules,
     digits: u32,
-) -> Result<Option<BTreeMap<String, Decimal>>, StatementError> {
+) -> Result<Option<IndexMap<String, Decimal>>, StatementError> {
     if costs.is_empty() {
-        let default = rules.default_location.as_ref().map(|name| BTreeMap::from([(name.clone(), money)]));
-        return Ok(if money.is_zero() { Some(BTreeMap::new()) } else { default });
+        let default = rules.default_location.as_ref().map(|name| IndexMap::from([(name.clone(), money)]));
+        return Ok(if money.is_zero() { Some(IndexMap::new()) } else { default });
     }
     let weights = |weight: fn(&Decimal) -> Decimal| -> Vec<(&str, Decimal)> {
         costs.iter().map(|(name, cost)| (name.as_str(), weight(cost))).collect()
@@ -126,11 +125,11 @@ fn split(
     Ok(Some(costs.keys().cloned().zip(shares).collect()))
 }
 
-/// The sums by location, in the order of their names.
+/// The sums by location, in the order in which these come.
 pub(super) fn per_location<'l>(
     shares: impl IntoIterator<Item = (&'l String, &'l Decimal)>,
 ) -> Result<Vec<LocationRevenue>, StatementError> {
-    let mut locations: BTreeMap<&str, Decimal> = BTreeMap::new();
+    let mut locations: IndexMap<&str, Decimal> = IndexMap::new();
     for (name, share) in shares {
         let total = locations.entry(name).or_default();
         *total = add(*total, *share)?;

@@ -39,6 +39,26 @@ pub(super) fn id<S: Serializer, I: AsRef<str>>(id: &I, serializer: S) -> Result<
     }
 }
 
+/// Details of usage; an object without members where there are none.
+pub(super) fn details<S: Serializer>(
+    details: &Option<Box<RawValue>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match details {
+        Some(details) => details.serialize(serializer),
+        None => Members::<()>(Vec::new()).serialize(serializer),
+    }
+}
+
+/// An object whose members stand in this order.
+pub(super) struct Members<'a, T>(pub(super) Vec<(&'a str, T)>);
+
+impl<T: Serialize> Serialize for Members<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
 pub(super) fn moment<S: Serializer>(moment: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&show_moment(*moment))
 }

@@ -15,7 +15,7 @@ use super::plugin::{UsagePlugin, names, plugin};
 use super::problem::Problem;
 use super::strict::Object;
 use crate::catalog::Offer;
-use crate::money::{Currency, minor_digits};
+use crate::money::{self, Currency, minor_digits};
 use crate::month::BillingMonth;
 
 /// What a line says.
@@ -119,8 +119,7 @@ fn movement<'a>(wire: Wire<'a>, folder: BillingMonth, offer: &Offer) -> Result<M
         return Err(Problem::SameAccount(source.code()));
     }
     let raw = present("currency", wire.currency)?;
-    let currency = Currency::from_code(&text("currency", raw)?)
-        .ok_or_else(|| wrong("currency", raw, "an ISO 4217 code, for example EUR"))?;
+    let currency = money::currency(&text("currency", raw)?)?;
     let raw = present("amount", wire.amount)?;
     let amount =
         decimal(raw).filter(|amount| *amount >= Decimal::ZERO && amount.scale() <= minor_digits(currency));
@@ -245,14 +244,13 @@ fn usage<'a>(wire: &Wire<'a>, folder: BillingMonth, offer: &Offer) -> Result<Usa
         .ok_or_else(|| Problem::UnknownPlugin { name: name.chars().take(60).collect(), known: names() })?;
     let client = offer.clients[offer.services[service].client].currency;
     if let Some(raw) = wire.currency {
-        let currency = Currency::from_code(&text("currency", raw)?)
-            .ok_or_else(|| wrong("currency", raw, "an ISO 4217 code, for example EUR"))?;
+        let currency = money::currency(&text("currency", raw)?)?;
         if currency != client {
             return Err(Problem::OtherCurrency { usage: currency.code(), client: client.code() });
         }
     }
     let details = present("details", wire.details)?;
-    plugin.summarise(&[details], minor_digits(client))?;
+    plugin.summarise(&offer.services[service].id, &[details], minor_digits(client))?;
     Ok(Usage { id, service, plugin, month: folder, details })
 }
 

@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Timelike, Utc};
 
+use crate::month::{in_calendar, read_day};
+
 /// A moment: RFC 3339 with an offset and a `T` or a space (`2019-03-01 14:21:43.969120+00:00`), or a date, which is its midnight UTC.
 /// Nothing if the text is neither, or its year does not have four digits.
 #[must_use]
 pub fn read_moment(text: &str) -> Option<DateTime<Utc>> {
     if text.len() == 10 {
-        return Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN).and_utc());
+        return read_day(text).map(|day| day.and_time(NaiveTime::MIN).and_utc());
     }
     read_time(text)
 }
@@ -25,7 +27,7 @@ pub(super) fn read_time(text: &str) -> Option<DateTime<Utc>> {
     } else {
         DateTime::from_timestamp_nanos(time.timestamp_nanos_opt()?)
     };
-    (1..=9999).contains(&time.year()).then_some(time)
+    in_calendar(time)
 }
 
 /// The usual form, in UTC and to the second or microsecond: read without looking for any other.
@@ -42,7 +44,7 @@ fn read_usual(text: &[u8]) -> Option<DateTime<Utc>> {
         if text.get(19) == Some(&b'.') { (number(20, 6)?, &text[26..]) } else { (0, text.get(19..)?) };
     let is_utc = rest == b"Z" || rest == b"+00:00";
     let time = NaiveTime::from_hms_micro_opt(number(11, 2)?, number(14, 2)?, number(17, 2)?, micros)?;
-    (is_utc && date.year() > 0).then(|| date.and_time(time).and_utc())
+    is_utc.then(|| date.and_time(time).and_utc()).and_then(in_calendar)
 }
 
 /// As `2019-03-01 14:21:43.969120+00:00`; whole seconds without a fraction.
@@ -113,6 +115,10 @@ mod tests {
             "2019-02-30",
             "2019-3-1",
             "2019-02-29T00:00:00Z",
+            "0000-03-01",
+            "0000-03-01T00:00:00Z",
+            "0001-01-01T00:00:00+01:00",
+            "+2019-3-01",
             "１２３４-03-01",
         ] {
             assert_eq!(read_moment(bad), None, "{bad}");

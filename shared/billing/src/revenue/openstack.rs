@@ -1,24 +1,25 @@
 //! OpenStack: what a project used of each resource in each region.
 //!
 //! ```json
-//! {"name": "OpenStack Project", "locations": {"Winterfell": {"instance": {"resource_name": "Instances", "price": 51.6, "num_resources": 5}}},
+//! {"service": 762786, "name": "OpenStack Project", "locations": {"Winterfell": {"instance": {"resource_name": "Instances", "price": 51.6, "num_resources": 5}}},
 //!  "location_cost": {"Winterfell": 51.6}, "total_cost": 51.6}
 //! ```
 //!
-//! Other members are passed over. `price` is what all resources of that kind cost together. `location_cost` and `total_cost` may be left out; where they stand, they
+//! Other members are passed over. Locations and kinds of resources stay in the order of the document. `service` is kept as it stands, or is the service's id where it
+//! does not stand. `price` is what all resources of that kind cost together. `location_cost` and `total_cost` may be left out; where they stand, they
 //! must be the sums that they say they are. The locations that earn the service's money are those of `location_cost`, which then names every location that
 //! cost anything; without it, all of `locations`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use indexmap::{IndexMap, IndexSet};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::figures::{add, bounded, rounded, sum};
-use super::json::Number;
+use super::json::{self, Members, Number};
 use super::plugin::{PluginError, UsagePlugin, UsageSummary};
 use super::strict::{Object, Unique};
+use crate::ids::ServiceId;
 use crate::money::apportion;
 
 /// The plugin `openstack`.
@@ -27,6 +28,8 @@ pub struct OpenStack;
 
 #[derive(Deserialize)]
 struct Details<'a> {
+    #[serde(borrow)]
+    service: Option<&'a RawValue>,
     name: String,
     #[serde(borrow)]
     locations: Unique<Unique<Object<Resource<'a>>>>,
@@ -46,10 +49,21 @@ struct Resource<'a> {
 
 #[derive(Serialize)]
 struct Shown<'a> {
+    service: Named<'a>,
     name: &'a str,
-    locations: BTreeMap<&'a str, BTreeMap<&'a str, ShownResource<'a>>>,
-    location_cost: BTreeMap<&'a str, Number>,
+    locations: Members<'a, Members<'a, ShownResource<'a>>>,
+    location_cost: Members<'a, Number>,
     total_cost: Number,
+}
+
+/// How the details name their service.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Named<'a> {
+    /// As they say.
+    Said(&'a RawValue),
+    /// They do not.
+    Id(#[serde(serialize_with = "json::id")] &'a ServiceId),
 }
 
 #[derive(Serialize)]
@@ -67,21 +81,30 @@ struct Line {
     num_resources: u64,
 }
 
-/// By location and kind.
-type Lines = BTreeMap<String, BTreeMap<String, Line>>;
+/// By location and kind, as they come.
+type Lines = IndexMap<String, IndexMap<String, Line>>;
 
 impl UsagePlugin for OpenStack {
     fn name(&self) -> &'static str {
         "openstack"
     }
 
-    fn summarise(&self, details: &[&RawValue], digits: u32) -> Result<UsageSummary, PluginError> {
-        let (mut name, mut lines, mut places) = (String::new(), Lines::new(), BTreeSet::new());
+    fn summarise(
+        &self,
+        service: &ServiceId,
+        details: &[&RawValue],
+        digits: u32,
+    ) -> Result<UsageSummary, PluginError> {
+        let (mut name, mut lines, mut places) = (String::new(), Lines::new(), IndexSet::new());
+        let mut named = Named::Id(service);
         for document in details {
             let Object(details): Object<Details<'_>> =
                 serde_json::from_str(document.get()).map_err(|error| PluginError::Json(error.to_string()))?;
             let of_document = lines_of(&details)?;
             check(&details, &of_document)?;
+            if let Some(said) = details.service {
+                named = said_service(said)?;
+            }
             match details.location_cost {
                 Some(Unique(costs)) => places.extend(costs.into_keys()),
                 None => places.extend(of_document.keys().cloned()),
@@ -90,12 +113,24 @@ impl UsagePlugin for OpenStack {
             merge(&mut lines, of_document)?;
         }
         let location_cost = places.into_iter().map(|place| cost(&lines, &place).map(|cost| (place, cost)));
-        let location_cost = location_cost.collect::<Result<BTreeMap<_, _>, PluginError>>()?;
+        let location_cost = location_cost.collect::<Result<IndexMap<_, _>, PluginError>>()?;
         let total_cost = sum(location_cost.values().copied())?;
-        let shown = show(&name, &lines, &location_cost, rounded(total_cost, digits), digits)?;
+        let total = rounded(total_cost, digits);
+        let (locations, costs) = show(&lines, &location_cost, total, digits)?;
+        let shown =
+            Shown { service: named, name: &name, locations, location_cost: costs, total_cost: Number(total) };
         let usage_details = to_raw_value(&shown).map_err(|error| PluginError::Json(error.to_string()))?;
         Ok(UsageSummary { location_cost, total_cost, usage_details })
     }
+}
+
+/// A number or a text, as it stands.
+fn said_service(said: &RawValue) -> Result<Named<'_>, PluginError> {
+    if said.get().starts_with(['{', '[', 't', 'f']) {
+        let text = said.get().chars().take(60).collect();
+        return Err(PluginError::Field { field: "service".into(), text, expected: "a number or a text" });
+    }
+    Ok(Named::Said(said))
 }
 
 fn lines_of(details: &Details<'_>) -> Result<Lines, PluginError> {
@@ -161,37 +196,36 @@ fn merge(lines: &mut Lines, others: Lines) -> Result<(), PluginError> {
     Ok(())
 }
 
+/// Resources by location, and what each location cost.
+type Costs<'a> = (Members<'a, Members<'a, ShownResource<'a>>>, Members<'a, Number>);
+
 /// The same in minor units, from the total down, so that it adds up.
 fn show<'a>(
-    name: &'a str,
     lines: &'a Lines,
-    location_cost: &'a BTreeMap<String, Decimal>,
+    location_cost: &'a IndexMap<String, Decimal>,
     total: Decimal,
     digits: u32,
-) -> Result<Shown<'a>, PluginError> {
+) -> Result<Costs<'a>, PluginError> {
     let weights: Vec<(&str, Decimal)> =
         location_cost.iter().map(|(name, cost)| (name.as_str(), *cost)).collect();
     let costs = shares(total, &weights, digits)?;
-    let mut shown =
-        Shown { name, locations: BTreeMap::new(), location_cost: BTreeMap::new(), total_cost: Number(total) };
-    shown.location_cost =
-        location_cost.keys().map(String::as_str).zip(costs.into_iter().map(Number)).collect();
+    let mut locations = Vec::with_capacity(lines.len());
     for (location, lines) in lines {
         // one that is no location of the service cost nothing
-        let cost = shown.location_cost.get(location.as_str()).map_or(Decimal::ZERO, |cost| cost.0);
+        let place = location_cost.get_index_of(location);
+        let cost = place.and_then(|place| costs.get(place)).copied().unwrap_or_default();
         let weights: Vec<(&str, Decimal)> =
             lines.iter().map(|(kind, line)| (kind.as_str(), line.price)).collect();
         let prices = shares(cost, &weights, digits)?;
         let resources = lines.iter().zip(prices).map(|((kind, line), price)| {
             let Line { resource_name, num_resources, .. } = line;
-            (
-                kind.as_str(),
-                ShownResource { resource_name, price: Number(price), num_resources: *num_resources },
-            )
+            let (price, num_resources) = (Number(price), *num_resources);
+            (kind.as_str(), ShownResource { resource_name, price, num_resources })
         });
-        shown.locations.insert(location, resources.collect());
+        locations.push((location.as_str(), Members(resources.collect())));
     }
-    Ok(shown)
+    let names = location_cost.keys().map(String::as_str);
+    Ok((Members(locations), Members(names.zip(costs.into_iter().map(Number)).collect())))
 }
 
 fn shares(total: Decimal, weights: &[(&str, Decimal)], digits: u32) -> Result<Vec<Decimal>, PluginError> {
@@ -202,6 +236,10 @@ fn shares(total: Decimal, weights: &[(&str, Decimal)], digits: u32) -> Result<Ve
 mod tests {
     use super::*;
 
+    fn summarise(details: &[&RawValue]) -> Result<UsageSummary, PluginError> {
+        OpenStack.summarise(&ServiceId::new("762786").unwrap(), details, 2)
+    }
+
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).unwrap()
     }
@@ -211,11 +249,11 @@ mod tests {
 
     #[test]
     fn details_add_up_over_months_and_are_shown_in_minor_units() {
-        let summary = OpenStack.summarise(&[&raw(MARCH), &raw(MARCH)], 2).unwrap();
+        let summary = summarise(&[&raw(MARCH), &raw(MARCH)]).unwrap();
         assert_eq!(summary.total_cost.to_string(), "179.608");
         assert_eq!(
             summary.usage_details.get(),
-            r#"{"name":"P","locations":{"R":{},"W":{"instance":{"resource_name":"Instances","price":103.21,"num_resources":10},"volume":{"resource_name":"Volumes","price":76.4,"num_resources":2}}},"location_cost":{"R":0,"W":179.61},"total_cost":179.61}"#
+            r#"{"service":762786,"name":"P","locations":{"W":{"instance":{"resource_name":"Instances","price":103.21,"num_resources":10},"volume":{"resource_name":"Volumes","price":76.4,"num_resources":2}},"R":{}},"location_cost":{"W":179.61,"R":0},"total_cost":179.61}"#
         );
     }
 
@@ -227,6 +265,8 @@ mod tests {
             ("51.604", "-1", "locations.W.instance.price -1 is not a price"),
             ("51.604", "1e99", "locations.W.instance.price 1e99"),
             ("51.604", "null", "locations.W.instance.price null"),
+            ("\"name\"", "\"service\": [1], \"name\"", "service [1] is not a number or a text"),
+            ("\"name\"", "\"service\": 1, \"service\": 2, \"name\"", "duplicate field `service`"),
             ("\"price\": 51.604,", "", "missing field `price`"),
             ("num_resources\": 5", "num_resources\": -5", "invalid value"),
             ("\"R\": {}", "\"W\": {}", "'W' stands twice in one object"),
@@ -243,9 +283,30 @@ mod tests {
                 "location_cost does not name W, whose resources cost 89.804; name every location that costs anything",
             ),
         ] {
-            let error =
-                OpenStack.summarise(&[&raw(&MARCH.replacen(from, to, 1))], 2).unwrap_err().to_string();
+            let error = summarise(&[&raw(&MARCH.replacen(from, to, 1))]).unwrap_err().to_string();
             assert!(error.contains(part), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_details_and_their_service_is_kept() {
+        let april = MARCH.replace(
+            "\"R\": {}",
+            "\"A\": {\"volume\": {\"resource_name\": \"V\", \"price\": 0, \"num_resources\": 1}}",
+        );
+        let shown = |documents: &[&RawValue]| summarise(documents).unwrap().usage_details.get().to_owned();
+        let both = shown(&[&raw(MARCH), &raw(&april)]);
+        let at = |text: &str| both.find(text).unwrap();
+        let locations = [
+            at(r#""W":{"instance"#),
+            at(r#""R":{}"#),
+            at(r#""A":{"volume"#),
+            at(r#""location_cost":{"W":179.61,"R":0,"A":0}"#),
+        ];
+        assert!(locations.is_sorted(), "{both}");
+        for said in [r#""6""#, "6", r#""a-1""#] {
+            let document = MARCH.replace("\"name\": \"P\"", &format!("\"service\": {said}, \"name\": \"P\""));
+            assert!(shown(&[&raw(&document)]).starts_with(&format!("{{\"service\":{said},\"name\":\"P\"")));
         }
     }
 
@@ -256,7 +317,7 @@ mod tests {
             r#"{"name": "P", "locations": {"W": {"instance": ["Instances", 5, 1]}}}"#,
             r#"{"name": "P", "locations": [["W", {}]]}"#,
         ] {
-            let error = OpenStack.summarise(&[&raw(list)], 2).unwrap_err().to_string();
+            let error = summarise(&[&raw(list)]).unwrap_err().to_string();
             assert!(error.contains("invalid type: sequence, expected a JSON object"), "{list}: {error}");
         }
     }
@@ -265,18 +326,20 @@ mod tests {
     fn the_locations_are_those_of_location_cost() {
         let costs = |location_cost: &str| {
             let document = MARCH.replace("\"total_cost\"", &format!("{location_cost}\"total_cost\""));
-            let summary = OpenStack.summarise(&[&raw(&document)], 2).unwrap();
-            let shown: serde_json::Value = serde_json::from_str(summary.usage_details.get()).unwrap();
+            let summary = summarise(&[&raw(&document)]).unwrap();
+            let mut shown: serde_json::Value = serde_json::from_str(summary.usage_details.get()).unwrap();
             assert_eq!(shown["locations"].as_object().unwrap().len(), 2);
             let costs: Vec<String> =
                 summary.location_cost.iter().map(|(location, cost)| format!("{location} {cost}")).collect();
-            let names: Vec<&String> = shown["location_cost"].as_object().unwrap().keys().collect();
-            assert_eq!(names, summary.location_cost.keys().collect::<Vec<_>>());
+            let Unique(shown): Unique<serde_json::Value> =
+                serde_json::from_value(shown["location_cost"].take()).unwrap();
+            assert_eq!(shown.len(), summary.location_cost.len());
+            assert!(shown.keys().all(|name| summary.location_cost.contains_key(name)));
             costs.join(", ")
         };
-        assert_eq!(costs(""), "R 0, W 89.804");
-        assert_eq!(costs("\"location_cost\": null, "), "R 0, W 89.804");
+        assert_eq!(costs(""), "W 89.804, R 0");
+        assert_eq!(costs("\"location_cost\": null, "), "W 89.804, R 0");
         assert_eq!(costs("\"location_cost\": {\"W\": 89.804}, "), "W 89.804");
-        assert_eq!(costs("\"location_cost\": {\"Z\": 0, \"W\": 89.804}, "), "W 89.804, Z 0");
+        assert_eq!(costs("\"location_cost\": {\"Z\": 0, \"W\": 89.804}, "), "Z 0, W 89.804");
     }
 }

@@ -1,18 +1,18 @@
 //! What a service used, by location: one plugin for each kind of service.
 
-use std::collections::BTreeMap;
-
+use indexmap::IndexMap;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
 use super::openstack::OpenStack;
+use crate::ids::ServiceId;
 use crate::money::{ApportionError, MoneyError};
 
 /// What a service used in a window.
 #[derive(Clone, Debug)]
 pub struct UsageSummary {
-    /// What it cost in each location, exactly; these are the locations that its money is spread over.
-    pub location_cost: BTreeMap<String, Decimal>,
+    /// What it cost in each location, exactly, in the order of the details; these are the locations that its money is spread over.
+    pub location_cost: IndexMap<String, Decimal>,
     /// What it cost, exactly: the sum of them.
     pub total_cost: Decimal,
     /// `usage_details` of the report: a JSON object, its figures in minor units and adding up.
@@ -44,12 +44,17 @@ pub trait UsagePlugin: Sync {
     /// Its name in the journal.
     fn name(&self) -> &'static str;
 
-    /// What the details of one service come to, over all documents of a window: those of several months add up. `digits` are
+    /// What the details of this service come to, over all documents of a window: those of several months add up. `digits` are
     /// those of the currency's minor unit. One document alone is how a line is checked.
     ///
     /// # Errors
     /// [`PluginError`] names the field.
-    fn summarise(&self, details: &[&RawValue], digits: u32) -> Result<UsageSummary, PluginError>;
+    fn summarise(
+        &self,
+        service: &ServiceId,
+        details: &[&RawValue],
+        digits: u32,
+    ) -> Result<UsageSummary, PluginError>;
 }
 
 /// All plugins.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::plugin::PluginError;
+use crate::money::InvalidCurrency;
 
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,8 @@ pub enum Problem {
     UnknownPlugin { name: String, known: String },
     #[error("the usage is in {usage}, and its client is reported in {client}")]
     OtherCurrency { usage: &'static str, client: &'static str },
+    #[error("currency: {0}, write it as EUR")]
+    Currency(#[from] InvalidCurrency),
     #[error("details: {0}")]
     Details(#[from] PluginError),
 }

@@ -1,9 +1,9 @@
 //! The report, with the names that its readers expect (the spelling `alloted` included).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use indexmap::IndexMap;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -17,7 +17,7 @@ use crate::ids::{ClientId, ServiceId};
 pub struct RevenueReport<'a> {
     /// One entry a client, in the order of their ids.
     pub revenue_report: Vec<ClientReport<'a>>,
-    /// The sums over all clients, by location.
+    /// The sums over all clients, by location, in the order in which these first earn.
     pub total_revenue_per_location: Vec<LocationRevenue>,
     /// The sum of those.
     pub total_revenue: Number,
@@ -52,7 +52,7 @@ pub struct ClientReport<'a> {
     pub total_debt: Number,
     /// What its credit covers.
     pub total_alloted_from_credit: Number,
-    /// Paid and allotted money, by location.
+    /// Paid and allotted money, by location, in the order of its services and of their details.
     pub revenue_per_location: Vec<LocationRevenue>,
     /// What it had before.
     #[serde(skip)]
@@ -77,7 +77,8 @@ pub struct ServiceReport<'a> {
     pub total_revenue: Number,
     /// Gross, of payments from credit.
     pub total_from_credit: Number,
-    /// By its plugin.
+    /// By its plugin; `{}` where nothing is known to be used.
+    #[serde(serialize_with = "json::details")]
     pub usage_details: Option<Box<RawValue>>,
     /// Price and usage less revenue.
     pub cost_still_required: Number,
@@ -87,9 +88,9 @@ pub struct ServiceReport<'a> {
     pub alloted_from_credit: Number,
     /// What it does not cover.
     pub debt: Number,
-    /// Paid and allotted money, by location.
+    /// Paid and allotted money, by location, in the order of its details.
     #[serde(skip)]
-    pub locations: BTreeMap<String, Decimal>,
+    pub locations: IndexMap<String, Decimal>,
     /// What it used, exactly.
     #[serde(skip)]
     pub usage_cost: Decimal,

@@ -138,10 +138,9 @@ fn usage(material: &Material<'_>) -> Result<BTreeMap<usize, UsageSummary>, State
         let details: Vec<&RawValue> = of_window.iter().map(|usage| usage.details).collect();
         let digits = minor_digits(currency_of(material.offer, first.service));
         // one plugin so far: the day there are two, a service that has both must say how they add up
-        let summary = first.plugin.summarise(&details, digits).map_err(|source| {
-            let service = material.offer.services[first.service].id.clone();
-            StatementError::Usage { service, source }
-        })?;
+        let service = &material.offer.services[first.service].id;
+        let summary = first.plugin.summarise(service, &details, digits);
+        let summary = summary.map_err(|source| StatementError::Usage { service: service.clone(), source })?;
         summaries.insert(first.service, summary);
     }
     Ok(summaries)

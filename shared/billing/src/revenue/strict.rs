@@ -1,10 +1,10 @@
 //! JSON objects read as strictly as money needs it.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::marker::PhantomData;
 
+use indexmap::IndexMap;
+use indexmap::map::Entry;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -32,8 +32,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// A JSON object whose names are data. Each must stand once: the last would else silently count for all.
-pub(super) struct Unique<T>(pub(super) BTreeMap<String, T>);
+/// A JSON object whose names are data, in their order. Each must stand once: the last would else silently count for all.
+pub(super) struct Unique<T>(pub(super) IndexMap<String, T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Unique<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -44,14 +44,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Unique<T> {
 struct UniqueVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for UniqueVisitor<T> {
-    type Value = BTreeMap<String, T>;
+    type Value = IndexMap<String, T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = BTreeMap::new();
+        let mut members = IndexMap::new();
         while let Some(name) = map.next_key::<String>()? {
             match members.entry(name) {
                 Entry::Vacant(place) => place.insert(map.next_value()?),

@@ -137,7 +137,7 @@ fn payment() -> Value {
 #[test]
 fn unusable_lines_name_their_place_and_what_to_do() {
     assert_eq!(problems(&payment().to_string()).count, 0);
-    let cases: [(&str, Value, &str); 29] = [
+    let cases: [(&str, Value, &str); 30] = [
         ("/id", Value::Null, "id is missing"),
         ("/id", json!(1.5), "id 1.5 is not an identifier"),
         ("/id", json!(""), "id \"\" is not an identifier"),
@@ -158,7 +158,12 @@ fn unusable_lines_name_their_place_and_what_to_do() {
         ("/amount", json!("NaN"), "amount \"NaN\" is not an amount"),
         ("/amount", serde_json::from_str("1e30").unwrap(), "amount 1e+30 is not an amount"),
         ("/amount", json!("7"), "the amount 7 is more than the invoice i comes to (6)"),
-        ("/currency", json!("euro"), "currency \"euro\" is not an ISO 4217 code"),
+        ("/currency", json!("euro"), "currency: 'euro' is no ISO 4217 currency, write it as EUR"),
+        (
+            "/currency",
+            json!("XTS"),
+            "currency: 'XTS' (Code reserved for testing) is an ISO 4217 code, but no money",
+        ),
         ("/opening", json!(true), "an opening balance has destination cr"),
         ("/opening", json!("yes"), "opening \"yes\" is not true or false"),
         ("/invoice", Value::Null, "a movement from or to an invoice (iv) needs invoice.items"),
@@ -348,7 +353,7 @@ fn money_is_spread_over_the_locations_of_location_cost() {
         value(&statements[0])["total_revenue_per_location"].to_string()
     };
     let west = r#"[{"name":"W","revenue":30}]"#;
-    let both = r#"[{"name":"R","revenue":15},{"name":"W","revenue":15}]"#;
+    let both = r#"[{"name":"W","revenue":15},{"name":"R","revenue":15}]"#;
     assert_eq!(locations(r#"{"W": #, "R": {}}"#, r#", "location_cost": {"W": 30}"#), west);
     assert_eq!(locations(r#"{"W": #}"#, r#", "location_cost": {"W": 30, "R": 0}"#), both);
     assert_eq!(locations(r#"{"W": #, "R": {}}"#, ""), both);

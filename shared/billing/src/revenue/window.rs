@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, NaiveTime, Timelike, Utc};
 
 use super::moment::{read_moment, show_moment};
-use crate::month::BillingMonth;
+use crate::month::{BillingMonth, NotBegun};
 
 /// From `start` up to, but without, `end`, in UTC and whole seconds. A calendar month is written `2026-10`, whole days
 /// `2026-10-05_2026-10-12`, others `20180310T180000Z_20190310T180000Z`.
@@ -27,6 +27,8 @@ pub enum InvalidWindow {
     Empty { start: String, end: String },
     #[error("the window has {months} months, at most {most} are reported on at once")]
     Long { months: usize, most: usize },
+    #[error(transparent)]
+    NotBegun(#[from] NotBegun),
 }
 
 impl Window {
@@ -58,6 +60,16 @@ impl Window {
             return Err(InvalidWindow::Long { months, most: Self::MOST_MONTHS });
         }
         Ok(window)
+    }
+
+    /// The window, unless all of it is still to come.
+    ///
+    /// # Errors
+    /// [`InvalidWindow::NotBegun`].
+    pub fn begun(self, now: DateTime<Utc>) -> Result<Self, InvalidWindow> {
+        let what = if self == Self::month(BillingMonth::containing(self.start)) { "" } else { "the window " };
+        NotBegun::check(format!("{what}{self}"), self.start, now)?;
+        Ok(self)
     }
 
     /// First moment.
@@ -124,6 +136,23 @@ mod tests {
             ["2018-12", "2019-01"]
         );
         assert!(window.contains(window.start()) && !window.contains(window.end()));
+    }
+
+    #[test]
+    fn a_window_that_is_still_to_come_is_refused() {
+        let begun = |start, now: &str| {
+            let window = Window::between(start, "2027-01-01").unwrap().begun(now.parse().unwrap());
+            window.map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(begun("2026-11-30", "2026-11-30T00:00:00Z"), Ok(()));
+        let error = begun("2026-11-30T18:00:00Z", "2026-11-30T17:59:59Z").unwrap_err();
+        let name = "20261130T180000Z_20270101T000000Z";
+        assert!(
+            error.starts_with(&format!("the window {name} has not begun: it begins on 2026-11-30 18:00 UTC")),
+            "{error}"
+        );
+        let error = begun("2026-12-01", "2026-11-30T00:00:00Z").unwrap_err();
+        assert!(error.starts_with("2026-12 has not begun"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Days, Months, NaiveDate, NaiveTime, Utc};
 
 use super::quantity::rfc3339;
-use crate::month::BillingMonth;
+use crate::month::{BillingMonth, read_day};
 
 /// The time that a report covers: from 00:00 UTC of its first day to the end of its last day, or to now if that comes first. Half-open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,14 +80,7 @@ impl Window {
     /// # Errors
     /// [`InvalidWindow::Date`] unless it is `YYYY-MM-DD` and a day of the calendar.
     pub fn day(field: &'static str, text: &str) -> Result<NaiveDate, InvalidWindow> {
-        let invalid = || InvalidWindow::Date { field, text: text.chars().take(40).collect() };
-        let digits = |range: std::ops::Range<usize>| {
-            text.as_bytes().get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
-        };
-        if text.len() != 10 || !(digits(0..4) && digits(5..7) && digits(8..10)) {
-            return Err(invalid());
-        }
-        NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| invalid())
+        read_day(text).ok_or_else(|| InvalidWindow::Date { field, text: text.chars().take(40).collect() })
     }
 
     /// First millisecond since 1970.
@@ -228,9 +221,15 @@ mod tests {
             error("2026-02-30", ""),
             "'from' is no date: '2026-02-30', write it as YYYY-MM-DD, for example 2026-10-31"
         );
-        for bad in
-            ["2026-1-01", "01.02.2026", "2026-02-0x", "+026-02-01", "2026-02-01T00:00:00Z", "日本語日本"]
-        {
+        for bad in [
+            "2026-1-01",
+            "01.02.2026",
+            "2026-02-0x",
+            "0000-02-01",
+            "+026-02-01",
+            "2026-02-01T00:00:00Z",
+            "日本語日本",
+        ] {
             assert!(error("2026-01-01", bad).starts_with("'to' is no date"), "{bad}");
         }
         assert_eq!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::export::{self, ExportTemplate};
 use super::reader::{Field, Members, Reader};
 use super::types::{Fx, Rate, Rounding};
-use crate::money::Currency;
+use crate::money::{self, Currency};
 use crate::month::BillingMonth;
 
 pub(super) const FX: [&str; 2] = ["source", "rates"];
@@ -82,11 +82,7 @@ pub(super) fn settings(reader: &mut Reader, root: &Members<'_>, billed: bool) ->
 
 fn as_currency(reader: &mut Reader, field: &Field<'_>) -> Option<Currency> {
     let code = reader.as_text(field)?;
-    let currency = Currency::from_code(&code);
-    if currency.is_none() {
-        reader.problem(field, format!("'{code}' is no ISO 4217 currency, write it as CHF"));
-    }
-    currency
+    money::currency(&code).map_err(|error| reader.problem(field, format!("{error}, write it as CHF"))).ok()
 }
 
 fn fx(reader: &mut Reader, field: &Field<'_>, own: Currency) -> Fx {
@@ -103,10 +99,12 @@ fn fx(reader: &mut Reader, field: &Field<'_>, own: Currency) -> Fx {
         };
         let currencies = reader.any_members(&field);
         for (code, mark, field) in currencies.iter().flat_map(Members::all) {
-            let Some(currency) = Currency::from_code(code) else {
-                let message = format!("'{code}' is no ISO 4217 currency, write it as USD");
-                reader.problem_at(mark, &field.path, message);
-                continue;
+            let currency = match money::currency(code) {
+                Ok(currency) => currency,
+                Err(error) => {
+                    reader.problem_at(mark, &field.path, format!("{error}, write it as USD"));
+                    continue;
+                }
             };
             let Some(rate) = reader.as_share(&field) else { continue };
             if rate.is_zero() {
@@ -117,7 +115,14 @@ fn fx(reader: &mut Reader, field: &Field<'_>, own: Currency) -> Fx {
             } else if currency == own && rate != rust_decimal::Decimal::ONE {
                 reader.problem(&field, format!("{code} is the catalog's own currency, its rate is 1"));
             } else {
-                fx.rates.entry(month).or_default().insert(currency.code(), Rate { rate, mark: field.mark() });
+                let rate = Rate { rate, mark: field.mark() };
+                // two spellings that look alike
+                if fx.rates.entry(month).or_default().insert(currency.code(), rate).is_some() {
+                    reader.problem(
+                        &field,
+                        format!("{currency} stands twice in {month}, keep one", currency = currency.code()),
+                    );
+                }
             }
         }
     }

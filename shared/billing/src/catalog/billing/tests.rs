@@ -57,6 +57,23 @@ fn the_example_is_read_as_it_is_written() {
 }
 
 #[test]
+fn a_currency_is_money_and_has_one_rate_a_month() {
+    let rates = |rates: &str| {
+        problems(&format!("currency: CHF\nfx: {{source: ECB, rates: {{2026-10: {{{rates}}}}}}}"))
+    };
+    assert_eq!(rates("USD: 0.88, EUR: 0.95"), "none");
+    assert!(rates("USD: 0.88, \"US\u{200b}D\": 0.98").contains("USD stands twice in 2026-10, keep one"));
+    assert!(
+        rates("XTS: 0.88")
+            .contains("'XTS' (Code reserved for testing) is an ISO 4217 code, but no money to bill in")
+    );
+    assert!(
+        problems("currency: XXX")
+            .contains("'XXX' (No currency) is an ISO 4217 code, but no money to bill in")
+    );
+}
+
+#[test]
 fn a_catalog_without_billing_needs_nothing() {
     for yaml in ["", "metering: {plans: []}", "# nothing\n", "revenue: {clients: []}\n"] {
         assert_eq!(parse(yaml.as_bytes()).unwrap().currency, Currency::XXX, "{yaml}");
