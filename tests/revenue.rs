@@ -330,6 +330,10 @@ async fn the_invented_month_is_reported_on() {
         .iter()
         .map(|at| at["name"].as_str().unwrap())
         .collect();
-    assert_eq!(places, ["Frankfurt", "Geneva", "Oslo", "Zurich"]);
+    assert_eq!(
+        places,
+        ["Zurich", "Frankfurt", "Geneva", "Oslo"],
+        "in the order of services and their details"
+    );
     assert_eq!(world.certified("2026-10-CHF").await["total_revenue"], json!(12.5));
 }
