@@ -120,21 +120,31 @@ async fn a_corrected_export_supersedes_says_for_whom_and_reopens_its_month() {
 }
 
 #[tokio::test]
-async fn rows_of_another_provider_are_not_taken_and_the_place_where_they_belong_is_named() {
+async fn rows_of_one_account_and_month_are_one_bill_of_one_provider() {
     let world = world().await;
     let text = String::from_utf8(september(&[("one", "10"), ("two", "5")])).unwrap();
-    let named = text
-        .replacen("InvoiceId\n", "InvoiceId,ProviderName\n", 1)
-        .replace("one,\n", "one,,Acme Cloud\n")
-        .replace("two,\n", "two,,Databricks\n");
-    put(&world, OURS, named.as_bytes()).await;
+    let named = |one: &str, two: &str| {
+        text.replacen("InvoiceId\n", "InvoiceId,ProviderName\n", 1)
+            .replace("one,\n", &format!("one,,{one}\n"))
+            .replace("two,\n", &format!("two,,{two}\n"))
+    };
+    put(&world, OURS, named("Acme Cloud", "Databricks").as_bytes()).await;
     let message = refused(&world, OURS).await;
-    assert!(message.contains("but of acme-cloud a-1 2026-09, databricks a-1 2026-09"), "{message}");
+    assert!(
+        message.contains("do not agree on the provider: ProviderName 'Acme Cloud', 'Databricks'"),
+        "{message}"
+    );
+    put(&world, OURS, named("Acme Cloud", "Acme Cloud").as_bytes()).await;
+    let message = refused(&world, OURS).await;
+    assert!(
+        message.contains("its rows are of acme-cloud by ProviderName, and it stands under acme"),
+        "{message}"
+    );
     let theirs = OURS.replace("/acme/", "/acme-cloud/");
-    put(&world, &theirs, named.as_bytes()).await;
+    put(&world, &theirs, named("Acme Cloud", "").as_bytes()).await;
     let certificate = certificate(&world, &allocate(&world, &theirs).await).await;
-    assert_eq!(certificate.charges_total.to_string(), "10");
-    assert_eq!(certificate.provider_figures["rows_of_other_bills"][0]["provider"], "Databricks");
+    assert_eq!(certificate.charges_total.to_string(), "15");
+    assert_eq!(certificate.provider_figures["provider_from"], "ProviderName");
 }
 
 #[tokio::test]
@@ -155,7 +165,18 @@ async fn two_currencies_in_one_bill_hold_it_and_a_file_for_each_is_taken() {
     put(&world, OURS, &dollars).await;
     put(&world, other, euros.as_bytes()).await;
     assert_eq!(allocate(&world, OURS).await["currency"], "USD");
-    assert_eq!(allocate(&world, other).await["currency"], "EUR");
+    // it may be the same bill, so it is asked about
+    assert!(
+        refused(&world, other)
+            .await
+            .contains("a-1 of acme has the bill 'export' (10 USD) of 2026-09 already")
+    );
+    let answered = world.invoke("allocate", json!({"key": other, "answer": "additional"})).await.unwrap();
+    let document = &answered["documents"][0];
+    assert_eq!(
+        (&document["currency"], &document["bill"]),
+        (&json!("EUR"), &json!("acme/a-1/2026-09/export-eur"))
+    );
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ enum Tale {
     Metering,
     /// A FOCUS export, corrected.
     Bills,
+    /// A further part that is asked about and added, the bill withdrawn, and brought again.
+    Brought,
     /// The bill of an Azure month, restated.
     Azure,
     /// Files of events that overlap, put together twice, and one that is overwritten with a bad one and restored.
@@ -53,7 +55,7 @@ impl Tale {
     /// A story with fewer does not tell what it is meant to.
     fn least_calls(self) -> usize {
         match self {
-            Self::Atlas | Self::Datastores | Self::Metering | Self::Revenue => 50,
+            Self::Atlas | Self::Brought | Self::Datastores | Self::Metering | Self::Revenue => 50,
             Self::Prometheus => 40,
             Self::Teams
             | Self::Bills
@@ -96,7 +98,7 @@ impl Tale {
                 world.billing.shrink().unwrap();
                 world
             }
-            Self::Bills | Self::Ccx | Self::Gcp | Self::Prometheus => {
+            Self::Bills | Self::Brought | Self::Ccx | Self::Gcp | Self::Prometheus => {
                 World::with(Organisation::recorded([]), false, quick()).await
             }
         };
@@ -184,6 +186,9 @@ fn export(cost: &str) -> String {
     )
 }
 
+/// Where exports of September are put.
+const SEPTEMBER: &str = "raw/focus/acme/a-1/2026-09/export/";
+
 /// A team with an account and a service.
 async fn one_team() -> World {
     let world = World::with(Organisation::recorded([]), false, quick()).await;
@@ -249,14 +254,10 @@ impl Stage {
             }
             Tale::Bills => {
                 for (minutes, cost) in (0..).zip(["10.004", "9.5"]) {
-                    let key = "raw/focus/acme/a-1/2026-09/export/september.csv".to_owned();
-                    let mut upload = self.world.bucket.upload(key, "text/csv");
-                    upload = upload.fetched_at(now() + TimeDelta::minutes(minutes));
-                    upload.write(export(cost).as_bytes()).await.unwrap();
-                    upload.finish().await.unwrap();
-                    self.deliver_waiting().await;
+                    self.upload("september.csv", &export(cost), minutes).await;
                 }
             }
+            Tale::Brought => self.tell_of_what_is_brought().await,
             Tale::Metering => {
                 self.deliver_all("fetch-omnistrate").await;
                 self.world.usage("2026/10/31/23/late.json", &[("c2", "cpu", "3")]).await;
@@ -283,6 +284,31 @@ impl Stage {
             }
         }
         self.world.state().await
+    }
+
+    /// Puts a file of September into the bucket, under the key of its bill.
+    async fn upload(&self, name: &str, content: &str, minutes: i64) {
+        let mut upload = self.world.bucket.upload(format!("{SEPTEMBER}{name}"), "text/csv");
+        upload = upload.fetched_at(now() + TimeDelta::minutes(minutes));
+        upload.write(content.as_bytes()).await.unwrap();
+        upload.finish().await.unwrap();
+        self.deliver_waiting().await;
+    }
+
+    async fn tell_of_what_is_brought(&self) {
+        self.upload("one.csv", &export("10.004"), 0).await;
+        self.upload(
+            "two.csv",
+            &export("9.5").replace(",one,", ",two,").replace("Tax,Compute,,", "Usage,Compute,two,"),
+            1,
+        )
+        .await;
+        let say = |answer: &str, name: &str| json!({"key": format!("{SEPTEMBER}{name}"), "answer": answer});
+        let withdraw = json!({"withdraw": "acme/a-1/2026-09/export", "reason": "the wrong account"});
+        for event in [say("add", "two.csv"), withdraw, say("replace", "one.csv")] {
+            self.deliver("allocate", &event).await;
+            self.deliver_waiting().await;
+        }
     }
 
     /// One month: the notifications of its manifests wait, they are told of elsewhere.
@@ -365,6 +391,7 @@ impl Stage {
             | Tale::AwsCostExplorer
             | Tale::Azure
             | Tale::Bills
+            | Tale::Brought
             | Tale::Datastores
             | Tale::Teams
             | Tale::Prometheus
@@ -396,7 +423,10 @@ impl Stage {
                 // Lambda would try again, and it would be held again
                 Err(failure)
                     if failure.outcome == RunOutcome::Held
-                        && matches!(self.tale, Tale::Datastores | Tale::Revenue | Tale::Prometheus) =>
+                        && matches!(
+                            self.tale,
+                            Tale::Brought | Tale::Datastores | Tale::Revenue | Tale::Prometheus
+                        ) =>
                 {
                     return;
                 }
@@ -473,6 +503,7 @@ sweeps! {
     atlas: Atlas;
     azure: Azure;
     bills: Bills;
+    brought: Brought;
     aws: Aws;
     aws_cost_explorer: AwsCostExplorer;
     ccx: Ccx;

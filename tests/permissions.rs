@@ -238,6 +238,7 @@ async fn allocate_may_do_what_it_does() {
         world.bucket.overwrite(&key, bytes.to_vec(), "application/gzip").await.unwrap();
         events.push(json!({"key": key}));
     }
+    events.push(json!({"withdraw": "aws/111122223333/2025-06/focus12", "reason": "the wrong account"}));
     compare("Allocate", needed(&world, "allocate", events).await);
 }
 

@@ -14,6 +14,7 @@ mod azure;
 mod azure_failures;
 mod bad_input;
 mod bills;
+mod brought;
 mod browser;
 mod ccx;
 mod ccx_failures;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use billing::bills::{ChargeError, ChargeRow, ChargeRows};
 use billing::certificate::Certificate;
-use billing::keys::{BillsKey, encode};
+use billing::keys::{BillsKey, InvoiceKey, RawDocumentKey, bill_of_charges, encode};
 use billing::month::BillingMonth;
 use serde_json::{Value, json};
 
@@ -163,7 +163,7 @@ async fn allocation(
         let key = file.key;
         let taken = session.bucket.take_in(&key, None).await?.with_context(|| format!("{key} went away"))?;
         let charges = ChargeRows::open(Arc::new(taken.file)).with_context(|| key.clone())?;
-        let certificate = certificate_of(charges.raw_key(), month, session).await?;
+        let certificate = certificate_of(&key, charges.raw_key(), session).await?;
         let wanted = |id: &str| target.is_none_or(|target| target == id);
         if !certificate.targets.iter().any(|row| wanted(&row.id)) {
             continue;
@@ -242,14 +242,16 @@ fn shown(row: &ChargeRow<'_>) -> Result<Value, ChargeError> {
     }))
 }
 
-/// The newest certificate of the invoice that a raw document is of.
-async fn certificate_of(raw: &str, month: BillingMonth, session: &Session) -> anyhow::Result<Certificate> {
-    // what somebody put there has a name of its own; the certificate is found by the invoice
-    let invoice = match billing::keys::RawDocumentKey::parse(raw) {
-        Ok(key) => key.invoice,
-        Err(error) => billing::keys::FocusKey::parse(raw).map_err(|_| error)?.invoice,
+/// The newest certificate of the invoice whose charges stand under a key.
+async fn certificate_of(key: &str, raw: &str, session: &Session) -> anyhow::Result<Certificate> {
+    let bill = bill_of_charges(key).with_context(|| format!("{key} is no file of charges"))?;
+    let invoice = match bill {
+        (provider, period, Some(billing_account), invoice_id) => {
+            InvoiceKey { provider, billing_account, period, invoice_id }
+        }
+        // of invoices that are numbered, the raw document names the account
+        _ => RawDocumentKey::parse(raw)?.invoice,
     };
-    anyhow::ensure!(invoice.period == month, "{raw} is of {}", invoice.period);
     let certificate = crate::commands::invoices::newest_certificate(session, &invoice).await?;
     certificate.with_context(|| format!("{invoice} has no published revision"))
 }

@@ -42,6 +42,7 @@ pub(crate) async fn import(
     let wish = Wish {
         answer: import.answer(),
         invoice: import.invoice.as_deref().map(InvoiceId::new).transpose()?,
+        name: None,
         dates: import.dates.map(Into::into),
     };
     let plan =
@@ -91,11 +92,10 @@ async fn look(
     let analysis = tokio::task::spawn_blocking(move || analyse(&looked, &choices, threads)).await?;
     let analysis = match analysis {
         Ok(analysis) => analysis,
-        Err(error) if error.is_question() => {
+        Err(error) => {
             output.note(&format!("not imported: {error}"));
             return Ok(None);
         }
-        Err(error) => return Err(error.into()),
     };
     for row in &analysis.held {
         output.note(&row.to_string());

@@ -27,7 +27,8 @@ pub(crate) fn record_cells(record: Option<&RevisionRecord>) -> [String; 6] {
     let [currency, provider_total, charges_total, _] = record.totals.clone().unwrap_or_default();
     let finality = record.finality.map(|finality| finality.to_string()).unwrap_or_default();
     let status = record.status.map(|status| status.to_string()).unwrap_or_default();
-    [finality, record.state.to_string(), status, currency, provider_total, charges_total]
+    let state = if record.withdrawn { "withdrawn".to_owned() } else { record.state.to_string() };
+    [finality, state, status, currency, provider_total, charges_total]
 }
 
 /// The certificate of an invoice's newest published revision.

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Context;
 use billing::ids::Provider;
-use billing::keys::{FOCUS, FocusKey, InvoiceKey, RawDocumentKey};
+use billing::intake::Import;
+use billing::keys::{FOCUS, FocusKey, IMPORTS, InvoiceKey, RawDocumentKey};
 use billing::manifest::Manifest;
 use billing::month::BillingMonth;
 use billing::revision::Revision;
@@ -48,6 +50,7 @@ pub(crate) async fn status(
 ) -> anyhow::Result<Ended> {
     let (mut by_invoice, mut strangers) = (BTreeMap::<InvoiceKey, Raw>::new(), Vec::new());
     let mut by_report = BTreeMap::<InvoiceKey, Vec<Revision>>::new();
+    let mut imports = Vec::new();
     let wanted = |invoice: &InvoiceKey| status.month.is_none_or(|month| month == invoice.period);
     for object in session.bucket.list(billing::keys::RAW).await? {
         if object.key.starts_with(FOCUS) {
@@ -56,6 +59,14 @@ pub(crate) async fn status(
                 Ok(_) => {}
                 Err(error) => strangers.push(error.to_string()),
             }
+            continue;
+        }
+        if Import::is_key(&object.key) {
+            imports.push(object.key);
+            continue;
+        }
+        // a document of an import
+        if object.key.starts_with(IMPORTS) {
             continue;
         }
         match RawDocumentKey::parse(&object.key) {
@@ -74,6 +85,11 @@ pub(crate) async fn status(
                 }
             }
             Err(error) => strangers.push(error.to_string()),
+        }
+    }
+    for (invoice, revision) in imported(session, imports).await? {
+        if wanted(&invoice) {
+            by_invoice.entry(invoice).or_default().revisions.push(revision);
         }
     }
     let looked_up = stream::iter(by_invoice).map(|(key, raw)| look_up(session, key, raw)).buffered(AT_ONCE);
@@ -124,6 +140,20 @@ pub(crate) async fn status(
     }
     let held = held || reported.held || metering_held || !others.is_empty();
     Ok(if held { Ended::Held } else { Ended::Done })
+}
+
+/// The bills of imports, each with the revision that it is.
+async fn imported(session: &Session, keys: Vec<String>) -> anyhow::Result<Vec<(InvoiceKey, Revision)>> {
+    let read = stream::iter(keys).map(async |key| {
+        let object = session.bucket.get(&key, None).await?;
+        let Some(object) = object else { return Ok(Vec::new()) };
+        let import = Import::read(&key, &object.bytes).with_context(|| key.clone())?;
+        let bills =
+            import.revisions()?.into_iter().map(|(revision, manifest)| (manifest.invoice(), revision));
+        anyhow::Ok(bills.collect::<Vec<_>>())
+    });
+    let all: Vec<Vec<_>> = read.buffered(AT_ONCE).try_collect().await?;
+    Ok(all.into_iter().flatten().collect())
 }
 
 async fn look_up(session: &Session, key: InvoiceKey, raw: Raw) -> anyhow::Result<Invoice> {
@@ -196,7 +226,7 @@ fn held_exports(invoice: &Invoice) -> impl Iterator<Item = &RevisionRecord> {
 
 /// Whether something newer came that is not held.
 fn is_replaced(invoice: &Invoice, held: &RevisionRecord) -> bool {
-    let newest = invoice.records.iter().rfind(|record| record.state != RevisionState::Held);
+    let newest = invoice.records.iter().rfind(|record| record.is_published());
     newest.is_some_and(|newest| newest.order >= held.order)
 }
 
@@ -226,7 +256,7 @@ fn missing(invoices: &[Invoice], last_ended: BillingMonth) -> Vec<String> {
 
 /// What the newest revision of an invoice changed.
 async fn changed(session: &Session, invoice: &Invoice) -> anyhow::Result<Option<String>> {
-    let published = invoice.records.iter().filter(|record| record.state != RevisionState::Held).count();
+    let published = invoice.records.iter().filter(|record| record.is_published()).count();
     if published < 2 {
         return Ok(None);
     }

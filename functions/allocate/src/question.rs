@@ -102,6 +102,9 @@ impl App {
         let wish = self.wish(&key.invoice, answer).await?;
         let plan = plan(&self.bucket, &self.ledger, &[(found, vec![part.clone()])], &wish, now).await?;
         if let [Planned::Already(invoice, revision)] = plan.bills.as_slice() {
+            if !mode.is_dry_run() {
+                self.settle_question(&named, &format!("{invoice}"), now).await?;
+            }
             let reason = format!("{invoice} is made of this document already, as revision {revision}");
             return Ok(vec![named.report(DocumentState::Already, reason)]);
         }
@@ -127,16 +130,19 @@ impl App {
         self.import(&StoredObject { bucket: None, key: import, version: None }, Mode::Work, now).await
     }
 
-    /// Of the bill under the key, if that counts; else of the one of the account and month.
+    /// It is about the bill under the key, if that counts; else about the one of the account and month.
     async fn wish(&self, invoice: &InvoiceKey, answer: Answer) -> Result<Wish, DocumentError> {
         let newest = match self.ledger.latest(invoice).await? {
             Some(latest) => self.ledger.revision(invoice, &latest).await?,
             None => None,
         };
-        let counts = newest.is_some_and(|record| !record.withdrawn);
-        let is_named = counts != (answer == Answer::Additional);
-        let named = is_named.then(|| invoice.invoice_id.clone());
-        Ok(Wish { answer: Some(answer), invoice: named, dates: None })
+        let is_about_it = newest.is_some_and(|record| !record.withdrawn) && answer != Answer::Additional;
+        Ok(Wish {
+            answer: Some(answer),
+            invoice: is_about_it.then(|| invoice.invoice_id.clone()),
+            name: Some(invoice.invoice_id.clone()),
+            dates: None,
+        })
     }
 
     /// What was held with a question counts elsewhere now: its month waits for it no longer.
@@ -183,6 +189,16 @@ impl App {
         mode: Mode,
         now: DateTime<Utc>,
     ) -> Result<Vec<DocumentReport>, DocumentError> {
+        let latest = self.ledger.latest(invoice).await?;
+        if let Some(latest) = latest
+            && let Some(record) =
+                self.ledger.revision(invoice, &latest).await?.filter(|record| record.withdrawn)
+        {
+            let named = Named::new(invoice.clone(), latest, record.raw_key);
+            return Ok(vec![
+                named.report(DocumentState::Already, format!("{invoice} is {} already", record.reason)),
+            ]);
+        }
         let (manifest, _) = withdrawing(&self.bucket, &self.ledger, invoice, reason).await?;
         if mode.is_dry_run() {
             let revision = Revision::of(&manifest.to_json().map_err(cloud::intake::IntakeError::from)?);

@@ -54,7 +54,7 @@ pub enum HeaderError {
     },
     /// One that stands twice: which of them counts is not decided by their order.
     #[error(
-        "the document has two columns {name}, the {first}th and the {second}th: which one counts? Leave one of them out"
+        "the document has two columns {name}, at the places {first} and {second}: which one counts? Leave one of them out"
     )]
     Twice {
         /// The name.

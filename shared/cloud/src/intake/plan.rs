@@ -24,8 +24,10 @@ use crate::ledger::LedgerReader;
 pub struct Wish {
     /// Of those that are there already.
     pub answer: Option<Answer>,
-    /// The name of the bill.
+    /// The name of the bill, said by a person.
     pub invoice: Option<InvoiceId>,
+    /// What a new bill is called otherwise; `import` if nothing says so.
+    pub name: Option<InvoiceId>,
     /// In which order days are written, if it was said.
     pub dates: Option<DateOrder>,
 }
@@ -121,7 +123,8 @@ impl Bringing<'_> {
     ) -> Result<Planned, IntakeError> {
         let one = bill.figures.iter().next().filter(|_| bill.figures.len() == 1);
         let all = standing(self.bucket, self.ledger, bill.month, one.map(|(_, figures)| figures)).await?;
-        let named = self.wish.invoice.clone().map_or_else(|| InvoiceId::new(NAME), Ok)?;
+        let named = self.wish.invoice.clone().or(self.wish.name.clone());
+        let named = named.map_or_else(|| InvoiceId::new(NAME), Ok)?;
         let own = InvoiceKey {
             provider: bill.provider.clone(),
             billing_account: bill.billing_account.clone(),
@@ -153,10 +156,7 @@ impl Bringing<'_> {
                         )));
                     }
                     (_, true) => own,
-                    (None, false) => {
-                        free_name(self.ledger, &bill.provider, &bill.billing_account, bill.month, NAME)
-                            .await?
-                    }
+                    (None, false) => free_name(self.ledger, &own).await?,
                 };
                 self.new_bill(bill, invoice, parts).await
             }

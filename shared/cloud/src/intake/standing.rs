@@ -2,7 +2,7 @@
 
 use billing::certificate::Certificate;
 use billing::charges::Figures;
-use billing::ids::{BillingAccountId, InvoiceId, Provider};
+use billing::ids::{InvoiceId, Provider};
 use billing::intake::{Import, Standing};
 use billing::keys::{
     CHARGES, FOCUS, FocusKey, InvoiceKey, RawDocumentKey, bill_of_charges, invoice_of_certificate,
@@ -151,24 +151,20 @@ pub(super) async fn manifest_of(
     Ok(Some(Manifest::read(&raw, &object.bytes)?))
 }
 
-/// A name for a further bill of an account and month.
-pub(super) async fn free_name(
-    ledger: &LedgerReader,
-    provider: &Provider,
-    billing_account: &BillingAccountId,
-    period: BillingMonth,
-    name: &str,
-) -> Result<InvoiceKey, IntakeError> {
-    for number in 2.. {
-        let invoice = InvoiceKey {
-            provider: provider.clone(),
-            billing_account: billing_account.clone(),
-            period,
-            invoice_id: InvoiceId::new(format!("{name}-{number}"))?,
-        };
+/// A further bill of an account and month: with a number after its name.
+pub(super) async fn free_name(ledger: &LedgerReader, taken: &InvoiceKey) -> Result<InvoiceKey, IntakeError> {
+    for number in 2..=MOST_BILLS {
+        let invoice_id = InvoiceId::new(format!("{}-{number}", taken.invoice_id))?;
+        let invoice = InvoiceKey { invoice_id, ..taken.clone() };
         if ledger.latest(&invoice).await?.is_none() {
             return Ok(invoice);
         }
     }
-    Err(IntakeError::Answer("there are too many bills of this account and month".to_owned()))
+    Err(IntakeError::Answer(format!(
+        "{} has more than {MOST_BILLS} bills of {}",
+        taken.billing_account, taken.period
+    )))
 }
+
+/// Bills of one account and month that are named by a number.
+const MOST_BILLS: u32 = 1_000;
