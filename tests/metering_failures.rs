@@ -11,7 +11,7 @@ use crate::metering_world::{metered, metered_with, month, plan, table};
 use crate::world::{World, now};
 
 /// Two contracts with two dimensions each, in September; October has something too, so that it may close.
-async fn usual(vars: &[(&str, &str)]) -> World {
+pub(crate) async fn usual(vars: &[(&str, &str)]) -> World {
     let world = metered_with(false, vars).await;
     let lines = [("c1", "cpu", "5"), ("c1", "ram", "6"), ("c2", "cpu", "7"), ("c2", "ram", "8")];
     world.usage("2026/09/01/00/s.json", &lines).await;
@@ -19,11 +19,11 @@ async fn usual(vars: &[(&str, &str)]) -> World {
     world
 }
 
-fn september() -> std::collections::BTreeMap<String, String> {
+pub(crate) fn september() -> std::collections::BTreeMap<String, String> {
     table(&[("c1 cpu", "5"), ("c1 ram", "6"), ("c2 cpu", "7"), ("c2 ram", "8")])
 }
 
-fn fault(kind: ClazarFaultKind, times: usize) -> ClazarFault {
+pub(crate) fn fault(kind: ClazarFaultKind, times: usize) -> ClazarFault {
     ClazarFault { path: "/metering/".into(), kind, times }
 }
 

@@ -109,7 +109,7 @@ fn verdicts(reply: &str) -> Vec<String> {
         Verdict::Refused { reply, .. } => format!("refused: {reply}"),
         Verdict::Missing => "missing".to_owned(),
     };
-    read_reply(200, reply.as_bytes(), &asked).unwrap().iter().map(shown).collect()
+    read_reply(200, reply.as_bytes(), &asked).unwrap().verdicts.iter().map(shown).collect()
 }
 
 #[test]

@@ -128,6 +128,7 @@ fn show_requests(report: &Value, output: &Output) -> anyhow::Result<()> {
 }
 
 async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let began = Utc::now();
     let plan = asked.plan.as_ref().map(|plan| json!(plan));
     output.note("fetch-omnistrate: counting");
     let counting = event([("plan", plan.clone())]);
@@ -142,6 +143,8 @@ async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow:
         ("plan", plan),
         ("month", asked.month.map(|month| json!(month))),
         ("contract", asked.contract.as_ref().map(|contract| json!(contract))),
+        // what new usage has sent a moment ago, and was answered, is not sent again
+        ("began", Some(json!(began))),
     ]);
     let (metered, ended) = report_of(session, output, "meter-clazar", &selected).await;
     result = result.max(ended);

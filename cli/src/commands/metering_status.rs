@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use billing::ids::ContractId;
 use billing::keys::UsageKey;
-use billing::metering::{MeteringCertificate, Quantity, Source, SubmissionState};
+use billing::metering::{MeteringCertificate, Quantity, Source, Submission, SubmissionState};
 use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::ledger::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
@@ -226,18 +226,16 @@ impl PlanStatus {
             if let Some(lost) = usage.map(|usage| usage.unattributed).filter(|lost| *lost > 0) {
                 remarks.push(format!("{standing}: records without a contract or a dimension: {lost}; nobody is billed for them, the usage snapshot lists them"));
             }
+            let by_place = status.accepted_by_place();
+            if by_place > 0 {
+                remarks.push(format!(
+                    "{standing}: accepted by their place in a reply that names no record: {by_place}"
+                ));
+            }
             for stored in &status.submissions {
                 let submission = &stored.submission;
                 held |= matches!(submission.state, SubmissionState::Rejected | SubmissionState::Held);
-                let why = submission.reply.as_ref().map(ToString::to_string).unwrap_or_default();
-                if !submission.state.is_settled() {
-                    remarks.push(format!("{month} {} {}: {why}", submission.line, submission.state));
-                } else if submission.reply.as_ref().is_some_and(|reply| reply.already_there) {
-                    remarks.push(format!(
-                        "{month} {}: somebody else reported it before us: {why}",
-                        submission.line
-                    ));
-                }
+                remarks.extend(remark_on(*month, submission));
                 let late = submission.late_usage().unwrap_or_default();
                 if late != Quantity::ZERO {
                     remarks
@@ -295,7 +293,27 @@ impl PlanStatus {
     }
 }
 
+/// What a person is told of a submission, if anything.
+fn remark_on(month: BillingMonth, submission: &Submission) -> Option<String> {
+    let (line, state, reply) = (&submission.line, submission.state, submission.reply.as_ref());
+    let why = reply.map(ToString::to_string).unwrap_or_default();
+    match reply {
+        _ if !state.is_settled() => Some(format!("{month} {line} {state}: {why}")),
+        Some(reply) if reply.already_there => {
+            Some(format!("{month} {line}: somebody else reported it before us: {why}"))
+        }
+        Some(reply) if !reply.unmatched.is_empty() => Some(format!("{month} {line} {state}: {why}")),
+        _ => None,
+    }
+}
+
 impl MonthStatus {
+    fn accepted_by_place(&self) -> usize {
+        let accepted = self.submissions.iter().map(|stored| &stored.submission);
+        let accepted = accepted.filter(|submission| submission.state == SubmissionState::Accepted);
+        accepted.filter(|submission| submission.reply.as_ref().is_some_and(|reply| reply.by_place)).count()
+    }
+
     fn cell(&self, contract: &ContractId) -> String {
         let mut states: BTreeMap<SubmissionState, usize> = BTreeMap::new();
         for stored in self.submissions.iter().filter(|stored| stored.submission.line.contract == *contract) {

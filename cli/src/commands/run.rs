@@ -1,6 +1,7 @@
 //! `monthend run`
 
 use billing::keys::RawDocumentKey;
+use chrono::Utc;
 use cloud::ledger::RevisionState;
 use local::Template;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
 pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> anyhow::Result<Ended> {
-    let template = Template::built_in()?;
+    let (template, began) = (Template::built_in()?, Utc::now());
     let mut result = Ended::Done;
     let mut answers = serde_json::Map::new();
     let event = run.month.map_or_else(|| json!({}), |month| json!({"month": month}));
@@ -28,8 +29,8 @@ pub(crate) async fn run(run: &args::Run, session: &Session, output: &Output) -> 
     session.follow(output, "allocating and metering").await?;
     let metered = configured.contains(&"fetch-omnistrate");
     if metered {
-        // what is still open is sent again, also where no new usage came
-        let (report, ended) = report_of(session, output, "meter-clazar", &json!({})).await;
+        // what is still open is sent again, also where no new usage came; not what was answered since this run began
+        let (report, ended) = report_of(session, output, "meter-clazar", &json!({"began": began})).await;
         result = result.max(ended);
         answers.extend(report.map(|report| ("meter-clazar".to_owned(), report)));
     }

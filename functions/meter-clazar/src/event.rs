@@ -3,7 +3,8 @@
 use billing::ids::ContractId;
 use billing::metering::{Line, Plan, Submission, UsageSnapshot};
 use billing::month::BillingMonth;
-use cloud::events::{StoredObject, stored_objects, wish};
+use chrono::{DateTime, Utc};
+use cloud::events::{StoredObject, scheduled, stored_objects, wish};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -33,9 +34,37 @@ impl Wanted {
 pub(crate) struct Selection {
     pub(crate) month: Option<BillingMonth>,
     pub(crate) contract: Option<ContractId>,
+    pub(crate) again: Again,
+}
+
+/// What is sent again although the service has answered: once in a run, of which there may be several events, each delivered several times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// All of it: the event is a run of its own.
+    #[default]
+    Everything,
+    /// What was answered before the run began.
+    AnsweredBefore(DateTime<Utc>),
+    /// Nothing: new usage has come, and what was answered waits for the next run.
+    Nothing,
+}
+
+impl Again {
+    fn takes(self, submission: &Submission) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::AnsweredBefore(began) => !submission.is_answered_since(began),
+            Self::Nothing => !submission.is_answered_since(DateTime::<Utc>::MIN_UTC),
+        }
+    }
 }
 
 impl Selection {
+    /// What new usage sends: all that has no answer yet.
+    pub(crate) fn of_news() -> Self {
+        Self { again: Again::Nothing, ..Self::default() }
+    }
+
     /// Whether this line of a month is asked for.
     pub(crate) fn covers(&self, month: BillingMonth, line: &Line) -> bool {
         self.month.is_none_or(|only| only == month)
@@ -44,7 +73,7 @@ impl Selection {
 
     /// Whether this submission of a month is to be sent.
     pub(crate) fn takes(&self, month: BillingMonth, submission: &Submission) -> bool {
-        submission.state.is_to_send() && self.covers(month, &submission.line)
+        submission.state.is_to_send() && self.covers(month, &submission.line) && self.again.takes(submission)
     }
 }
 
@@ -52,7 +81,7 @@ impl Selection {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the event is not understood: {0}; give an S3 notification, {{\"key\": \"usage/...\"}}, or {{}} with any of \"month\": \
-     \"YYYY-MM\", \"contract\": \"...\", \"plan\": \"service:environment:plan\" and \"dry_run\": true"
+     \"YYYY-MM\", \"contract\": \"...\", \"plan\": \"service:environment:plan\", \"began\": \"YYYY-MM-DDTHH:MM:SSZ\" and \"dry_run\": true"
 )]
 pub struct InvalidEvent(String);
 
@@ -64,6 +93,7 @@ struct Wire {
     month: Option<BillingMonth>,
     contract: Option<ContractId>,
     plan: Option<Plan>,
+    began: Option<DateTime<Utc>>,
     dry_run: bool,
     usage: Vec<UsageSnapshot>,
 }
@@ -74,7 +104,9 @@ pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
         return stored_objects(event).map(Wanted::Usage).map_err(|error| InvalidEvent(error.to_string()));
     }
     let wire: Wire = wish(event).map_err(InvalidEvent)?;
-    let (only, plan) = (Selection { month: wire.month, contract: wire.contract }, wire.plan);
+    // a schedule's event has the same time each time it is delivered
+    let again = wire.began.or_else(|| scheduled(event)).map_or(Again::Everything, Again::AnsweredBefore);
+    let (only, plan) = (Selection { month: wire.month, contract: wire.contract, again }, wire.plan);
     match (wire.key, wire.dry_run) {
         (Some(_), _) if plan.is_some() || only != Selection::default() => {
             Err(InvalidEvent("a key names its plan and month, give nothing beside it".into()))
@@ -100,6 +132,7 @@ mod tests {
         let only = Selection {
             month: Some("2026-10".parse().unwrap()),
             contract: Some(ContractId::new("c").unwrap()),
+            again: Again::Everything,
         };
         let event = json!({"month": "2026-10", "contract": "c"});
         assert_eq!(read_event(&event).unwrap(), Wanted::Plans { plan: None, only: only.clone() });
@@ -118,11 +151,25 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_known_by_when_it_began() {
+        let again = |event| match read_event(&event).unwrap() {
+            Wanted::Plans { only, .. } => only.again,
+            other => panic!("{other:?}"),
+        };
+        let six = Again::AnsweredBefore("2026-11-02T06:00:00Z".parse().unwrap());
+        assert_eq!(again(json!({"scheduled_time": "2026-11-02T06:00:00Z", "attempt": "2"})), six);
+        assert_eq!(again(json!({"detail-type": "Scheduled Event", "time": "2026-11-02T06:00:00Z"})), six);
+        assert_eq!(again(json!({"month": "2026-10", "began": "2026-11-02T07:00:00+01:00"})), six);
+        assert_eq!(again(json!({})), Again::Everything);
+    }
+
+    #[test]
     fn misspelt_events_are_refused() {
         for (event, part) in [
             (json!({"dry-run": true}), "unknown field `dry-run`"),
             (json!({"month": "October"}), "is not a month"),
             (json!({"key": "usage/x", "month": "2026-10"}), "nothing beside it"),
+            (json!({"began": "today"}), "input contains invalid characters"),
             (json!({"key": "usage/x", "dry_run": true}), "not of a key"),
             (json!({"Records": [{}]}), "Records[0].s3.object.key"),
             (json!([]), "not understood"),

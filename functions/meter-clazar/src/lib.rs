@@ -4,6 +4,9 @@
 //! what was refused or has an unknown end is sent again until it is settled. `{"month": "2026-10", "contract": "..."}` sends only that;
 //! `"dry_run": true` says the exact requests and does nothing. A month closes when all of it is settled, and not before.
 //!
+//! A run is one event of the schedule, or what a person starts, who may say when it `"began"`. What the service has answered, whatever it said, is
+//! not sent again in the same run, however often its events are delivered; what new usage brings is sent when it comes, and nothing else with it.
+//!
 //! | variable or secret | meaning |
 //! |---|---|
 //! | `DATA_BUCKET`, `STATE_TABLE` | the bucket and the ledger's table |
@@ -135,7 +138,7 @@ impl Function for App {
                 let came = self.register(&objects, &mut report, now).await?;
                 for (plan, months) in came {
                     let plan = self.plans.plan(plan, &self.books.bucket).await?;
-                    report.plans.push(self.meter(&plan, &Selection::default(), &months, clock).await);
+                    report.plans.push(self.meter(&plan, &Selection::of_news(), &months, clock).await);
                 }
                 Ok(report)
             }

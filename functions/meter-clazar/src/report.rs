@@ -79,6 +79,9 @@ pub struct MonthReport {
     pub requests_sent: usize,
     /// Submissions that need a person or another run.
     pub problems: Vec<Problem>,
+    /// What an answer said that fits no record, of contracts whose records are settled all the same.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unmatched: BTreeSet<String>,
     /// Usage that came too late to be sent.
     pub late_usage: Vec<LateUsage>,
     /// Submissions that the service held before we had sent any: somebody else reported them.
@@ -144,6 +147,7 @@ impl MonthReport {
             submissions: BTreeMap::new(),
             requests_sent: 0,
             problems: Vec::new(),
+            unmatched: BTreeSet::new(),
             late_usage: Vec::new(),
             reported_elsewhere: 0,
             unattributed_records: 0,
@@ -178,6 +182,10 @@ impl MonthReport {
                 quantity: late,
             });
         }
+        // of the others it stands among the problems
+        let unmatched = submission.reply.iter().flat_map(|reply| &reply.unmatched);
+        let unmatched = unmatched.filter(|_| state.is_settled());
+        self.unmatched.extend(unmatched.map(|text| format!("{contract}: {text}")));
         let to_be_sent = preview && state == SubmissionState::Planned;
         if !(state.is_settled() || to_be_sent) {
             let why = submission.reply.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -304,6 +312,8 @@ impl Report for MeterReport {
             }
             let problems = month.problems.iter().take(5);
             parts.extend(problems.map(|p| format!("{} {} {}: {}", p.contract, p.dimension, p.state, p.why)));
+            let unmatched = month.unmatched.iter().take(5);
+            parts.extend(unmatched.map(|text| format!("what fits no record of {text}")));
             if !month.late_usage.is_empty() {
                 parts.push(format!("{} with late usage", month.late_usage.len()));
             }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use billing::metering::{
-    Blocked, Line, Marketplace, Plan, Submission, SubmissionState, Verdict, may_close, read_reply,
+    Answer, Blocked, Line, Marketplace, Plan, Submission, SubmissionState, Verdict, may_close, read_reply,
 };
 use billing::month::BillingMonth;
 use cloud::bucket::{Bucket, Written};
+use cloud::http::Transient as _;
 use cloud::ledger::{Ledger, Stored, UsageRecord};
 use futures::stream::{self, StreamExt};
 
@@ -15,7 +16,7 @@ use crate::NAME;
 use crate::books::{Books, Month, months, submissions};
 use crate::clazar::{Clazar, Submitted};
 use crate::connection::Connection;
-use crate::error::MeterError;
+use crate::error::{ClazarError, MeterError};
 use crate::event::Selection;
 use crate::lease::{Clock, Lease};
 use crate::report::{MonthReport, MonthStanding, PlanReport};
@@ -296,7 +297,7 @@ fn ends(
     month: BillingMonth,
     sending: &[(Submission, Stored)],
     end: Submitted,
-) -> (Vec<Submission>, Option<crate::error::ClazarError>) {
+) -> (Vec<Submission>, Option<ClazarError>) {
     let each = |of: &dyn Fn(&Submission, &Submission) -> Submission| {
         sending.iter().map(|(before, marked)| of(before, &marked.submission)).collect()
     };
@@ -304,25 +305,35 @@ fn ends(
         Submitted::Answered { status, body, ambiguous } => {
             let lines = sending.iter().map(|(_, marked)| &marked.submission);
             let asked: Vec<_> = lines.map(|marked| asked(month, &marked.line, marked.quantity)).collect();
-            let verdicts = match read_reply(status, &body, &asked) {
-                Ok(verdicts) => verdicts,
+            let answer = match read_reply(status, &body, &asked) {
+                Ok(answer) => answer,
                 Err(unreadable) if (200..300).contains(&status) => {
-                    return (each(&|_, marked| marked.unknown(&unreadable.to_string())), None);
+                    return (each(&|_, marked| marked.unknown(&unreadable.to_string()).answered()), None);
                 }
-                Err(unreadable) => vec![refused(status, &unreadable.to_string()); asked.len()],
+                Err(unreadable) => {
+                    let verdicts = vec![refused(status, &unreadable.to_string()); asked.len()];
+                    Answer { verdicts, ..Answer::default() }
+                }
             };
-            let settle = |((before, marked), verdict): (&(Submission, Stored), Verdict)| {
+            let settle = |((before, marked), verdict): (&(Submission, Stored), &Verdict)| {
                 // an attempt before the one that was answered may have been accepted
                 let before = Submission { fixed: before.fixed || ambiguous, ..before.clone() };
-                marked.submission.settled(&before, &verdict)
+                marked.submission.settled(&before, verdict).read_from(&answer, verdict)
             };
-            (sending.iter().zip(verdicts).map(settle).collect(), None)
+            (sending.iter().zip(&answer.verdicts).map(settle).collect(), None)
         }
-        Submitted::Unknown(error) => (each(&|_, marked| marked.unknown(&error.to_string())), Some(error)),
+        Submitted::Unknown(error) => {
+            (each(&|_, marked| ended(marked.unknown(&error.to_string()), &error)), Some(error))
+        }
         Submitted::NotSent(error) => {
-            (each(&|before, marked| marked.not_sent(before, &error.to_string())), Some(error))
+            (each(&|before, marked| ended(marked.not_sent(before, &error.to_string()), &error)), Some(error))
         }
     }
+}
+
+/// A request that ended with an error: what does not pass is not tried again by the same run.
+fn ended(submission: Submission, error: &ClazarError) -> Submission {
+    if error.is_transient() { submission } else { submission.answered() }
 }
 
 /// The whole request was refused, and no record of it was looked at.

@@ -37,7 +37,7 @@ pub use due::{DueMonths, due_months, exported_to, first_month};
 pub use earlier::{EarlierPlan, EarlierState, EarlierStateError};
 pub use planning::{MonthBooks, PlanningError, plan_month};
 pub use quantity::{Quantity, QuantityError};
-pub use reply::{Asked, UnreadableReply, Verdict, read_reply};
+pub use reply::{Answer, Asked, UnreadableReply, Verdict, read_reply};
 pub use snapshot::{ContractUsage, SnapshotError, Unattributed, UsageSnapshot};
 pub use submission::{Line, Reply, Submission, SubmissionState};
 pub use usage::{FileDigest, UsageError, UsageTotals};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode};
@@ -9,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use futures::stream::{self, StreamExt};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::detail;
 
@@ -65,6 +67,18 @@ pub enum ClazarFaultKind {
     OddStatus(String),
     /// Everything is done; the answer is JSON that was cut in the middle, with 200.
     Unparsable,
+    /// Everything is done; no entry names its record.
+    Nameless,
+    /// Nothing is held; every record is an error, and no entry names its record.
+    NamelessErrors,
+    /// Everything is done; no entry names its record, and the last one is missing.
+    NamelessMissing,
+    /// Everything is done; only the first entry names its record.
+    NamelessButFirst,
+    /// Nothing is held; the only entry is an error of a record that was not sent, in these words.
+    OtherRecord(String),
+    /// Nothing is done; with 200, a document without results that has this message.
+    Message(String),
 }
 
 pub(super) fn take(faults: &mut Vec<ClazarFault>, path: &str) -> Option<ClazarFaultKind> {
@@ -112,6 +126,9 @@ async fn instead(kind: &ClazarFaultKind) -> Option<Response> {
         }
         ClazarFaultKind::DropBefore => Some(broken(None)),
         ClazarFaultKind::Html => Some(Html("<!doctype html><title>Clazar</title>").into_response()),
+        ClazarFaultKind::Message(ref message) => {
+            Some(Json(json!({"status": "error", "message": message})).into_response())
+        }
         _ => None,
     }
 }

@@ -46,6 +46,12 @@ pub(super) fn results(
     match fault {
         Some(ClazarFaultKind::Reordered) => results.reverse(),
         Some(ClazarFaultKind::Missing) => results.truncate(results.len().saturating_sub(1)),
+        Some(ClazarFaultKind::Nameless) => results.iter_mut().for_each(nameless),
+        Some(ClazarFaultKind::NamelessMissing) => {
+            results.truncate(results.len().saturating_sub(1));
+            results.iter_mut().for_each(nameless);
+        }
+        Some(ClazarFaultKind::NamelessButFirst) => results.iter_mut().skip(1).for_each(nameless),
         _ => {}
     }
     Ok(results)
@@ -60,12 +66,30 @@ fn invented(submitted: &[Submitted], fault: &ClazarFaultKind) -> Option<Vec<Valu
     };
     let echo = |status: &str| submitted.iter().map(|record| record.echo(status, &uuid())).collect();
     match fault {
+        ClazarFaultKind::NamelessErrors => {
+            let mut refused: Vec<Value> = invalid(json!([INACTIVE]));
+            refused.iter_mut().for_each(nameless);
+            Some(refused)
+        }
+        ClazarFaultKind::OtherRecord(words) => Some(vec![json!({
+            "contract_id": "somebody-else",
+            "dimension": "something-else",
+            "status": "error",
+            "errors": [words],
+        })]),
         ClazarFaultKind::UnknownDimension => Some(echo("warning")),
         ClazarFaultKind::OddStatus(status) => Some(echo(status)),
         ClazarFaultKind::ErrorsAsString => Some(invalid(json!(INACTIVE))),
         ClazarFaultKind::ErrorsAsList => Some(invalid(json!([INACTIVE]))),
         ClazarFaultKind::ErrorsAsObjects => Some(invalid(json!([{"message": INACTIVE}]))),
         _ => None,
+    }
+}
+
+/// Leaves of an entry how it went, and not of which record.
+fn nameless(entry: &mut Value) {
+    if let Value::Object(members) = entry {
+        members.retain(|member, _| ["status", "code", "message", "errors"].contains(&member.as_str()));
     }
 }
 

@@ -291,6 +291,35 @@ async fn faults_after_the_records_are_held() {
 }
 
 #[tokio::test]
+async fn entries_that_do_not_name_their_record() {
+    let running = Running::start(ClazarSandbox::new()).await;
+    let hour = |hour: u32| [record("c1", hour, "1"), record("c1", hour, "2")];
+    let (results, held) = running.failed(json!("nameless"), &hour(1)).await;
+    assert_eq!((&results[0], held), (&json!({"status": "success"}), 1));
+    let refused = results[1].as_object().unwrap();
+    assert_eq!(refused.keys().collect::<Vec<_>>(), ["code", "errors", "message", "status"]);
+    let (results, held) = running.failed(json!("nameless_errors"), &hour(2)).await;
+    let error = json!({"status": "error", "code": "API1001", "message": "Invalid contract", "errors": ["Contract is not active"]});
+    assert_eq!((results, held), (vec![error; 2], 1));
+    let (results, held) = running.failed(json!("nameless_missing"), &hour(3)).await;
+    assert_eq!((results, held), (vec![json!({"status": "success"})], 2));
+    let (results, held) = running.failed(json!("nameless_but_first"), &hour(4)).await;
+    assert_eq!(
+        (all(&results, "contract_id"), all(&results, "status"), held),
+        (vec!["c1", ""], vec!["success", "error"], 3)
+    );
+    let (results, held) = running.failed(json!({"other_record": "locked"}), &hour(5)).await;
+    assert_eq!(
+        (all(&results, "contract_id"), &results[0]["errors"], held),
+        (vec!["somebody-else"], &json!(["locked"]), 3)
+    );
+    let answer = running.fail(json!({"message": "locked"}), &hour(6)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({"status": "error", "message": "locked"}));
+    assert_eq!(running.sandbox.records().len(), 3);
+}
+
+#[tokio::test]
 async fn what_was_sent_is_done_even_if_the_client_goes_away() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

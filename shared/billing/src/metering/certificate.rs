@@ -81,6 +81,9 @@ pub struct SubmissionLine {
     pub rest: Quantity,
     /// The service held the record before we had sent any: the quantity that it holds is somebody else's.
     pub already_there: bool,
+    /// Accepted by an entry that was taken by its place, in a reply that names no record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_place: bool,
 }
 
 /// The certificate. Its JSON Schema stands in `docs/metering-certificate.schema.json`.
@@ -318,6 +321,7 @@ impl DimensionTotals {
 impl SubmissionLine {
     fn of(submission: &Submission) -> Result<Self, QuantityError> {
         let already_there = submission.reply.as_ref().is_some_and(|reply| reply.already_there);
+        let by_place = submission.reply.as_ref().is_some_and(|reply| reply.by_place);
         Ok(Self {
             contract: submission.line.contract.clone(),
             dimension: submission.line.dimension.clone(),
@@ -328,6 +332,7 @@ impl SubmissionLine {
             carry_out: submission.carry_out,
             rest: submission.rest()?,
             already_there,
+            by_place: by_place && submission.state == SubmissionState::Accepted,
         })
     }
 }
@@ -359,10 +364,19 @@ fn verdict(dimensions: &BTreeMap<String, DimensionTotals>, lines: &[SubmissionLi
             }
         }
     }
-    if parts.is_empty() {
+    let (status, explanation) = if parts.is_empty() {
         (Status::Matched, "all usage is accepted, carried to the next month, or was reported before".into())
     } else {
         (Status::Explained, parts.join(", "))
+    };
+    match lines.iter().filter(|line| line.by_place).count() {
+        0 => (status, explanation),
+        count => (
+            status,
+            format!(
+                "{explanation}; {count} submissions accepted by their place in a reply that names no record"
+            ),
+        ),
     }
 }
 
@@ -448,11 +462,15 @@ mod tests {
         insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
     }
 
-    #[test]
-    fn the_document_follows_its_schema() {
+    fn validator() -> jsonschema::Validator {
         let schema = include_str!("../../../../docs/metering-certificate.schema.json");
         let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
-        let validator = jsonschema::validator_for(&schema).unwrap();
+        jsonschema::validator_for(&schema).unwrap()
+    }
+
+    #[test]
+    fn the_document_follows_its_schema() {
+        let validator = validator();
         let mut document = serde_json::to_value(certificate()).unwrap();
         assert_eq!(
             validator.iter_errors(&document).map(|e| e.to_string()).collect::<Vec<_>>(),
@@ -460,6 +478,23 @@ mod tests {
         );
         document["dimensions"]["cpu"]["usage"] = serde_json::json!(669.6);
         assert!(!validator.is_valid(&document), "a number is no exact quantity");
+    }
+
+    #[test]
+    fn what_was_accepted_by_its_place_in_a_reply_is_said() {
+        let (snapshot, mut submissions) = month();
+        for submission in submissions.values_mut() {
+            submission.reply.get_or_insert_default().by_place = true;
+        }
+        let input = DocumentRef { key: "k".into(), sha256: "0".repeat(64) };
+        let certificate =
+            MeteringCertificate::of(&snapshot, &Revision::of(b""), input, &submissions, false).unwrap();
+        let told = "; 2 submissions accepted by their place in a reply that names no record";
+        assert!(certificate.explanation.ends_with(told), "{}", certificate.explanation);
+        let document = serde_json::to_value(&certificate).unwrap();
+        assert!(validator().is_valid(&document));
+        assert_eq!(document["submissions"][0]["by_place"], true);
+        assert_eq!(document["submissions"][2]["by_place"], serde_json::Value::Null, "it was rejected");
     }
 
     #[test]

@@ -4,12 +4,20 @@
 //! of texts, a list of objects) with `code` and `message`, or another status and no errors (an unregistered dimension; such an
 //! entry may have an id all the same). Entries come in any order, error entries without a start time. Only an entry that says success, or that the record is there
 //! already, is success; what no entry speaks of is unknown.
+//!
+//! An entry speaks of the record that it names. Only where no entry names any, and there are as many as records, does each speak of the record
+//! in its place. What an entry says that speaks of no record is kept as words.
+
+#[cfg(test)]
+mod tests;
+mod words;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::quantity::Quantity;
 use super::submission::{Line, Reply};
+use words::{few, plain, texts};
 
 /// One record of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,47 +54,120 @@ pub enum Verdict {
     Missing,
 }
 
+impl Verdict {
+    /// Whether the service holds the record.
+    fn is_success(&self) -> bool {
+        matches!(self, Self::Accepted { .. } | Self::AlreadyThere { .. })
+    }
+}
+
+/// What an answer says of the records asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// What became of each, in their order.
+    pub verdicts: Vec<Verdict>,
+    /// Each entry was taken for the record in its place, because none names a record.
+    pub by_place: bool,
+    /// What it says that fits no record, in few texts.
+    pub unmatched: Vec<String>,
+}
+
 /// An answer that does not speak of records at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnreadableReply(pub String);
 
-/// What an answer says of each record asked for, in their order. `status` is that of HTTP: an entry that says success in an
-/// answer that does not is none.
+/// What an answer says of the records asked for. `status` is that of HTTP: an entry that says success in an answer that does
+/// not is none.
 ///
 /// # Errors
 /// [`UnreadableReply`] if there are no results in it, with what it says instead.
-pub fn read_reply(status: u16, body: &[u8], asked: &[Asked]) -> Result<Vec<Verdict>, UnreadableReply> {
-    let body: Value = serde_json::from_slice(body)
-        .map_err(|error| UnreadableReply(format!("the reply is not JSON: {error}")))?;
-    let Some(results) = body.get("results").and_then(Value::as_array) else {
-        return Err(UnreadableReply(whole(&body)));
+pub fn read_reply(status: u16, body: &[u8], asked: &[Asked]) -> Result<Answer, UnreadableReply> {
+    let read: Value =
+        serde_json::from_slice(body).map_err(|error| UnreadableReply(words::of_text(body, &error)))?;
+    let Some(results) = read.get("results").and_then(Value::as_array) else {
+        return Err(UnreadableReply(words::of_whole(&read)));
     };
-    let verdict = |asked: &Asked| {
-        let entries = results.iter().filter(|entry| speaks_of(entry, asked));
-        let verdicts: Vec<Verdict> = entries.map(|entry| judge(entry, asked, status)).collect();
-        let success = |verdict: &&Verdict| !matches!(verdict, Verdict::Refused { .. });
-        // of two entries for one record, the one that says no counts
-        let worst = verdicts.iter().find(|verdict| !success(verdict)).or(verdicts.first());
-        match (worst, verdicts.iter().any(|verdict| success(&verdict))) {
-            (Some(Verdict::Refused { reply, .. }), true) => {
-                Verdict::Refused { reply: reply.clone(), certain: false }
-            }
-            (worst, _) => worst.cloned().unwrap_or(Verdict::Missing),
+    if are_in_order(results, asked) {
+        return Ok(by_place(results, asked, status));
+    }
+    let fits_none = |entry: &&Value| !asked.iter().any(|asked| speaks_of(entry, asked));
+    Ok(Answer {
+        verdicts: asked.iter().map(|asked| by_name(results, asked, status)).collect(),
+        by_place: false,
+        unmatched: words::of_entries(results.iter().filter(fits_none)),
+    })
+}
+
+/// Of several entries for one record the worst counts, whatever their order, and beside a success nothing is certain.
+fn by_name(results: &[Value], asked: &Asked, status: u16) -> Verdict {
+    let entries = results.iter().filter(|entry| speaks_of(entry, asked));
+    let verdicts: Vec<Verdict> = entries.map(|entry| judge(entry, asked, status)).collect();
+    match verdicts.iter().min_by_key(|verdict| rank(verdict)) {
+        Some(Verdict::Refused { reply, .. }) if verdicts.iter().any(Verdict::is_success) => {
+            Verdict::Refused { reply: reply.clone(), certain: false }
         }
-    };
-    Ok(asked.iter().map(verdict).collect())
+        worst => worst.cloned().unwrap_or(Verdict::Missing),
+    }
+}
+
+/// The worst first.
+fn rank(verdict: &Verdict) -> (u8, String) {
+    match verdict {
+        Verdict::Refused { reply, .. } if reply.other_quantity.is_some() => (0, format!("{reply:?}")),
+        Verdict::Refused { reply, certain } => (1 + u8::from(*certain), format!("{reply:?}")),
+        Verdict::AlreadyThere { text } => (3, text.clone()),
+        Verdict::Accepted { id } => (4, id.clone().unwrap_or_default()),
+        Verdict::Missing => (5, String::new()),
+    }
 }
 
 fn speaks_of(entry: &Value, asked: &Asked) -> bool {
     let text = |field: &str| entry.get(field).and_then(Value::as_str);
-    let same_start = match text("start_time") {
-        None => true,
-        Some(start) => DateTime::parse_from_rfc3339(start).is_ok_and(|start| start == asked.start),
-    };
     text("contract_id") == Some(asked.line.contract.as_str())
         && text("dimension") == Some(asked.line.dimension.as_str())
-        && same_start
+        && is_of_its_time(entry, asked)
+}
+
+fn is_of_its_time(entry: &Value, asked: &Asked) -> bool {
+    match entry.get("start_time").and_then(Value::as_str) {
+        None => true,
+        Some(start) => DateTime::parse_from_rfc3339(start).is_ok_and(|start| start == asked.start),
+    }
+}
+
+/// Whether the entries can be taken in the order of the request: there are as many, and none names a contract or a dimension.
+fn are_in_order(results: &[Value], asked: &[Asked]) -> bool {
+    let names = |entry: &Value, field: &str| entry.get(field).is_some_and(|value| !value.is_null());
+    let nameless =
+        |entry: &Value| entry.is_object() && !names(entry, "contract_id") && !names(entry, "dimension");
+    let of_one_contract = asked.windows(2).all(|pair| pair[0].line.contract == pair[1].line.contract);
+    of_one_contract && results.len() == asked.len() && results.iter().all(nameless)
+}
+
+/// Each entry for the record in its place.
+fn by_place(results: &[Value], asked: &[Asked], status: u16) -> Answer {
+    let pairs = || results.iter().zip(asked);
+    let mut verdicts: Vec<Verdict> = pairs().map(|(entry, asked)| judge(entry, asked, status)).collect();
+    let contradicts = |(entry, asked): (&Value, &Asked)| {
+        !is_of_its_time(entry, asked) || other_quantity(entry, asked).is_some()
+    };
+    let mut unmatched = Vec::new();
+    if pairs().any(contradicts) {
+        // the order is not that of the request after all; but another quantity is a person's matter, wherever it belongs
+        let tells = |verdict: &Verdict| matches!(verdict, Verdict::Refused { reply, .. } if reply.other_quantity.is_some());
+        verdicts.iter_mut().filter(|verdict| !tells(verdict)).for_each(|verdict| *verdict = Verdict::Missing);
+        unmatched = words::of_entries(results);
+    }
+    // a refusal whose place matters is as sure as the order is
+    let all_refused =
+        verdicts.iter().all(|verdict| matches!(verdict, Verdict::Refused { certain: true, .. }));
+    for verdict in &mut verdicts {
+        if let Verdict::Refused { certain, .. } = verdict {
+            *certain = all_refused;
+        }
+    }
+    Answer { verdicts, by_place: true, unmatched }
 }
 
 fn judge(entry: &Value, asked: &Asked, http_status: u16) -> Verdict {
@@ -102,7 +183,7 @@ fn judge(entry: &Value, asked: &Asked, http_status: u16) -> Verdict {
         let message = [message.clone(), why].into_iter().flatten().collect::<Vec<_>>().join("; ");
         let message = Some(message).filter(|text| !text.is_empty());
         Verdict::Refused {
-            reply: Reply { code: code.clone(), message, errors: errors.clone(), ..Reply::default() },
+            reply: Reply { code: code.clone(), message, errors: few(&errors), ..Reply::default() },
             certain,
         }
     };
@@ -136,192 +217,4 @@ fn other_quantity(entry: &Value, asked: &Asked) -> Option<String> {
 fn says_already_there(text: &str) -> bool {
     let text = text.to_lowercase();
     text.contains("already exists") || (text.contains("same contract_id") && text.contains("same hour"))
-}
-
-/// Errors in any of their shapes, as texts.
-fn texts(errors: Option<&Value>) -> Vec<String> {
-    match errors {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(errors)) => errors.iter().map(plain).filter(|text| !text.is_empty()).collect(),
-        Some(error) => Some(plain(error)).filter(|text| !text.is_empty()).into_iter().collect(),
-    }
-}
-
-/// A text as it is, an object by its message, anything else as JSON; at most 300 characters.
-fn plain(value: &Value) -> String {
-    let text = match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Object(members) => match members.get("message") {
-            Some(Value::String(message)) => message.clone(),
-            _ if members.is_empty() => String::new(),
-            _ => value.to_string(),
-        },
-        other => other.to_string(),
-    };
-    text.chars().take(300).collect()
-}
-
-/// What an answer without results says.
-fn whole(body: &Value) -> String {
-    let said = ["code", "detail", "message", "error", "errors"].into_iter();
-    let said: Vec<String> = said.flat_map(|field| texts(body.get(field))).collect();
-    if said.is_empty() { "the reply has no results".into() } else { said.join(": ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-    use crate::ids::{ContractId, Dimension};
-
-    fn asked(contract: &str, dimension: &str, quantity: &str) -> Asked {
-        Asked {
-            line: Line {
-                contract: ContractId::new(contract).unwrap(),
-                dimension: Dimension::new(dimension).unwrap(),
-            },
-            start: "2025-06-01T00:00:00Z".parse().unwrap(),
-            quantity: quantity.parse().unwrap(),
-        }
-    }
-
-    fn verdicts(status: u16, body: &Value, asked: &[Asked]) -> Vec<Verdict> {
-        read_reply(status, body.to_string().as_bytes(), asked).unwrap()
-    }
-
-    /// The verdict on one record from one entry.
-    fn of(entry: Value) -> String {
-        let mut entry = entry;
-        for (field, value) in [("contract_id", "c"), ("dimension", "d")] {
-            entry.as_object_mut().unwrap().entry(field).or_insert(json!(value));
-        }
-        short(&verdicts(200, &json!({"results": [entry]}), &[asked("c", "d", "24")])[0])
-    }
-
-    fn short(verdict: &Verdict) -> String {
-        match verdict {
-            Verdict::Accepted { id } => format!("accepted {}", id.as_deref().unwrap_or("-")),
-            Verdict::AlreadyThere { .. } => "already there".into(),
-            Verdict::Refused { reply, certain } => format!("refused {certain} {reply}"),
-            Verdict::Missing => "missing".into(),
-        }
-    }
-
-    #[test]
-    fn only_success_and_already_there_are_success() {
-        assert_eq!(
-            of(
-                json!({"status": "success", "id": "7", "quantity": "24", "start_time": "2025-06-01T00:00:00Z"})
-            ),
-            "accepted 7"
-        );
-        assert_eq!(
-            of(json!({"status": "success", "quantity": 24, "start_time": "2025-06-01T00:00:00+00:00"})),
-            "accepted -"
-        );
-        assert_eq!(of(json!({"status": "warning", "quantity": "24"})), "refused false status 'warning'");
-        assert_eq!(of(json!({"status": "pending"})), "refused false status 'pending'");
-        assert_eq!(of(json!({})), "refused false status ''");
-        assert_eq!(of(json!({"status": "Success"})), "refused false status 'Success'");
-        assert_eq!(
-            of(json!({"status": "success", "errors": ["no"]})),
-            "refused false status success, and yet errors: no"
-        );
-        assert_eq!(
-            of(json!({"status": "success", "quantity": "23"})),
-            "refused false it accepted 23, sent were 24"
-        );
-    }
-
-    #[test]
-    fn errors_come_as_text_list_and_objects() {
-        let expected = "refused true API1001: Invalid contract: Contract is not active";
-        for errors in [
-            json!("Contract is not active"),
-            json!(["Contract is not active"]),
-            json!([{"message": "Contract is not active"}]),
-            json!({"message": "Contract is not active"}),
-        ] {
-            assert_eq!(
-                of(
-                    json!({"status": "error", "code": "API1001", "message": "Invalid contract", "errors": errors})
-                ),
-                expected
-            );
-        }
-        assert_eq!(of(json!({"errors": [{"field": "x"}]})), r#"refused true {"field":"x"}"#);
-        assert_eq!(of(json!({"status": "error", "errors": []})), "refused true ");
-        assert_eq!(of(json!({"status": "fail", "id": "7"})), "refused true ");
-        assert_eq!(of(json!({"status": "error", "code": 42, "errors": null})), "refused true 42");
-    }
-
-    #[test]
-    fn a_duplicate_is_recognised_in_both_wordings_and_every_shape() {
-        for text in [
-            "A metering record for the same contract_id and dimension already exists in the same hour.",
-            "Record ALREADY EXISTS",
-            "there is one with the same contract_id in the same hour",
-        ] {
-            for errors in [json!(text), json!([text]), json!([{"message": text}])] {
-                assert_eq!(
-                    of(json!({"status": "error", "code": "API1002", "errors": errors})),
-                    "already there"
-                );
-            }
-            assert_eq!(of(json!({"status": "error", "message": text})), "already there");
-        }
-        assert_eq!(
-            of(json!({"status": "error", "errors": "same contract_id"})),
-            "refused true same contract_id"
-        );
-    }
-
-    #[test]
-    fn entries_are_matched_by_what_they_say_and_never_by_position() {
-        let asked = [asked("c1", "d1", "1"), asked("c1", "d2", "2"), asked("c2", "d1", "3")];
-        let entry = |contract: &str, dimension: &str, start: &str| json!({"contract_id": contract, "dimension": dimension, "status": "success", "id": format!("{contract}{dimension}"), "start_time": start});
-        let start = "2025-06-01T00:00:00Z";
-        let body = json!({"results": [entry("c2", "d1", start), entry("c1", "d2", "2025-05-01T00:00:00Z"), entry("c1", "d1", start), entry("x", "y", start)]});
-        let found: Vec<String> = verdicts(200, &body, &asked).iter().map(short).collect();
-        assert_eq!(found, ["accepted c1d1", "missing", "accepted c2d1"]);
-        let twice = json!({"results": [entry("c1", "d1", start), {"contract_id": "c1", "dimension": "d1", "status": "error"}]});
-        assert_eq!(short(&verdicts(200, &twice, &asked)[0]), "refused false ");
-    }
-
-    #[test]
-    fn success_in_an_answer_that_failed_is_none_but_a_duplicate_is_one() {
-        let entry = json!({"contract_id": "c", "dimension": "d", "status": "success"});
-        let found = &verdicts(400, &json!({"results": [entry]}), &[asked("c", "d", "1")])[0];
-        assert_eq!(short(found), "refused false status success in an HTTP 400");
-        let entry =
-            json!({"contract_id": "c", "dimension": "d", "status": "error", "errors": "already exists"});
-        assert_eq!(
-            short(&verdicts(400, &json!({"results": [entry]}), &[asked("c", "d", "1")])[0]),
-            "already there"
-        );
-    }
-
-    #[test]
-    fn answers_without_results_are_quoted() {
-        let says = |body: &str| read_reply(200, body.as_bytes(), &[]).unwrap_err().to_string();
-        assert_eq!(says(r#"{"detail": "Request was throttled."}"#), "Request was throttled.");
-        assert_eq!(says(r#"{"code": "E1", "errors": ["a", {"message": "b"}]}"#), "E1: a: b");
-        assert_eq!(says("{}"), "the reply has no results");
-        assert_eq!(says("[]"), "the reply has no results");
-        assert!(says("<html>").starts_with("the reply is not JSON"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_answer_panics(body in "\\PC{0,80}", contract in "[a-c]", status in 100u16..600) {
-            let _ = read_reply(status, body.as_bytes(), &[asked(&contract, "d", "1")]);
-            let entry = json!({"results": [{"contract_id": contract, "dimension": "d", "status": body, "errors": [body, {}, null, 1]}]});
-            let verdicts = verdicts(status, &entry, &[asked("a", "d", "1")]);
-            prop_assert_eq!(verdicts.len(), 1);
-            prop_assert!(!matches!(verdicts[0], Verdict::Accepted { .. }), "errors beside it");
-        }
-    }
 }

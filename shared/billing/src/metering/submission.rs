@@ -1,5 +1,7 @@
 //! One contract, one dimension, one month: what is submitted of it and how far that has come.
 
+mod said;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,9 +9,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::quantity::{Quantity, QuantityError};
-use super::reply::Verdict;
+use super::reply::{Answer, Verdict};
 use crate::ids::{ContractId, Dimension};
 use crate::revision::Revision;
+
+pub use said::Reply;
 
 /// What a submission is about, within its month.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,37 +112,6 @@ impl FromStr for SubmissionState {
     }
 }
 
-/// What the service said last, in its own words.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reply {
-    /// The id that the service gave the record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// Its error code, or how the call ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// Its message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Its errors, each as text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<String>,
-    /// It said that the record was there before we had sent any: somebody else reported it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub already_there: bool,
-    /// It said that it holds another quantity than was sent: a person has to look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub other_quantity: Option<String>,
-}
-
-impl fmt::Display for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [self.code.as_deref(), self.message.as_deref()].into_iter().flatten();
-        let parts: Vec<&str> = parts.chain(self.errors.iter().map(String::as_str)).collect();
-        f.write_str(&parts.join(": "))
-    }
-}
-
 /// A submission. Its law: `usage + carry_in = quantity + carry_out + rest`, where the rest is what came too late, what is
 /// held, or what the earlier exporter reported, by the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,6 +197,36 @@ impl Submission {
             Verdict::Missing => (SubmissionState::Unknown, true, self.ended("the reply has no entry for it")),
         };
         Self { state, fixed, reply: Some(reply), ..self.clone() }
+    }
+
+    /// Keeps how the answer was read that settled it by this verdict.
+    #[must_use]
+    pub fn read_from(self, answer: &Answer, verdict: &Verdict) -> Self {
+        let by_place = answer.by_place && *verdict != Verdict::Missing;
+        let reply = Reply {
+            answered: true,
+            by_place,
+            unmatched: answer.unmatched.clone(),
+            ..self.reply.unwrap_or_default()
+        };
+        Self { reply: Some(reply), ..self }
+    }
+
+    /// Its request came to an answer, or to an end that comes again if it is made again at once.
+    #[must_use]
+    pub fn answered(self) -> Self {
+        let reply = Reply { answered: true, ..self.reply.unwrap_or_default() };
+        Self { reply: Some(reply), ..self }
+    }
+
+    /// Whether its last request came to an answer at that moment or later; the run that made it does not make it again.
+    #[must_use]
+    pub fn is_answered_since(&self, moment: DateTime<Utc>) -> bool {
+        let answered = self.reply.as_ref().is_some_and(|reply| reply.answered);
+        // found as sent, a process died over the request after that
+        answered
+            && self.state != SubmissionState::Sent
+            && self.sent_at.is_some_and(|sent_at| sent_at >= moment)
     }
 
     fn holds_another_quantity(&self) -> bool {
@@ -322,6 +325,31 @@ mod tests {
         let refused = planned().sending(at).settled(&planned(), &verdict);
         let again = refused.sending(at).settled(&refused, &Verdict::AlreadyThere { text: "x".into() });
         assert_eq!((again.state, again.reply), (SubmissionState::Rejected, Some(reply)));
+    }
+
+    #[test]
+    fn how_an_answer_was_read_stays_with_it_and_a_lost_one_is_none() {
+        let (before, at): (DateTime<Utc>, DateTime<Utc>) =
+            ("2025-06-30T23:59:59Z".parse().unwrap(), "2025-07-01T00:00:00Z".parse().unwrap());
+        let (sent, verdict) = (planned().sending(at), Verdict::Accepted { id: None });
+        let answer = Answer { by_place: true, unmatched: vec!["success".into()], ..Answer::default() };
+        let read = sent.settled(&planned(), &verdict).read_from(&answer, &verdict);
+        assert_eq!(
+            read.reply.as_ref().unwrap().to_string(),
+            "what fits no record: success; by its place in the reply, in which no entry names a record"
+        );
+        assert!(read.is_answered_since(before) && read.is_answered_since(at));
+        assert!(!read.is_answered_since("2025-07-01T00:00:01Z".parse().unwrap()), "that was another run");
+        let missing = sent.settled(&planned(), &Verdict::Missing).read_from(&answer, &Verdict::Missing);
+        assert_eq!(
+            missing.reply.as_ref().unwrap().to_string(),
+            "the reply has no entry for it; what fits no record: success"
+        );
+        assert!(missing.is_answered_since(before));
+        assert!(!missing.sending(at).is_answered_since(before), "nobody knows how that ends");
+        assert!(!missing.sending(at).unknown("time-out").is_answered_since(before));
+        assert!(missing.sending(at).unknown("too large").answered().is_answered_since(before));
+        assert!(!missing.sending(at).not_sent(&missing, "throttled").is_answered_since(before));
     }
 
     #[test]
