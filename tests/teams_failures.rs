@@ -176,7 +176,7 @@ async fn an_import_that_cannot_be_repeated_asks_a_person() {
 async fn charges_that_are_not_those_of_their_certificate_are_refused() {
     let world = billed(CATALOG).await;
     let key = "charges/provider=acme/month=2026-09/payer-export.parquet";
-    let other = world.read("charges/provider=orbit/month=2026-09/payer-export.parquet").await;
+    let other = world.read("charges/provider=orbit/month=2026-09/orbitpayer-export.parquet").await;
     world.bucket.overwrite(key, other, "application/octet-stream").await.unwrap();
     let held = world.held(september()).await;
     assert!(

@@ -62,10 +62,12 @@ impl World {
     ) {
         let mut csv = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,SubAccountId\n"
             .to_owned();
+        // one account id under two providers would be asked about
+        let payer = if provider == "acme" { "payer".to_owned() } else { format!("{provider}payer") };
         for (account, service, cost) in rows {
-            csv += &format!("{cost},{cost},USD,payer,{month}-01,Usage,{service},{account}\n");
+            csv += &format!("{cost},{cost},USD,{payer},{month}-01,Usage,{service},{account}\n");
         }
-        let key = format!("raw/focus/{provider}/payer/{month}/export/{month}.csv");
+        let key = format!("raw/focus/{provider}/{payer}/{month}/export/{month}.csv");
         let upload = self.bucket.upload(key.clone(), "text/csv");
         let mut upload = upload.fetched_at(now() + TimeDelta::minutes(minutes));
         upload.write(csv.as_bytes()).await.unwrap();

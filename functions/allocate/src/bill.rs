@@ -94,6 +94,9 @@ impl App {
             manifest: Manifest::of_parts(&key.invoice, Format::Focus, finality, vec![part]),
             is_upload: true,
         };
+        if let Err(error) = key.invoice.period.begun(now) {
+            return self.unusable(&taken.named, &taken.fetched, &error.to_string(), mode, now).await;
+        }
         let files = Files::from([(object.key.clone(), Arc::new(file))]);
         self.judge_one(taken, files, mode, now).await
     }

@@ -135,7 +135,7 @@ impl Bringing<'_> {
         let conflicts = conflicts(&own, false, figures, &all);
         for Conflict { standing, .. } in conflicts.iter().filter(|conflict| conflict.why == Why::SameAccount)
         {
-            if self.is_same(standing, parts).await? {
+            if self.is_made_of(standing, parts).await? {
                 return Ok(Planned::Already(standing.invoice.clone(), standing.revision.clone()));
             }
         }
@@ -211,16 +211,17 @@ impl Bringing<'_> {
         }
     }
 
-    /// Whether a bill is made of just these documents.
-    async fn is_same(&self, standing: &Standing, parts: &[Part]) -> Result<bool, IntakeError> {
+    /// Whether a bill is made of just these documents; or, if they are to be added, of these among others.
+    async fn is_made_of(&self, standing: &Standing, parts: &[Part]) -> Result<bool, IntakeError> {
         let Some(record) = newest(self.ledger, &standing.invoice).await? else { return Ok(false) };
         let Some(manifest) = manifest_of(self.bucket, &standing.invoice, &record).await? else {
             return Ok(false);
         };
         let hashes = |parts: &[Part]| parts.iter().map(|part| part.sha256.clone()).collect::<BTreeSet<_>>();
+        let (has, brought) = (hashes(&manifest.parts), hashes(parts));
         let dates = manifest.brought.as_ref().and_then(|brought| brought.dates);
-        Ok(hashes(&manifest.parts) == hashes(parts)
-            && (self.wish.dates.is_none() || self.wish.dates == dates))
+        let same = has == brought || (self.wish.answer == Some(Answer::Add) && brought.is_subset(&has));
+        Ok(same && (self.wish.dates.is_none() || self.wish.dates == dates))
     }
 
     /// A bill that takes the place of none that counts. After a withdrawal, or an upload that is held, it counts after that.
