@@ -33,6 +33,8 @@ pub enum Tags<'a> {
     None,
     /// A flat JSON object, as in files of charges: parsed once for each distinct text.
     Json(&'a str),
+    /// There are some that cannot be read: what they are written as.
+    Unread(&'a str),
     /// Keys and values.
     Pairs(&'a [(&'a str, &'a str)]),
 }
