@@ -10,11 +10,13 @@ use std::str::FromStr;
 
 use billing::bills::{BilledAccount, Release, RunDocument};
 use billing::catalog::billing::InForce;
+use billing::identity::{Id, Rule};
 use billing::ids::{BillingAccountId, InvoiceId, Provider};
 use billing::keys::{BillsKey, CHARGES, InvoiceKey, decode, encode};
 use billing::month::BillingMonth;
 use billing::period::PeriodState;
 use billing::revision::Revision;
+use billing::text::clean;
 use chrono::{DateTime, Utc};
 
 use crate::Looker;
@@ -23,23 +25,24 @@ use crate::error::MonthError;
 /// A provider, or one account of it, whose months must be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Expected {
+    /// The word that it is filed under.
     provider: String,
     billing_account: Option<String>,
 }
 
-/// `aws` or `aws/123456789012`.
+/// `aws` or `aws/123456789012`, with any name of the provider.
 impl FromStr for Expected {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let (provider, account) = match text.split_once('/') {
-            Some((provider, account)) => (provider.trim(), Some(account.trim().to_owned())),
-            None => (text.trim(), None),
+            Some((provider, account)) => (provider, Some(clean(account).into_owned())),
+            None => (text, None),
         };
-        let is_empty = provider.is_empty() || account.as_ref().is_some_and(String::is_empty);
+        let is_empty = clean(provider).is_empty() || account.as_ref().is_some_and(String::is_empty);
         if is_empty {
             return Err("providers, or provider/account, with commas between them".to_owned());
         }
-        Ok(Self { provider: provider.to_owned(), billing_account: account })
+        Ok(Self { billing_account: account, ..Self::provider(provider) })
     }
 }
 
@@ -54,18 +57,44 @@ impl fmt::Display for Expected {
 
 impl Expected {
     fn provider(name: &str) -> Self {
-        Self { provider: name.to_owned(), billing_account: None }
+        Self { provider: word(name), billing_account: None }
     }
 
     fn of(account: &BilledAccount) -> Self {
-        Self { provider: account.provider.clone(), billing_account: Some(account.billing_account.clone()) }
+        Self { billing_account: Some(account.billing_account.clone()), ..Self::provider(&account.provider) }
     }
 
     fn is(&self, invoice: &InvoiceKey) -> bool {
         let account = self.billing_account.as_deref();
-        self.provider == invoice.provider.as_str()
-            && account.is_none_or(|account| account == invoice.billing_account.as_str())
+        let is_same = |one: &str| {
+            Rule::of(&self.provider).same(Id::BillingAccount, one, invoice.billing_account.as_str())
+        };
+        self.provider == word(invoice.provider.as_str()) && account.is_none_or(is_same)
     }
+
+    /// What all spellings of one account have in common.
+    fn key(&self) -> (String, Option<String>) {
+        let account = self.billing_account.as_deref();
+        let key = |account: &str| Rule::of(&self.provider).key(Id::BillingAccount, account).into_owned();
+        (self.provider.clone(), account.map(key))
+    }
+}
+
+/// The word that a provider is filed under. A bucket may hold it under another of its names.
+fn word(provider: &str) -> String {
+    Provider::named(provider).map_or_else(|_| provider.to_owned(), |named| named.to_string())
+}
+
+/// Each account once, under the last of its spellings in order.
+fn each_once(expected: impl IntoIterator<Item = Expected>) -> BTreeSet<Expected> {
+    let mut by_key: BTreeMap<_, Expected> = BTreeMap::new();
+    for one in expected {
+        let last = by_key.entry(one.key()).or_insert_with(|| one.clone());
+        if *last < one {
+            *last = one;
+        }
+    }
+    by_key.into_values().collect()
 }
 
 /// The newest published charges of one invoice.
@@ -115,9 +144,10 @@ impl Looker {
         now: DateTime<Utc>,
     ) -> Result<Sources, MonthError> {
         let month = in_force.month;
-        let mut expected: BTreeSet<Expected> = self.expected.iter().cloned().collect();
-        expected.extend(in_force.providers().into_iter().map(Expected::provider));
-        expected.extend(before.into_iter().flat_map(|document| &document.accounts).map(Expected::of));
+        let billed_before = before.into_iter().flat_map(|document| &document.accounts);
+        let expected = self.expected.iter().cloned();
+        let expected = expected.chain(in_force.providers().into_iter().map(Expected::provider));
+        let expected = each_once(expected.chain(billed_before.map(Expected::of)));
         let stands = self.charges_of(month).await?;
         let mut providers: BTreeSet<String> = stands.keys().cloned().collect();
         providers.extend(expected.iter().map(|expected| encode(&expected.provider)));
@@ -247,6 +277,36 @@ mod tests {
         let parse = |text: &str| text.parse::<Expected>();
         assert_eq!(parse("aws/123").unwrap().to_string(), "aws/123");
         assert_eq!(parse(" gcp ").unwrap().to_string(), "gcp");
-        assert!(parse("").is_err() && parse("aws/").is_err());
+        assert!(parse("").is_err() && parse("aws/").is_err() && parse("azure/\u{feff}").is_err());
+    }
+
+    #[test]
+    fn an_account_is_there_under_any_of_its_spellings() {
+        let invoice = |provider: &str, account: &str| InvoiceKey {
+            provider: Provider::new(provider).unwrap(),
+            billing_account: BillingAccountId::new(account).unwrap(),
+            period: "2026-10".parse().unwrap(),
+            invoice_id: InvoiceId::new("i").unwrap(),
+        };
+        let is = |expected: &str, provider: &str, account: &str| {
+            expected.parse::<Expected>().unwrap().is(&invoice(provider, account))
+        };
+        let path = "/providers/Microsoft.Billing/billingAccounts/Payer-1";
+        assert!(is("Microsoft/payer-1", "azure", path) && is(&format!("azure/{path}"), "azure", "PAYER-1"));
+        assert!(is("Amazon Web Services", "aws", "1") && is("Azure/PAYER-1", "microsoft", "payer-1"));
+        assert!(!is("aws/A", "aws", "a") && is("aws/A", "aws", "A") && !is("azure/a", "aws", "a"));
+    }
+
+    #[test]
+    fn an_account_that_is_expected_twice_is_named_once() {
+        let texts = ["azure/A", "Microsoft/a", "aws/A", "aws/a", "azure"];
+        let shown = |texts: &[&str]| -> Vec<String> {
+            let expected = each_once(texts.iter().map(|text| text.parse().unwrap()));
+            expected.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(shown(&texts), ["aws/A", "aws/a", "azure", "azure/a"]);
+        let mut backward = texts;
+        backward.reverse();
+        assert_eq!(shown(&backward), shown(&texts));
     }
 }
