@@ -339,7 +339,7 @@ pub(crate) enum Explain {
         /// The month
         #[arg(long, value_parser = begun)]
         month: BillingMonth,
-        /// Whose invoices: atlas, aws, azure, gcp
+        /// Whose invoices: atlas, aws, azure, gcp, or another of their names
         #[arg(long)]
         provider: String,
         /// Only this project, account or subscription

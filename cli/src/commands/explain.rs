@@ -5,6 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use billing::bills::{ChargeError, ChargeRow, ChargeRows};
 use billing::certificate::Certificate;
+use billing::identity::{Id, Rule};
+use billing::ids::Provider;
 use billing::keys::{BillsKey, InvoiceKey, RawDocumentKey, bill_of_charges, encode};
 use billing::month::BillingMonth;
 use serde_json::{Value, json};
@@ -153,18 +155,24 @@ async fn allocation(
     session: &Session,
     output: &Output,
 ) -> anyhow::Result<Ended> {
-    let folder = BillsKey { month }.charges_of(&encode(provider));
-    let files = session.bucket.list(&folder).await?;
+    let folder = |provider: &str| BillsKey { month }.charges_of(&encode(provider));
+    let mut files = session.bucket.list(&folder(provider)).await?;
+    if files.is_empty() {
+        // by another of its names
+        let named = Provider::named(provider)?;
+        files = session.bucket.list(&folder(named.as_str())).await?;
+    }
     if files.is_empty() {
         bail!("there are no charges of {provider} in {month}; see monthend status");
     }
+    let rule = Rule::named(provider);
+    let wanted = |id: &str| target.is_none_or(|target| rule.same(Id::SubAccount, target, id));
     let (mut found, mut documents, mut table) = (false, Vec::new(), Listing::new(&CHARGE));
     for file in files {
         let key = file.key;
         let taken = session.bucket.take_in(&key, None).await?.with_context(|| format!("{key} went away"))?;
         let charges = ChargeRows::open(Arc::new(taken.file)).with_context(|| key.clone())?;
         let certificate = certificate_of(&key, charges.raw_key(), session).await?;
-        let wanted = |id: &str| target.is_none_or(|target| target == id);
         if !certificate.targets.iter().any(|row| wanted(&row.id)) {
             continue;
         }
@@ -173,7 +181,7 @@ async fn allocation(
         charges
             .each(provider, true, |row| {
                 let account = row.facts.sub_account_id.or(row.facts.sub_account_name).unwrap_or_default();
-                if target.is_none_or(|target| target == account) {
+                if wanted(account) {
                     largest.push((row.billed.to_decimal(18)?.abs(), shown(row)?));
                 }
                 if largest.len() > 10 * SHOWN {

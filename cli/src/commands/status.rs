@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
+use billing::identity::{Id, Rule};
 use billing::ids::Provider;
 use billing::intake::Import;
 use billing::keys::{FOCUS, FocusKey, IMPORTS, InvoiceKey, RawDocumentKey};
@@ -233,13 +234,17 @@ fn is_replaced(invoice: &Invoice, held: &RevisionRecord) -> bool {
 /// Ended months without a bill, between the first and the last of an account; for accounts that still get bills, until now. Of the others
 /// that they get none any more: they were left, or something does not fetch them.
 fn missing(invoices: &[Invoice], last_ended: BillingMonth) -> Vec<String> {
-    let mut accounts: BTreeMap<(&str, &str), BTreeSet<BillingMonth>> = BTreeMap::new();
+    // an account may stand under several spellings: it is shown under the last of them in order
+    let mut accounts: BTreeMap<(&str, String), (&str, BTreeSet<BillingMonth>)> = BTreeMap::new();
     for Invoice { key, .. } in invoices {
-        let account = (key.provider.as_str(), key.billing_account.as_str());
-        accounts.entry(account).or_default().insert(key.period);
+        let (provider, account) = (key.provider.as_str(), key.billing_account.as_str());
+        let same = Rule::named(provider).key(Id::BillingAccount, account).into_owned();
+        let (shown, months) = accounts.entry((provider, same)).or_default();
+        *shown = (*shown).max(account);
+        months.insert(key.period);
     }
     let mut remarks = Vec::new();
-    for ((provider, account), months) in accounts {
+    for ((provider, _), (account, months)) in accounts {
         let (Some(&first), Some(&last)) = (months.first(), months.last()) else { continue };
         let still_billed = last >= last_ended.previous().previous();
         let until = if still_billed { last.max(last_ended) } else { last };

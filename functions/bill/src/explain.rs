@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::Arc;
 
-use billing::bills::{ChargeRow, ChargeRows, Facts, Place, Placer, RunDocument, StatedLine, StatedShare};
+use billing::bills::{
+    ChargeRow, ChargeRows, Facts, Origin, Place, Placer, RunDocument, StatedLine, StatedShare,
+};
 use billing::catalog::billing::{Catalog, InForce, parse};
 use billing::charges::Amount;
 use billing::keys::CHARGES;
@@ -150,7 +152,9 @@ impl Looker {
         let shares = shares_behind(&document, &lines);
         let rules = lines.iter().flat_map(|line| &line.costs).map(|cost| cost.rule.clone());
         let rules: BTreeSet<String> = rules.chain(shares.iter().map(|share| share.rule.clone())).collect();
-        let (taken, remarks) = self.charges_of_rules(&document, &asked.customer, rules, now).await?;
+        let keys = lines.iter().map(|line| line.key.clone()).collect();
+        let wanted = Of { customer: asked.customer.clone(), keys, rules };
+        let (taken, remarks) = self.charges_of_rules(&document, wanted, now).await?;
         let charges: Result<_, MonthError> =
             taken.into_iter().map(|(rule, taken)| taken.finish(rule)).collect();
         Ok(Explained {
@@ -170,11 +174,10 @@ impl Looker {
     async fn charges_of_rules(
         &self,
         document: &RunDocument,
-        customer: &str,
-        rules: BTreeSet<String>,
+        wanted: Of,
         now: DateTime<Utc>,
     ) -> Result<(BTreeMap<String, Taken>, Vec<String>), MonthError> {
-        let month = document.month();
+        let (month, wanted) = (document.month(), Arc::new(wanted));
         let version = CatalogWish::Version(document.catalog.clone());
         let stored = self.catalog(Some(&version), None).await?;
         let bytes = stored.map(|stored| stored.bytes).unwrap_or_default();
@@ -189,15 +192,14 @@ impl Looker {
                     input.key
                 ));
             }
-            let of = Of {
+            let of = Read {
                 provider: source.invoice.provider.to_string(),
                 charges: input.key,
                 certificate: source.invoice.certificate(&source.revision),
-                customer: customer.to_owned(),
-                rules: rules.clone(),
             };
-            let (catalog, so_far) = (catalog.clone(), std::mem::take(&mut taken));
-            let read = tokio::task::spawn_blocking(move || of.take(file, &catalog, month, so_far)).await;
+            let (catalog, wanted, so_far) = (catalog.clone(), wanted.clone(), std::mem::take(&mut taken));
+            let read =
+                tokio::task::spawn_blocking(move || of.take(file, &wanted, &catalog, month, so_far)).await;
             taken = read.map_err(|error| MonthError::GivenUp(error.to_string()))??;
         }
         let there: BTreeSet<String> = sources.sources.iter().map(|source| source.invoice.charges()).collect();
@@ -229,19 +231,43 @@ fn shares_behind(document: &RunDocument, lines: &[StatedLine]) -> Vec<StatedShar
     }
 }
 
-/// What to look for in one file.
+/// What to look for.
 struct Of {
-    provider: String,
-    charges: String,
-    certificate: String,
     customer: String,
+    /// Of the lines.
+    keys: BTreeSet<String>,
     rules: BTreeSet<String>,
 }
 
 impl Of {
+    /// Whether a charge that a rule of the lines took is behind them.
+    fn is_behind(&self, place: Place, facts: &Facts<'_>, catalog: &Catalog) -> bool {
+        let is_own = |customer: usize| {
+            catalog.customers.get(customer).is_some_and(|customer| customer.name == self.customer)
+        };
+        match place {
+            Place::Account { customer, .. } => is_own(customer),
+            // each of its accounts has a line
+            Place::CostCenter(customer) => {
+                is_own(customer) && self.keys.contains(&Origin::of(facts).line_key())
+            }
+            _ => true,
+        }
+    }
+}
+
+/// One file.
+struct Read {
+    provider: String,
+    charges: String,
+    certificate: String,
+}
+
+impl Read {
     fn take(
         &self,
         file: Arc<File>,
+        wanted: &Of,
         catalog: &Catalog,
         month: BillingMonth,
         mut taken: BTreeMap<String, Taken>,
@@ -250,9 +276,7 @@ impl Of {
         let take = |row: &ChargeRow<'_>| {
             let place = placer.place(&row.facts)?.place;
             let rule = place.rule(catalog);
-            let is_others = matches!(place, Place::Account { customer, .. }
-                if catalog.customers.get(customer).is_none_or(|customer| customer.name != self.customer));
-            if self.rules.contains(&rule) && !is_others {
+            if wanted.rules.contains(&rule) && wanted.is_behind(place, &row.facts, catalog) {
                 taken.entry(rule).or_default().add(row, self)?;
             }
             Ok(())
@@ -263,7 +287,7 @@ impl Of {
 }
 
 impl Taken {
-    fn add(&mut self, row: &ChargeRow<'_>, of: &Of) -> Result<(), billing::money::MoneyError> {
+    fn add(&mut self, row: &ChargeRow<'_>, of: &Read) -> Result<(), billing::money::MoneyError> {
         let key = [of.charges.as_str(), &of.certificate, row.currency.code()].map(str::to_owned);
         let sum = self.sums.entry(key).or_default();
         *sum = (sum.0.checked_add(row.billed)?, sum.1 + 1);

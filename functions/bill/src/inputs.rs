@@ -10,11 +10,13 @@ use std::str::FromStr;
 
 use billing::bills::{BilledAccount, Release, RunDocument};
 use billing::catalog::billing::InForce;
-use billing::ids::{BillingAccountId, InvoiceId, Provider};
-use billing::keys::{BillsKey, CHARGES, InvoiceKey, decode, encode};
+use billing::identity::{Id, Rule};
+use billing::ids::Provider;
+use billing::keys::{BillsKey, CHARGES, InvoiceKey, encode, invoice_of_certificate};
 use billing::month::BillingMonth;
 use billing::period::PeriodState;
 use billing::revision::Revision;
+use billing::text::clean;
 use chrono::{DateTime, Utc};
 
 use crate::Looker;
@@ -23,23 +25,24 @@ use crate::error::MonthError;
 /// A provider, or one account of it, whose months must be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Expected {
+    /// The word that it is filed under.
     provider: String,
     billing_account: Option<String>,
 }
 
-/// `aws` or `aws/123456789012`.
+/// `aws` or `aws/123456789012`, with any name of the provider.
 impl FromStr for Expected {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let (provider, account) = match text.split_once('/') {
-            Some((provider, account)) => (provider.trim(), Some(account.trim().to_owned())),
-            None => (text.trim(), None),
+            Some((provider, account)) => (provider, Some(clean(account).into_owned())),
+            None => (text, None),
         };
-        let is_empty = provider.is_empty() || account.as_ref().is_some_and(String::is_empty);
+        let is_empty = clean(provider).is_empty() || account.as_ref().is_some_and(String::is_empty);
         if is_empty {
             return Err("providers, or provider/account, with commas between them".to_owned());
         }
-        Ok(Self { provider: provider.to_owned(), billing_account: account })
+        Ok(Self { billing_account: account, ..Self::provider(provider) })
     }
 }
 
@@ -54,18 +57,44 @@ impl fmt::Display for Expected {
 
 impl Expected {
     fn provider(name: &str) -> Self {
-        Self { provider: name.to_owned(), billing_account: None }
+        Self { provider: word(name), billing_account: None }
     }
 
     fn of(account: &BilledAccount) -> Self {
-        Self { provider: account.provider.clone(), billing_account: Some(account.billing_account.clone()) }
+        Self { billing_account: Some(account.billing_account.clone()), ..Self::provider(&account.provider) }
     }
 
     fn is(&self, invoice: &InvoiceKey) -> bool {
         let account = self.billing_account.as_deref();
-        self.provider == invoice.provider.as_str()
-            && account.is_none_or(|account| account == invoice.billing_account.as_str())
+        let is_same = |one: &str| {
+            Rule::of(&self.provider).same(Id::BillingAccount, one, invoice.billing_account.as_str())
+        };
+        self.provider == word(invoice.provider.as_str()) && account.is_none_or(is_same)
     }
+
+    /// What all spellings of one account have in common.
+    fn key(&self) -> (String, Option<String>) {
+        let account = self.billing_account.as_deref();
+        let key = |account: &str| Rule::of(&self.provider).key(Id::BillingAccount, account).into_owned();
+        (self.provider.clone(), account.map(key))
+    }
+}
+
+/// The word that a provider is filed under. A bucket may hold it under another of its names.
+fn word(provider: &str) -> String {
+    Provider::named(provider).map_or_else(|_| provider.to_owned(), |named| named.to_string())
+}
+
+/// Each account once, under the last of its spellings in order.
+fn each_once(expected: impl IntoIterator<Item = Expected>) -> BTreeSet<Expected> {
+    let mut by_key: BTreeMap<_, Expected> = BTreeMap::new();
+    for one in expected {
+        let last = by_key.entry(one.key()).or_insert_with(|| one.clone());
+        if *last < one {
+            *last = one;
+        }
+    }
+    by_key.into_values().collect()
 }
 
 /// The newest published charges of one invoice.
@@ -115,9 +144,10 @@ impl Looker {
         now: DateTime<Utc>,
     ) -> Result<Sources, MonthError> {
         let month = in_force.month;
-        let mut expected: BTreeSet<Expected> = self.expected.iter().cloned().collect();
-        expected.extend(in_force.providers().into_iter().map(Expected::provider));
-        expected.extend(before.into_iter().flat_map(|document| &document.accounts).map(Expected::of));
+        let billed_before = before.into_iter().flat_map(|document| &document.accounts);
+        let expected = self.expected.iter().cloned();
+        let expected = expected.chain(in_force.providers().into_iter().map(Expected::provider));
+        let expected = each_once(expected.chain(billed_before.map(Expected::of)));
         let stands = self.charges_of(month).await?;
         let mut providers: BTreeSet<String> = stands.keys().cloned().collect();
         providers.extend(expected.iter().map(|expected| encode(&expected.provider)));
@@ -189,11 +219,13 @@ impl Looker {
     ) -> Result<BTreeSet<InvoiceKey>, MonthError> {
         let mut invoices = BTreeSet::new();
         for folder in self.bucket.folders(&format!("certificates/{provider}/")).await? {
-            let beginning = format!("{folder}{month}-");
-            for listed in self.bucket.list(&beginning).await? {
-                let name = listed.key.strip_prefix(&beginning).unwrap_or_default();
-                invoices.extend(invoice_of(&folder, month, name));
-            }
+            let listed = self.bucket.list(&format!("{folder}{month}-")).await?;
+            invoices.extend(
+                listed
+                    .iter()
+                    .filter_map(|listed| invoice_of_certificate(&listed.key))
+                    .map(|(invoice, _)| invoice),
+            );
         }
         Ok(invoices)
     }
@@ -209,44 +241,45 @@ impl Looker {
     }
 }
 
-/// The invoice of a certificate `{folder}{month}-{invoice}-{revision}.json`.
-fn invoice_of(folder: &str, month: BillingMonth, name: &str) -> Option<InvoiceKey> {
-    let mut parts = folder.trim_end_matches('/').split('/').skip(1);
-    let (provider, account) = (decode(parts.next()?)?, decode(parts.next()?)?);
-    let (invoice, revision) = name.strip_suffix(".json")?.rsplit_once('-')?;
-    Revision::parse(revision).ok()?;
-    Some(InvoiceKey {
-        provider: Provider::new(provider).ok()?,
-        billing_account: BillingAccountId::new(account).ok()?,
-        period: month,
-        invoice_id: InvoiceId::new(decode(invoice)?).ok()?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn invoices_are_told_by_their_certificates() {
-        let month: BillingMonth = "2026-10".parse().unwrap();
-        let invoice = InvoiceKey {
-            provider: Provider::azure(),
-            billing_account: BillingAccountId::new("a:b_2019-05-31").unwrap(),
-            period: month,
-            invoice_id: InvoiceId::new("cost-details").unwrap(),
-        };
-        let key = invoice.certificate(&Revision::of(b"x"));
-        let (folder, name) = key.split_once("/2026-10-").unwrap();
-        assert_eq!(invoice_of(&format!("{folder}/"), month, name), Some(invoice));
-        assert_eq!(invoice_of("certificates/ccx/host/", month, "usage.json"), None);
-    }
 
     #[test]
     fn what_is_expected_is_a_provider_or_an_account() {
         let parse = |text: &str| text.parse::<Expected>();
         assert_eq!(parse("aws/123").unwrap().to_string(), "aws/123");
         assert_eq!(parse(" gcp ").unwrap().to_string(), "gcp");
-        assert!(parse("").is_err() && parse("aws/").is_err());
+        assert!(parse("").is_err() && parse("aws/").is_err() && parse("azure/\u{feff}").is_err());
+    }
+
+    #[test]
+    fn an_account_is_there_under_any_of_its_spellings() {
+        let invoice = |provider: &str, account: &str| InvoiceKey {
+            provider: Provider::new(provider).unwrap(),
+            billing_account: BillingAccountId::new(account).unwrap(),
+            period: "2026-10".parse().unwrap(),
+            invoice_id: InvoiceId::new("i").unwrap(),
+        };
+        let is = |expected: &str, provider: &str, account: &str| {
+            expected.parse::<Expected>().unwrap().is(&invoice(provider, account))
+        };
+        let path = "/providers/Microsoft.Billing/billingAccounts/Payer-1";
+        assert!(is("Microsoft/payer-1", "azure", path) && is(&format!("azure/{path}"), "azure", "PAYER-1"));
+        assert!(is("Amazon Web Services", "aws", "1") && is("Azure/PAYER-1", "microsoft", "payer-1"));
+        assert!(!is("aws/A", "aws", "a") && is("aws/A", "aws", "A") && !is("azure/a", "aws", "a"));
+    }
+
+    #[test]
+    fn an_account_that_is_expected_twice_is_named_once() {
+        let texts = ["azure/A", "Microsoft/a", "aws/A", "aws/a", "azure"];
+        let shown = |texts: &[&str]| -> Vec<String> {
+            let expected = each_once(texts.iter().map(|text| text.parse().unwrap()));
+            expected.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(shown(&texts), ["aws/A", "aws/a", "azure", "azure/a"]);
+        let mut backward = texts;
+        backward.reverse();
+        assert_eq!(shown(&backward), shown(&texts));
     }
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use billing::aggregate::Aggregate;
 use billing::bills::{
     BillInput, BillRun, BilledAccount, Carried, Chain, Correction, Posted, Release, Rows, RunDocument, RunId,
-    StatedExport, StatedTable, make_bills,
+    StatedExport, StatedTable, UnknownCost, make_bills,
 };
 use billing::catalog::billing::{Catalog, InForce, parse};
 use billing::certificate::DocumentRef;
@@ -316,5 +316,10 @@ fn remarks(run: &BillRun) -> Vec<String> {
         .map(|component| format!("the component '{}' has costs and no service uses it", component.name));
     let centers = run.unknown_cost_centers.named.keys();
     let centers = centers.map(|value| format!("the cost centre '{value}' of charges is no customer's"));
-    idle.chain(unused).chain(centers).collect()
+    let unread = run.unread_tags.iter().map(|(currency, UnknownCost { amount, charges })| {
+        format!(
+            "{charges} charges of {amount} {currency} are unallocated: their tags cannot be read, and the catalog decides by tags"
+        )
+    });
+    idle.chain(unused).chain(centers).chain(unread).collect()
 }

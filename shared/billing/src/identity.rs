@@ -105,6 +105,12 @@ impl Rule {
         if provider == "azure" { Self::Azure } else { Self::Exact }
     }
 
+    /// The rule of a provider, by any of its names.
+    #[must_use]
+    pub fn named(provider: &str) -> Self {
+        Self::of(known_provider(provider).unwrap_or(provider))
+    }
+
     /// What two identifiers have in common if, and only if, they are the same.
     #[must_use]
     pub fn key(self, id: Id, text: &str) -> Cow<'_, str> {

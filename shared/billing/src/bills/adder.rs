@@ -1,10 +1,12 @@
 //! Charges added up by where they belong, exactly. Memory grows with what is distinct: places, currencies, unclaimed accounts.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
 use super::facts::Facts;
+use super::origin::Origin;
 use super::placer::{BadTags, Place, Placed, Placer};
 use crate::charges::Amount;
 use crate::money::{Currency, MoneyError};
@@ -25,26 +27,13 @@ pub struct Cost {
 /// By ISO 4217 code.
 pub type Costs = BTreeMap<&'static str, Cost>;
 
-/// Whose unclaimed charges are.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Origin {
-    /// As in the catalog.
-    pub provider: String,
-    /// FOCUS `BillingAccountId`.
-    pub billing_account: String,
-    /// FOCUS `SubAccountId`, else its name.
-    pub account: Option<String>,
-}
-
-impl Origin {
-    /// How it is written: `aws/123456789012`, or `aws/(billing account)` where charges name no account.
-    #[must_use]
-    pub fn label(&self) -> String {
-        match &self.account {
-            Some(account) => format!("{}/{account}", self.provider),
-            None => format!("{}/({})", self.provider, self.billing_account),
-        }
-    }
+/// Charges that no rule of the catalog names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfOrigin {
+    /// Whose, in one of the spellings that stand in the charges.
+    pub origin: Origin,
+    /// What they cost.
+    pub costs: Costs,
 }
 
 /// The charges of a month, added up.
@@ -52,10 +41,10 @@ impl Origin {
 pub struct Charged {
     /// The catalog and the month that the rules are of; nothing while nothing was added up.
     pub rules: Option<(String, BillingMonth)>,
-    /// What belongs somewhere.
+    /// What belongs somewhere that the catalog names.
     pub places: BTreeMap<Place, Costs>,
-    /// What no rule claims.
-    pub unclaimed: BTreeMap<Origin, Costs>,
+    /// What is told apart by its accounts (see [`Place::is_by_origin`]): by place and [`Origin::key`].
+    pub by_origin: BTreeMap<(Place, Origin), OfOrigin>,
     /// What counts for a pool with an `over`: by the pool's place in the catalog and the place of the charges.
     pub over: BTreeMap<(usize, Place), Costs>,
     /// All charges: added for themselves, so that nothing can get lost on the way to a place.
@@ -95,7 +84,7 @@ impl Cost {
     }
 }
 
-fn add_all(into: &mut Costs, from: &Costs) -> Result<(), MoneyError> {
+pub(super) fn add_all(into: &mut Costs, from: &Costs) -> Result<(), MoneyError> {
     from.iter().try_for_each(|(currency, cost)| into.entry(currency).or_default().add(*cost))
 }
 
@@ -113,8 +102,8 @@ pub struct Adder {
     /// By kind of charges; few currencies each.
     kinds: Vec<Vec<(Currency, Cost)>>,
     total: Vec<(Currency, Cost)>,
-    unclaimed: HashMap<Origin, Costs, RandomState>,
-    last: Option<(Origin, Currency, Cost)>,
+    by_origin: HashMap<(Place, Origin), Costs, RandomState>,
+    last: Option<(Place, Origin, Currency, Cost)>,
     blank: u64,
     unknown: BTreeMap<String, Costs>,
     unknown_cost: Costs,
@@ -136,7 +125,7 @@ impl Adder {
             placer,
             kinds: Vec::new(),
             total: Vec::new(),
-            unclaimed: HashMap::default(),
+            by_origin: HashMap::default(),
             last: None,
             blank: 0,
             unknown: BTreeMap::new(),
@@ -162,8 +151,8 @@ impl Adder {
             self.kinds.resize(placed.kind + 1, Vec::new());
         }
         add_to(&mut self.kinds[placed.kind], currency, cost)?;
-        if placed.place == Place::Unallocated {
-            self.unclaimed(facts, currency, cost)?;
+        if placed.place.is_by_origin() {
+            self.by_origin(placed.place, facts, currency, cost)?;
         }
         if placed.unknown_cost_center {
             self.unknown(facts, currency, cost)?;
@@ -172,34 +161,32 @@ impl Adder {
     }
 
     /// Charges of one account mostly follow each other, so the last one is kept at hand.
-    fn unclaimed(&mut self, facts: &Facts<'_>, currency: Currency, cost: Cost) -> Result<(), MoneyError> {
-        let account = [facts.sub_account_id, facts.sub_account_name];
-        let account = account.into_iter().flatten().find(|text| !text.is_empty());
-        if let Some((origin, of, sum)) = &mut self.last
-            && *of == currency
-            && origin.account.as_deref() == account
-            && origin.billing_account == facts.billing_account
-            && origin.provider == facts.provider
+    fn by_origin(
+        &mut self,
+        place: Place,
+        facts: &Facts<'_>,
+        currency: Currency,
+        cost: Cost,
+    ) -> Result<(), MoneyError> {
+        if let Some((last, origin, of, sum)) = &mut self.last
+            && (*last, *of) == (place, currency)
+            && origin.is_of(facts)
         {
             return sum.add(cost);
         }
         self.settle()?;
-        let origin = Origin {
-            provider: facts.provider.to_owned(),
-            billing_account: facts.billing_account.to_owned(),
-            account: account.map(str::to_owned),
-        };
-        self.last = Some((origin, currency, cost));
+        self.last = Some((place, Origin::of(facts), currency, cost));
         Ok(())
     }
 
     fn settle(&mut self) -> Result<(), MoneyError> {
-        let Some((origin, currency, cost)) = self.last.take() else { return Ok(()) };
-        self.unclaimed.entry(origin).or_default().entry(currency.code()).or_default().add(cost)
+        let Some((place, origin, currency, cost)) = self.last.take() else { return Ok(()) };
+        let costs = self.by_origin.entry((place, origin)).or_default();
+        costs.entry(currency.code()).or_default().add(cost)
     }
 
     fn unknown(&mut self, facts: &Facts<'_>, currency: Currency, cost: Cost) -> Result<(), MoneyError> {
-        let value = self.placer.cost_center(facts.tags);
+        let value = self.placer.cost_center(facts);
         self.unknown_cost.entry(currency.code()).or_default().add(cost)?;
         self.unknown.entry(value).or_default().entry(currency.code()).or_default().add(cost)?;
         first_named(&mut self.unknown);
@@ -214,18 +201,20 @@ impl Adder {
         self.settle()?;
         let mut charged = Charged {
             rules: Some((self.placer.catalog.clone(), self.placer.month)),
-            unclaimed: self.unclaimed.into_iter().collect(),
             blank: self.blank,
             unknown_cost_centers: self.unknown,
             unknown_cost: self.unknown_cost,
             ..Charged::default()
         };
+        for ((place, origin), costs) in self.by_origin {
+            charged.add_origin((place, origin.key()), origin, &costs)?;
+        }
         for (currency, cost) in &self.total {
             charged.total.entry(currency.code()).or_default().add(*cost)?;
         }
         for ((kind, sums), placed) in self.placer.kinds.iter().zip(&self.kinds).zip(self.placer.places()) {
             for (currency, cost) in sums {
-                if placed != Place::Unallocated {
+                if !placed.is_by_origin() {
                     let costs = charged.places.entry(placed).or_default();
                     costs.entry(currency.code()).or_default().add(*cost)?;
                 }
@@ -240,6 +229,19 @@ impl Adder {
 }
 
 impl Charged {
+    fn add_origin(&mut self, key: (Place, Origin), origin: Origin, costs: &Costs) -> Result<(), MoneyError> {
+        match self.by_origin.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(OfOrigin { origin, costs: costs.clone() });
+                Ok(())
+            }
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().origin.respell(origin);
+                add_all(&mut entry.get_mut().costs, costs)
+            }
+        }
+    }
+
     /// Both together: parts of a month may be added up apart.
     ///
     /// # Errors
@@ -255,8 +257,8 @@ impl Charged {
         for (place, costs) in &other.places {
             add_all(self.places.entry(*place).or_default(), costs)?;
         }
-        for (origin, costs) in &other.unclaimed {
-            add_all(self.unclaimed.entry(origin.clone()).or_default(), costs)?;
+        for (key, of) in &other.by_origin {
+            self.add_origin(key.clone(), of.origin.clone(), &of.costs)?;
         }
         for (key, costs) in &other.over {
             add_all(self.over.entry(*key).or_default(), costs)?;

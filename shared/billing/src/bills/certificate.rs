@@ -13,7 +13,7 @@ use super::lines::{Bill, LineKind};
 use super::make::BillInput;
 use super::pools::Unallocated;
 use super::problems::BillsError;
-use super::unknown::UnknownCostCenters;
+use super::unknown::{UnknownCostCenters, UnknownCosts, unread_tags};
 use crate::canonical;
 use crate::certificate::{DocumentRef, Status, decimal_text};
 use crate::money::{self, MoneyError};
@@ -117,6 +117,9 @@ pub struct RunCertificate {
     /// Cost centres that are no customer's.
     #[serde(default, skip_serializing_if = "UnknownCostCenters::is_empty")]
     pub unknown_cost_centers: UnknownCostCenters,
+    /// What charges cost that are unallocated because their tags cannot be read.
+    #[serde(default, skip_serializing_if = "UnknownCosts::is_empty")]
+    pub unread_tags: UnknownCosts,
     /// `matched` if all charges are billed and no bill is held, else `explained`: each rest has its reason. A run that does not
     /// add up is an error and has no certificate.
     pub status: Status,
@@ -240,6 +243,7 @@ impl RunCertificate {
             carried_out: money::sum(bills.iter().map(|bill| bill.carried_out))?.normalize(),
             blank_costs: input.charged.blank,
             unknown_cost_centers: UnknownCostCenters::of(input.charged)?,
+            unread_tags: unread_tags(input.charged)?,
             status,
             explanation,
             released: None,

@@ -33,6 +33,8 @@ pub enum Tags<'a> {
     None,
     /// A flat JSON object, as in files of charges: parsed once for each distinct text.
     Json(&'a str),
+    /// There are some that cannot be read: what they are written as.
+    Unread(&'a str),
     /// Keys and values.
     Pairs(&'a [(&'a str, &'a str)]),
 }
@@ -49,7 +51,11 @@ impl<'a> Facts<'a> {
             service: &charge.service_name,
             region: charge.region_id.as_deref(),
             resource: charge.resource_id.as_deref(),
-            tags: charge.tags.as_deref().map_or(Tags::None, Tags::Json),
+            tags: match (charge.tags.as_deref(), charge.unread_tags.as_deref()) {
+                (Some(tags), _) => Tags::Json(tags),
+                (None, Some(unread)) => Tags::Unread(unread),
+                (None, None) => Tags::None,
+            },
             category: charge.charge_category,
         }
     }

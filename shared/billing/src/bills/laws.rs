@@ -206,9 +206,11 @@ fn reference(catalog: &Catalog, charge: &Charge) -> String {
         .accounts
         .iter()
         .find(|a| a.provider == charge.provider && a.id.as_ref() == Some(&charge.account));
-    let Some(account) = account else { return "unallocated".to_owned() };
     let tagged =
         tags.get("cc").and_then(|cc| catalog.customers.iter().find(|c| c.cost_center.as_ref() == Some(cc)));
+    let Some(account) = account else {
+        return tagged.map_or_else(|| "unallocated".to_owned(), |c| format!("cost-center:{}", c.name));
+    };
     let own = &catalog.customers[account.customer];
     match tagged {
         Some(customer) if customer != own => format!("account:aws/{} for {}", account.key(), customer.name),
@@ -258,7 +260,8 @@ proptest! {
             prop_assert_eq!(Recipient::Place(place).label(&catalog), reference(&catalog, &charge));
         }
         let charged = charged(&in_force, &model.charges());
-        let all = || charged.places.values().chain(charged.unclaimed.values()).flatten();
+        let by_origin = || charged.by_origin.values().map(|of| &of.costs);
+        let all = || charged.places.values().chain(by_origin()).flatten();
         prop_assert_eq!(all().map(|(_, cost)| cost.charges).sum::<u64>(), model.charges().len() as u64);
         for (currency, total) in &charged.total {
             let sum = all().filter(|(of, _)| *of == currency).try_fold(crate::charges::Amount::ZERO, |sum, (_, cost)| sum.checked_add(cost.amount));

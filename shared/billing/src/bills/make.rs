@@ -15,7 +15,7 @@ use super::placer::Place;
 use super::pools::{Share, Sharing, Unallocated};
 use super::problems::BillsError;
 use super::settle;
-use super::unknown::UnknownCostCenters;
+use super::unknown::{UnknownCostCenters, UnknownCosts};
 use crate::catalog::billing::InForce;
 use crate::month::BillingMonth;
 
@@ -72,6 +72,8 @@ pub struct BillRun {
     pub idle_rules: Vec<String>,
     /// Cost centres of charges that are no customer's, and what they cost.
     pub unknown_cost_centers: UnknownCostCenters,
+    /// What charges cost that are unallocated because their tags cannot be read.
+    pub unread_tags: UnknownCosts,
     /// That nothing appeared or disappeared.
     pub certificate: RunCertificate,
 }
@@ -102,6 +104,7 @@ pub fn make_bills(input: &BillInput<'_>) -> Result<BillRun, BillsError> {
     let mut maker =
         Maker { input, basis: &basis, rates: &rates, used: &used, shared, lines: BTreeMap::new() };
     maker.accounts_and_allocations()?;
+    maker.cost_centers()?;
     let components = maker.services()?;
     maker.shares_of_customers()?;
     maker.positions();
@@ -118,6 +121,7 @@ pub fn make_bills(input: &BillInput<'_>) -> Result<BillRun, BillsError> {
         conversions: rates.all().cloned().collect(),
         idle_rules: idle_rules(in_force, charged),
         unknown_cost_centers: certificate.unknown_cost_centers.clone(),
+        unread_tags: certificate.unread_tags.clone(),
         certificate,
     })
 }
@@ -139,10 +143,15 @@ fn check_rules(input: &BillInput<'_>) -> Result<(), BillsError> {
 }
 
 fn all_unallocated(basis: &Basis, mut unallocated: Vec<Unallocated>) -> Vec<Unallocated> {
-    for (origin, amounts) in &basis.unclaimed {
+    for ((place, origin), amounts) in &basis.by_origin {
+        let reason = match place {
+            Place::Unallocated => "no rule of the catalog claims these charges",
+            Place::Unread => "the tags of these charges cannot be read, and the catalog decides by tags",
+            _ => continue,
+        };
         for (currency, amount) in amounts {
-            let reason = "no rule of the catalog claims these charges".to_owned();
-            unallocated.push(Unallocated { what: origin.label(), currency, amount: *amount, reason });
+            let (what, reason) = (origin.label(), reason.to_owned());
+            unallocated.push(Unallocated { what, currency, amount: *amount, reason });
         }
     }
     unallocated.sort();

@@ -155,12 +155,41 @@ impl Maker<'_> {
                     };
                     (rule.customer, rule.percentage, draft)
                 }
-                Place::Component(_) | Place::Pool(_) | Place::Unallocated => continue,
+                _ => continue,
             };
             let (costs, amounts) = self.costs(place)?;
             let cost = self.rates.convert(&amounts)?;
             let exact = cost.percent(percentage)?;
             let comment = format!("{percentage} % of {}", shown(&costs));
+            let amount = self.round(exact)?;
+            self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount));
+        }
+        Ok(())
+    }
+
+    /// What customers pay by their cost centres alone: a line for each account, at what it costs.
+    pub(super) fn cost_centers(&mut self) -> Result<(), BillsError> {
+        let (catalog, basis) = (self.input.in_force.catalog, self.basis);
+        for ((place, origin), amounts) in &basis.by_origin {
+            let Place::CostCenter(customer) = *place else { continue };
+            let counted = self.input.charged.by_origin.get(&(*place, origin.key()));
+            let counted = |currency: &str| counted.and_then(|of| of.costs.get(currency));
+            let part = |(currency, amount): (&&'static str, &Decimal)| {
+                let charges = counted(currency).map_or(0, |cost| cost.charges);
+                self.part("charges".to_owned(), place.rule(catalog), charges, currency, *amount)
+            };
+            let costs: Vec<CostPart> = amounts.iter().filter_map(part).collect();
+            let draft = Draft {
+                key: origin.line_key(),
+                kind: LineKind::Account,
+                name: origin.account.clone().unwrap_or_else(|| origin.billing_account.clone()),
+                provider: Some(origin.provider.clone()),
+                product: None,
+                rule: place.rule(catalog),
+            };
+            let exact = self.rates.convert(&sum(&costs)?)?;
+            let center = catalog.customers[customer].cost_center.as_deref().unwrap_or_default();
+            let comment = format!("100 % of {}, tagged with cost centre {center}", shown(&costs));
             let amount = self.round(exact)?;
             self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount));
         }

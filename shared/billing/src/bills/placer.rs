@@ -1,17 +1,18 @@
-//! Where a charge belongs: to a customer's account, a component, a pool, or nowhere.
+//! Where a charge belongs: to a customer's account, a component, a pool, a customer by its cost centre, or nowhere.
 //!
 //! Rules are tried in this order, and the first that fits decides: components, pools, allocations by priority, accounts; within
-//! each in the order of the catalog. They are compiled once for a month. Which patterns a text fits is found out once for each distinct text, and which
-//! rule applies once for each distinct set of patterns: a charge costs a few look-ups, however many rules there are.
+//! each in the order of the catalog. What none of them claims goes by its cost centre. They are compiled once for a month. Which patterns
+//! a text fits is found out once for each distinct text, and which rule applies once for each distinct set of patterns: a charge costs a
+//! few look-ups, however many rules there are.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::facts::{Facts, Tags};
-use super::patterns::{Dimension, Pattern, Sets};
-use crate::catalog::billing::{Account, Catalog, InForce, Match};
-use crate::charges::parse_tags;
+use super::dimensions::{Conditions, Dimensions, Fits, is_unread};
+use super::facts::Facts;
+use super::patterns::Pattern;
+use crate::catalog::billing::{Catalog, InForce, Match};
 use crate::month::BillingMonth;
 
 /// Where a charge belongs. Numbers are places in the catalog's lists.
@@ -30,8 +31,12 @@ pub enum Place {
     Component(usize),
     /// A pool, shared among its targets.
     Pool(usize),
+    /// A customer by the cost centre that the resource is tagged with: no rule claims its account.
+    CostCenter(usize),
     /// Nowhere: no rule claims it.
     Unallocated,
+    /// Nowhere: its tags cannot be read, and with them it might belong elsewhere than without.
+    Unread,
 }
 
 impl Place {
@@ -45,9 +50,16 @@ impl Place {
             Self::Allocation(at) => ("allocations", at, catalog.allocations.get(at).map(|a| a.mark)),
             Self::Component(at) => ("components", at, catalog.components.get(at).map(|c| c.mark)),
             Self::Pool(at) => ("pools", at, catalog.pools.get(at).map(|p| p.mark)),
-            Self::Unallocated => return "no rule".to_owned(),
+            Self::CostCenter(at) => ("customers", at, catalog.customers.get(at).map(|c| c.mark)),
+            Self::Unallocated | Self::Unread => return "no rule".to_owned(),
         };
         format!("{list}[{at}], line {}", mark.unwrap_or_default().line)
+    }
+
+    /// Whether its charges are told apart by their accounts, which the catalog does not name.
+    #[must_use]
+    pub fn is_by_origin(self) -> bool {
+        matches!(self, Self::CostCenter(_) | Self::Unallocated | Self::Unread)
     }
 }
 
@@ -65,36 +77,10 @@ pub struct Placed {
 /// Tags that are no JSON object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadTags(String);
+pub struct BadTags(pub(super) String);
 
 /// Distinct combinations of sets of patterns that are remembered before they are given up.
 const REMEMBERED: usize = 200_000;
-
-#[derive(Debug, Default)]
-struct Dimensions {
-    provider: Dimension,
-    billing_account: Dimension,
-    sub_account_id: Dimension,
-    sub_account_name: Dimension,
-    service: Dimension,
-    region: Dimension,
-    resource: Dimension,
-    category: Dimension,
-    tags: Vec<(String, Dimension)>,
-}
-
-impl Dimensions {
-    fn tag(&mut self, key: &str) -> &mut Dimension {
-        let at = self.tags.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
-            self.tags.push((key.to_owned(), Dimension::default()));
-            self.tags.len() - 1
-        });
-        &mut self.tags[at].1
-    }
-}
-
-/// All of these, each any of those.
-type Conditions = Vec<Vec<Pattern>>;
 
 #[derive(Debug)]
 enum Outcome {
@@ -115,19 +101,18 @@ pub(super) struct Kind {
 pub struct Placer {
     pub(super) month: BillingMonth,
     pub(super) catalog: String,
-    sets: Sets,
     dimensions: Dimensions,
     rules: Vec<(Conditions, Outcome)>,
     /// Rules by one pattern without which they cannot fit.
     hung: HashMap<Pattern, Vec<usize>, RandomState>,
+    /// Rules that look at tags.
+    tagged: Vec<usize>,
     over: Vec<(usize, Conditions)>,
     account_customers: Vec<usize>,
     cost_center_tag: Option<String>,
     cost_centers: HashMap<Pattern, usize, RandomState>,
     any_cost_center: Option<Pattern>,
-    known: HashMap<[u32; 9], usize, RandomState>,
-    known_tags: HashMap<Box<str>, u32, RandomState>,
-    known_tags_bytes: usize,
+    known: HashMap<Fits, usize, RandomState>,
     pub(super) kinds: Vec<Kind>,
     kind_numbers: HashMap<(Place, bool, Vec<usize>), usize, RandomState>,
 }
@@ -140,18 +125,16 @@ impl Placer {
         let mut placer = Self {
             month: in_force.month,
             catalog: catalog.version.clone(),
-            sets: Sets::default(),
             dimensions: Dimensions::default(),
             rules: Vec::new(),
             hung: HashMap::default(),
+            tagged: Vec::new(),
             over: Vec::new(),
             account_customers: catalog.accounts.iter().map(|account| account.customer).collect(),
             cost_center_tag: catalog.cost_center_tag.clone(),
             cost_centers: HashMap::default(),
             any_cost_center: None,
             known: HashMap::default(),
-            known_tags: HashMap::default(),
-            known_tags_bytes: 0,
             kinds: Vec::new(),
             kind_numbers: HashMap::default(),
         };
@@ -173,7 +156,7 @@ impl Placer {
                 self.rule(matching, Place::Pool(at));
             }
             if let Some(over) = &pool.over {
-                let conditions = self.conditions(over);
+                let conditions = self.dimensions.of_match(over);
                 self.over.push((at, conditions));
             }
         }
@@ -186,7 +169,7 @@ impl Placer {
     }
 
     fn rule(&mut self, matching: &Match, place: Place) {
-        let conditions = self.conditions(matching);
+        let conditions = self.dimensions.of_match(matching);
         self.add(conditions, Outcome::Place(place));
     }
 
@@ -196,75 +179,41 @@ impl Placer {
         let accounts = || catalog.accounts.iter().enumerate().filter(|(_, a)| a.dated.covers(month));
         for (at, account) in accounts() {
             if let Some(id) = &account.id {
-                let provider = self.provider_of(account);
-                let id = self.dimensions.sub_account_id.exactly(&mut self.sets, id);
-                self.add(vec![vec![id], vec![provider]], Outcome::Account(at));
+                let conditions = self.dimensions.of_id(account, id);
+                self.add(conditions, Outcome::Account(at));
             }
         }
         for (at, account) in accounts() {
             if let Some(name) = &account.name {
-                let provider = self.provider_of(account);
-                let name = self.dimensions.sub_account_name.exactly(&mut self.sets, name);
-                let mut conditions = vec![vec![name], vec![provider]];
-                if account.id.is_some() {
-                    conditions.push(vec![self.dimensions.sub_account_id.absent(&mut self.sets)]);
-                }
+                let conditions = self.dimensions.of_name(account, name);
                 self.add(conditions, Outcome::Account(at));
             }
         }
         for (at, account) in accounts() {
             if let Some(id) = &account.id {
-                let provider = self.provider_of(account);
-                let id = self.dimensions.billing_account.exactly(&mut self.sets, id);
-                let no_id = self.dimensions.sub_account_id.absent(&mut self.sets);
-                let no_name = self.dimensions.sub_account_name.absent(&mut self.sets);
-                self.add(vec![vec![id], vec![provider], vec![no_id], vec![no_name]], Outcome::Account(at));
+                let conditions = self.dimensions.of_billing_account(account, id);
+                self.add(conditions, Outcome::Account(at));
             }
         }
-    }
-
-    fn provider_of(&mut self, account: &Account) -> Pattern {
-        self.dimensions.provider.exactly(&mut self.sets, &account.provider)
     }
 
     fn cost_centers(&mut self, catalog: &Catalog) {
         let Some(tag) = &catalog.cost_center_tag else { return };
-        let dimension = self.dimensions.tag(tag);
         for (at, customer) in catalog.customers.iter().enumerate() {
             if let Some(center) = &customer.cost_center {
-                self.cost_centers.insert(dimension.exactly(&mut self.sets, center), at);
+                self.cost_centers.insert(self.dimensions.of_tag(tag, center), at);
             }
         }
-        self.any_cost_center = Some(dimension.pattern(&mut self.sets, "*"));
-    }
-
-    /// The most telling condition comes first: the rule is looked for by it.
-    fn conditions(&mut self, matching: &Match) -> Conditions {
-        let Self { sets, dimensions, .. } = self;
-        let mut conditions = Conditions::new();
-        let patterns = |texts: &[String], dimension: &mut Dimension, sets: &mut Sets| {
-            texts.iter().map(|text| dimension.pattern(sets, text)).collect::<Vec<_>>()
-        };
-        conditions.push(patterns(&matching.resource, &mut dimensions.resource, sets));
-        let mut account = patterns(&matching.account, &mut dimensions.sub_account_id, sets);
-        account.extend(patterns(&matching.account, &mut dimensions.sub_account_name, sets));
-        conditions.push(account);
-        for (key, values) in &matching.tags {
-            conditions.push(patterns(values, dimensions.tag(key), sets));
-        }
-        conditions.push(patterns(&matching.billing_account, &mut dimensions.billing_account, sets));
-        conditions.push(patterns(&matching.service, &mut dimensions.service, sets));
-        conditions.push(patterns(&matching.region, &mut dimensions.region, sets));
-        conditions.push(patterns(&matching.category, &mut dimensions.category, sets));
-        conditions.push(patterns(&matching.provider, &mut dimensions.provider, sets));
-        conditions.retain(|condition| !condition.is_empty());
-        conditions
+        self.any_cost_center = Some(self.dimensions.of_any_tag(tag));
     }
 
     fn add(&mut self, conditions: Conditions, outcome: Outcome) {
         let rule = self.rules.len();
-        for pattern in conditions.first().into_iter().flatten() {
+        for pattern in conditions.first().into_iter().flat_map(|condition| &condition.any_of) {
             self.hung.entry(*pattern).or_default().push(rule);
+        }
+        if conditions.iter().any(|condition| condition.is_tag) {
+            self.tagged.push(rule);
         }
         self.rules.push((conditions, outcome));
     }
@@ -274,91 +223,26 @@ impl Placer {
     /// # Errors
     /// [`BadTags`]: such a charge cannot be placed.
     pub fn place(&mut self, facts: &Facts<'_>) -> Result<Placed, BadTags> {
-        let Dimensions { provider, billing_account, sub_account_id, sub_account_name, .. } =
-            &mut self.dimensions;
-        let sets = &mut self.sets;
-        let head = [
-            provider.find(sets, Some(facts.provider)),
-            billing_account.find(sets, Some(facts.billing_account)),
-            sub_account_id.find(sets, facts.sub_account_id),
-            sub_account_name.find(sets, facts.sub_account_name),
-        ];
-        let Dimensions { service, region, resource, category, .. } = &mut self.dimensions;
-        let tail = [
-            service.find(sets, Some(facts.service)),
-            region.find(sets, facts.region),
-            resource.find(sets, facts.resource),
-            category.find(sets, Some(facts.category.as_str())),
-        ];
-        let tags = self.tags(facts.tags)?;
-        let key = [head[0], head[1], head[2], head[3], tail[0], tail[1], tail[2], tail[3], tags];
-        let kind = match self.known.get(&key) {
+        let fits = self.dimensions.fits(facts)?;
+        let kind = match self.known.get(&fits) {
             Some(kind) => *kind,
-            None => self.decide(key),
+            None => self.decide(fits),
         };
         Ok(self.kinds[kind].placed)
     }
 
-    fn tags(&mut self, tags: Tags<'_>) -> Result<u32, BadTags> {
-        if self.dimensions.tags.is_empty() {
-            return Ok(0);
-        }
-        match tags {
-            Tags::None => Ok(0),
-            Tags::Pairs(pairs) => Ok(self.pairs(pairs.iter().copied())),
-            Tags::Json(text) => {
-                if let Some(known) = self.known_tags.get(text) {
-                    return Ok(*known);
-                }
-                let pairs = parse_tags(Some(text)).map_err(BadTags)?;
-                let number = self.pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-                self.known_tags_bytes += text.len() + 64;
-                if self.known_tags_bytes > 8 << 20 {
-                    self.known_tags.clear();
-                    self.known_tags_bytes = 0;
-                }
-                self.known_tags.insert(text.into(), number);
-                Ok(number)
-            }
-        }
-    }
-
-    fn pairs<'t>(&mut self, pairs: impl Iterator<Item = (&'t str, &'t str)>) -> u32 {
-        let mut fitting = Vec::new();
-        for (key, value) in pairs.filter(|(_, value)| !value.is_empty()) {
-            if let Some((_, dimension)) = self.dimensions.tags.iter().find(|(known, _)| known == key) {
-                fitting.extend(dimension.fitting(value));
-            }
-        }
-        self.sets.number(fitting)
-    }
-
     /// A kind of charges that was not seen before.
-    fn decide(&mut self, key: [u32; 9]) -> usize {
-        let mut fitting: Vec<Pattern> = Vec::new();
-        for set in key {
-            fitting.extend(self.sets.set(set));
-        }
-        fitting.sort_unstable();
-        fitting.dedup();
-        let fits = |conditions: &Conditions| {
-            let any = |condition: &Vec<Pattern>| condition.iter().any(|p| fitting.binary_search(p).is_ok());
-            conditions.iter().all(any)
+    fn decide(&mut self, fits: Fits) -> usize {
+        let patterns = self.dimensions.patterns(fits);
+        let candidates = patterns.iter().filter_map(|pattern| self.hung.get(pattern)).flatten().copied();
+        let first = candidates.filter(|rule| all_fit(&self.rules[*rule].0, &patterns)).min();
+        let (place, unknown_cost_center) = if is_unread(&fits) && self.hangs_on_tags(first, &patterns) {
+            (Place::Unread, false)
+        } else {
+            self.outcome(first, &patterns)
         };
-        let candidates = fitting.iter().filter_map(|pattern| self.hung.get(pattern)).flatten().copied();
-        let first = candidates.filter(|rule| fits(&self.rules[*rule].0)).min();
-        let (place, unknown_cost_center) = match first.map(|rule| &self.rules[rule].1) {
-            None => (Place::Unallocated, false),
-            Some(Outcome::Place(place)) => (*place, false),
-            Some(Outcome::Account(account)) => {
-                let tagged = fitting.iter().find_map(|pattern| self.cost_centers.get(pattern)).copied();
-                let is_tagged = self.any_cost_center.is_some_and(|any| fitting.binary_search(&any).is_ok());
-                let customer = tagged.unwrap_or(self.account_customers[*account]);
-                (Place::Account { account: *account, customer }, is_tagged && tagged.is_none())
-            }
-        };
-        let over: Vec<usize> =
-            self.over.iter().filter(|(_, conditions)| fits(conditions)).map(|(pool, _)| *pool).collect();
+        let over = self.over.iter().filter(|(_, conditions)| all_fit(conditions, &patterns));
+        let over: Vec<usize> = over.map(|(pool, _)| *pool).collect();
         let kinds = &mut self.kinds;
         let kind = *self.kind_numbers.entry((place, unknown_cost_center, over)).or_insert_with_key(
             |(_, _, over)| {
@@ -370,8 +254,35 @@ impl Placer {
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
-        self.known.insert(key, kind);
+        self.known.insert(fits, kind);
         kind
+    }
+
+    /// What follows from the first rule that fits, and whether the cost centre is nobody's.
+    fn outcome(&self, first: Option<usize>, patterns: &[Pattern]) -> (Place, bool) {
+        let tagged = || patterns.iter().find_map(|pattern| self.cost_centers.get(pattern)).copied();
+        match first.map(|rule| &self.rules[rule].1) {
+            None => (tagged().map_or(Place::Unallocated, Place::CostCenter), false),
+            Some(Outcome::Place(place)) => (*place, false),
+            Some(Outcome::Account(account)) => {
+                let tagged = tagged();
+                let is_tagged = self.any_cost_center.is_some_and(|any| patterns.binary_search(&any).is_ok());
+                let customer = tagged.unwrap_or(self.account_customers[*account]);
+                (Place::Account { account: *account, customer }, is_tagged && tagged.is_none())
+            }
+        }
+    }
+
+    /// Whether a charge that fits these patterns, and tags that nobody can read, might belong elsewhere than the first rule that
+    /// fits without them says.
+    fn hangs_on_tags(&self, first: Option<usize>, patterns: &[Pattern]) -> bool {
+        let is_settled = first.is_some_and(|rule| matches!(self.rules[rule].1, Outcome::Place(_)));
+        let mut before = self.tagged.iter().filter(|rule| first.is_none_or(|first| **rule < first));
+        let might_fit = |rule: &usize| {
+            let mut conditions = self.rules[*rule].0.iter();
+            conditions.all(|condition| condition.is_tag || any_fits(&condition.any_of, patterns))
+        };
+        (!is_settled && self.cost_center_tag.is_some()) || before.any(might_fit)
     }
 
     /// The place of each kind.
@@ -380,18 +291,16 @@ impl Placer {
     }
 
     /// The value of the cost-centre tag; for messages.
-    pub(super) fn cost_center(&self, tags: Tags<'_>) -> String {
-        let Some(tag) = self.cost_center_tag.as_deref() else { return String::new() };
-        let value = match tags {
-            Tags::None => None,
-            Tags::Pairs(pairs) => {
-                pairs.iter().find(|(key, _)| *key == tag).map(|(_, value)| (*value).to_owned())
-            }
-            Tags::Json(text) => {
-                let pairs = parse_tags(Some(text)).unwrap_or_default();
-                pairs.into_iter().find(|(key, _)| key == tag).map(|(_, value)| value)
-            }
-        };
-        value.unwrap_or_default()
+    pub(super) fn cost_center(&mut self, facts: &Facts<'_>) -> String {
+        let tag = self.cost_center_tag.as_deref().unwrap_or_default();
+        self.dimensions.value_of(tag, facts)
     }
+}
+
+fn any_fits(any_of: &[Pattern], patterns: &[Pattern]) -> bool {
+    any_of.iter().any(|pattern| patterns.binary_search(pattern).is_ok())
+}
+
+fn all_fit(conditions: &Conditions, patterns: &[Pattern]) -> bool {
+    conditions.iter().all(|condition| any_fits(&condition.any_of, patterns))
 }

@@ -297,10 +297,11 @@ impl Sharing<'_> {
         let mut all: Vec<Weighed> = match &pool.targets {
             Some(targets) => targets.iter().map(|target| self.target(target, Decimal::ONE)).collect(),
             None => {
-                let direct =
-                    costs.keys().filter(|place| !matches!(place, Place::Pool(_) | Place::Unallocated));
+                let direct = costs
+                    .keys()
+                    .filter(|place| !matches!(place, Place::Pool(_) | Place::Unallocated | Place::Unread));
                 let whole = direct.map(|place| {
-                    let recipient = Recipient::Place(*place);
+                    let recipient = Recipient::of(*place);
                     let (key, weight, reason) = (recipient.label(catalog), Decimal::ONE, String::new());
                     Weighed { key, recipient: Some(recipient), weight, reason }
                 });
@@ -315,6 +316,11 @@ impl Sharing<'_> {
                     // of an account what its own customer pays: the rest is others', by their cost centres
                     Some(Recipient::Place(own)) => {
                         costs.get(&own).map_or(Ok(Exact::ZERO), |amounts| self.rates.convert(amounts))?
+                    }
+                    // nobody is listed: its cost centre's charges alone, because its accounts stand for themselves
+                    Some(Recipient::Customer(customer)) if pool.targets.is_none() => {
+                        let own = costs.get(&Place::CostCenter(customer));
+                        own.map_or(Ok(Exact::ZERO), |amounts| self.rates.convert(amounts))?
                     }
                     Some(Recipient::Customer(customer)) => {
                         let mut own =
@@ -340,7 +346,8 @@ fn payer(catalog: &Catalog, place: Place) -> Option<usize> {
     match place {
         Place::Account { customer, .. } => Some(customer),
         Place::Allocation(at) => catalog.allocations.get(at).map(|rule| rule.customer),
-        Place::Component(_) | Place::Pool(_) | Place::Unallocated => None,
+        Place::CostCenter(customer) => Some(customer),
+        Place::Component(_) | Place::Pool(_) | Place::Unallocated | Place::Unread => None,
     }
 }
 

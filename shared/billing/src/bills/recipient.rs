@@ -15,6 +15,14 @@ pub enum Recipient {
 }
 
 impl Recipient {
+    /// Who receives the share of a place: what cost centres claim has no line that stands in the catalog, so their customers do.
+    pub(super) fn of(place: Place) -> Self {
+        match place {
+            Place::CostCenter(customer) => Self::Customer(customer),
+            place => Self::Place(place),
+        }
+    }
+
     /// How it is written: `account:azure/1111-...`, `component:cluster-a`.
     #[must_use]
     pub fn label(self, catalog: &Catalog) -> String {
@@ -34,7 +42,8 @@ impl Recipient {
             Self::Place(Place::Pool(at)) => {
                 format!("pool:{}", catalog.pools.get(at).map_or("", |pool| &pool.name))
             }
-            Self::Place(Place::Unallocated) => "unallocated".to_owned(),
+            Self::Place(Place::CostCenter(at)) => format!("cost-center:{}", customer(at)),
+            Self::Place(Place::Unallocated | Place::Unread) => "unallocated".to_owned(),
             Self::Service(at) => {
                 format!("service:{}", catalog.services.get(at).map_or("", |service| &service.name))
             }

@@ -29,6 +29,8 @@ const TEXTS: [&str; 9] = [
     "ChargeCategory",
     "Tags",
 ];
+/// The text of tags that cannot be read; older files do not have the column.
+const UNREAD_TAGS: &str = "x_UnreadTags";
 const DETAILS: [&str; 5] = ["ChargeDescription", "ServiceCategory", "SkuId", "x_Document", "x_LineNumber"];
 
 /// The metadata of a file that names the raw document its charges are from.
@@ -136,7 +138,8 @@ impl ChargeRows {
         mut take: impl FnMut(&ChargeRow<'_>) -> Result<(), ChargeError>,
     ) -> Result<(), RowsError> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(self.file.clone())?;
-        let names = COSTS.iter().chain(&TEXTS).chain(DETAILS.iter().filter(|_| details)).copied();
+        let names = COSTS.iter().chain(&TEXTS).chain([&UNREAD_TAGS]);
+        let names = names.chain(DETAILS.iter().filter(|_| details)).copied();
         let columns = ProjectionMask::columns(builder.parquet_schema(), names);
         let reader = builder.with_projection(columns).with_batch_size(BATCH_ROWS).build()?;
         let mut first = 1;
@@ -155,6 +158,7 @@ struct Batch<'b> {
     provider: &'b str,
     costs: [&'b Decimal128Array; 2],
     texts: [&'b StringArray; TEXTS.len()],
+    unread_tags: Option<&'b StringArray>,
     details: Option<([&'b StringArray; 4], &'b Int64Array)>,
 }
 
@@ -169,6 +173,8 @@ impl<'b> Batch<'b> {
         let [currency, payer, id, name, service, region, resource, category, tags] =
             TEXTS.map(|name| column(batch, name));
         let texts = [currency?, payer?, id?, name?, service?, region?, resource?, category?, tags?];
+        let has_unread = batch.schema_ref().index_of(UNREAD_TAGS).is_ok();
+        let unread_tags = has_unread.then(|| column(batch, UNREAD_TAGS)).transpose()?;
         let [description, service_category, sku, document, line] = DETAILS;
         let details = match details {
             false => None,
@@ -182,7 +188,8 @@ impl<'b> Batch<'b> {
                 column(batch, line)?,
             )),
         };
-        Ok(Self { first, rows: batch.num_rows(), provider, costs: [billed?, effective?], texts, details })
+        let (rows, costs) = (batch.num_rows(), [billed?, effective?]);
+        Ok(Self { first, rows, provider, costs, texts, unread_tags, details })
     }
 
     fn each(
@@ -209,7 +216,7 @@ impl<'b> Batch<'b> {
                 service: service.unwrap_or_default(),
                 region,
                 resource,
-                tags: tags.map_or(Tags::None, Tags::Json),
+                tags: tags.map_or_else(|| self.unread_tags(at), Tags::Json),
                 category: ChargeCategory::parse(word).ok_or_else(|| cell(row, TEXTS[7], word))?,
             };
             let [billed, effective] = self.costs.map(|costs| Amount::scaled(costs.value(at), 18));
@@ -224,6 +231,12 @@ impl<'b> Batch<'b> {
             take(&charge).map_err(|error| RowsError::Charge { row, error })?;
         }
         Ok(())
+    }
+
+    /// The tags of a charge that has none that can be read.
+    fn unread_tags(&self, at: usize) -> Tags<'b> {
+        let text = self.unread_tags.filter(|texts| texts.is_valid(at)).map(|texts| texts.value(at));
+        text.filter(|text| !text.is_empty()).map_or(Tags::None, Tags::Unread)
     }
 
     fn detail(&self, at: usize) -> Detail<'b> {
@@ -242,6 +255,11 @@ fn cell(row: u64, column: &'static str, value: &str) -> RowsError {
 #[cfg(test)]
 mod tests {
     use std::io::{Seek as _, Write as _};
+
+    use arrow_schema::{DataType, Field, Schema};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::metadata::KeyValue;
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
     use crate::bills::tests::{decimal, focus_charge};
@@ -276,6 +294,45 @@ mod tests {
             ("two".to_owned(), decimal("-0.000000000000000001"), false, None),
         ];
         assert_eq!(seen, expected);
+    }
+
+    /// A file of two charges as a version of this software writes it that has the column.
+    fn with_unread_tags(texts: Vec<Option<&str>>) -> Arc<File> {
+        let charges = [focus_charge("one", "1"), Charge { tags: None, ..focus_charge("two", "2") }];
+        let builder = ParquetRecordBatchReaderBuilder::try_new(FileReader::new(file(&charges, &[]))).unwrap();
+        let batch = builder.build().unwrap().next().unwrap().unwrap();
+        let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new(UNREAD_TAGS, DataType::Utf8, true)));
+        let mut columns = batch.columns().to_vec();
+        columns.push(Arc::new(StringArray::from(texts)));
+        let schema = Arc::new(Schema::new(fields));
+        let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
+        let raw = KeyValue::new(RAW.to_owned(), "raw/aws/1/2026-10/x/y.json".to_owned());
+        let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![raw])).build();
+        let mut file = tempfile::tempfile().unwrap();
+        let mut writer = ArrowWriter::try_new(&mut file, schema, Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        file.rewind().unwrap();
+        Arc::new(file)
+    }
+
+    #[test]
+    fn tags_that_cannot_be_read_are_told_from_none() {
+        let tags = |texts: Vec<Option<&str>>| {
+            let rows = ChargeRows::open(with_unread_tags(texts)).unwrap();
+            let mut seen = Vec::new();
+            rows.each("aws", false, |row| {
+                seen.push(format!("{:?}", row.facts.tags));
+                Ok(())
+            })
+            .unwrap();
+            seen
+        };
+        let json = r#"Json("{\"team\": \"blue\"}")"#;
+        assert_eq!(tags(vec![None, Some("team:blue")]), [json, "Unread(\"team:blue\")"]);
+        assert_eq!(tags(vec![None, Some("")]), [json, "None"]);
+        assert_eq!(tags(vec![None, None]), [json, "None"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::money::Currency;
 use crate::month::BillingMonth;
 
 mod earlier_tool;
+mod identity;
 mod places;
 mod reruns;
 mod shares;
@@ -41,6 +42,7 @@ pub(super) struct Charge {
     pub(super) account: String,
     pub(super) service: String,
     pub(super) tags: String,
+    pub(super) is_unread: bool,
     pub(super) cost: String,
     pub(super) currency: Currency,
 }
@@ -49,7 +51,8 @@ pub(super) fn charge(account: &str, cost: &str) -> Charge {
     let (provider, account) = account.split_once('/').unwrap();
     let text = str::to_owned;
     let (provider, account, cost) = (text(provider), text(account), text(cost));
-    Charge { provider, account, service: text("Compute"), tags: text("{}"), cost, currency: Currency::CHF }
+    let (service, tags, currency) = (text("Compute"), text("{}"), Currency::CHF);
+    Charge { provider, account, service, tags, is_unread: false, cost, currency }
 }
 
 impl Charge {
@@ -60,6 +63,11 @@ impl Charge {
 
     pub(super) fn tagged(mut self, key: &str, value: &str) -> Self {
         self.tags = serde_json::json!({ key: value }).to_string();
+        self
+    }
+
+    pub(super) fn unread(mut self, tags: &str) -> Self {
+        (self.tags, self.is_unread) = (tags.to_owned(), true);
         self
     }
 
@@ -77,7 +85,7 @@ impl Charge {
             service: &self.service,
             region: Some("eu-central-2"),
             resource: None,
-            tags: Tags::Json(&self.tags),
+            tags: if self.is_unread { Tags::Unread(&self.tags) } else { Tags::Json(&self.tags) },
             category: ChargeCategory::Usage,
         }
     }

@@ -1,12 +1,14 @@
-//! Cost centres that are no customer's: their charges stay with the accounts' customers, and are reported.
+//! Tags by which the catalog cannot decide, reported with what they cost: cost centres that are no customer's, whose charges stay with
+//! the accounts' customers, and tags that cannot be read, whose charges are unallocated.
 
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::adder::{Charged, Cost, Costs};
+use super::adder::{Charged, Cost, Costs, add_all};
 use super::basis::SCALE;
+use super::placer::Place;
 use crate::certificate::decimal_text;
 use crate::money::MoneyError;
 
@@ -44,6 +46,14 @@ impl UnknownCostCenters {
     pub fn is_empty(&self) -> bool {
         self.total.is_empty()
     }
+}
+
+/// What charges cost that are unallocated because their tags cannot be read.
+pub(super) fn unread_tags(charged: &Charged) -> Result<UnknownCosts, MoneyError> {
+    let mut all = Costs::new();
+    let mut unread = charged.by_origin.iter().filter(|((place, _), _)| *place == Place::Unread);
+    unread.try_for_each(|(_, of)| add_all(&mut all, &of.costs))?;
+    costs(&all)
 }
 
 fn costs(all: &Costs) -> Result<UnknownCosts, MoneyError> {

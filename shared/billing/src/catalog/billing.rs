@@ -21,8 +21,6 @@ mod tests;
 mod types;
 mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::money::Currency;
 use crate::revision::sha256_hex;
 
@@ -76,7 +74,7 @@ pub struct Catalog {
     /// How bills are written.
     pub export: ExportTemplate,
     /// What each name is, for the targets of drivers.
-    names: BTreeMap<String, BTreeSet<TargetKind>>,
+    names: names::Known,
 }
 
 /// A catalog as JSON, as it is written: null if it has no content.

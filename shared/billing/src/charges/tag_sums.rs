@@ -197,7 +197,7 @@ impl TagSums {
     fn spell(&mut self, key: &str, spelling: &str) {
         let is_full = self.crowded || self.spellings.len() > self.limits.keys;
         match self.spellings.get_mut(key) {
-            Some(standing) if spelling < standing.as_str() => spelling.clone_into(standing),
+            Some(standing) if spelling > standing.as_str() => spelling.clone_into(standing),
             Some(_) => {}
             // as many as there are keys
             None if is_full => {}

@@ -132,17 +132,10 @@ pub struct SubAccount {
 
 impl SubAccount {
     fn add(&mut self, other: Self) -> Result<(), MoneyError> {
-        self.id = smaller(self.id.take(), other.id);
+        self.id = self.id.take().max(other.id);
         // names may change within a month
         self.name = self.name.take().max(other.name);
         self.figures.add(&other.figures)
-    }
-}
-
-fn smaller<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }
 
@@ -250,7 +243,7 @@ impl Totals {
         (name, figures): (String, Figures),
     ) -> Result<(), MoneyError> {
         let (standing, sum) = self.services.entry(key).or_insert_with(|| (name.clone(), Figures::default()));
-        if name < *standing {
+        if name > *standing {
             *standing = name;
         }
         sum.add(&figures)

@@ -194,3 +194,105 @@ fn a_charge_of_a_file_is_placed_by_its_columns() {
         Placer::new(&InForce::new(&catalog, october())).place(&Facts::of("aws", &charge)).unwrap().place;
     assert_eq!(place, Place::Account { account: 0, customer: 1 });
 }
+
+#[test]
+fn a_cost_centre_claims_what_no_rule_does_and_its_line_names_the_account() {
+    let catalog = catalog(
+        "
+currency: CHF
+cost_center_tag: cc
+fx: {rates: {2026-10: {USD: '0.5'}}}
+customers: [{name: blue, cost_center: B1}, {name: red, cost_center: R1}]
+accounts: [{provider: azure, id: SUB-1, customer: blue, percentage: 110}]
+allocations: [{name: storage, match: {service: Storage}, customer: blue}]
+pools: [{name: p, match: {service: P}, split: {by: cost}}, {name: q, match: {service: Q}, split: {by: cost}, targets: ['customer:blue', 'customer:red']}]
+",
+    );
+    let charges = [
+        charge("azure/sub-1", "100").tagged("cc", "B1"),
+        charge("azure/SUB-9", "30").tagged("CC", "R1"),
+        charge("azure/sub-9", "20").tagged("cc", "R1 ").in_currency(Currency::USD),
+        charge("azure/sub-9", "40").tagged("cc", "B1"),
+        charge("azure/sub-9", "7").tagged("cc", "X9"),
+        charge("aws/a/b", "10").tagged("cc", "R1"),
+        charge("azure/sub-9", "3").tagged("cc", "R1").of_service("Storage"),
+        charge("azure/sub-9", "19.3").of_service("P"),
+        charge("azure/sub-9", "38.6").of_service("Q"),
+    ];
+    let run = run(&catalog, &charges);
+    assert_snapshot!(shown(&run));
+    let line = run.explain("red", "cost-center/azure/payer/sub-9").unwrap();
+    assert_eq!((line.name.as_str(), line.provider.as_deref()), ("sub-9", Some("azure")));
+    assert_eq!(line.rule, "customers[1], line 5");
+    assert_eq!(
+        line.comment,
+        "100 % of 30 CHF + 20 USD at 0.5 (catalog, 2026-10), tagged with cost centre R1"
+    );
+    let counted: Vec<u64> = line.costs.iter().map(|cost| cost.charges).collect();
+    assert_eq!(counted, [1, 1]);
+    assert_eq!(run.stated().unwrap().len(), 2);
+}
+
+const DECIDES_BY_TAGS: &str = "
+currency: CHF
+customers: [{name: blue, cost_center: B1}, {name: red, cost_center: R1}]
+accounts: [{provider: aws, id: '1', customer: blue}]
+allocations:
+  - {name: first, match: {service: S3}, customer: red}
+  - {name: tagged, match: {region: eu-central-2, service: [S3, EC2], tags: {team: red}}, customer: red}
+";
+
+fn unread(account: &str, service: &str, cost: &str) -> Charge {
+    charge(account, cost).of_service(service).unread("team: red; broken")
+}
+
+#[test]
+fn what_hangs_on_tags_that_cannot_be_read_is_unallocated() {
+    let charges = [
+        unread("aws/1", "EC2", "3"),
+        unread("aws/1", "EC2", "4"),
+        unread("aws/1", "S3", "5"),
+        unread("aws/1", "Lambda", "6"),
+        unread("gcp/1", "EC2", "7").in_currency(Currency::USD),
+        unread("gcp/1", "Lambda", "8"),
+        charge("aws/1", "9").of_service("EC2"),
+    ];
+    let catalog_of = |more: &str| catalog(&format!("{DECIDES_BY_TAGS}\n{more}"));
+    let why = "the tags of these charges cannot be read, and the catalog decides by tags";
+    let nobody = "no rule of the catalog claims these charges";
+    let by_rule = run(&catalog_of(""), &charges);
+    assert_eq!(
+        shown(&by_rule),
+        format!(
+            "blue 15\n  account/aws/1 15\nred 5\n  allocation/first 5\n\
+             aws/1 7 CHF: {why}\ngcp/1 8 CHF: {nobody}\ngcp/1 7 USD: {why}\n"
+        )
+    );
+    let counted = |run: &BillRun| {
+        let costs = run.certificate.unread_tags.iter();
+        costs.map(|(code, cost)| format!("{} {} {code}", cost.charges, cost.amount)).collect::<Vec<_>>()
+    };
+    assert_eq!(counted(&by_rule), ["2 7 CHF", "1 7 USD"]);
+    let by_center = run(&catalog_of("cost_center_tag: cc"), &charges);
+    assert_eq!(
+        shown(&by_center),
+        format!(
+            "blue 9\n  account/aws/1 9\nred 5\n  allocation/first 5\naws/1 13 CHF: {why}\ngcp/1 8 CHF: {why}\ngcp/1 7 USD: {why}\n"
+        )
+    );
+    assert_eq!(counted(&by_center), ["4 21 CHF", "1 7 USD"]);
+    let json = String::from_utf8(by_center.certificate.to_json().unwrap()).unwrap();
+    let schema = include_str!("../../../../../docs/bill-run-certificate.schema.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    assert!(schema.is_valid(&serde_json::from_str(&json).unwrap()), "{json}");
+}
+
+#[test]
+fn a_catalog_that_never_looks_at_tags_does_not_mind_what_they_are() {
+    let yaml = DECIDES_BY_TAGS.replace(", tags: {team: red}", "");
+    let read = [charge("aws/1", "3").of_service("Lambda"), charge("gcp/1", "4").of_service("Lambda")];
+    let unread = [unread("aws/1", "Lambda", "3"), unread("gcp/1", "Lambda", "4")];
+    let [read, unread] = [&read, &unread].map(|charges| run(&catalog(&yaml), charges));
+    assert_eq!(unread, read);
+    assert!(!String::from_utf8(read.certificate.to_json().unwrap()).unwrap().contains("unread_tags"));
+}

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::problem::{Mark, Problem, Problems};
+use super::types::Account;
 use super::yaml::{self, Node, Value};
+use crate::ids::Provider;
 
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +125,12 @@ fn identity(entry: &Node) -> String {
     };
     let is_account = text("provider").is_some() && text("match").is_none();
     let account = || named(&["provider"]).zip(named(&["id"]).or_else(|| named(&["name"])));
-    let account = account().filter(|_| is_account).map(|(provider, id)| format!("{provider} {id}"));
+    // an id under another spelling is still the same account's
+    let account = account().filter(|_| is_account).map(|(provider, id)| {
+        let provider = Provider::named(&provider).map_or(provider, |named| named.to_string());
+        let id = if text("id").is_some() { Account::id_key(&provider, &id) } else { id };
+        format!("{provider} {id}")
+    });
     account
         .or_else(|| named(&["name"]))
         .or_else(|| named(&["customer", "month", "reason"]))
@@ -224,6 +231,21 @@ mod tests {
         let columns = |columns: &str| format!("export: {{columns: [{columns}]}}\n");
         let swapped = shown(&columns("{title: t, text: x}, name"), &columns("name, {title: t, text: x}"));
         assert_eq!(swapped.len(), 1, "{swapped:?}");
+    }
+
+    #[test]
+    fn an_account_under_another_spelling_is_the_same_entry() {
+        let with = |account: &str| format!("accounts:\n  - {{{account}, customer: blue}}\n");
+        let (before, after) =
+            (with("provider: azure, id: SUB-1"), with("provider: Microsoft, id: /subscriptions/sub-1"));
+        assert_eq!(
+            shown(&before, &after),
+            [
+                "accounts azure sub-1 id: SUB-1 -> /subscriptions/sub-1",
+                "accounts azure sub-1 provider: azure -> Microsoft",
+            ]
+        );
+        assert_eq!(shown(&with("provider: aws, id: A"), &with("provider: aws, id: a")).len(), 6);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::names::AZURE;
 use super::pools::fed;
 use super::types::{Account, Component, Dated, Pool, Quantity, Service, Split, Target, TargetKind};
 use super::{Catalog, did_you_mean};
@@ -15,6 +16,8 @@ pub struct InForce<'c> {
     /// The month.
     pub month: BillingMonth,
     accounts: HashMap<&'c str, usize>,
+    /// Accounts whose ids have several spellings, by what these have in common.
+    spelled: HashMap<String, usize>,
     services: BTreeMap<&'c str, usize>,
     components: BTreeMap<&'c str, usize>,
     pools: BTreeMap<&'c str, usize>,
@@ -36,11 +39,15 @@ impl<'c> InForce<'c> {
     pub fn new(catalog: &'c Catalog, month: BillingMonth) -> Self {
         let names =
             by_name(&catalog.accounts, month, |a: &Account| (a.name.as_deref().unwrap_or(""), a.dated));
+        let azures = catalog.accounts.iter().enumerate();
+        let azures = azures.filter(|(_, a)| a.provider == AZURE && a.dated.covers(month));
+        let spelled = azures.filter_map(|(at, a)| Some((Account::id_key(AZURE, a.id.as_deref()?), at)));
         let ids = by_name(&catalog.accounts, month, |a: &Account| (a.key(), a.dated));
         Self {
             catalog,
             month,
             accounts: names.chain(ids).collect(),
+            spelled: spelled.collect(),
             services: by_name(&catalog.services, month, |s: &Service| (&s.name, s.dated)).collect(),
             components: by_name(&catalog.components, month, |c: &Component| (&c.name, c.dated)).collect(),
             pools: by_name(&catalog.pools, month, |p: &Pool| (&p.name, p.dated)).collect(),
@@ -64,7 +71,10 @@ impl<'c> InForce<'c> {
     pub fn place_of(&self, target: &Target) -> Option<usize> {
         let name = target.name.as_str();
         match target.kind {
-            TargetKind::Account => self.accounts.get(name).copied(),
+            TargetKind::Account => {
+                let spelled = || self.spelled.get(&Account::id_key(AZURE, name));
+                self.accounts.get(name).or_else(spelled).copied()
+            }
             TargetKind::Component => self.components.get(name).copied(),
             TargetKind::Pool => self.pools.get(name).copied(),
             TargetKind::Service => self.services.get(name).copied(),
@@ -77,18 +87,15 @@ impl<'c> InForce<'c> {
     /// # Errors
     /// Says why it means nothing, in words that follow the text.
     pub fn target(&self, text: &str) -> Result<Target, String> {
-        let kinds = |name: &str| self.catalog.names.get(name);
-        for kind in TargetKind::ALL {
-            let name = text.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix(':'));
-            if let Some(name) = name.filter(|name| kinds(name).is_some_and(|kinds| kinds.contains(&kind))) {
-                return Ok(Target { kind, name: name.to_owned() });
-            }
+        let known = &self.catalog.names;
+        if let Some(target) = known.prefixed(text) {
+            return Ok(target);
         }
-        let of_text = kinds(text).map(BTreeSet::len).unwrap_or_default();
-        match (of_text, kinds(text).and_then(BTreeSet::first)) {
-            (1, Some(kind)) => Ok(Target { kind: *kind, name: text.to_owned() }),
+        let kinds = known.kinds(text);
+        match (kinds.len(), kinds.first()) {
+            (1, Some(kind)) => Ok(Target { kind: *kind, name: known.as_written(text).to_owned() }),
             (0, _) => {
-                let hint = did_you_mean(text, self.catalog.names.keys().map(String::as_str));
+                let hint = did_you_mean(text, known.all());
                 Err(format!("is nobody in the catalog{hint}"))
             }
             _ => Err("is several things, write account:, component:, pool:, service: or customer: before it"

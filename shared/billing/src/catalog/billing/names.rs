@@ -4,13 +4,60 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::problem::did_you_mean;
 use super::reader::{Field, Members, Reader};
-use super::types::{Target, TargetKind};
+use super::types::{Account, Target, TargetKind};
+use crate::ids::Provider;
+
+/// What names mean.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Known {
+    kinds: BTreeMap<String, BTreeSet<TargetKind>>,
+    /// How the document writes ids of which only a key counts, by it: those of Azure's accounts.
+    spelled: BTreeMap<String, String>,
+}
+
+impl Known {
+    /// What a name means; it may be several things.
+    pub(super) fn kinds(&self, name: &str) -> BTreeSet<TargetKind> {
+        self.kinds.get(self.as_written(name)).cloned().unwrap_or_default()
+    }
+
+    /// A name as the document writes it.
+    pub(super) fn as_written<'n>(&'n self, name: &'n str) -> &'n str {
+        let key = || Account::id_key(AZURE, name);
+        if self.kinds.contains_key(name) {
+            name
+        } else {
+            self.spelled.get(&key()).map_or(name, String::as_str)
+        }
+    }
+
+    /// What a text means if it says of what kind: `service:blue-app`.
+    pub(super) fn prefixed(&self, text: &str) -> Option<Target> {
+        TargetKind::ALL.into_iter().find_map(|kind| {
+            let name = text.strip_prefix(kind.as_str())?.strip_prefix(':')?;
+            let name = self.as_written(name).to_owned();
+            self.kinds(&name).contains(&kind).then_some(Target { kind, name })
+        })
+    }
+
+    /// All names.
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.kinds.keys().map(String::as_str)
+    }
+
+    fn add(&mut self, name: String, kind: TargetKind) {
+        self.kinds.entry(name).or_default().insert(kind);
+    }
+}
+
+/// The word of the provider whose ids have several spellings.
+pub(super) const AZURE: &str = "azure";
 
 /// The names of the whole document, of whatever month.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     customers: BTreeMap<String, usize>,
-    known: BTreeMap<String, BTreeSet<TargetKind>>,
+    known: Known,
     /// Accounts in several providers that share an id or a name.
     shared_accounts: BTreeSet<String>,
     /// The parts of each component, of whatever month.
@@ -26,7 +73,7 @@ impl Names {
             names.customers.entry(name).or_insert(place);
         }
         for customer in names.customers.keys() {
-            names.known.entry(customer.clone()).or_default().insert(TargetKind::Customer);
+            names.known.add(customer.clone(), TargetKind::Customer);
         }
         for (section, kind) in [
             ("services", TargetKind::Service),
@@ -38,7 +85,7 @@ impl Names {
                     let parts = listed(&members, "parts", &["name"]).into_iter().flatten();
                     names.parts.entry(name.clone()).or_default().extend(parts.map(|(part, _)| part));
                 }
-                names.known.entry(name).or_default().insert(kind);
+                names.known.add(name, kind);
             }
         }
         names.accounts(root);
@@ -49,13 +96,18 @@ impl Names {
         let mut owners: BTreeMap<String, String> = BTreeMap::new();
         for list in listed(root, "accounts", &["id", "name"]) {
             for (name, members) in list {
-                let mut quiet = Reader::default();
-                let text = |quiet: &mut Reader, name| quiet.text(&members, name).unwrap_or_default();
-                let owner = format!("{}\n{}", text(&mut quiet, "provider"), text(&mut quiet, "id"));
+                let text = |name| Reader::default().text(&members, name).unwrap_or_default();
+                let (provider, id) = (text("provider"), text("id"));
+                let provider = Provider::named(&provider).map_or(provider, |named| named.to_string());
+                let key = Account::id_key(&provider, &id);
+                if provider == AZURE && !id.is_empty() {
+                    self.known.spelled.entry(key.clone()).or_insert(id);
+                }
+                let owner = format!("{provider}\n{key}");
                 if owners.insert(name.clone(), owner.clone()).is_some_and(|other| other != owner) {
                     self.shared_accounts.insert(name.clone());
                 }
-                self.known.entry(name).or_default().insert(TargetKind::Account);
+                self.known.add(name, TargetKind::Account);
             }
         }
     }
@@ -72,7 +124,8 @@ impl Names {
     }
 
     fn of_kind(&self, kind: TargetKind) -> impl Iterator<Item = &str> {
-        self.known.iter().filter(move |(_, kinds)| kinds.contains(&kind)).map(|(name, _)| name.as_str())
+        let known = self.known.kinds.iter().filter(move |(_, kinds)| kinds.contains(&kind));
+        known.map(|(name, _)| name.as_str())
     }
 
     /// The component that a member names, and the part if it names one.
@@ -100,17 +153,12 @@ impl Names {
 
     /// What a target's text means.
     pub(super) fn target(&self, reader: &mut Reader, field: &Field<'_>, text: &str) -> Option<Target> {
-        let kinds = |text: &str| self.known.get(text).cloned().unwrap_or_default();
-        let prefixed = TargetKind::ALL.into_iter().find_map(|kind| {
-            let name = text.strip_prefix(kind.as_str())?.strip_prefix(':')?;
-            kinds(name).contains(&kind).then(|| Target { kind, name: name.to_owned() })
-        });
-        let bare = kinds(text);
-        let target = match (prefixed, bare.len()) {
+        let bare = self.known.kinds(text);
+        let target = match (self.known.prefixed(text), bare.len()) {
             (Some(target), _) => target,
-            (None, 1) => Target { kind: *bare.first()?, name: text.to_owned() },
+            (None, 1) => Target { kind: *bare.first()?, name: self.known.as_written(text).to_owned() },
             (None, 0) => {
-                let hint = did_you_mean(text, self.known.keys().map(String::as_str));
+                let hint = did_you_mean(text, self.known.all());
                 let hint = if hint.is_empty() {
                     ", name an account, component, pool, service or customer of this catalog".to_owned()
                 } else {
@@ -136,10 +184,10 @@ impl Names {
     }
 
     /// All names and what each is, for drivers whose targets are read later.
-    pub(super) fn into_known(self) -> BTreeMap<String, BTreeSet<TargetKind>> {
+    pub(super) fn into_known(self) -> Known {
         let shared = self.shared_accounts;
         let mut known = self.known;
-        for (name, kinds) in &mut known {
+        for (name, kinds) in &mut known.kinds {
             if shared.contains(name) {
                 kinds.remove(&TargetKind::Account);
             }

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use super::problem::{Mark, Problem, did_you_mean};
 use super::types::Dated;
 use super::yaml::{Entry, Node, Value};
+use crate::ids::Provider;
 use crate::money::parse_decimal;
 use crate::month::BillingMonth;
 
@@ -132,10 +133,19 @@ impl Reader {
 
     /// A text or a list of texts.
     pub(super) fn texts<'n>(&mut self, members: &Members<'n>, name: &str) -> Vec<(String, Field<'n>)> {
+        let fields = self.one_or_several(members, name).into_iter();
+        fields.filter_map(|field| self.as_text(&field).map(|text| (text, field))).collect()
+    }
+
+    /// A provider or a list of them.
+    pub(super) fn providers(&mut self, members: &Members<'_>, name: &str) -> Vec<String> {
+        let fields = self.one_or_several(members, name).into_iter();
+        fields.filter_map(|field| self.as_provider(&field)).collect()
+    }
+
+    fn one_or_several<'n>(&mut self, members: &Members<'n>, name: &str) -> Vec<Field<'n>> {
         let Some(field) = members.get(name) else { return Vec::new() };
-        let fields = if field.is_scalar() { vec![field] } else { self.items(&field) };
-        let texts = fields.into_iter().filter_map(|field| self.as_text(&field).map(|text| (text, field)));
-        texts.collect()
+        if field.is_scalar() { vec![field] } else { self.items(&field) }
     }
 
     /// The member, or a problem if it is missing.
@@ -155,6 +165,21 @@ impl Reader {
             return None;
         }
         Some(text.clone())
+    }
+
+    /// A provider, by the word that it is filed under. A pattern with a star stays as it is.
+    pub(super) fn as_provider(&mut self, field: &Field<'_>) -> Option<String> {
+        let text = self.as_text(field)?;
+        if text.contains('*') {
+            return Some(text);
+        }
+        match Provider::named(&text) {
+            Ok(provider) => Some(provider.to_string()),
+            Err(error) => {
+                self.problem(field, error.to_string());
+                None
+            }
+        }
     }
 
     /// A text that may be a single blank.

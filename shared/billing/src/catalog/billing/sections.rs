@@ -11,6 +11,7 @@ use super::settings::Settings;
 use super::types::{Account, Allocation, Customer, Dated, Match, Position};
 use crate::charge::ChargeCategory;
 use crate::money::Currency;
+use crate::text::clean;
 
 pub(super) const CUSTOMER: [&str; 3] = ["name", "email", "cost_center"];
 pub(super) const ACCOUNT: [&str; 8] =
@@ -33,7 +34,13 @@ pub(super) const MATCH: [&str; 9] = [
 /// Finds entries of one name whose months overlap.
 #[derive(Default)]
 pub(super) struct Unique {
-    seen: HashMap<String, Vec<(Dated, Mark)>>,
+    seen: HashMap<String, Vec<Named>>,
+}
+
+struct Named {
+    name: String,
+    dated: Dated,
+    mark: Mark,
 }
 
 impl Unique {
@@ -45,15 +52,29 @@ impl Unique {
         name: &str,
         dated: Dated,
     ) {
-        let seen = self.seen.entry(name.to_owned()).or_default();
-        if let (Some((_, first)), Some(field)) =
-            (seen.iter().find(|(other, _)| other.overlaps(&dated)), members.get(member))
+        self.check_key(reader, (members, member), (name.to_owned(), name), dated);
+    }
+
+    /// The same for a name of which only a key counts.
+    pub(super) fn check_key(
+        &mut self,
+        reader: &mut Reader,
+        (members, member): (&Members<'_>, &str),
+        (key, name): (String, &str),
+        dated: Dated,
+    ) {
+        let seen = self.seen.entry(key).or_default();
+        if let (Some(first), Some(field)) =
+            (seen.iter().find(|other| other.dated.overlaps(&dated)), members.get(member))
         {
-            let message =
-                format!("'{name}' stands here twice for the same months, first on line {}", first.line);
+            let spelling = if first.name == name { String::new() } else { format!(" as '{}'", first.name) };
+            let message = format!(
+                "'{name}' stands here twice for the same months, first on line {}{spelling}",
+                first.mark.line
+            );
             reader.problem(&field, message);
         }
-        seen.push((dated, members.mark));
+        seen.push(Named { name: name.to_owned(), dated, mark: members.mark });
     }
 }
 
@@ -72,7 +93,7 @@ pub(super) fn customers(reader: &mut Reader, root: &Members<'_>, settings: &Sett
         let cost_center = reader.text(&members, "cost_center");
         if let (Some(tag), Some(center), Some(field)) =
             (&settings.cost_center_tag, &cost_center, members.get("cost_center"))
-            && let Some(first) = cost_centers.insert(center.clone(), members.mark)
+            && let Some(first) = cost_centers.insert(clean(center).into_owned(), members.mark)
         {
             let message = format!(
                 "the customer on line {} has this cost centre too, so the tag '{tag}' names nobody",
@@ -99,7 +120,7 @@ pub(super) fn accounts(reader: &mut Reader, root: &Members<'_>, names: &Names) -
     let mut accounts = Vec::new();
     for item in reader.list(root, "accounts") {
         let Some(members) = reader.members(&item, &ACCOUNT) else { continue };
-        let provider = reader.required_text(&members, "provider");
+        let provider = reader.required(&members, "provider").and_then(|field| reader.as_provider(&field));
         let (id, name) = (reader.text(&members, "id"), reader.text(&members, "name"));
         let customer = names.customer(reader, &members);
         let percentage = reader.share(&members, "percentage");
@@ -110,7 +131,10 @@ pub(super) fn accounts(reader: &mut Reader, root: &Members<'_>, names: &Names) -
         }
         let Some(provider) = provider else { continue };
         match (&id, &name) {
-            (Some(id), _) => unique.check(reader, &members, "id", &format!("{provider}/{id}"), dated),
+            (Some(id), _) => {
+                let key = format!("{provider}/{}", Account::id_key(&provider, id));
+                unique.check_key(reader, (&members, "id"), (key, &format!("{provider}/{id}")), dated);
+            }
             (None, Some(name)) => {
                 unique.check(reader, &members, "name", &format!("{provider}/{name}"), dated);
             }
@@ -210,9 +234,10 @@ pub(super) fn matching(reader: &mut Reader, field: &Field<'_>) -> Option<Match> 
         let message = format!("'{name}' is empty and would match everything: write a pattern or remove it");
         reader.problem_at(mark, &member.path, message);
     }
+    let provider = reader.providers(&members, "provider");
     let mut texts = |name| patterns(reader.texts(&members, name));
     let mut matching = Match {
-        provider: texts("provider"),
+        provider,
         billing_account: texts("billing_account"),
         account: texts("account"),
         service: texts("service"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::problem::Mark;
+use crate::identity::{Id, Rule};
 use crate::money::{Currency, minor_digits};
 use crate::month::BillingMonth;
 
@@ -50,7 +51,7 @@ pub struct Customer {
 /// A whole account, subscription or project that is passed on with a surcharge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// As in the charges: `azure`.
+    /// The word that the provider is filed under, whichever of its names is written: `azure`.
     pub provider: String,
     /// FOCUS `SubAccountId`, or `BillingAccountId` for charges that name no sub account.
     pub id: Option<String>,
@@ -73,6 +74,13 @@ impl Account {
     #[must_use]
     pub fn key(&self) -> &str {
         self.id.as_deref().or(self.name.as_deref()).unwrap_or_default()
+    }
+
+    /// What ids of a provider's accounts (by the word that it is filed under) have in common if they are the same, whether a charge is of a sub account or of none.
+    #[must_use]
+    pub(super) fn id_key(provider: &str, id: &str) -> String {
+        let rule = Rule::of(provider);
+        rule.key(Id::BillingAccount, &rule.key(Id::SubAccount, id)).into_owned()
     }
 
     /// How it is shown: its name, else its id.
@@ -107,7 +115,7 @@ pub struct Allocation {
 /// which one must fit. In a pattern `*` stands for any text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Match {
-    /// The provider: `aws`.
+    /// The provider, by the word that it is filed under: `aws`. Patterns with a star stay as they are written.
     pub provider: Vec<String>,
     /// FOCUS `BillingAccountId`.
     pub billing_account: Vec<String>,

@@ -108,3 +108,41 @@ fn pools_that_never_meet_make_no_cycle() {
     assert_eq!(pools("2026-09"), Vec::<String>::new());
     assert_eq!(pools("2026-10"), ["line 3 a -> b -> a"]);
 }
+
+#[test]
+fn one_account_under_two_spellings_stands_there_twice() {
+    let with = |first: &str, second: &str| {
+        problems(&format!(
+            "currency: CHF\ncustomers: [{{name: blue}}]\naccounts:\n  - {{{first}, customer: blue}}\n  - {{{second}, customer: blue}}\n"
+        ))
+    };
+    for (first, second, message) in [
+        (
+            "provider: azure, id: SUB-1",
+            "provider: Microsoft, id: /subscriptions/sub-1",
+            "line 5, column 31: accounts[1].id: 'azure//subscriptions/sub-1' stands here twice for the same months, first on line 4 as 'azure/SUB-1'",
+        ),
+        (
+            "provider: azure, id: '8611537'",
+            "provider: azure, id: /providers/Microsoft.Billing/billingAccounts/8611537",
+            "first on line 4 as 'azure/8611537'",
+        ),
+        (
+            "provider: Amazon Web Services, id: '1'",
+            "provider: aws, id: '1'",
+            "line 5, column 25: accounts[1].id: 'aws/1' stands here twice for the same months, first on line 4",
+        ),
+    ] {
+        let found = with(first, second);
+        assert!(found.contains(message), "{found}");
+    }
+    assert_eq!(with("provider: aws, id: A", "provider: aws, id: a"), "none");
+    assert_eq!(with("provider: azure, name: A", "provider: azure, name: a"), "none");
+    assert_eq!(with("provider: azure, id: A, to: 2026-09", "provider: azure, id: a, from: 2026-10"), "none");
+}
+
+#[test]
+fn cost_centres_that_look_the_same_are_the_same() {
+    let yaml = "currency: CHF\ncost_center_tag: cc\ncustomers:\n  - {name: blue, cost_center: '1'}\n  - {name: red, cost_center: \" 1\u{a0}\"}\n";
+    assert!(problems(yaml).contains("the customer on line 4 has this cost centre too"), "{}", problems(yaml));
+}
