@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use billing::atlas::Rules;
 use billing::certificate::{DocumentRef, Status};
 use billing::ids::{InvoiceId, Provider};
 use billing::intake::{
@@ -22,6 +23,7 @@ use billing::revision::Revision;
 use chrono::Utc;
 use cloud::intake::{IntakeError, Plan, Planned, Question, Wish, keep, keep_document, part_of, plan};
 use cloud::ledger::{RevisionRecord, RevisionState};
+use cloud::vars::Vars;
 
 use crate::Ended;
 use crate::args;
@@ -217,6 +219,7 @@ impl Bringing<'_> {
                 inputs: manifest.parts.iter().map(inputs_of).collect(),
                 manifest: manifest.clone(),
                 currency: None,
+                rules: atlas_rules(&self.session.vars)?,
             });
         }
         let judged = tokio::task::spawn_blocking(move || judge(&inputs, &files, &tempfile::tempfile)).await?;
@@ -286,6 +289,14 @@ impl Bringing<'_> {
         self.output.listing(&listing)?;
         Ok(ended)
     }
+}
+
+/// The rules by which invoices of MongoDB Atlas are allocated.
+fn atlas_rules(vars: &Vars) -> anyhow::Result<Rules> {
+    let named = [("atlas_reconcile", "ATLAS_RECONCILE", "auto"), ("atlas_tax", "ATLAS_TAX", "name")];
+    let named = named
+        .map(|(rule, name, otherwise)| (rule.to_owned(), vars.get(name).unwrap_or(otherwise).to_owned()));
+    Rules::from_named(&named.into()).context("ATLAS_RECONCILE or ATLAS_TAX has a value that is not known")
 }
 
 /// How often, and how far apart, it is looked what became of an import in the cloud: five minutes.

@@ -358,3 +358,38 @@ fn days_that_can_be_read_in_two_ways_are_asked_about() {
     assert_eq!(months("month-first"), ["2026-10 azure PRF-9"]);
     assert_eq!(months("day-first"), ["2026-05 azure PRF-9"]);
 }
+
+#[test]
+fn an_atlas_invoice_comes_as_json_or_as_the_table_that_atlas_lets_people_download() {
+    let desk = Desk::new();
+    desk.write("i1.json", &super::invoice(5));
+    let bill = bills([("2026-10 atlas o1", "0.05 USD allocated")]);
+    assert_eq!(desk.import(&["i1.json", "--dry-run"]), bills([("2026-10 atlas o1", "0.05 USD preview")]));
+    assert_eq!(desk.import(&["i1.json"]), bill);
+    assert_eq!(desk.import(&["i1.json"]), bill);
+    let rows = desk.run(&["cat", "allocations/atlas/o1/2026-10-i1.csv"]);
+    assert!(rows.out.contains("'=alpha"), "{}", rows.out);
+
+    // another number is another invoice; the same number with other content is asked about
+    let mut next: serde_json::Value = serde_json::from_slice(&super::invoice(5)).unwrap();
+    next["id"] = "i2".into();
+    desk.write("i2.json", next.to_string().as_bytes());
+    assert_eq!(desk.import(&["i2.json"]), bill);
+    next["statusName"] = "PENDING".into();
+    desk.write("i2.json", next.to_string().as_bytes());
+    let said = desk.asked(&["i2.json"]);
+    assert!(said.contains("o1 of atlas has the bill 'i2' (0.05 USD) of 2026-10 already"), "{said}");
+    assert_eq!(desk.counted().len(), 2);
+    let said = desk.asked(&["i2.json", "--add"]);
+    assert!(said.contains("was fetched") || said.contains("one document"), "{said}");
+
+    // the lines of the same invoice as a table, from a fixture with its own total
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/atlas/invoice_2025-06.csv");
+    let brought = desk.import(&[table.to_str().unwrap()]);
+    assert_eq!(brought, bills([("2025-06 atlas 5f1a2b3c4d5e6f7081920a01", "1473.37 USD allocated")]));
+    // what is wrong with it is said before anything is kept
+    let text = std::fs::read_to_string(&table).unwrap().replacen("72.0,0,38.88", "72.0,0,38.885", 1);
+    desk.write("wrong.csv", text.as_bytes());
+    let said = desk.asked(&["wrong.csv"]);
+    assert!(said.contains("wrong.csv") && said.contains("'38.885' is not an amount of dollars"), "{said}");
+}

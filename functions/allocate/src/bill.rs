@@ -227,6 +227,7 @@ impl App {
                 raw: taken.named.path.clone(),
                 inputs: taken.inputs.clone(),
                 currency: self.currency_of(&taken.manifest).await?,
+                rules: self.rules,
             });
         }
         let judged = tokio::task::spawn_blocking(move || judge(&inputs, &files, &tempfile::tempfile)).await;

@@ -243,6 +243,8 @@ impl Looker {
 
 #[cfg(test)]
 mod tests {
+    use billing::ids::{BillingAccountId, InvoiceId};
+
     use super::*;
 
     #[test]

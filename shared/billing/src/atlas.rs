@@ -8,6 +8,7 @@ mod document;
 mod reconcile;
 mod rows;
 mod statement;
+mod table;
 
 pub use charges::charges;
 pub use document::month_of;
@@ -15,6 +16,7 @@ pub use document::{Invoice, InvoiceHead, LineItem, MalformedInvoice, Text};
 pub use reconcile::Reconcile;
 pub use rows::rows_csv;
 pub use statement::{Rules, Statement, StatementError, certify};
+pub use table::{document_of_table, is_table};
 
 /// Atlas invoices in US dollars only; its amounts are integers of cents.
 pub const CURRENCY: crate::money::Currency = crate::money::Currency::USD;

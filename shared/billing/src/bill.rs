@@ -32,7 +32,8 @@ pub fn mapping(format: Format, costs: Option<Costs>) -> Option<&'static dyn Mapp
         (Format::AzureCostDetails, None) => Some(&AzureCostDetails::ALONE[0]),
         (Format::AzureCostDetails, Some(Costs::Billed)) => Some(&AzureCostDetails::BILLED[0]),
         (Format::AzureCostDetails, Some(Costs::Amortized)) => Some(&AzureCostDetails::AMORTIZED[0]),
-        (_, Some(_)) => None,
+        // it is allocated by its own rules
+        (Format::AtlasInvoice, _) | (_, Some(_)) => None,
         (Format::Focus, None) => Some(&Focus),
         (Format::Cur2 | Format::Cur1, None) => Some(&Cur),
         (Format::CostExplorer, None) => Some(&CostExplorer),

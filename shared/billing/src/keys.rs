@@ -100,7 +100,8 @@ impl InvoiceKey {
 
     /// Whether the provider numbers its invoices, each number once. Bills of the others are named after what they come from,
     /// with the same name every month.
-    fn is_numbered(&self) -> bool {
+    #[must_use]
+    pub fn is_numbered(&self) -> bool {
         self.provider == Provider::atlas()
     }
 

@@ -35,6 +35,8 @@ pub enum Format {
     AzureCostDetails,
     /// Answers of `BigQuery` to the query of fetch-gcp, JSON.
     BigQuery,
+    /// An invoice of MongoDB Atlas, JSON or CSV, that a person brought.
+    AtlasInvoice,
 }
 
 /// Which of its costs the rows of a part state, where a provider states them in two reports that share most rows.

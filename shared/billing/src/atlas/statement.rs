@@ -96,11 +96,27 @@ impl Statement {
         if found != key.revision {
             return Err(StatementError::OtherContent { found, expected: key.revision.clone() });
         }
+        let inputs = vec![DocumentRef { key: key.to_string(), sha256 }];
+        Self::made_of(key, document, rules, &key.to_string(), inputs)
+    }
+
+    /// The same of a document that a person brought: `key` names the invoice and the revision that it becomes, `raw` what it is made
+    /// from.
+    ///
+    /// # Errors
+    /// [`StatementError`].
+    pub fn made_of(
+        key: &RawDocumentKey,
+        document: &[u8],
+        rules: Rules,
+        raw: &str,
+        inputs: Vec<DocumentRef>,
+    ) -> Result<Self, StatementError> {
         let invoice = Invoice::parse(document)?;
         check_place(key, &invoice.head)?;
-        let mut file = ChargesFile::create(&[("monthend.raw", &key.to_string())])?;
+        let mut file = ChargesFile::create(&[("monthend.raw", raw)])?;
         let mut certificate = certify(key, &invoice, rules, |charge| file.push(charge))?;
-        certificate.inputs = vec![DocumentRef { key: key.to_string(), sha256 }];
+        certificate.inputs = inputs;
         let charges = file.finish()?;
         let rows = rows_csv(&certificate)?;
         let place = |key: String| match certificate.status {

@@ -256,7 +256,6 @@ fn cell(row: u64, column: &'static str, value: &str) -> RowsError {
 mod tests {
     use std::io::{Seek as _, Write as _};
 
-    use arrow_schema::{DataType, Field, Schema};
     use parquet::arrow::ArrowWriter;
     use parquet::file::metadata::KeyValue;
     use parquet::file::properties::WriterProperties;
@@ -296,21 +295,16 @@ mod tests {
         assert_eq!(seen, expected);
     }
 
-    /// A file of two charges as a version of this software writes it that has the column.
-    fn with_unread_tags(texts: Vec<Option<&str>>) -> Arc<File> {
-        let charges = [focus_charge("one", "1"), Charge { tags: None, ..focus_charge("two", "2") }];
-        let builder = ParquetRecordBatchReaderBuilder::try_new(FileReader::new(file(&charges, &[]))).unwrap();
-        let batch = builder.build().unwrap().next().unwrap().unwrap();
-        let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
-        fields.push(Arc::new(Field::new(UNREAD_TAGS, DataType::Utf8, true)));
-        let mut columns = batch.columns().to_vec();
-        columns.push(Arc::new(StringArray::from(texts)));
-        let schema = Arc::new(Schema::new(fields));
-        let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
+    /// The same file as older versions of this software wrote it.
+    fn without_unread_tags(file: Arc<File>) -> Arc<File> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(FileReader::new(file)).unwrap();
+        let mut batch = builder.build().unwrap().next().unwrap().unwrap();
+        let at = batch.schema().index_of(UNREAD_TAGS).unwrap();
+        batch.remove_column(at);
         let raw = KeyValue::new(RAW.to_owned(), "raw/aws/1/2026-10/x/y.json".to_owned());
         let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![raw])).build();
         let mut file = tempfile::tempfile().unwrap();
-        let mut writer = ArrowWriter::try_new(&mut file, schema, Some(properties)).unwrap();
+        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
         file.rewind().unwrap();
@@ -319,8 +313,8 @@ mod tests {
 
     #[test]
     fn tags_that_cannot_be_read_are_told_from_none() {
-        let tags = |texts: Vec<Option<&str>>| {
-            let rows = ChargeRows::open(with_unread_tags(texts)).unwrap();
+        let tags = |file: Arc<File>| {
+            let rows = ChargeRows::open(file).unwrap();
             let mut seen = Vec::new();
             rows.each("aws", false, |row| {
                 seen.push(format!("{:?}", row.facts.tags));
@@ -329,10 +323,17 @@ mod tests {
             .unwrap();
             seen
         };
+        let unread = Charge { tags: None, unread_tags: Some("team:blue".into()), ..focus_charge("two", "2") };
+        let charges = [focus_charge("one", "1"), unread];
         let json = r#"Json("{\"team\": \"blue\"}")"#;
-        assert_eq!(tags(vec![None, Some("team:blue")]), [json, "Unread(\"team:blue\")"]);
-        assert_eq!(tags(vec![None, Some("")]), [json, "None"]);
-        assert_eq!(tags(vec![None, None]), [json, "None"]);
+        assert_eq!(
+            tags(file(&charges, &[(RAW, "raw/aws/1/2026-10/x/y.json")])),
+            [json, "Unread(\"team:blue\")"]
+        );
+        assert_eq!(
+            tags(without_unread_tags(file(&charges, &[(RAW, "raw/aws/1/2026-10/x/y.json")]))),
+            [json, "None"]
+        );
     }
 
     #[test]

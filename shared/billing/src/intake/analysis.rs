@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::Read as _;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 
 use super::provider::{Undecided, provider_of};
+use crate::atlas::{CURRENCY, Invoice, document_of_table, is_table};
 use crate::bill::{detect, mapping};
 use crate::charges::{
-    AccountDays, Claims, DateOrder, Document, Figures, HeldRow, OtherBill, ReadError, Totals, bills, headers,
-    seen,
+    AccountDays, Amount, Claims, DateOrder, Document, Figures, FileReader, HeldRow, OtherBill, ReadError,
+    Totals, bills, headers, seen,
 };
 use crate::identity::{Id, Rule};
-use crate::ids::{BillingAccountId, InvalidId, Provider};
+use crate::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
 use crate::manifest::Format;
 use crate::money::MoneyError;
 use crate::month::BillingMonth;
@@ -54,6 +56,8 @@ pub struct FoundBill {
     pub billing_account: BillingAccountId,
     /// The month.
     pub month: BillingMonth,
+    /// Its number, where the provider numbers its invoices.
+    pub number: Option<InvoiceId>,
     /// How its documents are read.
     pub format: Format,
     /// Which of the files have rows of it.
@@ -204,18 +208,71 @@ struct Analysed<'f> {
 pub fn analyse(files: &[BroughtFile], choices: &Choices, threads: usize) -> Result<Analysis, AnalysisError> {
     let mut analysed = Vec::with_capacity(files.len());
     let mut seen = BTreeSet::new();
-    for (at, file) in files.iter().enumerate() {
-        if seen.insert(&file.sha256) {
-            analysed.push((at, look(file, choices, threads)?));
+    let mut analysis = Analysis::default();
+    for (at, file) in files.iter().enumerate().filter(|(_, file)| seen.insert(&file.sha256)) {
+        match invoice_of(at, file)? {
+            Some(invoice) => {
+                analysis.rows += invoice.figures.values().map(|figures| figures.charges).sum::<u64>();
+                analysis.bills.push(invoice);
+            }
+            None => analysed.push((at, look(file, choices, threads)?)),
         }
     }
-    let mut analysis = Analysis { bills: found(&analysed, choices)?, ..Analysis::default() };
+    analysis.bills.extend(found(&analysed, choices)?);
     for (_, document) in &analysed {
         analysis.rows += document.totals.rows;
         analysis.held_rows += document.totals.held_rows;
         analysis.held.extend(document.totals.held.iter().cloned());
     }
     Ok(analysis)
+}
+
+/// The invoice of MongoDB Atlas in a file; nothing if it is something else.
+fn invoice_of(at: usize, file: &BroughtFile) -> Result<Option<FoundBill>, AnalysisError> {
+    let failed = |why: String| AnalysisError::Read {
+        file: file.name.clone(),
+        error: ReadError::Broken { after: 0, why },
+    };
+    let Some(document) = atlas_document(&file.file).map_err(&failed)? else { return Ok(None) };
+    let invoice = Invoice::parse(&document).map_err(|error| failed(error.to_string()))?;
+    let mut figures = Figures::default();
+    for line in &invoice.line_items {
+        let cents = i128::from(line.total_price_cents.unwrap_or_default());
+        let billed = Amount::scaled(cents, 2).unwrap_or_default();
+        figures.add(&Figures { billed, effective: billed, charges: 1 })?;
+    }
+    Ok(Some(FoundBill {
+        provider: Provider::atlas(),
+        provider_from: "the invoice".to_owned(),
+        billing_account: invoice.head.org_id.clone(),
+        month: invoice.head.month(),
+        number: Some(invoice.head.id.clone()),
+        format: Format::AtlasInvoice,
+        files: vec![at],
+        figures: BTreeMap::from([(CURRENCY.code(), figures)]),
+        days: AccountDays::new(),
+    }))
+}
+
+/// The document of an invoice of MongoDB Atlas, from JSON or CSV; nothing if a file is something else.
+///
+/// # Errors
+/// Says what is wrong with the file.
+pub fn atlas_document(file: &Arc<File>) -> Result<Option<Vec<u8>>, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let mut start = Vec::new();
+    FileReader::new(file.clone()).take(200).read_to_end(&mut start).map_err(|error| text(&error))?;
+    let begins = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start).trim_ascii_start().first().copied();
+    let is_json = matches!(begins, Some(b'{' | b'['));
+    if !is_json && !is_table(&start) {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    FileReader::new(file.clone()).read_to_end(&mut bytes).map_err(|error| text(&error))?;
+    match is_json {
+        true => Ok(Some(bytes.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| bytes.clone(), <[u8]>::to_vec))),
+        false => document_of_table(&bytes).map(Some).map_err(|error| text(&error)),
+    }
 }
 
 fn look<'f>(file: &'f BroughtFile, choices: &Choices, threads: usize) -> Result<Analysed<'f>, AnalysisError> {
@@ -344,6 +401,7 @@ impl Building {
             provider_from: self.from.into_iter().collect::<Vec<_>>().join(", "),
             billing_account,
             month,
+            number: None,
             format: format.unwrap_or(Format::Focus),
             files: self.files.into_iter().map(|(_, file)| file).collect(),
             figures: self.figures,

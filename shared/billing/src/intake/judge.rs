@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use sha2::Digest as _;
 
+use super::analysis::atlas_document;
 use crate::aggregate::AggregateError;
+use crate::atlas::{Rules, Statement};
 use crate::bill::{
     BillError, BillStatement, aggregates, bill_rows_csv, certify_bill, certify_withdrawn, head_charges,
     mapping,
@@ -20,7 +22,7 @@ use crate::charges::{
     WriteError, add_up_each, write_charges,
 };
 use crate::identity::Rule;
-use crate::keys::{self, InvoiceKey};
+use crate::keys::{self, InvoiceKey, RawDocumentKey};
 use crate::manifest::{Costs, Format, Manifest};
 use crate::money::{Currency, MoneyError};
 use crate::revision::{Revision, sha256_hex};
@@ -38,6 +40,8 @@ pub struct BillInput {
     pub inputs: Vec<DocumentRef>,
     /// The currency that it had, of a bill that is withdrawn.
     pub currency: Option<Currency>,
+    /// The rules of an invoice of MongoDB Atlas.
+    pub rules: Rules,
 }
 
 /// A bill as it was judged.
@@ -73,6 +77,8 @@ pub enum JudgeError {
     Aggregates(#[from] AggregateError),
     #[error(transparent)]
     Money(#[from] MoneyError),
+    #[error("{document}: {why}")]
+    Invoice { document: String, why: String },
     #[error("{0} of the parts is missing")]
     NoPart(String),
     #[error(
@@ -126,6 +132,7 @@ pub fn judge(
     let mut statements: Vec<Option<BillStatement>> = Vec::with_capacity(bills.len());
     for ((at, bill), totals) in bills.iter().enumerate().zip(totals) {
         let statement = match (&failed[at], bill.manifest.withdrawn()) {
+            _ if is_invoice(bill) => None,
             (Some(_), _) => None,
             (None, Some(_)) => Some(certify_withdrawn(&bill.revision, &bill.manifest, bill.currency)),
             (None, None) => Some(certify_bill(&bill.revision, &bill.manifest, totals)),
@@ -142,11 +149,40 @@ pub fn judge(
     let parts = failed.into_iter().zip(statements).zip(written).zip(bills);
     parts
         .map(|(((failed, statement), written), bill)| match (failed, statement, written) {
+            _ if is_invoice(bill) => invoice(bill, files, new_file),
             (Some(error), _, _) => Err(error),
             (None, Some(statement), Some(written)) => finish(bill, statement, written),
             (None, _, _) => Err(JudgeError::NoPart("none".to_owned())),
         })
         .collect()
+}
+
+/// Whether it is an invoice of MongoDB Atlas, which is allocated by its own rules.
+fn is_invoice(bill: &BillInput) -> bool {
+    bill.manifest.format == Format::AtlasInvoice && bill.manifest.withdrawn().is_none()
+}
+
+fn invoice(
+    bill: &BillInput,
+    files: &BTreeMap<String, Arc<File>>,
+    new_file: &dyn Fn() -> io::Result<File>,
+) -> Result<JudgedBill, JudgeError> {
+    let [part] = bill.manifest.parts.as_slice() else {
+        return Err(JudgeError::NoPart("one document".to_owned()));
+    };
+    let wrong = |why: String| JudgeError::Invoice { document: part.key.clone(), why };
+    let file = files.get(&part.key).ok_or_else(|| JudgeError::NoPart(part.key.clone()))?;
+    let document = atlas_document(file).map_err(wrong)?;
+    let document = document.ok_or_else(|| wrong("it is no invoice of MongoDB Atlas".to_owned()))?;
+    let (revision, extension) = (bill.revision.clone(), Manifest::EXTENSION.to_owned());
+    let key = RawDocumentKey { invoice: bill.manifest.invoice(), revision, extension };
+    let statement = Statement::made_of(&key, &document, bill.rules, &bill.raw, bill.inputs.clone());
+    let Statement { certificate, rows, charges, .. } = statement.map_err(|error| wrong(error.to_string()))?;
+    let mut file = new_file()?;
+    io::Write::write_all(&mut file, &charges)?;
+    let billed = Amount::from_decimal(certificate.charges_total).ok_or(MoneyError::Overflow)?;
+    let figures = Figures { billed, effective: billed, charges: 0 };
+    Ok(JudgedBill { certificate, rows, aggregates: Vec::new(), charges: file, figures })
 }
 
 /// The documents of all bills, each once.
@@ -157,7 +193,7 @@ fn documents<'b>(
 ) -> Vec<Shared<'b>> {
     type Way = (Format, Option<Costs>, Option<DateOrder>, bool);
     let mut documents: Vec<(&str, Way, Arc<File>, Vec<usize>)> = Vec::new();
-    for (at, bill) in bills.iter().enumerate() {
+    for (at, bill) in bills.iter().enumerate().filter(|(_, bill)| !is_invoice(bill)) {
         let manifest = &bill.manifest;
         let said = manifest.brought.as_ref().and_then(|brought| brought.dates);
         for part in &manifest.parts {

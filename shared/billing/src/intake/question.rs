@@ -86,7 +86,8 @@ pub fn conflicts<'s>(
     let conflict = |standing: &'s Standing| {
         let why = why(bill, figures, standing)?;
         let both_numbered = is_numbered && standing.is_numbered && standing.invoice.provider == bill.provider;
-        (!both_numbered).then_some(Conflict { standing, why })
+        let is_another = both_numbered && standing.invoice.invoice_id != bill.invoice_id;
+        (!is_another).then_some(Conflict { standing, why })
     };
     others.filter_map(conflict).collect()
 }
@@ -216,6 +217,8 @@ mod tests {
             1,
             "the same month as a FOCUS export"
         );
+        let again = bill("atlas", "org", known.invoice.invoice_id.as_str());
+        assert_eq!(conflicts(&again, true, None, std::slice::from_ref(&known)).len(), 1, "the same number");
     }
 
     #[test]

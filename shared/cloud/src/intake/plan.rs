@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use billing::charges::DateOrder;
 use billing::identity::Rule;
-use billing::ids::InvoiceId;
+use billing::ids::{InvalidId, InvoiceId, Provider};
 use billing::intake::{Answer, Conflict, FoundBill, Standing, Why, charged_days, conflicts};
 use billing::keys::InvoiceKey;
-use billing::manifest::{Brought, Manifest, Part};
+use billing::manifest::{Brought, Format, Manifest, Part};
 use billing::period::Finality;
 use billing::revision::Revision;
 use chrono::{DateTime, Utc};
@@ -85,8 +85,16 @@ struct Bringing<'b> {
     now: DateTime<Utc>,
 }
 
-/// The name of a bill that was brought without one.
-const NAME: &str = "import";
+/// The name of a bill that was brought without one, or what it begins with.
+pub(super) const NAME: &str = "import";
+
+/// The name of a bill that nobody named: the same every month, but of a provider that has each name once.
+fn own_name(bill: &FoundBill) -> Result<InvoiceId, InvalidId> {
+    match bill.provider == Provider::atlas() {
+        true => InvoiceId::new(format!("{NAME}-{}-{}", bill.billing_account, bill.month)),
+        false => InvoiceId::new(NAME),
+    }
+}
 
 /// What becomes of bills; `parts` are those of each, in their order.
 ///
@@ -123,8 +131,8 @@ impl Bringing<'_> {
     ) -> Result<Planned, IntakeError> {
         let one = bill.figures.iter().next().filter(|_| bill.figures.len() == 1);
         let all = standing(self.bucket, self.ledger, bill.month, one.map(|(_, figures)| figures)).await?;
-        let named = self.wish.invoice.clone().or(self.wish.name.clone());
-        let named = named.map_or_else(|| InvoiceId::new(NAME), Ok)?;
+        let named = self.wish.invoice.clone().or(bill.number.clone()).or(self.wish.name.clone());
+        let named = named.map_or_else(|| own_name(bill), Ok)?;
         let own = InvoiceKey {
             provider: bill.provider.clone(),
             billing_account: bill.billing_account.clone(),
@@ -132,7 +140,7 @@ impl Bringing<'_> {
             invoice_id: named,
         };
         let figures = one.map(|(currency, figures)| (*currency, figures));
-        let conflicts = conflicts(&own, false, figures, &all);
+        let conflicts = conflicts(&own, bill.number.is_some(), figures, &all);
         for Conflict { standing, .. } in conflicts.iter().filter(|conflict| conflict.why == Why::SameAccount)
         {
             if self.is_made_of(standing, parts).await? {
@@ -243,6 +251,11 @@ impl Bringing<'_> {
             Some(record) => manifest_of(self.bucket, &invoice, record).await?,
             None => None,
         };
+        if bill.format == Format::AtlasInvoice {
+            return Err(IntakeError::Answer(format!(
+                "{invoice} is one document: bring all of it and say replace"
+            )));
+        }
         let manifest = manifest.filter(|manifest| manifest.shared).ok_or_else(|| {
             IntakeError::Answer(format!("{invoice} was fetched: nothing can be added to it; bring all parts and say replace, or withdraw it first"))
         })?;

@@ -12,6 +12,7 @@ use billing::month::BillingMonth;
 use billing::period::Finality;
 
 use super::IntakeError;
+use super::plan::NAME;
 use crate::bucket::BucketReader;
 use crate::ledger::{LedgerReader, RevisionRecord};
 
@@ -35,7 +36,7 @@ pub async fn standing(
         let [currency, _, charges_total, _] = record.totals.clone().unwrap_or_default();
         let same = like.is_some_and(|like| same_amount(&like.billed.to_string(), &charges_total));
         let charges = if same { charges_of(bucket, &record).await? } else { None };
-        let is_numbered = record.raw_key.starts_with("raw/atlas/");
+        let is_numbered = invoice.is_numbered() && !invoice.invoice_id.as_str().starts_with(NAME);
         let revision = record.revision;
         standing.push(Standing { invoice, revision, currency, charges_total, charges, is_numbered });
     }
