@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::quantity::Quantity;
 use super::submission::{Line, Reply};
+use crate::strict;
 
 /// One record of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub struct UnreadableReply(pub String);
 /// # Errors
 /// [`UnreadableReply`] if there are no results in it, with what it says instead.
 pub fn read_reply(status: u16, body: &[u8], asked: &[Asked]) -> Result<Vec<Verdict>, UnreadableReply> {
-    let body: Value = serde_json::from_slice(body)
+    let body: Value = strict::from_slice(body)
         .map_err(|error| UnreadableReply(format!("the reply is not JSON: {error}")))?;
     let Some(results) = body.get("results").and_then(Value::as_array) else {
         return Err(UnreadableReply(whole(&body)));

@@ -18,20 +18,23 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::figures::{add, bounded, rounded, sum};
 use super::json::Number;
 use super::plugin::{PluginError, UsagePlugin, UsageSummary};
-use super::strict::{Object, Unique};
 use crate::money::apportion;
+use crate::strict::{self, Object};
 
 /// The plugin `openstack`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenStack;
 
+/// A JSON object whose names are data.
+type ByName<T> = BTreeMap<String, T>;
+
 #[derive(Deserialize)]
 struct Details<'a> {
     name: String,
     #[serde(borrow)]
-    locations: Unique<Unique<Object<Resource<'a>>>>,
+    locations: ByName<ByName<Object<Resource<'a>>>>,
     #[serde(borrow)]
-    location_cost: Option<Unique<&'a RawValue>>,
+    location_cost: Option<ByName<&'a RawValue>>,
     #[serde(borrow)]
     total_cost: Option<&'a RawValue>,
 }
@@ -79,11 +82,11 @@ impl UsagePlugin for OpenStack {
         let (mut name, mut lines, mut places) = (String::new(), Lines::new(), BTreeSet::new());
         for document in details {
             let Object(details): Object<Details<'_>> =
-                serde_json::from_str(document.get()).map_err(|error| PluginError::Json(error.to_string()))?;
+                strict::from_str(document.get()).map_err(|error| PluginError::Json(error.to_string()))?;
             let of_document = lines_of(&details)?;
             check(&details, &of_document)?;
             match details.location_cost {
-                Some(Unique(costs)) => places.extend(costs.into_keys()),
+                Some(costs) => places.extend(costs.into_keys()),
                 None => places.extend(of_document.keys().cloned()),
             }
             name = details.name;
@@ -100,7 +103,7 @@ impl UsagePlugin for OpenStack {
 
 fn lines_of(details: &Details<'_>) -> Result<Lines, PluginError> {
     let mut lines = Lines::new();
-    for (location, Unique(resources)) in &details.locations.0 {
+    for (location, resources) in &details.locations {
         let of_location = lines.entry(location.clone()).or_default();
         for (kind, Object(resource)) in resources {
             let price = price(resource.price, || format!("locations.{location}.{kind}.price"))?;
@@ -127,7 +130,7 @@ fn cost(lines: &Lines, location: &str) -> Result<Decimal, PluginError> {
 
 /// What the document says of its sums must be so, and of all locations that cost anything, or of none.
 fn check(details: &Details<'_>, lines: &Lines) -> Result<(), PluginError> {
-    if let Some(Unique(costs)) = &details.location_cost {
+    if let Some(costs) = &details.location_cost {
         for (location, said) in costs {
             let field = || format!("location_cost.{location}");
             let (said, sum) = (price(said, field)?, cost(lines, location)?);
@@ -229,13 +232,13 @@ mod tests {
             ("51.604", "null", "locations.W.instance.price null"),
             ("\"price\": 51.604,", "", "missing field `price`"),
             ("num_resources\": 5", "num_resources\": -5", "invalid value"),
-            ("\"R\": {}", "\"W\": {}", "'W' stands twice in one object"),
-            ("\"volume\"", "\"instance\"", "'instance' stands twice in one object"),
-            ("\"R\": {}", "\"R\": []", "invalid type: sequence, expected a JSON object"),
+            ("\"R\": {}", "\"W\": {}", "'W' stands twice in locations at line 2"),
+            ("\"volume\"", "\"instance\"", "'instance' stands twice in locations.W at line 2"),
+            ("\"R\": {}", "\"R\": []", "invalid type: sequence, expected a map"),
             (
                 "\"total_cost\"",
                 "\"location_cost\": {\"W\": 89.804, \"R\": 0, \"W\": 0}, \"total_cost\"",
-                "'W' stands twice in one object",
+                "'W' stands twice in location_cost at line 2",
             ),
             (
                 "\"total_cost\"",
@@ -257,7 +260,7 @@ mod tests {
             r#"{"name": "P", "locations": [["W", {}]]}"#,
         ] {
             let error = OpenStack.summarise(&[&raw(list)], 2).unwrap_err().to_string();
-            assert!(error.contains("invalid type: sequence, expected a JSON object"), "{list}: {error}");
+            assert!(error.contains("invalid type: sequence, expected a"), "{list}: {error}");
         }
     }
 
