@@ -33,7 +33,14 @@ fn invoice(change: impl FnOnce(&mut Value)) -> Vec<u8> {
 #[tokio::test]
 async fn unusable_documents_are_held_with_a_reason_that_names_the_place() {
     let whole = invoice(|_| {});
-    let cases: [(Vec<u8>, &str); 9] = [
+    let text = String::from_utf8(whole.clone()).unwrap();
+    let twice = text.replacen("\"totalPriceCents\":5", "\"totalPriceCents\":5,\"totalPriceCents\":500", 1);
+    let cases: [(Vec<u8>, &str); 11] = [
+        (twice.into_bytes(), "'totalPriceCents' stands twice in lineItems[0]"),
+        (
+            text.replacen('{', "{\"subtotalCents\":500,", 1).into_bytes(),
+            "'subtotalCents' stands twice at line 1",
+        ),
         (whole[..whole.len() / 2].to_vec(), "EOF while parsing"),
         (b"".to_vec(), "EOF while parsing"),
         (b"\xff\xfe{}".to_vec(), "not an Atlas invoice"),

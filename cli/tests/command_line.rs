@@ -170,6 +170,7 @@ fn what_is_queued_survives_and_is_delivered_later() {
 #[test]
 fn mistakes_are_answered_in_one_line() {
     let desk = Desk::new();
+    desk.write("twice.json", br#"{"month": "2026-09", "month": "2026-10"}"#);
     for (args, code, part) in [
         (vec!["nonsense"], 2, "unrecognized subcommand"),
         (vec!["run", "--month", "october"], 2, "is not a month, write it as YYYY-MM"),
@@ -179,6 +180,11 @@ fn mistakes_are_answered_in_one_line() {
             "there is no function 'bil'; there are fetch-atlas, fetch-azure, fetch-aws, fetch-ccx, fetch-prometheus, fetch-gcp, allocate",
         ),
         (vec!["invoke", "allocate", "-e", "missing.json"], 1, "failed to read the event missing.json"),
+        (
+            vec!["invoke", "fetch-atlas", "-e", "twice.json"],
+            1,
+            "the event twice.json is not understood: 'month' stands twice at line 1 column 22",
+        ),
         (vec!["cat", "nothing"], 1, "there is no object s3://monthend-data/nothing"),
         (vec!["put", "missing.json", "raw/x"], 1, "failed to read missing.json"),
         (vec!["ls", "--cloud", "aws"], 1, "the variable DATA_BUCKET is missing"),

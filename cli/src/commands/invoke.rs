@@ -4,6 +4,7 @@ use std::io::Read;
 
 use anyhow::Context;
 use chrono::Utc;
+use cloud::events;
 use cloud::invocation::{Failure, asks_for_dry_run};
 use cloud::ledger::RunOutcome;
 use local::Template;
@@ -103,5 +104,5 @@ fn read_event(invoke: &args::Invoke) -> anyhow::Result<Value> {
     } else {
         std::fs::read_to_string(path).with_context(|| format!("failed to read the event {name}"))?
     };
-    serde_json::from_str(&text).with_context(|| format!("the event {name} is not JSON"))
+    events::read(&text).with_context(|| format!("the event {name} is not understood"))
 }

@@ -1,6 +1,7 @@
 //! The Administration API v2 of MongoDB Atlas, as far as invoices go.
 
 use billing::month::BillingMonth;
+use billing::strict;
 use cloud::http::{BodyError, RetryPolicy, Transient, innermost_cause, read_body, retry_after};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -117,7 +118,7 @@ impl AtlasClient {
             let query = format!("itemsPerPage={PAGE_SIZE}&pageNum={number}");
             let (path, body) = self.get(&["orgs", organisation, "invoices"], &query).await?;
             let unexpected = |reason: String| AtlasError::Unexpected { path: path.clone(), reason };
-            let page: Page = serde_json::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
+            let page: Page = strict::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
             let count = page.results.len();
             for head in page.results {
                 let entry =
@@ -265,5 +266,12 @@ mod tests {
             assert_eq!(heads[0].linked_invoices.as_ref().unwrap().len(), 2);
         }
         assert!(read_heads(b"<html>").is_err());
+        // what names an invoice; its lines are kept as they are, and judged when they are added up
+        for twice in [r#"{"id":"i1","id":"i2"}"#, r#"{"results":[{"id":"i1","orgId":"o1","orgId":"o2"}]}"#] {
+            assert!(
+                read_heads(twice.as_bytes()).err().unwrap().to_string().contains("duplicate field"),
+                "{twice}"
+            );
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
+use billing::strict;
 use bytes::Bytes;
 use cloud::billing_apis::{CallError, Fault, Page};
 use serde::Deserialize;
@@ -61,7 +62,7 @@ where
 
 /// Reads a page as far as it is needed.
 pub(crate) fn read<'p, T: Deserialize<'p>>(action: &'static str, page: &'p [u8]) -> Result<T, AnswerError> {
-    serde_json::from_slice(page).map_err(|error| AnswerError::Malformed { action, reason: error.to_string() })
+    strict::from_slice(page).map_err(|error| AnswerError::Malformed { action, reason: error.to_string() })
 }
 
 #[cfg(test)]
@@ -70,6 +71,17 @@ mod tests {
 
     fn page(body: &'static str, next: Option<&str>) -> Page {
         Page { body: Bytes::from_static(body.as_bytes()), next: next.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_page_that_says_something_twice_is_refused() {
+        let page =
+            br#"{"InvoiceSummaries": [{"BaseCurrencyAmount": {"TotalAmount": "1", "TotalAmount": "2"}}]}"#;
+        let error = read::<serde_json::Value>("ListInvoiceSummaries", page).unwrap_err().to_string();
+        assert!(
+            error.contains("'TotalAmount' stands twice in InvoiceSummaries[0].BaseCurrencyAmount"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use billing::manifest::Costs;
+use billing::strict;
 use reqwest::Method;
 use reqwest::header::LOCATION;
 use serde::Deserialize;
@@ -179,7 +180,7 @@ impl Azure {
     }
 
     fn read(&self, answer: &Answer, path: &str) -> Result<Option<CostReport>, AzureError> {
-        let done: Done = serde_json::from_slice(&answer.body)
+        let done: Done = strict::from_slice(&answer.body)
             .map_err(|error| AzureError::Unexpected { path: path.to_owned(), reason: error.to_string() })?;
         match done.status.as_str() {
             "NoDataFound" => Ok(None),

@@ -2,6 +2,7 @@
 
 use billing::manifest::Format;
 use billing::month::BillingMonth;
+use billing::strict;
 use chrono::{DateTime, NaiveDate, Utc};
 use reqwest::Method;
 use serde::Deserialize;
@@ -221,7 +222,7 @@ impl Export {
             reason,
         };
         let wire: WireManifest =
-            serde_json::from_slice(manifest.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&manifest))
+            strict::from_slice(manifest.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&manifest))
                 .map_err(|error| contradiction(error.to_string()))?;
         let found = wire.blobs.len() as u64;
         if let Some(stated) = wire.blob_count.filter(|stated| *stated != found) {
@@ -290,11 +291,16 @@ mod tests {
     }
 
     fn run(manifest: &serde_json::Value) -> Result<Run, String> {
+        run_of(&manifest.to_string())
+    }
+
+    fn run_of(manifest: &str) -> Result<Run, String> {
         let export = export("https://a.blob.core.windows.net/cost/exports/focus").unwrap();
         let month = "2025-06".parse().unwrap();
         let folder = export.month_folder(month);
-        let bytes = manifest.to_string().into_bytes();
-        export.run("m/manifest.json", &folder, month, bytes).map_err(|error| error.to_string())
+        export
+            .run("m/manifest.json", &folder, month, manifest.as_bytes().to_vec())
+            .map_err(|error| error.to_string())
     }
 
     fn manifest() -> serde_json::Value {
@@ -323,6 +329,14 @@ mod tests {
         let run = run(&manifest()).unwrap();
         assert_eq!((run.format, run.files[0].extension), (Format::Focus, "parquet"));
         assert_eq!(run.files[0].source, "/cost/exports/focus/20250601-20250630/part_0_0001.snappy.parquet");
+    }
+
+    #[test]
+    fn a_manifest_that_says_something_twice_is_refused() {
+        let twice =
+            manifest().to_string().replace("\"runInfo\":{", "\"runInfo\":{\"runId\":\"a\",\"runId\":\"b\",");
+        let error = run_of(&twice).unwrap_err();
+        assert!(error.contains("'runId' stands twice in runInfo"), "{error}");
     }
 
     #[test]

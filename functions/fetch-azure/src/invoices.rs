@@ -3,6 +3,7 @@
 use billing::manifest::InvoiceTotal;
 use billing::money::{Decimal, parse_decimal};
 use billing::month::BillingMonth;
+use billing::strict;
 use chrono::{DateTime, Days, Utc};
 use reqwest::Method;
 use serde::Deserialize;
@@ -89,7 +90,7 @@ impl Azure {
                 return Ok(invoices);
             }
             let page: Page<'_> =
-                serde_json::from_slice(&answer.body).map_err(|error| unexpected(error.to_string()))?;
+                strict::from_slice(&answer.body).map_err(|error| unexpected(error.to_string()))?;
             for raw in page.value {
                 invoices.extend(read(raw.get(), month).map_err(unexpected)?);
             }
@@ -105,7 +106,7 @@ impl Azure {
 
 /// An invoice, if its period lies in the month.
 fn read(raw: &str, month: BillingMonth) -> Result<Option<Invoice>, String> {
-    let wire: WireInvoice = serde_json::from_str(raw).map_err(|error| format!("an invoice: {error}"))?;
+    let wire: WireInvoice = strict::from_str(raw).map_err(|error| format!("an invoice: {error}"))?;
     let (name, properties) = (wire.name, wire.properties);
     let missing = |field: &str| format!("invoice {name} has no {field}");
     let start = properties.invoice_period_start_date.ok_or_else(|| missing("invoicePeriodStartDate"))?;
@@ -256,6 +257,26 @@ mod tests {
             ),
         ] {
             assert_eq!(june(properties).unwrap_err(), why);
+        }
+    }
+
+    #[test]
+    fn an_invoice_that_says_something_twice_is_refused() {
+        for (once, twice, place) in [
+            (
+                "\"value\":180.93",
+                "\"value\":180.93,\"value\":18.93",
+                "'value' stands twice in properties.totalAmount",
+            ),
+            (
+                "\"status\":\"Due\"",
+                "\"status\":\"Due\",\"discount\":1,\"discount\":2",
+                "'discount' stands twice in properties",
+            ),
+        ] {
+            let raw = invoice(json!({})).to_string().replacen(once, twice, 1);
+            let error = read(&raw, "2025-06".parse().unwrap()).unwrap_err();
+            assert!(error.starts_with(&format!("an invoice: {place}")), "{error}");
         }
     }
 

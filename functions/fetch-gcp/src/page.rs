@@ -1,5 +1,6 @@
 //! An answer of jobs.query or getQueryResults, read as far as it must be: rows stay the bytes that came.
 
+use billing::strict;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -37,7 +38,7 @@ pub(crate) struct JobReference {
 impl<'a> Page<'a> {
     /// Reads an answer.
     pub(crate) fn read(body: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(body)
+        strict::from_slice(body)
     }
 
     /// How many rows the whole result has.
@@ -79,6 +80,14 @@ mod tests {
         assert_eq!(page.schema.unwrap().get(), r#"{"fields":[ ]}"#);
         assert_eq!((page.total_rows(), page.page_token.as_deref()), (Some(2), Some("t")));
         assert_eq!(page.job_reference.job_id.as_deref(), Some("j"));
+    }
+
+    #[test]
+    fn a_row_that_says_something_twice_is_refused() {
+        let body =
+            br#"{"jobComplete": true, "schema": {"fields": []}, "rows": [{"f": [{"v": "1", "v": "2"}]}]}"#;
+        let error = Page::read(body).err().unwrap().to_string();
+        assert!(error.starts_with("'v' stands twice in rows[0].f[0]"), "{error}");
     }
 
     #[test]

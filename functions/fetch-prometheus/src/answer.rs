@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use billing::bills::DriverError;
 use billing::money::{ApportionError, MoneyError, parse_decimal};
+use billing::strict;
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -96,7 +97,7 @@ impl Said {
     /// Reads an answer with the status 200.
     pub(crate) fn parse(path: &str, document: &[u8]) -> Result<Self, PrometheusError> {
         let none = |reason: String| PrometheusError::NoAnswer { path: path.to_owned(), reason };
-        let wire: Wire = serde_json::from_slice(document).map_err(|error| none(error.to_string()))?;
+        let wire: Wire = strict::from_slice(document).map_err(|error| none(error.to_string()))?;
         if wire.status != "success" {
             let detail = said(wire.error_type.as_deref(), wire.error.as_deref());
             return Err(PrometheusError::Failed { detail });
@@ -260,6 +261,10 @@ mod tests {
         assert!(error("{}").contains("is no answer of Prometheus: missing field `status`"));
         assert!(error(r#"{"status": "success"}"#).contains("it has no data"));
         assert!(error(r#"{"status": "succ"#).contains("EOF while parsing"));
+        let twice = r#"{"metric": {"namespace": "a", "namespace": "b"}, "value": [0, "1"]}"#;
+        let twice =
+            format!(r#"{{"status": "success", "data": {{"resultType": "vector", "result": [{twice}]}}}}"#);
+        assert!(error(&twice).contains("'namespace' stands twice in data.result[0].metric"));
         let scalar = r#"{"status": "success", "data": {"resultType": "scalar", "result": [0, "1"]}}"#;
         let scalar = said(scalar).unwrap().values("namespace").unwrap_err().to_string();
         assert!(scalar.contains("gives a scalar, not an instant vector"), "{scalar}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use billing::strict;
 use cloud::vars::{VarError, Vars};
 use url::form_urlencoded;
 
@@ -194,7 +195,7 @@ fn own_queries(text: &str) -> Result<Vec<DriverQuery>, VarError> {
             "a JSON object of PromQL by driver, {{\"gpu-share\": \"...[${{range}}:${{step}}]...\"}}: {why}"
         ),
     };
-    let queries: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| invalid(&error))?;
+    let queries: BTreeMap<String, String> = strict::from_str(text).map_err(|error| invalid(&error))?;
     if queries.is_empty() {
         return Err(invalid(&"it names no driver"));
     }
@@ -264,6 +265,7 @@ mod tests {
             ("PROMETHEUS_LABEL", "a-b", "the name of a label"),
             ("PROMETHEUS_QUERIES", "cpu", "a JSON object of PromQL by driver"),
             ("PROMETHEUS_QUERIES", "{}", "it names no driver"),
+            ("PROMETHEUS_QUERIES", r#"{"x": "y[${range}]", "x": "z[${range}]"}"#, "'x' stands twice"),
             ("PROMETHEUS_QUERIES", r#"{"x": "sum(y[30d])"}"#, "${range} in the query of 'x'"),
             ("PROMETHEUS_QUERIES", r#"{"x": "y[${range}] ${rate}"}"#, "nothing but ${range}, ${step}"),
             ("PROMETHEUS_QUERIES", r#"{"../x": "y[${range}]"}"#, "instead of '../x'"),

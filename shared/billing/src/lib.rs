@@ -9,6 +9,7 @@
 //! | [`money`] | amounts, currencies, [`money::apportion`] |
 //! | [`month`] | the billing month |
 //! | [`text`] | what of a text counts: invisible characters do not |
+//! | [`strict`] | JSON in which each member stands once |
 //! | [`identity`] | which names are of one provider, and which of its identifiers are the same |
 //! | [`ids`] | identifiers that providers give |
 //! | [`keys`] | names of objects in the data bucket |
@@ -52,6 +53,7 @@ pub mod period;
 pub mod revenue;
 pub mod revision;
 pub mod spreadsheet;
+pub mod strict;
 pub mod text;
 pub mod usage;
 

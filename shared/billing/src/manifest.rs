@@ -18,6 +18,7 @@ use crate::keys::{InvoiceKey, RawDocumentKey};
 use crate::month::BillingMonth;
 use crate::period::Finality;
 use crate::revision::Revision;
+use crate::strict;
 
 /// How the data of a bill is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,7 +187,7 @@ impl Manifest {
         if found != key.revision {
             return Err(ManifestError::OtherContent { found, expected: key.revision.clone() });
         }
-        let manifest: Self = serde_json::from_slice(bytes)?;
+        let manifest: Self = strict::from_slice(bytes)?;
         if manifest.manifest != Self::VERSION {
             return Err(ManifestError::Version(manifest.manifest));
         }

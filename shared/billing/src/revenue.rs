@@ -19,7 +19,6 @@ mod plugin;
 mod problem;
 mod report;
 mod statement;
-mod strict;
 mod table;
 #[cfg(test)]
 mod tests;

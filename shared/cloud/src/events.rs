@@ -1,9 +1,46 @@
 //! What starts a function: S3 notifications, schedules and people, as our own small structs.
 
 use billing::month::in_calendar;
+use billing::strict;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+/// An event as it comes, or why it is none. It is never refused while it is received, so that the refusal is told as any other.
+#[derive(Debug)]
+pub struct Payload(pub Result<Value, UnusableEvent>);
+
+/// Why nobody can say what an event asks for, to complete "the event is not understood: ...".
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum UnusableEvent {
+    #[error("it is not JSON: {0}")]
+    Json(serde_json::Error),
+    #[error("{0}")]
+    Members(serde_json::Error),
+}
+
+/// Reads an event in which each member stands once: of two months, or of `"dry_run": true` and `false`, none is taken.
+///
+/// # Errors
+/// [`UnusableEvent`] names the member.
+pub fn read(text: &str) -> Result<Value, UnusableEvent> {
+    strict::from_str(text).map_err(|error| match error.classify() {
+        Category::Data => UnusableEvent::Members(error),
+        _ => UnusableEvent::Json(error),
+    })
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // as text: a value would have forgotten the first of two members
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(read(text.get())))
+    }
+}
 
 /// An object that an event announces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +157,34 @@ mod tests {
             StoredObject { bucket: Some("b".into()), key: "raw/x.json".into(), version: Some("v1".into()) }
         );
         assert_eq!(encode_key("raw/a b+c/café.json"), "raw/a+b%2Bc/caf%C3%A9.json");
+    }
+
+    /// As Lambda's runtime reads what it is sent.
+    fn received(body: &str) -> Result<Value, String> {
+        let mut json = serde_json::Deserializer::from_slice(body.as_bytes());
+        let payload: Payload = serde_path_to_error::deserialize(&mut json).unwrap();
+        payload.0.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_event_that_says_something_twice_asks_for_nothing() {
+        for (body, message) in [
+            (r#"{"month": "2026-09", "month": "2026-10"}"#, "'month' stands twice at line 1 column 22"),
+            (r#"{"dry_run": true, "dry_run": false}"#, "'dry_run' stands twice at line 1 column 19"),
+            (
+                r#"{"Records": [{"s3": {"object": {"key": "a", "\u006bey": "b"}}}]}"#,
+                "'key' stands twice in Records[0].s3.object at line 1 column 45",
+            ),
+        ] {
+            assert_eq!(received(body).unwrap_err(), message);
+            assert_eq!(read(body).unwrap_err().to_string(), message);
+        }
+        let event =
+            r#"{"month": "2026-10", "detail": {"month": 1, "amount": 12345678901234567.89}, "keys": []}"#;
+        assert_eq!(received(event).unwrap(), serde_json::from_str::<Value>(event).unwrap());
+        assert_eq!(received(" 7 ").unwrap(), json!(7));
+        let error = read("{").unwrap_err().to_string();
+        assert!(error.starts_with("it is not JSON: EOF"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use crate::events::Payload;
 use crate::ledger::{Ledger, RunOutcome, RunRecord};
 use crate::telemetry;
 use crate::vars::Vars;
@@ -171,9 +172,15 @@ pub async fn serve<F: Function>() -> Result<(), lambda_runtime::Error> {
         tracing::error!(function = F::NAME, "cannot start: {failure}");
     }
     let (app, connect) = (&app, &connect);
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Payload>| {
+        let id = &event.context.request_id;
+        let event = event.payload.0.map_err(|error| {
+            let message = format!("the event is not understood: {error}");
+            tracing::error!(function = F::NAME, request.id = id, "{message}");
+            Failure::whole(message)
+        })?;
         let app = app.get_or_try_init(connect).await?;
-        invoke(app, &event.payload, &event.context.request_id, Utc::now()).await
+        invoke(app, &event, id, Utc::now()).await
     }))
     .await
 }

@@ -2,6 +2,7 @@
 
 use billing::manifest::Format;
 use billing::month::BillingMonth;
+use billing::strict;
 use serde::Deserialize;
 
 use super::DeliveryError;
@@ -61,7 +62,7 @@ struct BillingPeriod {
 }
 
 fn read<'m, T: Deserialize<'m>>(key: &str, manifest: &'m [u8]) -> Result<T, DeliveryError> {
-    serde_json::from_slice(manifest)
+    strict::from_slice(manifest)
         .map_err(|error| DeliveryError::Malformed { key: key.to_owned(), reason: error.to_string() })
 }
 
@@ -150,6 +151,9 @@ mod tests {
         assert_eq!((focus.format, focus.has_account_names), (Format::Focus, true));
         assert!(data_export(&["carbon"], &file).unwrap_err().contains("neither those of CUR 2.0"));
         assert_eq!(data_export(&["BilledCost"], &["x"]).unwrap_err(), "m names x, which is no place in S3");
+        let twice = br#"{"executionId": "e", "columns": [{"name": "BilledCost", "type": "x", "type": "y"}], "dataFiles": []}"#;
+        let error = Contents::of_data_export("m", twice).unwrap_err().to_string();
+        assert!(error.contains("'type' stands twice in columns[0]"), "{error}");
         let error = Contents::of_data_export("m", b"{}").unwrap_err().to_string();
         assert!(error.starts_with("m is no manifest of an export: missing field"), "{error}");
     }

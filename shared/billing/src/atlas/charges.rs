@@ -13,6 +13,7 @@ use super::CURRENCY;
 use super::document::{Invoice, InvoiceHead, LineItem, MalformedInvoice, Text, timestamp};
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
 use crate::money::{Money, shift};
+use crate::strict;
 
 /// The charges of an invoice in the order of its lines, sales tax last. `BilledCost` is `totalPriceCents / 100`.
 pub fn charges<'i>(invoice: &'i Invoice<'_>) -> impl Iterator<Item = Result<Charge<'i>, MalformedInvoice>> {
@@ -199,12 +200,13 @@ fn rounded(text: &str) -> Option<Decimal> {
     if kept < 0 { Some(Decimal::ZERO) } else { shift(round(base, kept)?, exponent) }
 }
 
-/// `{"team": ["a", "b"]}` as FOCUS wants tags, a flat object: `{"team":"a,b"}`. Other shapes stay as JSON text.
+/// `{"team": ["a", "b"]}` as FOCUS wants tags, a flat object: `{"team":"a,b"}`. Other shapes stay as JSON text; tags
+/// that cannot be read, or one that stands twice, are none: they are no money.
 fn flat_tags(raw: &RawValue) -> Option<String> {
     if raw.get() == "{}" {
         return None;
     }
-    let tags: BTreeMap<String, Value> = serde_json::from_str(raw.get()).ok()?;
+    let tags: BTreeMap<String, Value> = strict::from_str(raw.get()).ok()?;
     let flat: BTreeMap<&String, String> = tags
         .iter()
         .map(|(key, value)| {
@@ -262,6 +264,16 @@ mod tests {
         let invoice = Invoice::parse(raw.as_bytes()).unwrap();
         let charges: Vec<_> = charges(&invoice).collect::<Result<_, _>>().unwrap();
         insta::assert_debug_snapshot!(charges);
+    }
+
+    #[test]
+    fn a_tag_that_stands_twice_is_no_tag_and_holds_no_invoice() {
+        let raw = one_line(
+            r#"{"totalPriceCents":1,"tags":{"team":"a","team":"b"}},{"totalPriceCents":2,"tags":{"team":"a"}}"#,
+        );
+        let invoice = Invoice::parse(raw.as_bytes()).unwrap();
+        let tags: Vec<_> = charges(&invoice).map(|charge| charge.unwrap().tags).collect();
+        assert_eq!(tags, [None, Some(Cow::Borrowed(r#"{"team":"a"}"#)), None]);
     }
 
     #[test]

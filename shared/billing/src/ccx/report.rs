@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::metering::Quantity;
 use crate::money::parse_decimal;
 use crate::month::in_calendar;
+use crate::strict;
 
 /// A document that is no usage report, and where it goes wrong.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +133,7 @@ impl UsageReport {
     /// # Errors
     /// [`MalformedUsageReport`] names the datastore and the field.
     pub fn parse(document: &[u8]) -> Result<Self, MalformedUsageReport> {
-        let wire: Wire<'_> = serde_json::from_str(std::str::from_utf8(document)?)?;
+        let wire: Wire<'_> = strict::from_str(std::str::from_utf8(document)?)?;
         let place = || "the report".to_owned();
         let time = |field, value| time(&place, field, value);
         let mut datastores = Vec::new();

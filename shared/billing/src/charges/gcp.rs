@@ -141,7 +141,7 @@ impl Mapping for BigQuery {
     fn json(&self, document: &[u8], rows: &mut dyn JsonRows) -> Result<(), ReadError> {
         let broken = |after: u64, why: String| ReadError::Broken { after, why };
         let answer: Answer<'_> =
-            serde_json::from_slice(document).map_err(|error| broken(0, error.to_string()))?;
+            crate::strict::from_slice(document).map_err(|error| broken(0, error.to_string()))?;
         let names: Vec<String> = answer.schema.fields.into_iter().map(|field| field.name).collect();
         rows.header(&names)?;
         for (row, number) in answer.rows.unwrap_or_default().into_iter().zip(0u64..) {

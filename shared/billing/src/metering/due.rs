@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Plan;
 use crate::month::{BillingMonth, in_calendar};
+use crate::strict;
 
 /// What decides which months are due.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,7 @@ pub fn exported_to(marker: &[u8], plan: &Plan) -> Result<DateTime<Utc>, String> 
     struct Entry {
         last_processed_to: DateTime<Utc>,
     }
-    let entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(marker)
+    let entries: BTreeMap<String, serde_json::Value> = strict::from_slice(marker)
         .map_err(|error| format!("it is not JSON of the export's marker: {error}"))?;
     let entry = entries.get(&plan.to_string()).ok_or_else(|| {
         let known: Vec<&str> = entries.keys().take(10).map(String::as_str).collect();

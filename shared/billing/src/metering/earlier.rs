@@ -14,6 +14,7 @@ use super::Plan;
 use crate::canonical;
 use crate::ids::ContractId;
 use crate::month::BillingMonth;
+use crate::strict;
 
 /// The state of all plans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl EarlierState {
     /// [`EarlierStateError`] names the member that is wrong.
     pub fn from_json(bytes: &[u8], plan: Option<&Plan>) -> Result<Self, EarlierStateError> {
         let document: Map<String, Value> =
-            serde_json::from_slice(bytes).map_err(|error| EarlierStateError::Json(error.to_string()))?;
+            strict::from_slice(bytes).map_err(|error| EarlierStateError::Json(error.to_string()))?;
         if document.contains_key("success_contracts") || document.contains_key("error_contracts") {
             let plan = plan.ok_or_else(|| EarlierStateError::Member {
                 place: "the file".into(),

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::quantity::Quantity;
 use super::submission::{Line, Reply};
+use crate::strict;
 use words::{few, plain, texts};
 
 /// One record of the request.
@@ -84,7 +85,7 @@ pub struct UnreadableReply(pub String);
 /// [`UnreadableReply`] if there are no results in it, with what it says instead.
 pub fn read_reply(status: u16, body: &[u8], asked: &[Asked]) -> Result<Answer, UnreadableReply> {
     let read: Value =
-        serde_json::from_slice(body).map_err(|error| UnreadableReply(words::of_text(body, &error)))?;
+        strict::from_slice(body).map_err(|error| UnreadableReply(words::of_text(body, &error)))?;
     let Some(results) = read.get("results").and_then(Value::as_array) else {
         return Err(UnreadableReply(words::of_whole(&read)));
     };

@@ -7,6 +7,7 @@ use super::{Plan, Source};
 use crate::canonical;
 use crate::ids::{ContractId, Dimension};
 use crate::month::BillingMonth;
+use crate::strict;
 
 /// A month's sums. Its bytes follow from the files alone, so that an unchanged month is the same document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +101,7 @@ impl UsageSnapshot {
     /// # Errors
     /// [`SnapshotError`].
     pub fn from_json(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let snapshot: Self = serde_json::from_slice(bytes)?;
+        let snapshot: Self = strict::from_slice(bytes)?;
         if snapshot.snapshot != Self::VERSION {
             return Err(SnapshotError::Version(snapshot.snapshot));
         }

@@ -13,6 +13,7 @@ use super::{Plan, Source};
 use crate::ids::{ContractId, Dimension, InvalidId};
 use crate::money::{MoneyError, parse_decimal};
 use crate::month::BillingMonth;
+use crate::strict;
 
 /// A file that cannot be counted: its month is not either.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +102,8 @@ impl UsageTotals {
     /// # Errors
     /// [`UsageError`] names the file and the record; the month must then be given up.
     pub fn add_file(&mut self, key: &str, bytes: &[u8]) -> Result<(), UsageError> {
-        let records: Vec<Wire<'_>> = serde_json::from_slice(bytes)
-            .map_err(|source| UsageError::Json { key: key.to_owned(), source })?;
+        let records: Vec<Wire<'_>> =
+            strict::from_slice(bytes).map_err(|source| UsageError::Json { key: key.to_owned(), source })?;
         for (index, record) in (1..).zip(&records) {
             let wrong = |field, why: String| UsageError::Record { key: key.to_owned(), index, field, why };
             let contract = name(record.contract).map_err(|why| wrong("externalPayerId", why))?;
@@ -307,7 +308,7 @@ mod tests {
                 "record 1: externalPayerId must have at most 200 bytes",
             ),
             (r#"[{"externalPayerId":7,"value":1}]"#, "record 1: externalPayerId must be a text, not 7"),
-            (r#"[{"value":1,"value":2}]"#, "duplicate field"),
+            (r#"[{"value":1,"value":2}]"#, "'value' stands twice in [0]"),
         ] {
             let error = totals(&[file]).err().unwrap().to_string();
             assert!(error.contains(part), "{file}: {error}");

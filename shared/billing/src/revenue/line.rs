@@ -13,10 +13,10 @@ use super::moment::read_time;
 use super::movement::{Invoice, Item, Movement, direction};
 use super::plugin::{UsagePlugin, names, plugin};
 use super::problem::Problem;
-use super::strict::Object;
 use crate::catalog::Offer;
 use crate::money::{self, Currency, minor_digits};
 use crate::month::BillingMonth;
+use crate::strict::{self, Object};
 
 /// What a line says.
 pub(super) enum Line<'a> {
@@ -93,7 +93,7 @@ struct WireItem<'a> {
 
 /// Reads a line that stands in the folder of a month.
 pub(super) fn read<'a>(text: &'a str, folder: BillingMonth, offer: &Offer) -> Result<Line<'a>, Problem> {
-    let Object(wire): Object<Wire<'a>> = serde_json::from_str(text)
+    let Object(wire): Object<Wire<'a>> = strict::from_str(text)
         .map_err(|error| Problem::Json(error.to_string().replacen(" at line 1 column ", " at column ", 1)))?;
     match wire.kind.map(|kind| (kind, kind.get())) {
         None | Some((_, "\"movement\"")) => Ok(Line::Movement(movement(wire, folder, offer)?)),

@@ -18,13 +18,16 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::figures::{add, bounded, rounded, sum};
 use super::json::{self, Members, Number};
 use super::plugin::{PluginError, UsagePlugin, UsageSummary};
-use super::strict::{Object, Unique};
 use crate::ids::ServiceId;
 use crate::money::apportion;
+use crate::strict::{self, Object};
 
 /// The plugin `openstack`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenStack;
+
+/// A JSON object whose names are data.
+type ByName<T> = IndexMap<String, T>;
 
 #[derive(Deserialize)]
 struct Details<'a> {
@@ -32,9 +35,9 @@ struct Details<'a> {
     service: Option<&'a RawValue>,
     name: String,
     #[serde(borrow)]
-    locations: Unique<Unique<Object<Resource<'a>>>>,
+    locations: ByName<ByName<Object<Resource<'a>>>>,
     #[serde(borrow)]
-    location_cost: Option<Unique<&'a RawValue>>,
+    location_cost: Option<ByName<&'a RawValue>>,
     #[serde(borrow)]
     total_cost: Option<&'a RawValue>,
 }
@@ -99,14 +102,14 @@ impl UsagePlugin for OpenStack {
         let mut named = Named::Id(service);
         for document in details {
             let Object(details): Object<Details<'_>> =
-                serde_json::from_str(document.get()).map_err(|error| PluginError::Json(error.to_string()))?;
+                strict::from_str(document.get()).map_err(|error| PluginError::Json(error.to_string()))?;
             let of_document = lines_of(&details)?;
             check(&details, &of_document)?;
             if let Some(said) = details.service {
                 named = said_service(said)?;
             }
             match details.location_cost {
-                Some(Unique(costs)) => places.extend(costs.into_keys()),
+                Some(costs) => places.extend(costs.into_keys()),
                 None => places.extend(of_document.keys().cloned()),
             }
             name = details.name;
@@ -135,7 +138,7 @@ fn said_service(said: &RawValue) -> Result<Named<'_>, PluginError> {
 
 fn lines_of(details: &Details<'_>) -> Result<Lines, PluginError> {
     let mut lines = Lines::new();
-    for (location, Unique(resources)) in &details.locations.0 {
+    for (location, resources) in &details.locations {
         let of_location = lines.entry(location.clone()).or_default();
         for (kind, Object(resource)) in resources {
             let price = price(resource.price, || format!("locations.{location}.{kind}.price"))?;
@@ -162,7 +165,7 @@ fn cost(lines: &Lines, location: &str) -> Result<Decimal, PluginError> {
 
 /// What the document says of its sums must be so, and of all locations that cost anything, or of none.
 fn check(details: &Details<'_>, lines: &Lines) -> Result<(), PluginError> {
-    if let Some(Unique(costs)) = &details.location_cost {
+    if let Some(costs) = &details.location_cost {
         for (location, said) in costs {
             let field = || format!("location_cost.{location}");
             let (said, sum) = (price(said, field)?, cost(lines, location)?);
@@ -266,16 +269,16 @@ mod tests {
             ("51.604", "1e99", "locations.W.instance.price 1e99"),
             ("51.604", "null", "locations.W.instance.price null"),
             ("\"name\"", "\"service\": [1], \"name\"", "service [1] is not a number or a text"),
-            ("\"name\"", "\"service\": 1, \"service\": 2, \"name\"", "duplicate field `service`"),
+            ("\"name\"", "\"service\": 1, \"service\": 2, \"name\"", "'service' stands twice"),
             ("\"price\": 51.604,", "", "missing field `price`"),
             ("num_resources\": 5", "num_resources\": -5", "invalid value"),
-            ("\"R\": {}", "\"W\": {}", "'W' stands twice in one object"),
-            ("\"volume\"", "\"instance\"", "'instance' stands twice in one object"),
-            ("\"R\": {}", "\"R\": []", "invalid type: sequence, expected a JSON object"),
+            ("\"R\": {}", "\"W\": {}", "'W' stands twice in locations at line 2"),
+            ("\"volume\"", "\"instance\"", "'instance' stands twice in locations.W at line 2"),
+            ("\"R\": {}", "\"R\": []", "invalid type: sequence, expected a map"),
             (
                 "\"total_cost\"",
                 "\"location_cost\": {\"W\": 89.804, \"R\": 0, \"W\": 0}, \"total_cost\"",
-                "'W' stands twice in one object",
+                "'W' stands twice in location_cost at line 2",
             ),
             (
                 "\"total_cost\"",
@@ -318,7 +321,7 @@ mod tests {
             r#"{"name": "P", "locations": [["W", {}]]}"#,
         ] {
             let error = summarise(&[&raw(list)]).unwrap_err().to_string();
-            assert!(error.contains("invalid type: sequence, expected a JSON object"), "{list}: {error}");
+            assert!(error.contains("invalid type: sequence, expected a"), "{list}: {error}");
         }
     }
 
@@ -331,7 +334,7 @@ mod tests {
             assert_eq!(shown["locations"].as_object().unwrap().len(), 2);
             let costs: Vec<String> =
                 summary.location_cost.iter().map(|(location, cost)| format!("{location} {cost}")).collect();
-            let Unique(shown): Unique<serde_json::Value> =
+            let shown: ByName<serde_json::Value> =
                 serde_json::from_value(shown["location_cost"].take()).unwrap();
             assert_eq!(shown.len(), summary.location_cost.len());
             assert!(shown.keys().all(|name| summary.location_cost.contains_key(name)));

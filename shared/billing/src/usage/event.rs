@@ -8,6 +8,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 
 use super::quantity::{Gib, Moment};
+use crate::strict;
 
 /// One event. Its order is that of time; at one instant what makes comes before what ends, then the id decides, so that a history
 /// does not depend on the order in which events arrived.
@@ -156,8 +157,7 @@ fn read_line(line: &[u8]) -> Result<(Cow<'_, str>, Event<'_>), LineError> {
     if !line.trim_ascii().starts_with(b"{") {
         return Err(LineError::Json("it does not begin with {".into()));
     }
-    let mut wire: Wire<'_> =
-        serde_json::from_slice(line).map_err(|error| LineError::Json(error.to_string()))?;
+    let mut wire: Wire<'_> = strict::from_slice(line).map_err(|error| LineError::Json(error.to_string()))?;
     let datastore = required("datastore", wire.datastore.take())?.0;
     let customer_id = required("customer_id", wire.customer_id.take())?.0;
     let event = wire.event(customer_id)?;

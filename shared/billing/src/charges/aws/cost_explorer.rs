@@ -187,7 +187,7 @@ impl Mapping for CostExplorer {
     fn json(&self, document: &[u8], rows: &mut dyn JsonRows) -> Result<(), ReadError> {
         let broken = |why: String| ReadError::Broken { after: 0, why };
         let answer: Answer<'_> =
-            serde_json::from_slice(document).map_err(|error| broken(error.to_string()))?;
+            crate::strict::from_slice(document).map_err(|error| broken(error.to_string()))?;
         let by: Vec<&str> = answer.request.group_by.iter().map(|group| group.key.as_ref()).collect();
         if by != ["LINKED_ACCOUNT", "SERVICE"] {
             return Err(broken(format!("the costs are by {}, not by account and service", by.join(", "))));
