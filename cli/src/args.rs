@@ -10,6 +10,7 @@ use billing::month::BillingMonth;
 use billing::usage::Window;
 use chrono::NaiveDate;
 use clap::{Parser, Subcommand, ValueEnum};
+use cloud::intake::Answers;
 
 use crate::output::Format;
 use crate::values::{answer, begun, ended, reason, version};
@@ -225,15 +226,15 @@ pub(crate) struct Import {
     /// Files or folders: CSV (plain, gzip or zip; comma, semicolon or tab) or Parquet. Files of one account and month are one bill
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// They take the place of the bill of their account and month
-    #[arg(long, group = "answers")]
-    pub(crate) replace: bool,
+    /// They take the place of the bill of their account and month; with an account, only what they hold of that
+    #[arg(long, value_name = "ACCOUNT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) replace: Vec<String>,
     /// They are further parts of the bill of their account and month
-    #[arg(long, group = "answers")]
-    pub(crate) add: bool,
+    #[arg(long, value_name = "ACCOUNT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) add: Vec<String>,
     /// They are a further bill of an account and month that has one
-    #[arg(long, group = "answers")]
-    pub(crate) additional: bool,
+    #[arg(long, value_name = "ACCOUNT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) additional: Vec<String>,
     /// The name of the bill, where an account has several in a month (default: import)
     #[arg(long, value_name = "NAME")]
     pub(crate) invoice: Option<String>,
@@ -267,13 +268,26 @@ impl From<Dates> for DateOrder {
 
 impl Import {
     /// What is said of bills that are there already.
-    pub(crate) fn answer(&self) -> Option<Answer> {
-        match (self.replace, self.add, self.additional) {
-            (true, ..) => Some(Answer::Replace),
-            (_, true, _) => Some(Answer::Add),
-            (_, _, true) => Some(Answer::Additional),
-            _ => None,
+    ///
+    /// # Errors
+    /// Two answers for the same bills.
+    pub(crate) fn answers(&self) -> anyhow::Result<Answers> {
+        let mut answers = Answers::default();
+        for (accounts, answer) in [
+            (&self.replace, Answer::Replace),
+            (&self.add, Answer::Add),
+            (&self.additional, Answer::Additional),
+        ] {
+            for account in accounts {
+                let before = match account.as_str() {
+                    "" => answers.all.replace(answer),
+                    account => answers.of.insert(account.to_owned(), answer),
+                };
+                let of = if account.is_empty() { "all bills".to_owned() } else { account.clone() };
+                anyhow::ensure!(before.is_none(), "--replace, --add and --additional: say only one of {of}");
+            }
         }
+        Ok(answers)
     }
 }
 

@@ -10,12 +10,12 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use billing::atlas::Rules;
 use billing::certificate::{DocumentRef, Status};
 use billing::ids::{InvoiceId, Provider};
 use billing::intake::{
-    Analysis, Answer, BillInput, BroughtFile, Choices, FoundBill, Import, JudgedBill, analyse, judge,
+    Analysis, BillInput, BroughtFile, Choices, FoundBill, Import, JudgedBill, analyse, judge,
 };
 use billing::keys::InvoiceKey;
 use billing::manifest::{Manifest, Part};
@@ -42,7 +42,7 @@ pub(crate) async fn import(
     let found: Vec<(FoundBill, Vec<Part>)> =
         analysis.bills.iter().map(|bill| (bill.clone(), bringing.parts(bill))).collect();
     let wish = Wish {
-        answer: import.answer(),
+        answers: import.answers()?,
         invoice: import.invoice.as_deref().map(InvoiceId::new).transpose()?,
         name: None,
         dates: import.dates.map(Into::into),
@@ -53,7 +53,7 @@ pub(crate) async fn import(
         {
             Ok(plan) => plan,
             Err(IntakeError::Question(question)) => {
-                bringing.ask(&question);
+                bringing.ask(&question, found.len());
                 return Ok(Ended::Held);
             }
             Err(IntakeError::Answer(why)) => {
@@ -129,31 +129,41 @@ impl Bringing<'_> {
     }
 
     /// The question, with its answers as commands.
-    fn ask(&self, question: &Question) {
-        let files = self.import.files.iter().map(|path| quoted(&path.display().to_string()));
-        let files = files.collect::<Vec<_>>().join(" ");
+    fn ask(&self, question: &Question, bills: usize) {
         for said in &question.said {
             self.output.note(&format!("not imported: {said}"));
         }
+        let typed: Vec<String> = std::env::args().skip(1).collect();
         if !question.names.is_empty() {
-            let answer = self.import.answer().map_or("--replace", |answer| match answer {
-                Answer::Replace => "--replace",
-                Answer::Add => "--add",
-                Answer::Additional => "--additional",
-            });
             for name in &question.names {
-                self.output.note(&format!("  monthend import {files} {answer} --invoice {}", quoted(name)));
+                let command = command(&without_name(&typed));
+                self.output.note(&format!("  {command} --invoice {}", quoted(name)));
             }
             return;
         }
-        let brought = if self.files.len() == 1 { "the file" } else { "what is brought" };
-        self.output.note(&format!("Say what {brought} is:"));
+        let is = if self.files.len() == 1 { "the file is" } else { "the files are" };
+        self.output.note(&format!("Say what {is}:"));
+        // an answer for all bills that did not decide of these
+        let is_answered = self.import.answers().is_ok_and(|answers| answers.all.is_some());
+        let typed = command(&if is_answered { typed } else { without_answers(&typed) });
+        let of_accounts = |option: &str| {
+            let accounts = question.accounts.iter().map(|account| quoted(&format!("{option}={account}")));
+            accounts.collect::<Vec<_>>().join(" ")
+        };
         for (what, option) in [
-            ("it takes the place of that bill", "--replace"),
-            ("it is a part of that bill", "--add"),
-            ("it is another bill", "--additional"),
+            ("in the place of that bill", "--replace"),
+            ("a part of that bill", "--add"),
+            ("another bill", "--additional"),
         ] {
-            self.output.note(&format!("  {what:<32}  monthend import {files} {option}"));
+            if option != "--add" || question.can_add {
+                let option = if is_answered { of_accounts(option) } else { option.to_owned() };
+                self.output.note(&format!("  {what:<25}  {typed} {option}"));
+            }
+        }
+        if bills > 1 {
+            self.output.note(
+                "There are several bills: an answer can name the account that it is of, for example --replace=ACCOUNT",
+            );
         }
     }
 
@@ -207,7 +217,13 @@ impl Bringing<'_> {
                     Some(file) => file.file.clone(),
                     None => {
                         let taken = self.session.bucket.take_in(&part.key, None).await?;
-                        Arc::new(taken.with_context(|| format!("{} is not there", part.key))?.file)
+                        let taken = taken.with_context(|| format!("{} is not there", part.key))?;
+                        ensure!(
+                            taken.sha256 == part.sha256,
+                            "{} is not what it was when the bill was made of it: bring all parts and say --replace",
+                            part.key
+                        );
+                        Arc::new(taken.file)
                     }
                 };
                 files.insert(part.key.clone(), file);
@@ -338,6 +354,32 @@ fn would_be_held(manifest: &Manifest, reason: &str) -> anyhow::Result<RevisionRe
         recorded_at: Utc::now(),
         withdrawn: false,
     })
+}
+
+/// A command as it can be typed again, without what it only rehearses.
+fn command(words: &[String]) -> String {
+    let words = words.iter().filter(|word| *word != "--dry-run").map(|word| quoted(word));
+    ["monthend".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Without answers for all bills: another one takes their place.
+fn without_answers(words: &[String]) -> Vec<String> {
+    let is_answer = |word: &String| matches!(word.as_str(), "--replace" | "--add" | "--additional");
+    words.iter().filter(|word| !is_answer(word)).cloned().collect()
+}
+
+/// Without the name of a bill: another one takes its place.
+fn without_name(words: &[String]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--invoice" => drop(words.next()),
+            word if word.starts_with("--invoice=") => {}
+            _ => kept.push(word.clone()),
+        }
+    }
+    kept
 }
 
 /// A word as a shell takes it.

@@ -246,7 +246,9 @@ fn the_same_costs_of_another_account_are_asked_about() {
         "{said}"
     );
     // what takes the place of bills of other accounts withdraws those
-    desk.import(&["renamed.csv", "--replace"]);
+    let said = desk.asked(&["renamed.csv", "--replace"]);
+    assert!(said.contains("monthend import renamed.csv --replace --replace=one --replace=two\n"), "{said}");
+    desk.import(&["renamed.csv", "--replace=one", "--replace=two"]);
     let status = desk.run(&["status", "--format", "csv"]).out;
     assert_eq!(status.lines().filter(|line| line.contains("withdrawn")).count(), 2, "{status}");
 }
@@ -342,7 +344,7 @@ fn decimal_commas_tabs_and_utf_16_are_read() {
     let desk = Desk::new();
     desk.write("thousands.csv", format!("{header}{}", rows.replace("1.234,50", "1,250")).as_bytes());
     let said = desk.asked(&["thousands.csv"]);
-    assert!(said.contains("always with three digits after it"), "{said}");
+    assert!(said.contains("always with three digits after the comma"), "{said}");
 }
 
 #[test]
@@ -392,4 +394,125 @@ fn an_atlas_invoice_comes_as_json_or_as_the_table_that_atlas_lets_people_downloa
     desk.write("wrong.csv", text.as_bytes());
     let said = desk.asked(&["wrong.csv"]);
     assert!(said.contains("wrong.csv") && said.contains("'38.885' is not an amount of dollars"), "{said}");
+}
+
+/// A FOCUS export of Acme with rows of one account each.
+fn focus(rows: &[(&str, &str, &str)]) -> Vec<u8> {
+    let header = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,SubAccountId,ProviderName";
+    let rows = rows.iter().map(|(account, sub_account, cost)| {
+        format!("\n{cost},{cost},EUR,{account},2026-10-01,Usage,Compute,{sub_account},Acme")
+    });
+    format!("{header}{}\n", rows.collect::<String>()).into_bytes()
+}
+
+#[test]
+fn an_answer_can_be_of_one_account_only() {
+    let desk = Desk::new();
+    desk.write("before.csv", &focus(&[("acc-1", "a", "50"), ("acc-2", "b", "100")]));
+    desk.import(&["before.csv"]);
+    // a restatement of one account, and a new account that happens to cost as much as another
+    desk.write("after.csv", &focus(&[("acc-1", "a", "51"), ("acc-9", "c", "100")]));
+    let said = desk.asked(&["after.csv"]);
+    assert!(said.contains("--replace=ACCOUNT"), "{said}");
+    let said = desk.asked(&["after.csv", "--replace"]);
+    assert!(said.contains("acc-2 of acme has the bill") && !said.contains("acc-1 of acme has"), "{said}");
+    assert!(desk.asked(&["after.csv", "--replace=acc-7"]).contains("of the account 'acc-7'"));
+    assert_ne!(desk.run(&["import", "after.csv", "--replace", "--add"]).code, 0);
+    desk.import(&["after.csv", "--replace", "--additional=acc-9"]);
+    let counted = desk.counted();
+    assert_eq!(
+        counted,
+        bills([
+            ("2026-10 acme acc-1 import", "51"),
+            ("2026-10 acme acc-2 import", "100"),
+            ("2026-10 acme acc-9 import", "100")
+        ])
+    );
+    // a part for one account, a first bill for another
+    desk.write("more.csv", &focus(&[("acc-1", "z", "4"), ("acc-5", "q", "3")]));
+    desk.import(&["more.csv", "--add"]);
+    let counted = desk.counted();
+    assert_eq!(
+        (counted["2026-10 acme acc-1 import"].as_str(), counted["2026-10 acme acc-5 import"].as_str()),
+        ("55", "3")
+    );
+}
+
+#[test]
+fn the_answers_are_the_command_as_it_was_typed() {
+    let desk = Desk::new();
+    desk.write("a.csv", &focus(&[("acc-1", "a", "50")]));
+    desk.write("b.csv", &focus(&[("acc-1", "b", "60")]));
+    desk.import(&["a.csv", "--provider", "Big Cloud", "--invoice", "G1"]);
+    let said = desk.asked(&["b.csv", "--provider", "Big Cloud", "--invoice", "G2"]);
+    for answer in ["--replace", "--add", "--additional"] {
+        let command = format!("monthend import b.csv --provider 'Big Cloud' --invoice G2 {answer}\n");
+        assert!(said.contains(&command), "{said}");
+    }
+    // under another provider's name nothing can be added to it
+    let said = desk.asked(&["b.csv", "--provider", "other"]);
+    assert!(said.contains("--replace") && !said.contains("--add\n"), "{said}");
+}
+
+#[test]
+fn a_document_that_counts_makes_no_further_bill() {
+    let desk = Desk::new();
+    desk.write("a.csv", &focus(&[("acc-1", "a", "50")]));
+    desk.write("b.csv", &focus(&[("acc-1", "b", "60")]));
+    desk.import(&["a.csv", "b.csv"]);
+    let said = desk.asked(&["a.csv", "--additional"]);
+    assert!(said.contains("a.csv is a part of") && said.contains("a document counts once"), "{said}");
+}
+
+#[test]
+fn exports_in_archives_and_in_other_packings_may_be_the_same_costs() {
+    let desk = Desk::new();
+    let text = focus(&[("acc-1", "a", "50")]);
+    desk.write("a.csv", &text);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packed, &text).unwrap();
+    desk.write("a.csv.gz", &packed.finish().unwrap());
+    let said = desk.asked(&["a.csv", "a.csv.gz"]);
+    assert!(said.contains("exported twice"), "{said}");
+}
+
+#[test]
+fn a_folder_is_read_by_what_its_files_are() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path().join("month")).unwrap();
+    desk.write("month/a.csv", &focus(&[("acc-1", "a", "50")]));
+    desk.write("month/b.txt", &focus(&[("acc-1", "b", "7")]));
+    desk.write("month/manifest.json", b"{\"files\": 2}");
+    desk.write("month/.c.csv", b"x");
+    let answer = desk.run(&["import", "month"]);
+    assert!(
+        answer.err.contains("manifest.json (it has no costs)") && answer.err.contains(".c.csv (hidden)"),
+        "{}",
+        answer.err
+    );
+    assert_eq!(desk.counted(), bills([("2026-10 acme acc-1 import", "57")]));
+}
+
+#[test]
+fn what_is_held_for_good_can_be_cleared() {
+    let desk = Desk::new();
+    desk.write("a.csv", &focus(&[("acc-1", "a", "50")]));
+    desk.import(&["a.csv"]);
+    // a replacement that is held, and the decision for what counted before
+    let bad = String::from_utf8(focus(&[("acc-1", "a", "60"), ("acc-1", "b", "1")]))
+        .unwrap()
+        .replace("\n1,1,", "\nx,1,");
+    desk.write("bad.csv", bad.as_bytes());
+    assert_eq!(desk.run(&["import", "bad.csv", "--replace"]).code, 3);
+    assert_eq!(desk.run(&["status"]).code, 3);
+    assert_eq!(desk.import(&["a.csv", "--replace"]).values().collect::<Vec<_>>(), ["50 EUR allocated"]);
+    let status = desk.run(&["status"]);
+    assert_eq!(status.code, 0, "{}{}", status.out, status.err);
+    // an upload under a key that is not its account's
+    desk.run(&["put", "a.csv", "raw/focus/acme/acc-3/2026-10/b/a.csv"]);
+    assert_eq!(desk.run(&["status"]).code, 3);
+    let withdrawn = desk.run(&["withdraw", "acme/acc-3/2026-10/b", "--reason", "a wrong key"]);
+    assert_eq!(withdrawn.code, 0, "{}{}", withdrawn.out, withdrawn.err);
+    let status = desk.run(&["status"]);
+    assert_eq!(status.code, 0, "{}{}", status.out, status.err);
 }

@@ -11,8 +11,8 @@ use billing::keys::{self, FocusKey, InvoiceKey, decode};
 use billing::revision::Revision;
 use chrono::{DateTime, Utc};
 use cloud::events::StoredObject;
-use cloud::intake::{Planned, Wish, keep, keep_document, part_of, plan, standing, withdrawing};
-use cloud::ledger::RevisionState;
+use cloud::intake::{Answers, Planned, Wish, keep, keep_document, part_of, plan, standing, withdrawing};
+use cloud::ledger::{RevisionRecord, RevisionState};
 use serde_json::json;
 
 use crate::document::{DocumentError, JSON, Named};
@@ -103,7 +103,7 @@ impl App {
         let plan = plan(&self.bucket, &self.ledger, &[(found, vec![part.clone()])], &wish, now).await?;
         if let [Planned::Already(invoice, revision)] = plan.bills.as_slice() {
             if !mode.is_dry_run() {
-                self.settle_question(&named, &format!("{invoice}"), now).await?;
+                self.settle_question(&named, &said(&format!("{invoice}")), now).await?;
             }
             let reason = format!("{invoice} is made of this document already, as revision {revision}");
             return Ok(vec![named.report(DocumentState::Already, reason)]);
@@ -126,7 +126,7 @@ impl App {
         }
         keep_document(&self.bucket, &part, &file.file).await?;
         let import = keep(&self.bucket, manifests, now).await?;
-        self.settle_question(&named, &import, now).await?;
+        self.settle_question(&named, &said(&import), now).await?;
         self.import(&StoredObject { bucket: None, key: import, version: None }, Mode::Work, now).await
     }
 
@@ -138,7 +138,7 @@ impl App {
         };
         let is_about_it = newest.is_some_and(|record| !record.withdrawn) && answer != Answer::Additional;
         Ok(Wish {
-            answer: Some(answer),
+            answers: Answers::all(answer),
             invoice: is_about_it.then(|| invoice.invoice_id.clone()),
             name: Some(invoice.invoice_id.clone()),
             dates: None,
@@ -149,7 +149,7 @@ impl App {
     async fn settle_question(
         &self,
         named: &Named,
-        import: &str,
+        reason: &str,
         now: DateTime<Utc>,
     ) -> Result<(), DocumentError> {
         let record = self.ledger.revision(&named.invoice, &named.revision).await?;
@@ -157,9 +157,8 @@ impl App {
             return Ok(());
         };
         record.state = RevisionState::Answered;
-        record.reason = format!("a person said what it is: see {import}");
-        let note =
-            json!({"document": named.path, "status": "answered", "reason": record.reason, "import": import});
+        reason.clone_into(&mut record.reason);
+        let note = json!({"document": named.path, "status": "answered", "reason": reason});
         let note = serde_json::to_vec_pretty(&note).map_err(billing::certificate::CertificateError::from)?;
         self.bucket.overwrite(&keys::held_reason(&named.note), note, JSON).await?;
         self.ledger.record_revision(&named.invoice, &record).await?;
@@ -181,7 +180,31 @@ impl App {
         Ok(())
     }
 
-    /// Withdraws a bill: its next revision has no charges.
+    /// Ends the wait for a bill that is held and never counted.
+    async fn give_up(
+        &self,
+        invoice: &InvoiceKey,
+        revisions: Vec<RevisionRecord>,
+        reason: &str,
+        mode: Mode,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DocumentReport>, DocumentError> {
+        let mut reports = Vec::new();
+        for record in revisions.into_iter().filter(|record| record.state == RevisionState::Held) {
+            let named = Named::new(invoice.clone(), record.revision, record.raw_key);
+            reports.push(match mode.is_dry_run() {
+                true => named.report(DocumentState::Preview, format!("{invoice} would be held no longer")),
+                false => {
+                    let reason = format!("withdrawn: {reason}");
+                    self.settle_question(&named, &reason, now).await?;
+                    named.report(DocumentState::Withdrawn, reason)
+                }
+            });
+        }
+        Ok(reports)
+    }
+
+    /// Withdraws a bill: its next revision has no charges. One that is held, and never counted, is waited for no longer.
     pub(crate) async fn withdraw(
         &self,
         invoice: &InvoiceKey,
@@ -189,12 +212,16 @@ impl App {
         mode: Mode,
         now: DateTime<Utc>,
     ) -> Result<Vec<DocumentReport>, DocumentError> {
-        let latest = self.ledger.latest(invoice).await?;
-        if let Some(latest) = latest
-            && let Some(record) =
-                self.ledger.revision(invoice, &latest).await?.filter(|record| record.withdrawn)
-        {
-            let named = Named::new(invoice.clone(), latest, record.raw_key);
+        let mut revisions = self.ledger.revisions(invoice).await?;
+        let newest = revisions.iter().rfind(|record| record.is_published());
+        let counts = newest.is_some_and(|record| !record.withdrawn);
+        let is_held = revisions.last().is_some_and(|record| record.state == RevisionState::Held);
+        if !counts && is_held {
+            return self.give_up(invoice, revisions, reason, mode, now).await;
+        }
+        let last = revisions.pop();
+        if let Some(record) = last.filter(|record| record.withdrawn) {
+            let named = Named::new(invoice.clone(), record.revision, record.raw_key);
             return Ok(vec![
                 named.report(DocumentState::Already, format!("{invoice} is {} already", record.reason)),
             ]);
@@ -208,6 +235,11 @@ impl App {
         let import = keep(&self.bucket, vec![manifest], now).await?;
         self.import(&StoredObject { bucket: None, key: import, version: None }, Mode::Work, now).await
     }
+}
+
+/// Why a question is settled.
+fn said(see: &str) -> String {
+    format!("a person said what it is: see {see}")
 }
 
 /// Whether a bill that was found is the one of a key.

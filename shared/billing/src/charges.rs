@@ -45,6 +45,7 @@ pub use rounding::round_to_total;
 pub use selection::{OtherBill, Selection};
 pub use tag_sums::TagSums;
 pub(crate) use tags::parse as parse_tags;
+pub(crate) use text_reader::Packing;
 pub use totals::{AccountDays, Figures, HeldRow, SubAccount, Totals, UnreadTags};
 pub use write::{BillContext, WriteError, Written, WrittenBill, write_charges};
 

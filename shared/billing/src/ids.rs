@@ -3,18 +3,18 @@
 use std::fmt;
 
 use crate::identity::known_provider;
-use crate::text::{clean, shown};
+use crate::text::{clean, is_invisible, shown};
 
-/// An identifier that cannot be one: empty, longer than 200 bytes, or with control characters.
+/// An identifier that cannot be one: empty, longer than 200 bytes, or with characters that nobody sees.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} '{text}' must have 1 to 200 bytes and no control characters")]
+#[error("{kind} '{text}' must have 1 to 200 bytes and no invisible characters")]
 pub struct InvalidId {
     kind: &'static str,
     text: String,
 }
 
 fn check(kind: &'static str, text: String) -> Result<String, InvalidId> {
-    if text.is_empty() || text.len() > 200 || text.chars().any(char::is_control) {
+    if text.is_empty() || text.len() > 200 || text.chars().any(is_invisible) {
         return Err(InvalidId { kind, text: shown(&text) });
     }
     Ok(text)
@@ -31,7 +31,7 @@ macro_rules! id {
             /// Takes the text as it is.
             ///
             /// # Errors
-            /// [`InvalidId`] if it is empty, too long or has control characters.
+            /// [`InvalidId`] if it is empty, too long or has invisible characters.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
                 check($kind, text.into()).map(Self)
             }
@@ -168,7 +168,8 @@ mod tests {
     fn identifiers_are_taken_as_they_are_or_refused() {
         assert_eq!(InvoiceId::new("../x y").unwrap().as_str(), "../x y");
         let error = InvoiceId::new("").unwrap_err();
-        assert_eq!(error.to_string(), "invoice id '' must have 1 to 200 bytes and no control characters");
+        assert_eq!(error.to_string(), "invoice id '' must have 1 to 200 bytes and no invisible characters");
+        assert!(BillingAccountId::new("acc-1\u{200b}").is_err());
         assert!(BillingAccountId::new("a\nb").is_err());
         assert!(BillingAccountId::new("x".repeat(201)).is_err());
     }

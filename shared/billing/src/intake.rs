@@ -10,7 +10,9 @@ mod judge;
 mod provider;
 mod question;
 
-pub use analysis::{Analysis, AnalysisError, BroughtFile, Choices, FoundBill, analyse, atlas_document};
+pub use analysis::{
+    Analysis, AnalysisError, BroughtFile, Choices, FoundBill, analyse, atlas_document, is_known,
+};
 pub use days::charged_days;
 pub use import::{Import, ImportError};
 pub use judge::{BillInput, JudgeError, JudgedBill, judge};

@@ -18,7 +18,7 @@ use crate::bucket::{BucketError, KeepError};
 use crate::ledger::LedgerError;
 
 pub use keep::{keep, keep_document, part_of, withdrawing};
-pub use plan::{Plan, Planned, Question, Wish, plan};
+pub use plan::{Answers, Plan, Planned, Question, Wish, plan};
 pub use standing::standing;
 
 /// Why it cannot be told what becomes of a bill.

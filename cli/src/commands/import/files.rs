@@ -5,25 +5,32 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use billing::intake::BroughtFile;
+use billing::intake::{BroughtFile, is_known};
 use cloud::bucket::Spool;
 
 use crate::output::Output;
 
-/// What an export has beside its data.
-const NO_DATA: [&str; 7] = [".json", ".md", ".txt", ".html", ".xml", "_success", "_metadata"];
+/// Files that an export has beside its data: what their bytes are is looked at.
+const OTHERS: [&str; 7] = [".json", ".md", ".txt", ".html", ".xml", "_success", "_metadata"];
 
 /// Every file named, and every file of a folder named, in the order of their names; each is taken in whole, so that what is looked
-/// at is what is brought.
+/// at is what is brought. What an export has beside its data is left out, and so are hidden files.
 pub(super) async fn take_in(paths: &[PathBuf], output: &Output) -> anyhow::Result<Vec<BroughtFile>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let mut found = Vec::new();
+            let mut found = Found::default();
             below(path, &mut found)?;
-            let (data, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| is_data(path));
-            for other in others {
-                output.note(&format!("left out: {} (no table)", other.display()));
+            let mut data = Vec::new();
+            for path in found.files {
+                if is_other(&path) && !has_costs(&path)? {
+                    output.note(&format!("left out: {} (it has no costs)", path.display()));
+                } else {
+                    data.push(path);
+                }
+            }
+            for path in found.hidden {
+                output.note(&format!("left out: {} (hidden)", path.display()));
             }
             ensure!(!data.is_empty(), "there is no file with costs in {}", path.display());
             files.extend(data);
@@ -38,7 +45,14 @@ pub(super) async fn take_in(paths: &[PathBuf], output: &Output) -> anyhow::Resul
     Ok(taken)
 }
 
-fn below(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+/// What is in a folder.
+#[derive(Default)]
+struct Found {
+    files: Vec<PathBuf>,
+    hidden: Vec<PathBuf>,
+}
+
+fn below(folder: &Path, into: &mut Found) -> anyhow::Result<()> {
     let failed = || format!("failed to read the folder {}", folder.display());
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).with_context(failed)? {
@@ -48,17 +62,22 @@ fn below(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for path in entries {
         let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         match path.is_dir() {
-            _ if is_hidden => {}
+            _ if is_hidden => into.hidden.push(path),
             true => below(&path, into)?,
-            false => into.push(path),
+            false => into.files.push(path),
         }
     }
     Ok(())
 }
 
-fn is_data(path: &Path) -> bool {
+fn is_other(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    !NO_DATA.iter().any(|end| name.ends_with(end))
+    OTHERS.iter().any(|end| name.ends_with(end))
+}
+
+fn has_costs(path: &Path) -> anyhow::Result<bool> {
+    let file = File::open(path).with_context(|| format!("failed to read {}", path.display()))?;
+    Ok(is_known(&Arc::new(file)))
 }
 
 async fn one(path: &Path) -> anyhow::Result<BroughtFile> {

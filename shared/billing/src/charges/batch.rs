@@ -6,7 +6,7 @@ use std::str::Utf8Error;
 use foldhash::fast::RandomState;
 
 use super::Amount;
-use super::binding::{Binding, HeaderError};
+use super::binding::{Binding, HeaderError, Pair};
 use super::dates::AmbiguousDates;
 use super::dialect::{AmbiguousDecimals, Dialect};
 use super::mapping::Texts;
@@ -192,6 +192,13 @@ impl Batch {
         let raw = &cell;
         let filled = |place: usize| raw(place).map(<[u8]>::trim_ascii).filter(|text| !binding.is_null(text));
         let pair = binding.pairs.iter().position(|pair| filled(pair.amount).is_some());
+        if let Some((before, [taken, ..])) = pair.and_then(|pair| binding.pairs.split_at_checked(pair)) {
+            let currency =
+                |pair: &Pair| pair.currencies.iter().find_map(|place| clean_bytes(filled(*place)?));
+            let own = currency(taken);
+            let is_other = |first: &&Pair| currency(first).is_some_and(|currency| Some(currency) != own);
+            problem = before.iter().find(is_other).map(|first| binding.other_currency(first, taken));
+        }
         let currency = binding.pairs.get(pair.unwrap_or_default()).map(|pair| &pair.currencies);
         let columns = binding.class.iter().zip(&mut self.class).zip(dictionaries);
         for (class, ((places, codes), dictionary)) in columns.enumerate() {

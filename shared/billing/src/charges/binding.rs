@@ -206,6 +206,13 @@ impl Binding {
         (!object.is_empty()).then(|| serde_json::Value::Object(object).to_string())
     }
 
+    /// Why a row is held that has no amount in its first column, and one of another currency in a later one.
+    pub(super) fn other_currency(&self, first: &Pair, taken: &Pair) -> String {
+        let currency = first.currencies.first().map_or("", |place| self.name(*place));
+        let (first, taken) = (self.name(first.amount), self.name(taken.amount));
+        format!("{first} is empty, and {taken} is in another currency than {currency} says")
+    }
+
     /// Whether a text means "nothing".
     pub(super) fn is_null(&self, text: &[u8]) -> bool {
         text.is_empty() || self.nulls.iter().any(|null| null.as_bytes() == text)

@@ -20,7 +20,7 @@ use parquet::arrow::arrow_reader::{
 
 use super::Amount;
 use super::batch::{BATCH_ROWS, Batch, Dictionary, PlainTexts, ReadError, RowProblem, Sink, hand_on};
-use super::binding::Binding;
+use super::binding::{Binding, Pair};
 use super::dialect::Dialect;
 use super::file::FileReader;
 use super::guard::guarded;
@@ -171,11 +171,19 @@ impl Columnar {
                 }
                 (_, Some(pair)) => {
                     for (row, pair) in pair.iter().enumerate() {
-                        let currencies = &self.binding.pairs[*pair].currencies;
-                        let code = candidates.iter().zip(&codes).find_map(|(place, codes)| {
-                            (currencies.contains(place) && codes[row] != 0).then_some(codes[row])
-                        });
-                        into.push(code.unwrap_or_default());
+                        let code = |pair: &Pair| {
+                            candidates.iter().zip(&codes).find_map(|(place, codes)| {
+                                (pair.currencies.contains(place) && codes[row] != 0).then_some(codes[row])
+                            })
+                        };
+                        let (before, taken) = (&self.binding.pairs[..*pair], &self.binding.pairs[*pair]);
+                        let own = code(taken);
+                        into.push(own.unwrap_or_default());
+                        let is_other = |first: &&Pair| code(first).is_some_and(|code| Some(code) != own);
+                        if let Some(first) = before.iter().find(is_other) {
+                            let why = self.binding.other_currency(first, taken);
+                            batch.problems.push(RowProblem { row, why });
+                        }
                     }
                 }
             }

@@ -92,9 +92,7 @@ pub(super) fn separator_of(head: &[u8]) -> u8 {
 
 /// Amounts of a column with commas that do not say whether those are decimal commas.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "column {column} has amounts with a comma, such as {first}, {why}: write the amounts with a decimal point"
-)]
+#[error("column {column} has numbers such as {first}, {why}: write the numbers with a decimal point")]
 pub struct AmbiguousDecimals {
     column: String,
     first: String,
@@ -106,6 +104,8 @@ pub struct AmbiguousDecimals {
 pub(super) struct Decimals {
     /// The first with a comma.
     with_comma: Option<String>,
+    /// The first that is written as thousands are where the comma is decimal: `1.234`.
+    with_thousands: Option<String>,
     is_comma: bool,
     is_point: bool,
 }
@@ -115,6 +115,9 @@ impl Decimals {
         let number = text.split(['e', 'E']).next().unwrap_or_default();
         if !number.contains(',') {
             self.is_point |= number.contains('.');
+            if self.with_thousands.is_none() && is_thousands(number) {
+                self.with_thousands = Some(text.chars().take(30).collect());
+            }
             return;
         }
         if self.with_comma.is_none() {
@@ -133,9 +136,37 @@ impl Decimals {
         match (self.is_comma, self.is_point) {
             (true, false) => Ok(true),
             (_, true) => ambiguous("and others that are written in another way"),
-            (false, false) => ambiguous("always with three digits after it, as a thousand is written"),
+            (false, false) => ambiguous("always with three digits after the comma, as a thousand is written"),
         }
     }
+
+    /// Whether some number proves the decimal comma.
+    pub(super) fn is_comma(&self) -> bool {
+        self.is_comma
+    }
+
+    /// The same where another column of the table has a decimal comma: then a point may be one of thousands.
+    ///
+    /// # Errors
+    /// [`AmbiguousDecimals`] names the first such number.
+    pub(super) fn beside_commas(&self, column: &str) -> Result<(), AmbiguousDecimals> {
+        let why = "and other columns have a decimal comma: it may be a thousand";
+        let first = self.with_thousands.clone().filter(|_| self.with_comma.is_none());
+        first.map_or(Ok(()), |first| Err(AmbiguousDecimals { column: column.to_owned(), first, why }))
+    }
+}
+
+/// Whether points stand in a number as they do between thousands: `1.234`, `-12.345.678`.
+fn is_thousands(number: &str) -> bool {
+    let mut groups = number.trim_start_matches(['-', '+']).split('.');
+    let are_digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
+    let first = groups.next().unwrap_or_default();
+    let rest: Vec<&str> = groups.collect();
+    (1..=3).contains(&first.len())
+        && are_digits(first)
+        && !first.starts_with('0')
+        && !rest.is_empty()
+        && rest.iter().all(|group| group.len() == 3 && are_digits(group))
 }
 
 /// The two parts of a number with a decimal comma: `-1.234` and `50` of `-1.234,50`.
@@ -191,6 +222,22 @@ mod tests {
             &["12,5", "1,"],
         ] {
             assert!(decide(others).unwrap_err().contains("another way"), "{others:?}");
+        }
+    }
+
+    #[test]
+    fn beside_a_column_with_decimal_commas_a_point_may_be_one_of_thousands() {
+        let beside = |number: &str| {
+            let mut decimals = Decimals::default();
+            decimals.add(number);
+            decimals.beside_commas("Cost").map_err(|error| error.to_string())
+        };
+        for number in ["1.234", "-12.345.678", "+123.000", "1.234E2"] {
+            let why = beside(number).unwrap_err();
+            assert!(why.contains(number) && why.contains("may be a thousand"), "{why}");
+        }
+        for number in ["1.5", "0.125", "1234.567", "1.2345", "7", "12,5", "1.234,5", ".125"] {
+            assert_eq!(beside(number), Ok(()), "{number}");
         }
     }
 

@@ -51,6 +51,17 @@ impl Document<'_> {
         })
     }
 
+    /// How a text is packed; nothing of Parquet and JSON.
+    ///
+    /// # Errors
+    /// [`ReadError`] if it cannot be read.
+    pub(crate) fn packing(&self) -> Result<Option<Packing>, ReadError> {
+        Ok(match self.kind()? {
+            Kind::Csv(packing) => Some(packing),
+            Kind::Parquet | Kind::Json => None,
+        })
+    }
+
     /// The last part of the key.
     pub(super) fn name(&self) -> &str {
         self.key.rsplit('/').next().unwrap_or(self.key)

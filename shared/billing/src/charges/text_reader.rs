@@ -1,5 +1,6 @@
 //! CSV, plain, gzipped or in a ZIP archive, into batches: one thread unpacks and finds the cells, the other reads them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -12,7 +13,7 @@ use super::decoder::decoded;
 use super::dialect::{Decimals, Dialect, Encoding, separator_of};
 use super::file::FileReader;
 use super::mapping::Columns;
-use crate::text::clean;
+use crate::text::{clean, is_invisible};
 
 /// Bytes read at once.
 const PIECE: usize = 1024 * 1024;
@@ -26,7 +27,7 @@ const ROW_BYTES: usize = 4 * 1024 * 1024;
 
 /// How CSV is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
+pub(crate) enum Packing {
     None,
     Gzip,
     Zip,
@@ -95,14 +96,18 @@ impl Table {
                     if let Some(cell) =
                         record.get(*place).filter(|cell| cell.contains(&b',') || cell.contains(&b'.'))
                     {
-                        decimals.add(&clean(&String::from_utf8_lossy(cell)));
+                        decimals.add(&clean(&String::from_utf8_lossy(unquoted(cell))));
                     }
                 }
             }
         });
         read.map_err(|why| ReadError::Broken { after: 0, why })?;
+        let has_commas = seen.iter().any(|(.., decimals)| decimals.is_comma());
         for (place, is_money, decimals) in seen {
             let column = binding.name(place);
+            if has_commas {
+                decimals.beside_commas(column)?;
+            }
             match decimals.decide(column) {
                 Ok(true) => self.dialect.decimal_commas.push(column.to_owned()),
                 Ok(false) => {}
@@ -142,14 +147,28 @@ impl Table {
 /// The files of an archive that are somebody's: not folders, nor what an operating system adds.
 fn entries(file: &FileReader) -> Result<Vec<(usize, String)>, String> {
     let mut archive = zip::ZipArchive::new(file.clone()).map_err(|error| error.to_string())?;
-    let mut entries = Vec::new();
+    let mut entries: Vec<(usize, String)> = Vec::new();
+    let (mut folders, mut contents) = (BTreeSet::new(), BTreeMap::new());
     for at in 0..archive.len() {
         let entry = archive.by_index(at).map_err(|error| error.to_string())?;
         let name = entry.name().map_err(|error| error.to_string())?.into_owned();
-        let own = name.rsplit('/').next().unwrap_or_default();
-        if entry.is_file() && !own.starts_with('.') && !name.starts_with("__MACOSX/") {
-            entries.push((at, name));
+        let (folder, own) = name.rsplit_once('/').unwrap_or(("", &name));
+        if !entry.is_file() || own.starts_with('.') || name.starts_with("__MACOSX/") {
+            continue;
         }
+        // the tables of one folder are parts of one export; of two folders they may be the same costs, exported twice
+        folders.insert(folder.to_owned());
+        if folders.len() > 1 {
+            let folders: Vec<String> = folders.iter().map(|folder| format!("'{folder}'")).collect();
+            return Err(format!(
+                "the archive has tables in several folders ({}): unpack it and bring the folders",
+                folders.join(", ")
+            ));
+        }
+        if let Some(twin) = contents.insert((entry.crc32(), entry.size()), name.clone()) {
+            return Err(format!("{twin} and {name} in the archive have the same content: leave one out"));
+        }
+        entries.push((at, name));
     }
     if entries.is_empty() { Err("the archive has no file".to_owned()) } else { Ok(entries) }
 }
@@ -218,7 +237,18 @@ fn reader(input: &mut dyn Read, separator: u8) -> csv::Reader<Bounded<'_>> {
 
 fn names(reader: &mut csv::Reader<Bounded<'_>>) -> Result<Vec<String>, String> {
     let header = reader.byte_headers().map_err(|error| error.to_string())?;
-    Ok(header.iter().map(|name| clean(&String::from_utf8_lossy(name)).into_owned()).collect())
+    Ok(header.iter().map(|name| clean(&String::from_utf8_lossy(unquoted(name))).into_owned()).collect())
+}
+
+/// A cell without the quotes that stand after a space or after what nobody sees: of those CSV makes a part of the text.
+fn unquoted(cell: &[u8]) -> &[u8] {
+    if matches!(cell.first(), None | Some(b'!'..=b'~')) {
+        return cell;
+    }
+    let text = std::str::from_utf8(cell).unwrap_or_default();
+    let text = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
+    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    inner.map_or(cell, str::as_bytes)
 }
 
 /// What one thread hands to the other.
@@ -310,7 +340,7 @@ fn rows(
         for row in 0..block.rows.len() {
             let (first, end) = block.row(row);
             let whole = end - first == names.len();
-            let cell = |place: usize| whole.then(|| block.cell(first + place));
+            let cell = |place: usize| whole.then(|| unquoted(block.cell(first + place)));
             batch.push(&binding, &mut dictionaries, cell);
             if !whole {
                 let why = format!("it has {} cells, the header has {}", end - first, names.len());

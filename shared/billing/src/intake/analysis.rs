@@ -11,8 +11,8 @@ use super::provider::{Undecided, provider_of};
 use crate::atlas::{CURRENCY, Invoice, document_of_table, is_table};
 use crate::bill::{detect, mapping};
 use crate::charges::{
-    AccountDays, Amount, Claims, DateOrder, Document, Figures, FileReader, HeldRow, OtherBill, ReadError,
-    Totals, bills, headers, seen,
+    AccountDays, Amount, Claims, DateOrder, Document, Figures, FileReader, HeldRow, OtherBill, Packing,
+    ReadError, Totals, bills, headers, seen,
 };
 use crate::identity::{Id, Rule};
 use crate::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
@@ -160,7 +160,7 @@ pub enum AnalysisError {
     /// The same rows may stand in two files.
     #[error(
         "{one} and {other} both have charges of {account} on {day} (bill {month} of {billing_account}): they may be the same costs, \
-         exported twice. Bring only one of them, or, if they are parts of one export, put them into one folder"
+         exported twice. Bring only one of them, or, if they are parts of one export, put them unpacked into one folder"
     )]
     Overlap {
         /// A file.
@@ -198,6 +198,8 @@ fn first(held: &[HeldRow]) -> String {
 struct Analysed<'f> {
     file: &'f BroughtFile,
     format: Format,
+    /// How it is packed; nothing of Parquet.
+    packing: Option<Packing>,
     totals: Totals,
 }
 
@@ -275,6 +277,16 @@ pub fn atlas_document(file: &Arc<File>) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
+/// Whether a file is an invoice or a table of costs that is known.
+#[must_use]
+pub fn is_known(file: &Arc<File>) -> bool {
+    if let Ok(Some(document)) = atlas_document(file) {
+        return Invoice::parse(&document).is_ok();
+    }
+    let tables = headers(&Document { key: "", file: file.clone() });
+    tables.is_ok_and(|tables| tables.iter().any(|header| detect(header).is_some()))
+}
+
 fn look<'f>(file: &'f BroughtFile, choices: &Choices, threads: usize) -> Result<Analysed<'f>, AnalysisError> {
     let document = Document { key: &file.name, file: file.file.clone() };
     let failed = |error| AnalysisError::Read { file: file.name.clone(), error };
@@ -303,7 +315,8 @@ fn look<'f>(file: &'f BroughtFile, choices: &Choices, threads: usize) -> Result<
             held: totals.held,
         });
     }
-    Ok(Analysed { file, format: *format, totals })
+    let packing = document.packing().map_err(failed)?;
+    Ok(Analysed { file, format: *format, packing, totals })
 }
 
 /// Rows of one account and month, as far as that can be told without their provider.
@@ -409,7 +422,8 @@ impl Building {
         })
     }
 
-    /// The days of the bill; files of different folders have none in common.
+    /// The days of the bill; files that are no parts of one export have none in common: parts are packed alike and stand in one
+    /// folder, or in one archive.
     fn days(
         &self,
         rule: Rule,
@@ -432,7 +446,10 @@ impl Building {
                 let (Some((_, one)), Some((_, two))) = (analysed.get(*at), analysed.get(*other)) else {
                     continue;
                 };
-                let common = days.intersection(others).next().filter(|_| one.file.folder != two.file.folder);
+                let are_parts = one.file.folder == two.file.folder
+                    && one.packing == two.packing
+                    && one.packing != Some(Packing::Zip);
+                let common = days.intersection(others).next().filter(|_| !are_parts);
                 if let Some((account, day)) = common {
                     return Err(AnalysisError::Overlap {
                         one: format!("{}/{}", two.file.folder, two.file.name),

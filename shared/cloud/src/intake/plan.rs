@@ -1,12 +1,12 @@
 //! What becomes of bills that were found in files: new, or in the place of one that counts, or beside it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use billing::charges::DateOrder;
-use billing::identity::Rule;
-use billing::ids::{InvalidId, InvoiceId, Provider};
+use billing::identity::{Id, Rule};
+use billing::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
 use billing::intake::{Answer, Conflict, FoundBill, Standing, Why, charged_days, conflicts};
 use billing::keys::InvoiceKey;
 use billing::manifest::{Brought, Format, Manifest, Part};
@@ -14,16 +14,43 @@ use billing::period::Finality;
 use billing::revision::Revision;
 use chrono::{DateTime, Utc};
 
-use super::standing::{free_name, manifest_of, newest, standing};
+use super::standing::{free_name, held, manifest_of, newest, standing};
 use super::{IntakeError, withdrawing};
 use crate::bucket::BucketReader;
 use crate::ledger::LedgerReader;
+
+/// What bills are that are there already: all of them, or those of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Of those that no account is named of.
+    pub all: Option<Answer>,
+    /// By billing account.
+    pub of: BTreeMap<String, Answer>,
+}
+
+impl Answers {
+    /// The same for all bills.
+    #[must_use]
+    pub fn all(answer: Answer) -> Self {
+        Self { all: Some(answer), of: BTreeMap::new() }
+    }
+
+    /// What a bill is, and whether that was said of its account.
+    fn of(&self, bill: &FoundBill) -> (Option<Answer>, bool) {
+        let rule = Rule::of(bill.provider.as_str());
+        let is_it = |account: &str| rule.same(Id::BillingAccount, account, bill.billing_account.as_str());
+        match self.of.iter().find(|(account, _)| is_it(account)) {
+            Some((_, answer)) => (Some(*answer), true),
+            None => (self.all, false),
+        }
+    }
+}
 
 /// What whoever brings bills says of them.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
     /// Of those that are there already.
-    pub answer: Option<Answer>,
+    pub answers: Answers,
     /// The name of the bill, said by a person.
     pub invoice: Option<InvoiceId>,
     /// What a new bill is called otherwise; `import` if nothing says so.
@@ -63,12 +90,16 @@ impl Plan {
 }
 
 /// Bills that are there already: whoever brings them must say what the new ones are.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 pub struct Question {
     /// Each bill that may be the same, in words.
     pub said: Vec<String>,
     /// Names to choose from, where one account has several bills of the month.
     pub names: Vec<String>,
+    /// Whether some of them can have further parts: those of the account itself.
+    pub can_add: bool,
+    /// The accounts of the bills that are brought, as an answer can name them.
+    pub accounts: Vec<BillingAccountId>,
 }
 
 impl fmt::Display for Question {
@@ -82,6 +113,8 @@ struct Bringing<'b> {
     bucket: &'b BucketReader,
     ledger: &'b LedgerReader,
     wish: &'b Wish,
+    /// Whether it is the only bill.
+    alone: bool,
     now: DateTime<Utc>,
 }
 
@@ -107,14 +140,24 @@ pub async fn plan(
     wish: &Wish,
     now: DateTime<Utc>,
 ) -> Result<Plan, IntakeError> {
-    let bringing = Bringing { bucket, ledger, wish, now };
-    let (mut plan, mut question) = (Plan::default(), Question { said: Vec::new(), names: Vec::new() });
+    let bringing = Bringing { bucket, ledger, wish, alone: found.len() == 1, now };
+    let no_account = |account: &&String| {
+        !found
+            .iter()
+            .any(|(bill, _)| Answers { all: None, of: [((*account).clone(), Answer::Add)].into() }.of(bill).1)
+    };
+    if let Some(account) = wish.answers.of.keys().find(no_account) {
+        return Err(IntakeError::Answer(format!("no bill that is brought is of the account '{account}'")));
+    }
+    let (mut plan, mut question) = (Plan::default(), Question::default());
     for (bill, parts) in found {
         match Box::pin(bringing.bill(bill, parts, &mut plan.withdrawn)).await {
             Ok(planned) => plan.bills.push(planned),
             Err(IntakeError::Question(asked)) => {
                 question.said.extend(asked.said);
                 question.names.extend(asked.names);
+                question.can_add |= asked.can_add;
+                question.accounts.push(bill.billing_account.clone());
             }
             Err(error) => return Err(error),
         }
@@ -141,10 +184,17 @@ impl Bringing<'_> {
         };
         let figures = one.map(|(currency, figures)| (*currency, figures));
         let conflicts = conflicts(&own, bill.number.is_some(), figures, &all);
+        let (answer, is_of_account) = self.wish.answers.of(bill);
         for Conflict { standing, .. } in conflicts.iter().filter(|conflict| conflict.why == Why::SameAccount)
         {
-            if self.is_made_of(standing, parts).await? {
-                return Ok(Planned::Already(standing.invoice.clone(), standing.revision.clone()));
+            if self.is_made_of(standing, parts, answer).await? {
+                return match held(self.ledger, &standing.invoice).await? {
+                    // the person decided for the documents that count, against those that are held
+                    Some(held) => {
+                        self.manifest(bill, standing.invoice.clone(), parts.to_vec(), Some(held.revision))
+                    }
+                    None => Ok(Planned::Already(standing.invoice.clone(), standing.revision.clone())),
+                };
             }
         }
         let of_account: Vec<&Standing> = conflicts
@@ -152,10 +202,23 @@ impl Bringing<'_> {
             .filter(|conflict| conflict.why == Why::SameAccount)
             .map(|conflict| conflict.standing)
             .collect();
-        match self.wish.answer {
+        match answer {
             None if conflicts.is_empty() => self.new_bill(bill, own, parts).await,
             None => Err(ask(&conflicts)),
+            // it is said of the others
+            Some(Answer::Add) if conflicts.is_empty() && !self.alone && !is_of_account => {
+                self.new_bill(bill, own, parts).await
+            }
+            // whether it is the bill of another account must be said of it
+            Some(Answer::Replace)
+                if of_account.is_empty() && !conflicts.is_empty() && !self.alone && !is_of_account =>
+            {
+                Err(ask(&conflicts))
+            }
             Some(Answer::Additional) => {
+                for standing in &of_account {
+                    self.has_no_part_of(standing, parts).await?;
+                }
                 let is_free = !all.iter().any(|standing| standing.invoice == own);
                 let invoice = match (&self.wish.invoice, is_free) {
                     (Some(name), false) => {
@@ -214,21 +277,46 @@ impl Bringing<'_> {
                     "there are several bills of this account and month: {}; say which one with its name",
                     names.join(", ")
                 );
-                Err(Box::new(Question { said: vec![said], names }).into())
+                Err(Box::new(Question { said: vec![said], names, can_add: true, ..Question::default() })
+                    .into())
             }
         }
     }
 
+    /// What a bill is made of; nothing if it has no parts.
+    async fn made_of(&self, standing: &Standing) -> Result<Option<Manifest>, IntakeError> {
+        match newest(self.ledger, &standing.invoice).await? {
+            Some(record) => manifest_of(self.bucket, &standing.invoice, &record).await,
+            None => Ok(None),
+        }
+    }
+
+    /// That no document counts already that would make a further bill.
+    async fn has_no_part_of(&self, standing: &Standing, parts: &[Part]) -> Result<(), IntakeError> {
+        let Some(manifest) = self.made_of(standing).await? else { return Ok(()) };
+        let counts = |part: &&Part| manifest.parts.iter().any(|known| known.sha256 == part.sha256);
+        match parts.iter().find(counts) {
+            Some(part) => Err(IntakeError::Answer(format!(
+                "{} is a part of {} already: a document counts once",
+                part.key.rsplit('/').next().unwrap_or(&part.key),
+                standing.invoice
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a bill is made of just these documents; or, if they are to be added, of these among others.
-    async fn is_made_of(&self, standing: &Standing, parts: &[Part]) -> Result<bool, IntakeError> {
-        let Some(record) = newest(self.ledger, &standing.invoice).await? else { return Ok(false) };
-        let Some(manifest) = manifest_of(self.bucket, &standing.invoice, &record).await? else {
-            return Ok(false);
-        };
+    async fn is_made_of(
+        &self,
+        standing: &Standing,
+        parts: &[Part],
+        answer: Option<Answer>,
+    ) -> Result<bool, IntakeError> {
+        let Some(manifest) = self.made_of(standing).await? else { return Ok(false) };
         let hashes = |parts: &[Part]| parts.iter().map(|part| part.sha256.clone()).collect::<BTreeSet<_>>();
         let (has, brought) = (hashes(&manifest.parts), hashes(parts));
         let dates = manifest.brought.as_ref().and_then(|brought| brought.dates);
-        let same = has == brought || (self.wish.answer == Some(Answer::Add) && brought.is_subset(&has));
+        let same = has == brought || (answer == Some(Answer::Add) && brought.is_subset(&has));
         Ok(same && (self.wish.dates.is_none() || self.wish.dates == dates))
     }
 
@@ -246,11 +334,7 @@ impl Bringing<'_> {
     /// A bill with further parts.
     async fn add(&self, bill: &FoundBill, target: &Standing, parts: &[Part]) -> Result<Planned, IntakeError> {
         let invoice = target.invoice.clone();
-        let record = newest(self.ledger, &invoice).await?;
-        let manifest = match &record {
-            Some(record) => manifest_of(self.bucket, &invoice, record).await?,
-            None => None,
-        };
+        let manifest = self.made_of(target).await?;
         if bill.format == Format::AtlasInvoice {
             return Err(IntakeError::Answer(format!(
                 "{invoice} is one document: bring all of it and say replace"
@@ -305,5 +389,6 @@ impl Bringing<'_> {
 
 fn ask(conflicts: &[Conflict<'_>]) -> IntakeError {
     let said = conflicts.iter().map(ToString::to_string).collect();
-    Box::new(Question { said, names: Vec::new() }).into()
+    let can_add = conflicts.iter().any(|conflict| conflict.why == Why::SameAccount);
+    Box::new(Question { said, can_add, ..Question::default() }).into()
 }

@@ -14,7 +14,7 @@ use billing::period::Finality;
 use super::IntakeError;
 use super::plan::NAME;
 use crate::bucket::BucketReader;
-use crate::ledger::{LedgerReader, RevisionRecord};
+use crate::ledger::{LedgerReader, RevisionRecord, RevisionState};
 
 /// The bills of a month that count, of all providers: published, and not withdrawn. Where a bill comes to `like`, how many charges it
 /// has is looked up.
@@ -101,6 +101,15 @@ pub(super) async fn newest(
 ) -> Result<Option<RevisionRecord>, IntakeError> {
     let Some(latest) = ledger.latest(invoice).await? else { return Ok(None) };
     Ok(ledger.revision(invoice, &latest).await?)
+}
+
+/// The last revision of a bill, if it is held.
+pub(super) async fn held(
+    ledger: &LedgerReader,
+    invoice: &InvoiceKey,
+) -> Result<Option<RevisionRecord>, IntakeError> {
+    let last = ledger.revisions(invoice).await?.pop();
+    Ok(last.filter(|record| record.state == RevisionState::Held))
 }
 
 async fn certificate(

@@ -294,3 +294,138 @@ fn an_export_of_aws_in_version_1_0_is_read() {
     let written = written.unwrap();
     assert_eq!((written.bills[0].figures.charges, written.bills[0].quantities_not_stated), (1, 0));
 }
+
+/// Of columns that mean the same each row takes the first that it fills, whatever the file is.
+#[test]
+fn each_row_takes_the_first_column_that_it_fills() {
+    let some = |values: [Option<&str>; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let parquet = export(vec![
+        ("InvoiceId", some([None, Some("I-2")])),
+        ("x_InvoiceId", some([Some("x-1"), Some("x-2")])),
+    ]);
+    let csv = document(
+        b"BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,x_InvoiceId,InvoiceId\n\
+          1.5,1.5,USD,a,2025-06-01,Usage,S,x-1,\n2.25,2.25,USD,a,2025-06-01,Usage,S,x-2,I-2\n",
+    );
+    for file in [parquet, csv] {
+        let totals = add_up_focus("x/export", file).unwrap();
+        let invoices: Vec<_> =
+            totals.invoices.iter().map(|(id, figures)| (id.clone(), figures.billed.to_string())).collect();
+        assert_eq!(
+            invoices,
+            [(Some("I-2".to_owned()), "2.25".to_owned()), (Some("x-1".to_owned()), "1.5".to_owned())]
+        );
+    }
+}
+
+/// Cost and currency are taken from one pair of columns; a row never takes an amount of another currency.
+#[test]
+fn an_amount_and_its_currency_are_of_one_pair() {
+    let rows =
+        [("1.5", "EUR", "9", "EUR"), ("", "", "9", "USD"), ("", "EUR", "9", "USD"), ("", "EUR", "7", "EUR")];
+    let text = |at: fn(&(&'static str, &'static str, &'static str, &'static str)) -> &'static str| {
+        Arc::new(StringArray::from_iter(rows.iter().map(|row| Some(at(row)).filter(|text| !text.is_empty()))))
+            as ArrayRef
+    };
+    let same = |value: &str| Arc::new(StringArray::from(vec![value; 4])) as ArrayRef;
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("CostInBillingCurrency", text(|row| row.0)),
+        ("BillingCurrency", text(|row| row.1)),
+        ("PreTaxCost", text(|row| row.2)),
+        ("Currency", text(|row| row.3)),
+        ("BillingAccountId", same("a")),
+        ("BillingPeriodStartDate", same("2025-06-01")),
+        ("BillingPeriodEndDate", same("2025-06-30")),
+        ("Date", same("2025-06-02")),
+        ("ChargeType", same("Usage")),
+        ("SubscriptionId", same("s")),
+        ("MeterCategory", same("Storage")),
+    ];
+    let header = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",");
+    let csv = rows.iter().map(|(cost, currency, other, of)| {
+        format!("{cost},{currency},{other},{of},a,2025-06-01,2025-06-30,2025-06-02,Usage,s,Storage\n")
+    });
+    let csv = document(format!("{header}\n{}", csv.collect::<String>()).as_bytes());
+    let batch = RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, array)| (name, array, true)),
+    );
+    let batch = batch.unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    let parquet = document(&writer.into_inner().unwrap());
+    for file in [csv, parquet] {
+        let document = Document { key: "ea", file };
+        let totals = add_up(&document, &AzureCostDetails::ALONE[0], &june(), 1).unwrap();
+        let billed = |code: &str| totals.currencies[code].billed.to_string();
+        assert_eq!((billed("EUR"), billed("USD")), ("8.5".into(), "9".into()));
+        let why = "ea row 3: CostInBillingCurrency is empty, and PreTaxCost is in another currency than BillingCurrency says";
+        assert_eq!(totals.held.iter().map(ToString::to_string).collect::<Vec<_>>(), [why]);
+    }
+}
+
+#[test]
+fn a_quote_after_a_space_or_after_what_nobody_sees_is_a_quote() {
+    let text = "BilledCost,EffectiveCost,\u{200b}\"BillingCurrency\",BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName, \"SubAccountId\"\n\
+                \u{a0}\"1.5\",1,USD, \"a\",2025-06-01,Usage,S,\u{200b}\"one\"\u{200b}\n\
+                2,1,USD,a,2025-06-01,Usage,S,\"\"\"two\"\"\"\n";
+    let totals = add_up_focus("x.csv", document(text.as_bytes())).unwrap();
+    assert_eq!((&totals.held, totals.all.billed.to_string()), (&vec![], "3.5".to_owned()));
+    let mut accounts: Vec<_> = totals.sub_accounts.keys().flatten().map(String::as_str).collect();
+    accounts.sort_unstable();
+    assert_eq!(accounts, ["\"two\"", "one"]);
+}
+
+#[test]
+fn beside_decimal_commas_a_point_between_thousands_is_refused() {
+    let text = |price: &str| {
+        let header = HEADER.replace(',', ";");
+        document(format!("{header}12,5;12,5;USD;a;2025-06-01;Usage;S;12,5;3;{price};\n").as_bytes())
+    };
+    let why = add_up_focus("x.csv", text("1.234")).unwrap_err().to_string();
+    let expected = "column ListUnitPrice has numbers such as 1.234, and other columns have a decimal comma: it may be a thousand: \
+                    write the numbers with a decimal point";
+    assert_eq!(why, expected);
+    assert_eq!(add_up_focus("x.csv", text("1,234")).unwrap().all.billed.to_string(), "12.5");
+}
+
+#[test]
+fn an_archive_holds_the_parts_of_one_export() {
+    let row = |cost: &str| {
+        format!("{HEADER}{}", row("2", "1", "1", "").replacen("1,1,USD", &format!("{cost},1,USD"), 1))
+    };
+    let archive = |members: &[(&str, String)]| {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, text) in members {
+            archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(text.as_bytes()).unwrap();
+        }
+        document(&archive.finish().unwrap().into_inner())
+    };
+    let add = |members: &[(&str, String)]| add_up_focus("x.zip", archive(members));
+    let parts = [("run/a.csv", row("1")), ("run/b.csv", row("2")), ("run/.hidden", "x".to_owned())];
+    assert_eq!(add(&parts).unwrap().all.billed.to_string(), "3");
+    let why = add(&[("run-1/a.csv", row("1")), ("run-2/b.csv", row("2"))]).unwrap_err().to_string();
+    assert!(why.contains("several folders ('run-1', 'run-2')"), "{why}");
+    let why = add(&[("a.csv", row("1")), ("b.csv", row("1"))]).unwrap_err().to_string();
+    assert!(why.contains("a.csv and b.csv in the archive have the same content"), "{why}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(96))]
+
+    /// A damaged file is an error or is read; it never makes the program give up.
+    #[test]
+    fn any_byte_of_a_parquet_file_may_be_wrong(at in 0usize..100_000, flip in 1u8..=255, second in 0usize..100_000) {
+        use std::io::{Read as _, Seek as _};
+        let mut file = export(vec![("SubAccountId", texts(&["one", "two"])), ("InvoiceId", nothing())]).try_clone().unwrap();
+        let mut bytes = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        let length = bytes.len();
+        bytes[at % length] ^= flip;
+        bytes[second % length] ^= flip;
+        let file = document(&bytes);
+        let _ = bills(&Document { key: "x.parquet", file: file.clone() }, &Focus, 1);
+        let _ = add_up_focus("x.parquet", file);
+    }
+}
