@@ -15,7 +15,7 @@ pub(super) struct Binding {
     pub(super) header: Vec<String>,
     pub(super) class: Vec<Vec<usize>>,
     /// Columns of a text document that are one class together: the class, and the place and key of each.
-    pub(super) gathered: Vec<(usize, Vec<(usize, String)>)>,
+    pub(super) gathered: Gathered,
     pub(super) amounts: Vec<Vec<usize>>,
     /// An amount and the columns of its currency, as pairs; see [`Columns::priced`].
     pub(super) pairs: Vec<Pair>,
@@ -65,6 +65,9 @@ pub enum HeaderError {
         second: usize,
     },
 }
+
+/// The columns of classes that are found by the beginning of their names: the class, and the place and the rest of the name of each.
+type Gathered = Vec<(usize, Vec<(usize, String)>)>;
 
 /// The names of columns as they are looked for: cleaned, and where they are localised, the English name in parentheses.
 struct Header<'h> {
@@ -271,10 +274,7 @@ impl Binding {
 }
 
 /// The columns of each class that is found by the beginning of their names.
-fn gathered(
-    classes: &[&[&str]],
-    header: &[String],
-) -> Result<Vec<(usize, Vec<(usize, String)>)>, HeaderError> {
+fn gathered(classes: &[&[&str]], header: &[String]) -> Result<Gathered, HeaderError> {
     let mut all = Vec::new();
     for (class, names) in classes.iter().enumerate() {
         let mut columns: Vec<(usize, String)> = Vec::new();

@@ -47,7 +47,7 @@ impl DateOrder {
 }
 
 /// The three numbers of `10/31/2026`, whatever follows after a space.
-fn slashed(text: &str) -> Option<[u32; 3]> {
+fn slashed(text: &str) -> Option<Slashed> {
     let day = text.split_once([' ', 'T']).map_or(text, |(day, _)| day);
     let mut numbers = day.split('/').map(|number| {
         let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -60,10 +60,13 @@ fn slashed(text: &str) -> Option<[u32; 3]> {
 /// Days of a row: of its own, and the first and last one of its billing period, as far as they are stated.
 pub(super) type Days<'t> = (Option<&'t str>, Option<[&'t str; 2]>);
 
+/// The numbers of `01/10/2026`.
+type Slashed = [u32; 3];
+
 /// What the days of a file say about their order. Memory grows with distinct days, not with rows.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    days: BTreeSet<(Option<[u32; 3]>, Option<[[u32; 3]; 2]>)>,
+    days: BTreeSet<(Option<Slashed>, Option<[Slashed; 2]>)>,
 }
 
 /// A file whose days can be read in two ways.

@@ -76,7 +76,7 @@ impl Table {
         // the last character may be cut in two
         let _ = decoded(&mut head.as_slice(), encoding).read_to_end(&mut text);
         self.dialect.separator = Some(char::from(separator_of(&text)));
-        self.header = self.read(|reader| names(reader))??;
+        self.header = self.read(names)??;
         Ok(())
     }
 

@@ -52,11 +52,16 @@ fn told<T>(mapping: &dyn Mapping, key: &str, file: Arc<File>, pick: impl Fn(&Cha
     let names = std::collections::BTreeMap::new();
     let bill = BillContext { billing_account: "111122223333", period, sub_account_names: &names };
     let mut told = Vec::new();
-    let written =
-        write_charges(&Document { key, file }, mapping, &june(), &[bill.clone()], &mut |_, charge| {
+    let written = write_charges(
+        &Document { key, file },
+        mapping,
+        &june(),
+        std::slice::from_ref(&bill),
+        &mut |_, charge| {
             told.push(pick(charge));
             Ok(())
-        });
+        },
+    );
     let written = written.unwrap();
     assert!(written.held.is_empty(), "{:?}", written.held);
     told

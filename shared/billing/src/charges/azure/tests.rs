@@ -75,7 +75,7 @@ fn its_charges_have_the_same_sums_by_resource_group() {
             &document,
             &AzureCostDetails::ALONE[0],
             &selection("2025-06"),
-            &[context.clone()],
+            std::slice::from_ref(&context),
             &mut |_, charge| {
                 let resource = charge.resource_id.as_deref().unwrap_or_default();
                 let group = resource.split('/').skip_while(|part| *part != "resourceGroups").nth(1);
@@ -120,7 +120,7 @@ fn charge_of<T>(text: &str, look: impl Fn(&Charge<'_>) -> T) -> T {
         &document,
         &AzureCostDetails::ALONE[0],
         &selection("2023-09"),
-        &[context.clone()],
+        std::slice::from_ref(&context),
         &mut |_, charge| {
             looked = Some(look(charge));
             Ok(())

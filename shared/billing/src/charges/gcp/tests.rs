@@ -37,23 +37,24 @@ fn charges(bytes: &[u8]) -> Vec<String> {
     let names = BTreeMap::new();
     let bill = BillContext { billing_account: "012345-567890-ABCDEF", period, sub_account_names: &names };
     let mut said = Vec::new();
-    let written = write_charges(&document, &BigQuery, &june(), &[bill.clone()], &mut |_, charge| {
-        let [start, end] = [charge.charge_period.start, charge.charge_period.end]
-            .map(|at| at.format("%m-%dT%H").to_string());
-        said.push(format!(
-            "{} {} {} | {} | {} | {} | {start} {end} | {} | {} {}",
-            charge.charge_category,
-            charge.billed_cost,
-            charge.effective_cost,
-            charge.sub_account_id.as_deref().unwrap_or("-"),
-            charge.service_name,
-            charge.service_category,
-            charge.tags.as_deref().unwrap_or("-"),
-            charge.charge_description.as_deref().unwrap_or("-"),
-            charge.consumed_quantity.map_or_else(String::new, |quantity| quantity.to_string()),
-        ));
-        Ok(())
-    });
+    let written =
+        write_charges(&document, &BigQuery, &june(), std::slice::from_ref(&bill), &mut |_, charge| {
+            let [start, end] = [charge.charge_period.start, charge.charge_period.end]
+                .map(|at| at.format("%m-%dT%H").to_string());
+            said.push(format!(
+                "{} {} {} | {} | {} | {} | {start} {end} | {} | {} {}",
+                charge.charge_category,
+                charge.billed_cost,
+                charge.effective_cost,
+                charge.sub_account_id.as_deref().unwrap_or("-"),
+                charge.service_name,
+                charge.service_category,
+                charge.tags.as_deref().unwrap_or("-"),
+                charge.charge_description.as_deref().unwrap_or("-"),
+                charge.consumed_quantity.map_or_else(String::new, |quantity| quantity.to_string()),
+            ));
+            Ok(())
+        });
     assert!(written.unwrap().held.is_empty());
     said
 }

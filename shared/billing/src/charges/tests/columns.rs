@@ -66,11 +66,16 @@ fn write<T>(key: &str, file: Arc<File>, pick: impl Fn(&Charge<'_>) -> T) -> (Vec
     };
     let bill = BillContext { billing_account: "a", period, sub_account_names: &names };
     let mut told = Vec::new();
-    let written =
-        write_charges(&Document { key, file }, &Focus, &june(), &[bill.clone()], &mut |_, charge| {
+    let written = write_charges(
+        &Document { key, file },
+        &Focus,
+        &june(),
+        std::slice::from_ref(&bill),
+        &mut |_, charge| {
             told.push(pick(charge));
             Ok(())
-        });
+        },
+    );
     (told, written.unwrap())
 }
 
@@ -282,7 +287,7 @@ fn an_export_of_aws_in_version_1_0_is_read() {
         &Document { key: "x.csv", file },
         &Focus,
         &selection,
-        &[bill.clone()],
+        std::slice::from_ref(&bill),
         &mut |_, charge| {
             assert_eq!(charge.charge_period.start.to_rfc3339(), "2024-09-02T00:00:00+00:00");
             assert_eq!(charge.charge_period.end.to_rfc3339(), "2024-09-02T01:00:00+00:00");
