@@ -385,10 +385,15 @@ fn an_atlas_invoice_comes_as_json_or_as_the_table_that_atlas_lets_people_downloa
     let said = desk.asked(&["i2.json", "--add"]);
     assert!(said.contains("was fetched") || said.contains("one document"), "{said}");
 
-    // the lines of the same invoice as a table, from a fixture with its own total
+    // the lines of an invoice as a table
+    let table = "Invoice Number,i1\nBilling Period,\"October 1, 2026 - November 1, 2026\"\nOrganization ID,o1\n\nDate,SKU,Amount\n\
+                 10/02/2026,X,0.05\n";
+    desk.write("i1.csv", table.as_bytes());
     let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/atlas/invoice_2025-06.csv");
     let brought = desk.import(&[table.to_str().unwrap()]);
     assert_eq!(brought, bills([("2025-06 atlas 5f1a2b3c4d5e6f7081920a01", "1473.37 USD allocated")]));
+    let said = desk.asked(&["i1.json", "i2.json", "i1.csv"]);
+    assert!(said.contains("i1.json and i1.csv are the same invoice"), "{said}");
     // what is wrong with it is said before anything is kept
     let text = std::fs::read_to_string(&table).unwrap().replacen("72.0,0,38.88", "72.0,0,38.885", 1);
     desk.write("wrong.csv", text.as_bytes());

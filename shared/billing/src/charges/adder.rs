@@ -1,6 +1,9 @@
 //! Adds up documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::NaiveDate;
+use foldhash::fast::RandomState;
 
 use super::Amount;
 use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
@@ -65,6 +68,8 @@ pub(super) struct Adder<'m> {
     overflow: Option<MoneyError>,
     /// Whether rows whose details cannot be read are named, too, and the days of rows of other bills looked at.
     details: bool,
+    /// Days that were added, by the places of what they are of: most rows have one of those.
+    seen: HashSet<(usize, usize, usize, usize, NaiveDate), RandomState>,
 }
 
 impl<'m> Adder<'m> {
@@ -84,6 +89,7 @@ impl<'m> Adder<'m> {
             header: Vec::new(),
             overflow: None,
             details,
+            seen: HashSet::default(),
         }
     }
 
@@ -128,15 +134,18 @@ impl<'m> Adder<'m> {
         let period = Period { start: month.start(), end: month.end() };
         let bill = BillContext { billing_account: "", period, sub_account_names: &names };
         let amount = |column: usize| row.amounts.get(column).copied().flatten();
-        for (class, whose) in &self.classes.kinds[found.kind].classes {
+        for (at, (class, whose)) in self.classes.kinds[found.kind].classes.iter().enumerate() {
             let Some((charge, _)) = charge(class, &bill, &amount).map_err(|error| error.to_string())? else {
                 continue;
             };
             let charge = self.mapping.complete(charge, class, row)?;
-            if matches!(whose, Whose::Other) {
+            let date = charge.charge_period.start.date_naive();
+            if matches!(whose, Whose::Other)
+                && self.seen.insert((found.kind, at, found.bill, found.account, date))
+            {
                 let other = OtherBill::of(class);
                 let account = &self.classes.bills[found.bill].accounts[found.account];
-                let day = (account.id.clone(), charge.charge_period.start.date_naive());
+                let day = (account.id.clone(), date);
                 let last = self.totals.len() - 1;
                 let days = &mut self.totals[last].days;
                 match days.get_mut(&other) {
@@ -243,6 +252,7 @@ impl Sink for Adder<'_> {
     }
 
     fn forget(&mut self) {
+        self.seen.clear();
         if let Err(error) = self.add_up() {
             self.overflow = Some(error);
         }

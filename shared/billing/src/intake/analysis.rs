@@ -176,6 +176,14 @@ pub enum AnalysisError {
         /// The month.
         month: BillingMonth,
     },
+    /// One invoice in two documents that are not the same.
+    #[error("{one} and {other} are the same invoice: bring only one of them")]
+    InvoiceTwice {
+        /// A file.
+        one: String,
+        /// Another.
+        other: String,
+    },
     /// The sums overflow.
     #[error(transparent)]
     Money(#[from] MoneyError),
@@ -214,6 +222,15 @@ pub fn analyse(files: &[BroughtFile], choices: &Choices, threads: usize) -> Resu
     for (at, file) in files.iter().enumerate().filter(|(_, file)| seen.insert(&file.sha256)) {
         match invoice_of(at, file)? {
             Some(invoice) => {
+                let same =
+                    |bill: &&FoundBill| bill.provider == invoice.provider && bill.number == invoice.number;
+                if let Some(first) = analysis.bills.iter().find(same) {
+                    let first = first.files.first().and_then(|at| files.get(*at));
+                    return Err(AnalysisError::InvoiceTwice {
+                        one: first.map(|file| file.name.clone()).unwrap_or_default(),
+                        other: file.name.clone(),
+                    });
+                }
                 analysis.rows += invoice.figures.values().map(|figures| figures.charges).sum::<u64>();
                 analysis.bills.push(invoice);
             }
