@@ -521,3 +521,48 @@ fn what_is_held_for_good_can_be_cleared() {
     let status = desk.run(&["status"]);
     assert_eq!(status.code, 0, "{}{}", status.out, status.err);
 }
+
+/// A bucket that the version before wrote, when bills were named after their files.
+#[test]
+fn what_is_in_a_bucket_keeps_its_name() {
+    let desk = Desk::new();
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/cases/bucket-before.tar.gz");
+    let unpacked =
+        std::process::Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(desk.path()).status();
+    assert!(unpacked.unwrap().success());
+    let before = bills([
+        ("2026-09 nordwind-cloud acc-1 b1", "100"),
+        ("2026-10 azure 8611537 cost-details", "60"),
+        ("2026-10 nordwind-cloud acc-1 clean", "35.75"),
+    ]);
+    let keys = || desk.run(&["ls", "charges/"]).out.lines().filter(|line| line.contains("charges/")).count();
+    assert_eq!((desk.counted(), keys()), (before.clone(), 3));
+    // the same documents are there already, under their name
+    desk.import(&[&desk.case("bom/clean.csv")]);
+    assert_eq!((desk.counted(), keys()), (before.clone(), 3));
+    // others take the place of a bill under the name that it has
+    let focus = desk.case("twice/focus.csv");
+    let said = desk.asked(&[&focus]);
+    assert!(said.contains("has the bill 'cost-details' (60 EUR)"), "{said}");
+    desk.import(&[&focus, "--replace"]);
+    assert_eq!((desk.counted(), keys()), (before, 3));
+}
+
+#[test]
+fn an_amount_with_too_many_digits_is_told_by_the_rehearsal_as_by_the_import() {
+    let desk = Desk::new();
+    desk.write(
+        "long.csv",
+        &focus(&[("acc-1", "a", "12345678901234567890123456789012345.5"), ("acc-1", "b", "1")]),
+    );
+    let run = |args: &[&str]| desk.run(&[&["import", "long.csv", "--format", "csv"], args].concat());
+    let (rehearsed, imported) = (run(&["--dry-run"]), run(&[]));
+    for answer in [rehearsed, imported] {
+        assert_eq!(answer.code, 3, "{}{}", answer.out, answer.err);
+        assert!(
+            answer.err.contains("long.csv row 1: '12345678901234567890123456789012345.5'"),
+            "{}",
+            answer.err
+        );
+    }
+}

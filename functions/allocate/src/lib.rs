@@ -166,7 +166,7 @@ impl Function for App {
             return self.withdraw_by_hand(event, now).await;
         }
         let (objects, mode) = read_event(event)?;
-        let mut report = AllocateReport::new(mode == Mode::DryRun);
+        let mut report = AllocateReport::new(mode.is_dry_run());
         for object in objects {
             // one document that fails does not stop the others
             report.documents.extend(Box::pin(self.document(&object, mode, now)).await);

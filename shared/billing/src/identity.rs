@@ -119,16 +119,9 @@ impl Rule {
             return text;
         }
         let is_lower = !text.chars().any(char::is_uppercase);
-        let text = if is_lower { text } else { Cow::Owned(text.to_lowercase()) };
-        let start = match id {
-            Id::SubAccount => text.strip_prefix("/subscriptions/").filter(|id| is_segment(id)).map(str::len),
-            Id::BillingAccount => after_path(&text).map(str::len),
-            _ => None,
-        };
-        match (start.map(|length| text.len() - length), text) {
-            (None, text) => text,
-            (Some(start), Cow::Borrowed(text)) => Cow::Borrowed(&text[start..]),
-            (Some(start), Cow::Owned(mut text)) => Cow::Owned(text.split_off(start)),
+        match text {
+            Cow::Borrowed(text) if is_lower => Cow::Borrowed(without_path(id, text)),
+            text => Cow::Owned(without_path(id, &text).to_lowercase()),
         }
     }
 
@@ -136,12 +129,9 @@ impl Rule {
     #[must_use]
     pub fn name(self, id: Id, text: &str) -> String {
         let text = clean(text);
-        let key = self.key(id, &text);
-        // the path is ASCII: what is left of it has as many bytes in either case, unless the case changes their number
-        let start = text.len().checked_sub(key.len()).filter(|start| text.is_char_boundary(*start));
-        match start.and_then(|start| text.get(start..)) {
-            Some(end) if self.key(id, end) == key => end.to_owned(),
-            _ => text.into_owned(),
+        match self {
+            Self::Exact => text.into_owned(),
+            Self::Azure => without_path(id, &text).to_owned(),
         }
     }
 
@@ -156,13 +146,31 @@ fn is_segment(text: &str) -> bool {
     !text.is_empty() && !text.contains('/')
 }
 
-/// What names a billing account or profile in `/providers/microsoft.billing/billingaccounts/.../billingprofiles/...`.
+/// Azure's identifiers without the path before them and slashes around them.
+fn without_path(id: Id, text: &str) -> &str {
+    let inner = text.trim_matches('/');
+    match id {
+        Id::SubAccount => below("subscriptions/", inner).filter(|id| is_segment(id)).unwrap_or(inner),
+        Id::BillingAccount => after_path(inner).unwrap_or(inner),
+        _ => text,
+    }
+}
+
+/// What stands after the beginning of a path, in any case.
+fn below<'t>(path: &str, text: &'t str) -> Option<&'t str> {
+    let (start, rest) = text.split_at_checked(path.len())?;
+    start.eq_ignore_ascii_case(path).then_some(rest)
+}
+
+/// What names a billing account or profile in `providers/Microsoft.Billing/billingAccounts/.../billingProfiles/...`.
 fn after_path(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix("/providers/microsoft.billing/billingaccounts/")?;
+    let rest = below("providers/microsoft.billing/billingaccounts/", text)?;
     let parts: Vec<&str> = rest.split('/').collect();
     match parts[..] {
         [account] if is_segment(account) => Some(account),
-        [_, "billingprofiles", profile] if is_segment(profile) => Some(profile),
+        [_, profiles, profile] if profiles.eq_ignore_ascii_case("billingprofiles") && is_segment(profile) => {
+            Some(profile)
+        }
         _ => None,
     }
 }
@@ -233,6 +241,13 @@ mod tests {
             "8611537",
             "/providers/Microsoft.Billing/billingAccounts/8611537"
         ));
+        for path in [
+            "/providers/Microsoft.Billing/billingAccounts/77/",
+            "providers/microsoft.billing/billingAccounts/77",
+        ] {
+            assert!(azure.same(Id::BillingAccount, path, "77"), "{path}");
+        }
+        assert!(azure.same(Id::SubAccount, "/subscriptions/ab/", "AB"));
         let profile =
             "/providers/Microsoft.Billing/billingAccounts/a1:b2_2019-05-31/billingProfiles/QWER-TYUI";
         assert!(azure.same(Id::BillingAccount, profile, "qwer-tyui"));
