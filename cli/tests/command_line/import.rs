@@ -359,6 +359,17 @@ fn days_that_can_be_read_in_two_ways_are_asked_about() {
     };
     assert_eq!(months("month-first"), ["2026-10 azure PRF-9"]);
     assert_eq!(months("day-first"), ["2026-05 azure PRF-9"]);
+    // all parts of a bill are read in one order
+    desk.import(&["days.csv", "--dates", "day-first"]);
+    let part = std::fs::read_to_string(desk.path().join("days.csv")).unwrap();
+    let part = part.replace("10/05/2026", "2026-05-20").replace("s-1", "s-3").replace("s-2", "s-4");
+    desk.write("part.csv", part.as_bytes());
+    let said = desk.asked(&["part.csv", "--add"]);
+    assert!(said.contains("was brought with --dates day-first: add the part so"), "{said}");
+    assert_eq!(
+        desk.import(&["part.csv", "--add", "--dates", "day-first"]).values().collect::<Vec<_>>(),
+        ["61.5 EUR allocated"]
+    );
 }
 
 #[test]
@@ -513,6 +524,12 @@ fn what_is_held_for_good_can_be_cleared() {
     assert_eq!(desk.import(&["a.csv", "--replace"]).values().collect::<Vec<_>>(), ["50 EUR allocated"]);
     let status = desk.run(&["status"]);
     assert_eq!(status.code, 0, "{}{}", status.out, status.err);
+    // a part that counts, brought again, does not leave the others out
+    desk.write("b.csv", &focus(&[("acc-1", "b", "7")]));
+    desk.import(&["b.csv", "--add"]);
+    assert_eq!(desk.run(&["import", "bad.csv", "--replace"]).code, 3);
+    assert_eq!(desk.import(&["b.csv", "--add"]).values().collect::<Vec<_>>(), ["57 EUR allocated"]);
+    assert_eq!(desk.run(&["status"]).code, 0);
     // an upload under a key that is not its account's
     desk.run(&["put", "a.csv", "raw/focus/acme/acc-3/2026-10/b/a.csv"]);
     assert_eq!(desk.run(&["status"]).code, 3);

@@ -187,15 +187,17 @@ impl Bringing<'_> {
         let (answer, is_of_account) = self.wish.answers.of(bill);
         for Conflict { standing, .. } in conflicts.iter().filter(|conflict| conflict.why == Why::SameAccount)
         {
-            if self.is_made_of(standing, parts, answer).await? {
-                return match held(self.ledger, &standing.invoice).await? {
-                    // the person decided for the documents that count, against those that are held
-                    Some(held) => {
-                        self.manifest(bill, standing.invoice.clone(), parts.to_vec(), Some(held.revision))
-                    }
-                    None => Ok(Planned::Already(standing.invoice.clone(), standing.revision.clone())),
-                };
-            }
+            let Some(manifest) = self.is_made_of(standing, parts, answer).await? else { continue };
+            return match held(self.ledger, &standing.invoice).await? {
+                // the person decided for what counts, against the documents that are held
+                Some(held) => {
+                    let dates = dates_of(&manifest);
+                    let again =
+                        self.manifest(bill, standing.invoice.clone(), manifest.parts, Some(held.revision));
+                    Ok(Planned::New(with_dates(again, dates)))
+                }
+                None => Ok(Planned::Already(standing.invoice.clone(), standing.revision.clone())),
+            };
         }
         let of_account: Vec<&Standing> = conflicts
             .iter()
@@ -233,7 +235,8 @@ impl Bringing<'_> {
             }
             Some(Answer::Replace) => match self.target(&of_account)? {
                 Some(target) => {
-                    self.manifest(bill, target.invoice.clone(), parts.to_vec(), Some(target.revision.clone()))
+                    let (invoice, before) = (target.invoice.clone(), target.revision.clone());
+                    Ok(Planned::New(self.manifest(bill, invoice, parts.to_vec(), Some(before))))
                 }
                 None => {
                     for Conflict { standing, .. } in &conflicts {
@@ -305,19 +308,19 @@ impl Bringing<'_> {
         }
     }
 
-    /// Whether a bill is made of just these documents; or, if they are to be added, of these among others.
+    /// What a bill is made of if it is of just these documents; or, if they are to be added, of these among others.
     async fn is_made_of(
         &self,
         standing: &Standing,
         parts: &[Part],
         answer: Option<Answer>,
-    ) -> Result<bool, IntakeError> {
-        let Some(manifest) = self.made_of(standing).await? else { return Ok(false) };
+    ) -> Result<Option<Manifest>, IntakeError> {
+        let Some(manifest) = self.made_of(standing).await? else { return Ok(None) };
         let hashes = |parts: &[Part]| parts.iter().map(|part| part.sha256.clone()).collect::<BTreeSet<_>>();
         let (has, brought) = (hashes(&manifest.parts), hashes(parts));
-        let dates = manifest.brought.as_ref().and_then(|brought| brought.dates);
         let same = has == brought || (answer == Some(Answer::Add) && brought.is_subset(&has));
-        Ok(same && (self.wish.dates.is_none() || self.wish.dates == dates))
+        let same = same && (self.wish.dates.is_none() || self.wish.dates == dates_of(&manifest));
+        Ok(Some(manifest).filter(|_| same))
     }
 
     /// A bill that takes the place of none that counts. After a withdrawal, or an upload that is held, it counts after that.
@@ -328,7 +331,7 @@ impl Bringing<'_> {
         parts: &[Part],
     ) -> Result<Planned, IntakeError> {
         let before = self.ledger.revisions(&invoice).await?.pop().map(|record| record.revision);
-        self.manifest(bill, invoice, parts.to_vec(), before)
+        Ok(Planned::New(self.manifest(bill, invoice, parts.to_vec(), before)))
     }
 
     /// A bill with further parts.
@@ -348,6 +351,15 @@ impl Bringing<'_> {
                 "{invoice} is of another format: bring the month in one format and say replace"
             )));
         }
+        // all parts are read in one order: another one would put rows of the parts that are there into other months
+        let dates = dates_of(&manifest);
+        if dates != self.wish.dates {
+            let said =
+                dates.map_or_else(|| "without --dates".to_owned(), |order| format!("with --dates {order}"));
+            return Err(IntakeError::Answer(format!(
+                "{invoice} was brought {said}: add the part so, or bring all parts and say replace"
+            )));
+        }
         let taken = self.bucket.take_in(&invoice.charges(), None).await?;
         let rule = Rule::of(invoice.provider.as_str());
         let days = taken
@@ -363,7 +375,7 @@ impl Bringing<'_> {
         }
         let mut all = manifest.parts;
         all.extend(parts.iter().cloned());
-        self.manifest(bill, invoice, all, Some(target.revision.clone()))
+        Ok(Planned::New(self.manifest(bill, invoice, all, Some(target.revision.clone()))))
     }
 
     fn manifest(
@@ -372,7 +384,7 @@ impl Bringing<'_> {
         invoice: InvoiceKey,
         parts: Vec<Part>,
         replaces: Option<Revision>,
-    ) -> Result<Planned, IntakeError> {
+    ) -> Manifest {
         let is_over = invoice.period.end() <= self.now;
         // whoever exports a month that has ended exports the whole of it; a corrected one is a new revision
         let finality = if is_over { Finality::Final } else { Finality::Open };
@@ -383,8 +395,18 @@ impl Bringing<'_> {
             withdrawn: None,
         };
         let manifest = Manifest::of_parts(&invoice, bill.format, finality, parts);
-        Ok(Planned::New(Manifest { brought: Some(brought), ..manifest }))
+        Manifest { brought: Some(brought), ..manifest }
     }
+}
+
+/// In which order the days of a bill are read, if a person said it.
+fn dates_of(manifest: &Manifest) -> Option<DateOrder> {
+    manifest.brought.as_ref().and_then(|brought| brought.dates)
+}
+
+fn with_dates(manifest: Manifest, dates: Option<DateOrder>) -> Manifest {
+    let brought = manifest.brought.map(|brought| Brought { dates, ..brought });
+    Manifest { brought, ..manifest }
 }
 
 fn ask(conflicts: &[Conflict<'_>]) -> IntakeError {
