@@ -11,7 +11,9 @@ use billing::keys::{self, FocusKey, InvoiceKey, decode};
 use billing::revision::Revision;
 use chrono::{DateTime, Utc};
 use cloud::events::StoredObject;
-use cloud::intake::{Answers, Planned, Wish, keep, keep_document, part_of, plan, standing, withdrawing};
+use cloud::intake::{
+    Answers, Planned, Wish, keep, keep_document, newest, part_of, plan, standing, withdrawing,
+};
 use cloud::ledger::{RevisionRecord, RevisionState};
 use serde_json::json;
 
@@ -132,10 +134,7 @@ impl App {
 
     /// It is about the bill under the key, if that counts; else about the one of the account and month.
     async fn wish(&self, invoice: &InvoiceKey, answer: Answer) -> Result<Wish, DocumentError> {
-        let newest = match self.ledger.latest(invoice).await? {
-            Some(latest) => self.ledger.revision(invoice, &latest).await?,
-            None => None,
-        };
+        let newest = newest(&self.ledger, invoice).await?;
         let is_about_it = newest.is_some_and(|record| !record.withdrawn) && answer != Answer::Additional;
         Ok(Wish {
             answers: Answers::all(answer),
@@ -212,15 +211,14 @@ impl App {
         mode: Mode,
         now: DateTime<Utc>,
     ) -> Result<Vec<DocumentReport>, DocumentError> {
-        let mut revisions = self.ledger.revisions(invoice).await?;
-        let newest = revisions.iter().rfind(|record| record.is_published());
-        let counts = newest.is_some_and(|record| !record.withdrawn);
+        let revisions = self.ledger.revisions(invoice).await?;
+        let newest = newest(&self.ledger, invoice).await?;
+        let counts = newest.as_ref().is_some_and(|record| !record.withdrawn);
         let is_held = revisions.last().is_some_and(|record| record.state == RevisionState::Held);
         if !counts && is_held {
             return self.give_up(invoice, revisions, reason, mode, now).await;
         }
-        let last = revisions.pop();
-        if let Some(record) = last.filter(|record| record.withdrawn) {
+        if let Some(record) = newest.filter(|record| record.withdrawn) {
             let named = Named::new(invoice.clone(), record.revision, record.raw_key);
             return Ok(vec![
                 named.report(DocumentState::Already, format!("{invoice} is {} already", record.reason)),

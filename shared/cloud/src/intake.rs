@@ -19,7 +19,7 @@ use crate::ledger::LedgerError;
 
 pub use keep::{keep, keep_document, part_of, withdrawing};
 pub use plan::{Answers, Plan, Planned, Question, Wish, plan};
-pub use standing::standing;
+pub use standing::{newest, standing};
 
 /// Why it cannot be told what becomes of a bill.
 #[derive(Debug, thiserror::Error)]

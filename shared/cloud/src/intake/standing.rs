@@ -95,7 +95,10 @@ async fn numbered_of(
 }
 
 /// The newest published revision of a bill.
-pub(super) async fn newest(
+///
+/// # Errors
+/// [`IntakeError`].
+pub async fn newest(
     ledger: &LedgerReader,
     invoice: &InvoiceKey,
 ) -> Result<Option<RevisionRecord>, IntakeError> {
