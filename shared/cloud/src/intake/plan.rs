@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use super::standing::{free_name, held, manifest_of, newest, standing};
 use super::{IntakeError, withdrawing};
 use crate::bucket::BucketReader;
-use crate::ledger::LedgerReader;
+use crate::ledger::{LedgerReader, RevisionState};
 
 /// What bills are that are there already: all of them, or those of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -316,7 +316,6 @@ impl Bringing<'_> {
         answer: Option<Answer>,
     ) -> Result<Option<Manifest>, IntakeError> {
         let Some(manifest) = self.made_of(standing).await? else { return Ok(None) };
-        let hashes = |parts: &[Part]| parts.iter().map(|part| part.sha256.clone()).collect::<BTreeSet<_>>();
         let (has, brought) = (hashes(&manifest.parts), hashes(parts));
         let same = has == brought || (answer == Some(Answer::Add) && brought.is_subset(&has));
         let same = same && (self.wish.dates.is_none() || self.wish.dates == dates_of(&manifest));
@@ -330,7 +329,16 @@ impl Bringing<'_> {
         invoice: InvoiceKey,
         parts: &[Part],
     ) -> Result<Planned, IntakeError> {
-        let before = self.ledger.revisions(&invoice).await?.pop().map(|record| record.revision);
+        let mut revisions = self.ledger.revisions(&invoice).await?;
+        if let Some(last) = revisions.last().filter(|record| record.state == RevisionState::Registered)
+            && self.ledger.latest(&invoice).await?.as_ref() != Some(&last.revision)
+            && let Some(manifest) = manifest_of(self.bucket, &invoice, last).await?
+            && hashes(&manifest.parts) == hashes(parts)
+        {
+            // the same was begun and not finished: it is no revision that another one could follow
+            revisions.pop();
+        }
+        let before = revisions.pop().map(|record| record.revision);
         Ok(Planned::New(self.manifest(bill, invoice, parts.to_vec(), before)))
     }
 
@@ -397,6 +405,11 @@ impl Bringing<'_> {
         let manifest = Manifest::of_parts(&invoice, bill.format, finality, parts);
         Manifest { brought: Some(brought), ..manifest }
     }
+}
+
+/// The content of parts, whatever their order.
+fn hashes(parts: &[Part]) -> BTreeSet<&str> {
+    parts.iter().map(|part| part.sha256.as_str()).collect()
 }
 
 /// In which order the days of a bill are read, if a person said it.
