@@ -91,7 +91,7 @@ impl BillingMonth {
         Self { first: date.with_day(1).unwrap_or(date) } // every month has a first day
     }
 
-    /// The month that a billing period covers: its start, and its end where it states one, both lie within [`TOLERANCE`] of the month's.
+    /// The month that a billing period covers: its start, and its end where it states one, both lie within 14 hours of the month's.
     /// So a period may be written in the local time of any place, with its offset or without.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Bills that people bring: which count already, what a new one becomes, and keeping it.
 //!
 //! The rules stand in [`billing::intake`]; here is what they need to know of the bucket and the ledger. The program, `allocate` and
-//! whoever else brings bills go through [`plan`] and [`keep`].
+//! whoever else brings bills go through [`plan()`] and [`keep()`].
 
 mod keep;
 mod plan;
