@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use billing::atlas::Rules;
 use billing::certificate::{DocumentRef, Status};
 use billing::ids::{InvoiceId, Provider};
 use billing::intake::{
@@ -19,11 +18,12 @@ use billing::intake::{
 };
 use billing::keys::InvoiceKey;
 use billing::manifest::{Manifest, Part};
-use billing::revision::Revision;
+use billing::revision::{Revision, RevisionOrder};
 use chrono::Utc;
-use cloud::intake::{IntakeError, Plan, Planned, Question, Wish, keep, keep_document, part_of, plan};
+use cloud::intake::{
+    IntakeError, Plan, Planned, Question, Wish, atlas_rules, keep, keep_document, part_of, plan,
+};
 use cloud::ledger::{RevisionRecord, RevisionState};
-use cloud::vars::Vars;
 
 use crate::Ended;
 use crate::args;
@@ -67,8 +67,7 @@ pub(crate) async fn import(
         false => Box::pin(bringing.bring(&plan)).await?,
     };
     let ended = bringing.show(&analysis, &plan, &shown)?;
-    let charges: u64 =
-        analysis.bills.iter().flat_map(|bill| bill.figures.values()).map(|figures| figures.charges).sum();
+    let charges: u64 = analysis.bills.iter().map(FoundBill::charges).sum();
     output.note(&format!(
         "{} rows read: {charges} charges in {} bills, {} rows that cannot be read",
         analysis.rows,
@@ -265,7 +264,6 @@ impl Bringing<'_> {
                 [invoice.provider.as_str(), invoice.billing_account.as_str(), invoice.invoice_id.as_str()]
                     .map(str::to_owned),
             );
-            let charges: u64 = bill.figures.values().map(|figures| figures.charges).sum();
             let amount = match bill.figures.iter().next() {
                 Some((_, figures)) if bill.figures.len() == 1 => figures.billed.to_string(),
                 // amounts of different currencies are never added
@@ -275,7 +273,7 @@ impl Bringing<'_> {
                     amounts.collect::<Vec<_>>().join(" + ")
                 }
             };
-            row.extend([charges.to_string(), amount]);
+            row.extend([bill.charges().to_string(), amount]);
             let mut cells = record_cells(record.as_ref());
             match (planned, record) {
                 (Planned::Already(..), _) => {
@@ -307,14 +305,6 @@ impl Bringing<'_> {
     }
 }
 
-/// The rules by which invoices of MongoDB Atlas are allocated.
-fn atlas_rules(vars: &Vars) -> anyhow::Result<Rules> {
-    let named = [("atlas_reconcile", "ATLAS_RECONCILE", "auto"), ("atlas_tax", "ATLAS_TAX", "name")];
-    let named = named
-        .map(|(rule, name, otherwise)| (rule.to_owned(), vars.get(name).unwrap_or(otherwise).to_owned()));
-    Rules::from_named(&named.into()).context("ATLAS_RECONCILE or ATLAS_TAX has a value that is not known")
-}
-
 /// How often, and how far apart, it is looked what became of an import in the cloud: five minutes.
 const LOOKS: u32 = 150;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
@@ -329,7 +319,7 @@ fn identity(planned: &Planned) -> anyhow::Result<(InvoiceKey, Revision)> {
 /// The record of a bill as it would be.
 fn would_be(manifest: &Manifest, judged: &JudgedBill) -> RevisionRecord {
     let certificate = &judged.certificate;
-    let order = billing::revision::RevisionOrder::new(None, Utc::now(), &certificate.subject.revision);
+    let order = RevisionOrder::new(None, Utc::now(), &certificate.subject.revision);
     let state = match certificate.status {
         Status::Mismatch => RevisionState::Held,
         Status::Matched | Status::Explained => RevisionState::Allocated,
@@ -339,21 +329,9 @@ fn would_be(manifest: &Manifest, judged: &JudgedBill) -> RevisionRecord {
 }
 
 fn would_be_held(manifest: &Manifest, reason: &str) -> anyhow::Result<RevisionRecord> {
-    let revision = Revision::of(&manifest.to_json()?);
-    Ok(RevisionRecord {
-        order: billing::revision::RevisionOrder::new(None, Utc::now(), &revision),
-        revision,
-        state: RevisionState::Held,
-        rules: String::new(),
-        status: None,
-        finality: None,
-        totals: None,
-        reason: reason.to_owned(),
-        raw_key: String::new(),
-        certificate_key: None,
-        recorded_at: Utc::now(),
-        withdrawn: false,
-    })
+    let (revision, now) = (Revision::of(&manifest.to_json()?), Utc::now());
+    let order = RevisionOrder::new(None, now, &revision);
+    Ok(RevisionRecord::held(revision, order, String::new(), String::new(), reason, now))
 }
 
 /// A command as it can be typed again, without what it only rehearses.

@@ -318,20 +318,8 @@ impl App {
         let why = json!({"document": named.path, "reason": reason, "software": billing::SOFTWARE});
         let why = serde_json::to_vec_pretty(&why).map_err(CertificateError::from)?;
         self.bucket.overwrite(&keys::held_reason(&named.note), why, JSON).await?;
-        let record = RevisionRecord {
-            revision: named.revision.clone(),
-            order,
-            state: RevisionState::Held,
-            rules,
-            status: None,
-            finality: None,
-            totals: None,
-            reason: reason.to_owned(),
-            raw_key: named.path.clone(),
-            certificate_key: None,
-            recorded_at: now,
-            withdrawn: false,
-        };
+        let (revision, path) = (named.revision.clone(), named.path.clone());
+        let record = RevisionRecord::held(revision, order, rules, path, reason, now);
         self.ledger.record_revision(&named.invoice, &record).await?;
         self.settle_period(&named.invoice, now).await?;
         Ok(named.report(DocumentState::Held, reason))

@@ -19,13 +19,13 @@ mod publish;
 mod question;
 mod report;
 
-use billing::allocation::TaxTreatment;
-use billing::atlas::{Reconcile, Rules};
+use billing::atlas::Rules;
 use billing::intake::Answer;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
 use cloud::events::{InvalidEvent, StoredObject, stored_objects};
+use cloud::intake::atlas_rules;
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
 use cloud::vars::{VarError, Vars};
@@ -49,24 +49,10 @@ impl Config {
     /// # Errors
     /// [`VarError`] names the one that is missing or wrong.
     pub fn from_vars(vars: &Vars) -> Result<Self, VarError> {
-        let choice = |name, values: &[&str]| {
-            let value = vars.get(name).unwrap_or(values[0]);
-            let index = values.iter().position(|known| *known == value);
-            index.ok_or_else(|| VarError::Invalid {
-                name,
-                value: value.to_owned(),
-                expected: format!("one of {}", values.join(", ")),
-            })
-        };
-        let reconcile = [Reconcile::Auto, Reconcile::Credits, Reconcile::Lines];
-        let tax = [TaxTreatment::Name, TaxTreatment::Allocate];
         Ok(Self {
             bucket: vars.require("DATA_BUCKET", "the name of the data bucket")?.to_owned(),
             table: vars.require("STATE_TABLE", "the name of the ledger's table")?.to_owned(),
-            rules: Rules {
-                reconcile: reconcile[choice("ATLAS_RECONCILE", &["auto", "credits", "lines"])?],
-                tax: tax[choice("ATLAS_TAX", &["name", "allocate"])?],
-            },
+            rules: atlas_rules(vars)?,
         })
     }
 }

@@ -17,4 +17,4 @@ pub use days::charged_days;
 pub use import::{Import, ImportError};
 pub use judge::{BillInput, JudgeError, JudgedBill, judge};
 pub use provider::{Decided, Undecided, provider_of};
-pub use question::{Answer, Conflict, Standing, Why, conflicts, covers};
+pub use question::{Answer, Conflict, Standing, Why, conflicts, covers, is_total};

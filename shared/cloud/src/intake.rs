@@ -7,6 +7,8 @@ mod keep;
 mod plan;
 mod standing;
 
+use billing::allocation::TaxTreatment;
+use billing::atlas::{Reconcile, Rules};
 use billing::bill::BillError;
 use billing::certificate::CertificateError;
 use billing::ids::InvalidId;
@@ -16,6 +18,7 @@ use billing::manifest::ManifestError;
 
 use crate::bucket::{BucketError, KeepError};
 use crate::ledger::LedgerError;
+use crate::vars::{VarError, Vars};
 
 pub use keep::{keep, keep_document, part_of, withdrawing};
 pub use plan::{Answers, Plan, Planned, Question, Wish, plan};
@@ -63,4 +66,26 @@ pub enum IntakeError {
     /// A bill that cannot be stated.
     #[error(transparent)]
     Bill(#[from] BillError),
+}
+
+/// The rules by which invoices of MongoDB Atlas are allocated: `ATLAS_RECONCILE` and `ATLAS_TAX`.
+///
+/// # Errors
+/// [`VarError`] names the one that is wrong.
+pub fn atlas_rules(vars: &Vars) -> Result<Rules, VarError> {
+    let choice = |name, values: &[&str]| {
+        let value = vars.get(name).unwrap_or(values[0]);
+        let index = values.iter().position(|known| *known == value);
+        index.ok_or_else(|| VarError::Invalid {
+            name,
+            value: value.to_owned(),
+            expected: format!("one of {}", values.join(", ")),
+        })
+    };
+    let reconcile = [Reconcile::Auto, Reconcile::Credits, Reconcile::Lines];
+    let tax = [TaxTreatment::Name, TaxTreatment::Allocate];
+    Ok(Rules {
+        reconcile: reconcile[choice("ATLAS_RECONCILE", &["auto", "credits", "lines"])?],
+        tax: tax[choice("ATLAS_TAX", &["name", "allocate"])?],
+    })
 }

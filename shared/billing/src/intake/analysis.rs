@@ -68,6 +68,14 @@ pub struct FoundBill {
     pub days: AccountDays,
 }
 
+impl FoundBill {
+    /// How many charges it has, in all currencies.
+    #[must_use]
+    pub fn charges(&self) -> u64 {
+        self.figures.values().map(|figures| figures.charges).sum()
+    }
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Analysis {
@@ -231,7 +239,7 @@ pub fn analyse(files: &[BroughtFile], choices: &Choices, threads: usize) -> Resu
                         other: file.name.clone(),
                     });
                 }
-                analysis.rows += invoice.figures.values().map(|figures| figures.charges).sum::<u64>();
+                analysis.rows += invoice.charges();
                 analysis.bills.push(invoice);
             }
             None => analysed.push((at, look(file, choices, threads)?)),

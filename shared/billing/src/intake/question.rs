@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,19 +37,6 @@ pub enum Answer {
     Add,
     /// It is a further bill of the same account and month.
     Additional,
-}
-
-impl FromStr for Answer {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "replace" => Ok(Self::Replace),
-            "add" => Ok(Self::Add),
-            "additional" => Ok(Self::Additional),
-            other => Err(format!("'{other}' is no answer: expected replace, add or additional")),
-        }
-    }
 }
 
 /// Why a bill may be the same.
@@ -104,14 +90,17 @@ fn why(bill: &InvoiceKey, figures: Option<(&str, &Figures)>, standing: &Standing
     let (currency, figures) = figures?;
     let same = !figures.billed.is_zero()
         && currency == standing.currency
-        && figures.billed.to_string() == normal(&standing.charges_total)
+        && is_total(figures, &standing.charges_total)
         && Some(figures.charges) == standing.charges;
     same.then_some(Why::SameTotal)
 }
 
-/// A decimal text without zeros at its end.
-fn normal(text: &str) -> &str {
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+/// Whether a bill comes to a total, which may have zeros at its end.
+#[must_use]
+pub fn is_total(figures: &Figures, total: &str) -> bool {
+    let is_whole = !total.contains('.');
+    figures.billed.to_string()
+        == if is_whole { total } else { total.trim_end_matches('0').trim_end_matches('.') }
 }
 
 impl fmt::Display for Conflict<'_> {

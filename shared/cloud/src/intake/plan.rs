@@ -37,13 +37,16 @@ impl Answers {
 
     /// What a bill is, and whether that was said of its account.
     fn of(&self, bill: &FoundBill) -> (Option<Answer>, bool) {
-        let rule = Rule::of(bill.provider.as_str());
-        let is_it = |account: &str| rule.same(Id::BillingAccount, account, bill.billing_account.as_str());
-        match self.of.iter().find(|(account, _)| is_it(account)) {
+        match self.of.iter().find(|(account, _)| is_of(bill, account)) {
             Some((_, answer)) => (Some(*answer), true),
             None => (self.all, false),
         }
     }
+}
+
+/// Whether a bill is of an account, however that is spelt.
+fn is_of(bill: &FoundBill, account: &str) -> bool {
+    Rule::of(bill.provider.as_str()).same(Id::BillingAccount, account, bill.billing_account.as_str())
 }
 
 /// What whoever brings bills says of them.
@@ -141,11 +144,7 @@ pub async fn plan(
     now: DateTime<Utc>,
 ) -> Result<Plan, IntakeError> {
     let bringing = Bringing { bucket, ledger, wish, alone: found.len() == 1, now };
-    let no_account = |account: &&String| {
-        !found
-            .iter()
-            .any(|(bill, _)| Answers { all: None, of: [((*account).clone(), Answer::Add)].into() }.of(bill).1)
-    };
+    let no_account = |account: &&String| !found.iter().any(|(bill, _)| is_of(bill, account));
     if let Some(account) = wish.answers.of.keys().find(no_account) {
         return Err(IntakeError::Answer(format!("no bill that is brought is of the account '{account}'")));
     }
@@ -191,10 +190,8 @@ impl Bringing<'_> {
             return match held(self.ledger, &standing.invoice).await? {
                 // the person decided for what counts, against the documents that are held
                 Some(held) => {
-                    let dates = dates_of(&manifest);
-                    let again =
-                        self.manifest(bill, standing.invoice.clone(), manifest.parts, Some(held.revision));
-                    Ok(Planned::New(with_dates(again, dates)))
+                    let (invoice, dates) = (standing.invoice.clone(), dates_of(&manifest));
+                    Ok(self.made(bill, invoice, manifest.parts, Some(held.revision), dates))
                 }
                 None => Ok(Planned::Already(standing.invoice.clone(), standing.revision.clone())),
             };
@@ -236,7 +233,7 @@ impl Bringing<'_> {
             Some(Answer::Replace) => match self.target(&of_account)? {
                 Some(target) => {
                     let (invoice, before) = (target.invoice.clone(), target.revision.clone());
-                    Ok(Planned::New(self.manifest(bill, invoice, parts.to_vec(), Some(before))))
+                    Ok(self.made(bill, invoice, parts.to_vec(), Some(before), self.wish.dates))
                 }
                 None => {
                     for Conflict { standing, .. } in &conflicts {
@@ -339,7 +336,7 @@ impl Bringing<'_> {
             revisions.pop();
         }
         let before = revisions.pop().map(|record| record.revision);
-        Ok(Planned::New(self.manifest(bill, invoice, parts.to_vec(), before)))
+        Ok(self.made(bill, invoice, parts.to_vec(), before, self.wish.dates))
     }
 
     /// A bill with further parts.
@@ -383,27 +380,25 @@ impl Bringing<'_> {
         }
         let mut all = manifest.parts;
         all.extend(parts.iter().cloned());
-        Ok(Planned::New(self.manifest(bill, invoice, all, Some(target.revision.clone()))))
+        Ok(self.made(bill, invoice, all, Some(target.revision.clone()), dates))
     }
 
-    fn manifest(
+    /// A bill that is made of these parts.
+    fn made(
         &self,
         bill: &FoundBill,
         invoice: InvoiceKey,
         parts: Vec<Part>,
         replaces: Option<Revision>,
-    ) -> Manifest {
+        dates: Option<DateOrder>,
+    ) -> Planned {
         let is_over = invoice.period.end() <= self.now;
         // whoever exports a month that has ended exports the whole of it; a corrected one is a new revision
         let finality = if is_over { Finality::Final } else { Finality::Open };
-        let brought = Brought {
-            replaces,
-            provider_from: bill.provider_from.clone(),
-            dates: self.wish.dates,
-            withdrawn: None,
-        };
+        let provider_from = bill.provider_from.clone();
+        let brought = Brought { replaces, provider_from, dates, withdrawn: None };
         let manifest = Manifest::of_parts(&invoice, bill.format, finality, parts);
-        Manifest { brought: Some(brought), ..manifest }
+        Planned::New(Manifest { brought: Some(brought), ..manifest })
     }
 }
 
@@ -415,11 +410,6 @@ fn hashes(parts: &[Part]) -> BTreeSet<&str> {
 /// In which order the days of a bill are read, if a person said it.
 fn dates_of(manifest: &Manifest) -> Option<DateOrder> {
     manifest.brought.as_ref().and_then(|brought| brought.dates)
-}
-
-fn with_dates(manifest: Manifest, dates: Option<DateOrder>) -> Manifest {
-    let brought = manifest.brought.map(|brought| Brought { dates, ..brought });
-    Manifest { brought, ..manifest }
 }
 
 fn ask(conflicts: &[Conflict<'_>]) -> IntakeError {

@@ -3,7 +3,7 @@
 use billing::certificate::Certificate;
 use billing::charges::Figures;
 use billing::ids::{InvoiceId, Provider};
-use billing::intake::{Import, Standing};
+use billing::intake::{Import, Standing, is_total};
 use billing::keys::{
     CHARGES, FOCUS, FocusKey, InvoiceKey, RawDocumentKey, bill_of_charges, invoice_of_certificate,
 };
@@ -34,21 +34,13 @@ pub async fn standing(
             continue;
         }
         let [currency, _, charges_total, _] = record.totals.clone().unwrap_or_default();
-        let same = like.is_some_and(|like| same_amount(&like.billed.to_string(), &charges_total));
+        let same = like.is_some_and(|like| is_total(like, &charges_total));
         let charges = if same { charges_of(bucket, &record).await? } else { None };
         let is_numbered = invoice.is_numbered() && !invoice.invoice_id.as_str().starts_with(NAME);
         let revision = record.revision;
         standing.push(Standing { invoice, revision, currency, charges_total, charges, is_numbered });
     }
     Ok(standing)
-}
-
-fn same_amount(one: &str, other: &str) -> bool {
-    let plain = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
-    };
-    plain(one) == plain(other)
 }
 
 /// The invoices of a month that have charges.

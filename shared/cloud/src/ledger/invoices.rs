@@ -111,9 +111,33 @@ impl RevisionRecord {
             withdrawn: false,
         }
     }
-}
 
-impl RevisionRecord {
+    /// The record of a revision that is held.
+    #[must_use]
+    pub fn held(
+        revision: Revision,
+        order: RevisionOrder,
+        rules: String,
+        raw_key: String,
+        reason: &str,
+        recorded_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            revision,
+            order,
+            state: RevisionState::Held,
+            rules,
+            status: None,
+            finality: None,
+            totals: None,
+            reason: reason.to_owned(),
+            raw_key,
+            certificate_key: None,
+            recorded_at,
+            withdrawn: false,
+        }
+    }
+
     /// Whether it was published, completely or not: the differences of others hang on it.
     #[must_use]
     pub fn is_published(&self) -> bool {
