@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +74,13 @@ pub struct Gate {
     stop: CancellationToken,
 }
 
+/// A server behind the gate. Its connections are kept: with one for each call, sweeps fill the machine's table of connections.
+#[derive(Clone)]
+struct Upstream {
+    client: Client<HttpConnector, Incoming>,
+    authority: Authority,
+}
+
 /// The connection is cut instead of answered.
 #[derive(Debug, thiserror::Error)]
 #[error("cut")]
@@ -99,10 +108,13 @@ impl Gate {
         let upstream = url.trim_start_matches("http://");
         let (host, path) =
             upstream.split_once('/').map_or((upstream, String::new()), |(h, p)| (h, format!("/{p}")));
-        let (state, host) = (self.state.clone(), host.to_owned());
+        let authority = Authority::try_from(host).map_err(std::io::Error::other)?;
+        // a call is passed on once: its failures are the callers' to meet
+        let client = Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build_http();
+        let (state, upstream) = (self.state.clone(), Upstream { client, authority });
         let answer = service_fn(move |request| {
-            let (state, host) = (state.clone(), host.clone());
-            async move { state.pass(service, &host, request).await }
+            let (state, upstream) = (state.clone(), upstream.clone());
+            async move { state.pass(service, &upstream, request).await }
         });
         tokio::spawn(serve(listener, answer, self.stop.clone()));
         Ok(format!("{gate}{path}"))
@@ -141,7 +153,7 @@ impl State {
     async fn pass(
         &self,
         service: &'static str,
-        host: &str,
+        upstream: &Upstream,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Cut> {
         if self.dead.load(Ordering::SeqCst) {
@@ -157,14 +169,14 @@ impl State {
         });
         let mode = lock(&self.plan).filter(|(planned, _)| *planned == number).map(|(_, mode)| mode);
         match mode {
-            None => forward(host, request).await,
+            None => forward(upstream, request).await,
             Some(GateMode::Error) => Ok(answer(service, false)),
             Some(GateMode::Throttle) => Ok(answer(service, true)),
             Some(GateMode::Silence) => std::future::pending().await,
             Some(GateMode::DropBefore) => Err(Cut),
-            Some(GateMode::DropAfter) => forward(host, request).await.and(Err(Cut)),
+            Some(GateMode::DropAfter) => forward(upstream, request).await.and(Err(Cut)),
             Some(GateMode::KillBefore) => self.die(),
-            Some(GateMode::KillAfter) => forward(host, request).await.and_then(|_| self.die()),
+            Some(GateMode::KillAfter) => forward(upstream, request).await.and_then(|_| self.die()),
         }
     }
 
@@ -175,15 +187,23 @@ impl State {
     }
 }
 
-async fn forward(host: &str, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
-    let stream = TcpStream::connect(host).await.map_err(|_| Cut)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| Cut)?;
-    let connection = tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|_| Cut)?;
+impl Upstream {
+    /// The request as the server would get it itself: its `Host` is what the caller signed.
+    fn to(&self, request: Request<Incoming>) -> Result<Request<Incoming>, Cut> {
+        let (mut parts, body) = request.into_parts();
+        let mut uri = parts.uri.into_parts();
+        uri.scheme = Some(Scheme::HTTP);
+        uri.authority = Some(self.authority.clone());
+        uri.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+        parts.uri = Uri::from_parts(uri).map_err(|_| Cut)?;
+        Ok(Request::from_parts(parts, body))
+    }
+}
+
+async fn forward(upstream: &Upstream, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
+    let response = upstream.client.request(upstream.to(request)?).await.map_err(|_| Cut)?;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
-    connection.abort();
     Ok(Response::from_parts(parts, Full::new(body)))
 }
 
