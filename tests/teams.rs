@@ -40,13 +40,16 @@ async fn a_complete_month_is_billed_once_with_everything_that_others_read() {
         "aggregates/by-tag.parquet",
         "certificate.json",
         "orbit.csv",
+        "recovery.csv",
         "services.csv",
         "shares.csv",
         "statements/Team!20Blue.html",
         "statements/Team!20Red.html",
     ];
     assert_eq!(keys, expected);
-    for name in ["acme.csv", "orbit.csv", "services.csv", "shares.csv", "aggregates/by-account.csv"] {
+    for name in
+        ["acme.csv", "orbit.csv", "recovery.csv", "services.csv", "shares.csv", "aggregates/by-account.csv"]
+    {
         insta::assert_snapshot!(
             format!("teams_{}", name.replace('/', "_")),
             world.text(&format!("bills/2026-09/{name}")).await

@@ -92,9 +92,10 @@ pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
     if output.format != Format::Table {
         return Ok(());
     }
-    let mut charges = Listing::new(&["currency", "charges>", "in bills>", "unallocated>"]);
+    let mut charges = Listing::new(&["currency", "charges>", "in bills>", "not recovered>", "unallocated>"]);
     for (currency, proof) in month["charges"].as_object().into_iter().flatten() {
-        let figures = ["charges_total", "billed_costs", "unallocated_total"].map(|name| text(&proof[name]));
+        let of = |name: &str| if proof[name].is_null() { "0".to_owned() } else { text(&proof[name]) };
+        let figures = ["charges_total", "billed_costs", "not_recovered", "unallocated_total"].map(of);
         charges.row([currency.clone()].into_iter().chain(figures).collect());
     }
     if !charges.is_empty() {
@@ -105,6 +106,7 @@ pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
             ["what", "amount", "currency", "reason"].map(|name| text(&rest[name]));
         output.line(&format!("   unallocated: {what} {amount} {currency}: {reason}"));
     }
+    recovery(&month["recovery"], &text(&month["currency"])).iter().for_each(|line| output.line(line));
     for name in ["missing", "remarks"] {
         list(&month[name]).for_each(|said| output.line(&format!("   {name}: {}", text(said))));
     }
@@ -114,6 +116,37 @@ pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
     let keys = list(&month["exports"]).chain(Some(&month["certificate"])).filter(|key| !key.is_null());
     keys.for_each(|key| output.line(&text(key)));
     Ok(())
+}
+
+/// What came back of costs: in all, and where nobody chose the difference.
+fn recovery(recovery: &Value, currency: &str) -> Vec<String> {
+    const DIFFERENCES: [(&str, &str); 5] = [
+        ("not_recovered", "not recovered"),
+        ("above_whole", "above cost by quantities"),
+        ("markups", "markups"),
+        ("prices", "prices"),
+        ("rounding", "rounding"),
+    ];
+    let differences = |of: &Value| {
+        let named = DIFFERENCES.iter().filter(|(name, _)| !of[*name].is_null());
+        named.map(|(name, word)| format!("{word} {}", text(&of[*name]))).collect::<Vec<_>>().join(", ")
+    };
+    let total = &recovery["total"];
+    let mut lines = Vec::new();
+    if !differences(total).is_empty() {
+        let [cost, billed] = ["cost", "billed"].map(|name| text(&total[name]));
+        lines.push(format!("   costs of {cost} {currency} are billed {billed}: {}", differences(total)));
+    }
+    for component in list(&recovery["components"]).filter(|component| !component["reason"].is_null()) {
+        let [name, cost, reason] = ["name", "cost", "reason"].map(|name| text(&component[name]));
+        let (word, amount) = match component["not_recovered"].is_null() {
+            true => ("above cost", text(&component["above_whole"])),
+            false => ("not recovered", text(&component["not_recovered"])),
+        };
+        lines.push(format!("   {word}: component:{name} {amount} of {cost} {currency}: {reason}"));
+    }
+    lines.extend(list(&recovery["rounded_away"]).map(|rest| format!("   rounds to nothing: {}", text(rest))));
+    lines
 }
 
 pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {

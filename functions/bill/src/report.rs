@@ -63,12 +63,15 @@ pub struct MonthReport {
     pub currency: Option<String>,
     /// Bills that were asked for, by customer.
     pub bills: Vec<BillShown>,
-    /// Charges, billed costs and unallocated costs by currency, as in the certificate.
+    /// Charges, billed costs, and costs that are not recovered or unallocated, by currency, as in the certificate.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub charges: Value,
     /// What nobody is billed, with reasons.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub unallocated: Value,
+    /// What of costs that have a place was billed, and every difference by name, as in the certificate.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub recovery: Value,
     /// What keeps the month from being billed, or what was missing when a person released it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -203,6 +206,7 @@ impl MonthReport {
             bills: Vec::new(),
             charges: Value::Null,
             unallocated: Value::Null,
+            recovery: Value::Null,
             missing: Vec::new(),
             remarks: Vec::new(),
             exports: Vec::new(),
@@ -235,6 +239,7 @@ impl MonthReport {
                 .collect(),
             charges: serde_json::to_value(&document.certificate.charges)?,
             unallocated: serde_json::to_value(&document.certificate.unallocated)?,
+            recovery: serde_json::to_value(&document.certificate.recovery)?,
             missing: document.released.iter().flat_map(|release| release.missing.clone()).collect(),
             ..Self::new(document.month(), state, String::new())
         })

@@ -26,7 +26,7 @@ use crate::error::MonthError;
 use crate::event::{CatalogWish, MonthWish};
 use crate::fingerprint::MadeFrom;
 use crate::inputs::covers;
-use crate::shares::shares_csv;
+use crate::shares::{recovery_csv, shares_csv};
 
 /// What a run of a month comes to.
 pub(crate) enum Prepared {
@@ -220,11 +220,11 @@ fn new_run(
         only: head.only.as_deref(),
     })?;
     let tables = charges.totals.tables(month).map_err(MonthError::held)?;
-    let shares = shares_csv(&run, catalog)?;
+    let (shares, recovery) = (shares_csv(&run, catalog)?, recovery_csv(&run, catalog)?);
     let id = stored.chain.next(month);
     let inputs = [charges.inputs, drivers.inputs].concat();
     let mut document = document(&run, id, catalog, &head, before, inputs, &posted)?;
-    let tables = stated_tables(&mut document, tables, shares);
+    let tables = stated_tables(&mut document, tables, shares, recovery);
     document.certificate.outputs = outputs(&document);
     let remarks = remarks(&run);
     Ok(Prepared::New(Box::new(NewRun { document, stored, catalog: version, tables, remarks })))
@@ -282,6 +282,7 @@ fn stated_tables(
     document: &mut RunDocument,
     tables: Vec<Aggregate>,
     shares: Vec<u8>,
+    recovery: Vec<u8>,
 ) -> Vec<(String, Vec<u8>)> {
     let (key, number) = (BillsKey { month: document.month() }, document.run.number);
     let mut bytes = Vec::new();
@@ -296,6 +297,7 @@ fn stated_tables(
         state(key.table(table.name, number, "parquet"), "parquet", table.parquet);
     }
     state(key.shares(number), "csv", shares);
+    state(key.recovery(number), "csv", recovery);
     bytes
 }
 

@@ -1,4 +1,5 @@
-//! The proof of a run of bills: charges = costs billed + unallocated, and lines = bills = exports. Its JSON Schema stands in
+//! The proof of a run of bills: charges = costs billed + not recovered + unallocated, each difference between a cost and what is billed
+//! for it by name, and lines = bills = exports. Its JSON Schema stands in
 //! `docs/bill-run-certificate.schema.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +8,14 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::basis::Amounts;
+use super::exact::Exact;
 use super::export::Export;
 use super::fx::Conversion;
-use super::lines::{Bill, LineKind};
-use super::make::BillInput;
+use super::lines::{Bill, Line, LineKind};
+use super::make::{BillInput, ComponentResult};
 use super::pools::Unallocated;
 use super::problems::BillsError;
+use super::recovery::{ComponentProof, Recovery, RecoveryProof};
 use super::unknown::{UnknownCostCenters, UnknownCosts, unread_tags};
 use crate::canonical;
 use crate::certificate::{DocumentRef, Status, decimal_text};
@@ -37,6 +40,9 @@ pub struct CurrencyProof {
     /// Sum of the costs that lines of bills pass on, before rates, percentages and prices.
     #[serde(with = "decimal_text")]
     pub billed_costs: Decimal,
+    /// Sum of the costs of components that nobody is billed, though services use them.
+    #[serde(default, with = "decimal_text", skip_serializing_if = "Decimal::is_zero")]
+    pub not_recovered: Decimal,
     /// Sum of what nobody is billed.
     #[serde(with = "decimal_text")]
     pub unallocated_total: Decimal,
@@ -95,6 +101,9 @@ pub struct RunCertificate {
     pub rates: BTreeMap<String, RateProof>,
     /// What nobody is billed, with reasons.
     pub unallocated: Vec<UnallocatedProof>,
+    /// What was billed for the costs that have a place; older certificates do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryProof>,
     /// Sum of all lines, by kind of line.
     #[serde(with = "decimal_texts")]
     pub lines: BTreeMap<String, Decimal>,
@@ -120,7 +129,7 @@ pub struct RunCertificate {
     /// What charges cost that are unallocated because their tags cannot be read.
     #[serde(default, skip_serializing_if = "UnknownCosts::is_empty")]
     pub unread_tags: UnknownCosts,
-    /// `matched` if all charges are billed and no bill is held, else `explained`: each rest has its reason. A run that does not
+    /// `matched` if all charges are billed, as they are or as the catalog says, and no bill is held; else `explained`: each rest has its reason. A run that does not
     /// add up is an error and has no certificate.
     pub status: Status,
     /// The verdict in words.
@@ -186,11 +195,107 @@ fn add_to(sums: &mut BTreeMap<String, Decimal>, key: &str, amount: Decimal) -> R
     Ok(())
 }
 
-fn verdict(bills: usize, held: usize, unallocated: usize) -> (Status, String) {
-    if held == 0 && unallocated == 0 {
+/// What a certificate is made from.
+pub(super) struct Made<'m> {
+    pub(super) charges: &'m Amounts,
+    pub(super) bills: &'m [Bill],
+    pub(super) unallocated: &'m [Unallocated],
+    pub(super) components: &'m [ComponentResult],
+}
+
+impl Made<'_> {
+    fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.bills.iter().flat_map(|bill| &bill.lines)
+    }
+
+    /// Adds up lines and what nobody is billed of components.
+    fn recovery(&self, rates: &BTreeMap<String, RateProof>) -> Result<RecoveryProof, BillsError> {
+        let mut proof = RecoveryProof::default();
+        for bill in self.bills {
+            for line in bill.lines.iter().filter(|line| line.kind.passes_costs()) {
+                let name = format!("the line '{}' of '{}'", line.key, bill.customer);
+                exact_law(&format!("{name} = its recovery"), line.amount.into(), line.recovery.billed)?;
+                balanced(&name, &line.recovery)?;
+                let costs =
+                    converted(line.costs.iter().map(|cost| (cost.conversion.currency, cost.amount)), rates)?;
+                exact_law(&format!("costs of {name} = its recovery"), costs, line.recovery.cost)?;
+                proof.total.add(&line.recovery)?;
+            }
+        }
+        for component in self.components {
+            let rest = converted(component.rest.iter().map(|(code, amount)| (*code, *amount)), rates)?;
+            proof.total.lose(rest)?;
+            let ComponentResult { name, recovery, reason, .. } = component.clone();
+            proof.components.push(ComponentProof { name, recovery, reason });
+        }
+        proof.rounded_away = self.rounded_away()?;
+        Ok(proof)
+    }
+
+    /// Costs whose lines all round to nothing, though together they are something.
+    fn rounded_away(&self) -> Result<Vec<String>, MoneyError> {
+        let mut groups: BTreeMap<String, (Recovery, usize, bool)> = BTreeMap::new();
+        for line in self.lines().filter(|line| line.kind.passes_costs()) {
+            let group = match line.kind {
+                LineKind::Share => format!("pool:{}", line.name),
+                kind => format!("lines of kind {}", kind.as_str()),
+            };
+            let (sum, lines, is_nothing) =
+                groups.entry(group).or_insert_with(|| (Recovery::default(), 0, true));
+            sum.add(&line.recovery)?;
+            *lines += 1;
+            *is_nothing &= line.amount.is_zero();
+        }
+        let mut found = Vec::new();
+        for (group, (sum, lines, is_nothing)) in groups {
+            let cost = sum.cost.round_half_away(2)?;
+            if is_nothing && lines > 1 && !cost.is_zero() && !sum.rounding.is_zero() {
+                found.push(format!("{group}: {cost} on {lines} lines, each of which rounds to nothing"));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Amounts of several currencies, at the month's rates.
+fn converted<'a>(
+    amounts: impl Iterator<Item = (&'a str, Decimal)>,
+    rates: &BTreeMap<String, RateProof>,
+) -> Result<Exact, MoneyError> {
+    let mut sum = Exact::ZERO;
+    for (currency, amount) in amounts {
+        let rate = rates.get(currency).map_or(Decimal::ZERO, |proof| proof.rate);
+        sum = sum.plus(Exact::from(amount).times(rate)?)?;
+    }
+    Ok(sum)
+}
+
+fn exact_law(law: &str, left: Exact, right: Exact) -> Result<(), BillsError> {
+    if left == right {
+        return Ok(());
+    }
+    let (left, right) = (left.to_string(), right.to_string());
+    Err(BillsError::Broken { law: law.to_owned(), left, right })
+}
+
+/// The law of recovery.
+fn balanced(what: &str, recovery: &Recovery) -> Result<(), BillsError> {
+    let law = format!("billed = cost - not_recovered + markups + prices + above_whole + rounding of {what}");
+    exact_law(&law, recovery.billed, recovery.named()?)
+}
+
+fn verdict(bills: usize, held: usize, unallocated: usize, recovery: &RecoveryProof) -> (Status, String) {
+    let astray = recovery.components.iter().filter(|component| component.reason.is_some()).count();
+    let lost = astray + recovery.rounded_away.len();
+    if held == 0 && unallocated == 0 && lost == 0 {
         return (Status::Matched, format!("all charges are in {bills} bills, and none is held"));
     }
-    let rest = format!("{held} of {bills} bills are held and {unallocated} amounts are unallocated");
+    let rest = match lost {
+        0 => format!("{held} of {bills} bills are held and {unallocated} amounts are unallocated"),
+        lost => format!(
+            "{held} of {bills} bills are held, {unallocated} amounts are unallocated, and {lost} costs come back otherwise than they are"
+        ),
+    };
     (Status::Explained, format!("{rest}, each with its reason"))
 }
 
@@ -198,13 +303,12 @@ impl RunCertificate {
     /// Adds up what was made, independently of how it was made, and checks the laws.
     pub(super) fn new<'r>(
         input: &BillInput<'_>,
-        charges: &Amounts,
-        bills: &[Bill],
-        unallocated: &[Unallocated],
+        made: &Made<'_>,
         rates: impl Iterator<Item = &'r Conversion>,
     ) -> Result<Self, BillsError> {
+        let Made { charges, bills, unallocated, components } = *made;
         let (mut billed, mut rest, mut lines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for line in bills.iter().flat_map(|bill| &bill.lines) {
+        for line in made.lines() {
             add_to(&mut lines, line.kind.as_str(), line.amount)?;
             for cost in &line.costs {
                 add_to(&mut billed, cost.conversion.currency, cost.amount)?;
@@ -213,19 +317,26 @@ impl RunCertificate {
         for one in unallocated {
             add_to(&mut rest, one.currency, one.amount)?;
         }
+        let mut lost = BTreeMap::new();
+        for (currency, amount) in components.iter().flat_map(|component| &component.rest) {
+            add_to(&mut lost, currency, *amount)?;
+        }
         let mut proofs = BTreeMap::new();
-        for currency in
-            charges.keys().map(|code| (*code).to_owned()).chain(billed.keys().chain(rest.keys()).cloned())
-        {
+        let others = billed.keys().chain(rest.keys()).chain(lost.keys()).cloned();
+        for currency in charges.keys().map(|code| (*code).to_owned()).chain(others) {
             let of = |sums: &BTreeMap<String, Decimal>| sums.get(&currency).copied().unwrap_or_default();
             let charges_total = charges.get(currency.as_str()).copied().unwrap_or_default().normalize();
-            let (billed_costs, unallocated_total) = (of(&billed), of(&rest));
-            proofs.insert(currency, CurrencyProof { charges_total, billed_costs, unallocated_total });
+            let (billed_costs, unallocated_total, not_recovered) = (of(&billed), of(&rest), of(&lost));
+            let proof = CurrencyProof { charges_total, billed_costs, not_recovered, unallocated_total };
+            proofs.insert(currency, proof);
         }
+        let rates: BTreeMap<String, RateProof> =
+            rates.map(|one| (one.currency.to_owned(), RateProof::of(one))).collect();
+        let recovery = made.recovery(&rates)?;
         let released = || bills.iter().filter(|bill| bill.held.is_none());
         let (catalog, month) = (input.in_force.catalog, input.in_force.month);
         let held: Vec<HeldBill> = bills.iter().filter_map(HeldBill::of).collect();
-        let (status, explanation) = verdict(bills.len(), held.len(), unallocated.len());
+        let (status, explanation) = verdict(bills.len(), held.len(), unallocated.len(), &recovery);
         let rules =
             [("catalog", catalog.version.clone()), ("rounding", catalog.rounding.as_str().to_owned())];
         let certificate = Self {
@@ -233,8 +344,9 @@ impl RunCertificate {
             subject: RunSubject { kind: "bill-run".to_owned(), period: month },
             currency: catalog.currency.code().to_owned(),
             charges: proofs,
-            rates: rates.map(|one| (one.currency.to_owned(), RateProof::of(one))).collect(),
+            rates,
             unallocated: unallocated.iter().map(UnallocatedProof::of).collect(),
+            recovery: Some(recovery),
             lines,
             bills_total: money::sum(bills.iter().map(|bill| bill.total))?.normalize(),
             released_total: money::sum(released().map(|bill| bill.total))?.normalize(),
@@ -261,15 +373,18 @@ impl RunCertificate {
         Ok(certificate)
     }
 
-    /// Checks the laws: charges = billed costs + unallocated in each currency, unallocated = its reasons, lines = bills,
-    /// bills = released + held, and what is carried out leaves the lines by as much.
+    /// Checks the laws: charges = billed costs + not recovered + unallocated in each currency, unallocated = its reasons, lines = bills,
+    /// bills = released + held, what is carried out leaves the lines by as much, and what is billed for costs is those costs with every
+    /// difference named.
     ///
     /// # Errors
     /// [`BillsError::Broken`] names the law and both sides.
     pub fn verify(&self) -> Result<(), BillsError> {
         for (currency, proof) in &self.charges {
-            let right = money::add(proof.billed_costs, proof.unallocated_total)?;
-            let name = format!("charges_total = billed_costs + unallocated_total in {currency}");
+            let CurrencyProof { billed_costs, not_recovered, unallocated_total, .. } = *proof;
+            let right = money::sum([billed_costs, not_recovered, unallocated_total])?;
+            let name =
+                format!("charges_total = billed_costs + not_recovered + unallocated_total in {currency}");
             law(&name, proof.charges_total, right)?;
             let reasons = self.unallocated.iter().filter(|one| one.currency == *currency);
             let reasons = money::sum(reasons.map(|one| one.amount))?;
@@ -279,7 +394,34 @@ impl RunCertificate {
         let held = money::sum(self.held.iter().map(|bill| bill.total))?;
         law("bills_total = released_total + held", self.bills_total, money::add(self.released_total, held)?)?;
         let carried = self.lines.get(LineKind::CarriedOut.as_str()).copied().unwrap_or_default();
-        law("carried_out + lines carried out = 0", money::add(self.carried_out, carried)?, Decimal::ZERO)
+        law("carried_out + lines carried out = 0", money::add(self.carried_out, carried)?, Decimal::ZERO)?;
+        self.recovery.as_ref().map_or(Ok(()), |recovery| self.verify_recovery(recovery))
+    }
+
+    fn verify_recovery(&self, recovery: &RecoveryProof) -> Result<(), BillsError> {
+        let of = |amount: fn(&CurrencyProof) -> Result<Decimal, MoneyError>| {
+            let mut sum = Exact::ZERO;
+            for (currency, proof) in &self.charges {
+                sum = sum.plus(converted([(currency.as_str(), amount(proof)?)].into_iter(), &self.rates)?)?;
+            }
+            Ok::<Exact, MoneyError>(sum)
+        };
+        let total = &recovery.total;
+        let placed = of(|proof| money::sub(proof.charges_total, proof.unallocated_total))?;
+        exact_law("recovery: cost = charges less what is unallocated, at the rates", total.cost, placed)?;
+        let lost = of(|proof| Ok(proof.not_recovered))?;
+        exact_law("recovery: not_recovered = that of the charges, at the rates", total.not_recovered, lost)?;
+        let kinds =
+            self.lines.iter().filter(|(kind, _)| LineKind::passing_costs().any(|of| of.as_str() == *kind));
+        let billed = money::sum(kinds.map(|(_, amount)| *amount))?;
+        exact_law("recovery: billed = lines that pass costs on", total.billed, billed.into())?;
+        balanced("all costs", total)?;
+        let mut lost = Exact::ZERO;
+        for component in &recovery.components {
+            balanced(&format!("component:{}", component.name), &component.recovery)?;
+            lost = lost.plus(component.recovery.not_recovered)?;
+        }
+        exact_law("recovery: not_recovered = that of the components", total.not_recovered, lost)
     }
 
     /// Checks that exports of all released bills come to what the certificate says.

@@ -1,6 +1,6 @@
 //! What services use of components, and how the components' costs divide among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
@@ -10,7 +10,7 @@ use super::exact::Exact;
 use super::lines::Item;
 use super::problems::{BillProblem, BillsError};
 use crate::catalog::billing::{Component, InForce, Part, PartPrice, Quantity, Service, Use, did_you_mean};
-use crate::money::{ApportionError, MoneyError, apportion};
+use crate::money::{MoneyError, apportion};
 
 /// A service's use of a component in the month.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +82,39 @@ fn quantity(
 }
 
 /// What a quantity of 1 of a component costs: `per_unit + absolute + percent_of_cost % of its costs`.
-pub(super) fn unit_price(component: &Component, costs: Exact) -> Result<Exact, MoneyError> {
-    let price = &component.price;
-    let passed_on = costs.percent(price.percent_of_cost)?;
-    Exact::from(price.per_unit).plus(price.absolute.into())?.plus(passed_on)
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnitPrice {
+    /// The prices of the catalog.
+    own: Exact,
+    /// The costs, if they are passed on at all.
+    cost: Exact,
+    percent: Decimal,
+}
+
+impl UnitPrice {
+    pub(super) fn new(component: &Component, costs: Exact) -> Result<Self, MoneyError> {
+        let price = &component.price;
+        let own = Exact::from(price.per_unit).plus(price.absolute.into())?;
+        let percent = price.percent_of_cost;
+        Ok(Self { own, cost: if percent.is_zero() { Exact::ZERO } else { costs }, percent })
+    }
+
+    fn of(self, part: Option<PartPrice>) -> Result<Self, MoneyError> {
+        Ok(match part {
+            None => self,
+            Some(PartPrice::Percent(percent)) => {
+                Self { own: self.own.percent(percent)?, cost: self.cost.percent(percent)?, ..self }
+            }
+            Some(PartPrice::PerUnit(price)) => Self { own: price.into(), cost: Exact::ZERO, ..self },
+        })
+    }
+
+    fn item(self, component: usize, what: String, quantity: Decimal) -> Result<Item, MoneyError> {
+        let price = self.own.plus(self.cost.percent(self.percent)?)?;
+        let cost = self.cost.times(quantity)?;
+        let (amount, passed_on) = (price.times(quantity)?, cost.percent(self.percent)?);
+        Ok(Item { component: Some(component), what, quantity, price, amount, cost, passed_on })
+    }
 }
 
 /// What a service pays for its uses, exactly. A price `fixed_per_service` comes once, with the first use.
@@ -93,7 +122,7 @@ pub(super) fn items(
     service: usize,
     used: &[Used<'_>],
     in_force: &InForce<'_>,
-    prices: &BTreeMap<usize, Exact>,
+    prices: &BTreeMap<usize, UnitPrice>,
 ) -> Result<Vec<Item>, MoneyError> {
     let mut items = Vec::new();
     let mut fixed_paid = Vec::new();
@@ -104,69 +133,188 @@ pub(super) fn items(
             fixed_paid.push(one.component);
             if !fixed.is_zero() {
                 let what = format!("{} (fixed)", component.name);
-                items.push(item(one.component, what, Decimal::ONE, fixed.into())?);
+                let price = UnitPrice { own: fixed.into(), cost: Exact::ZERO, percent: Decimal::ZERO };
+                items.push(price.item(one.component, what, Decimal::ONE)?);
             }
         }
-        let whole = prices.get(&one.component).copied().unwrap_or(Exact::ZERO);
-        let (what, price) = match one.part {
-            None => (component.name.clone(), whole),
-            Some(part) => {
-                let price = match part.price {
-                    PartPrice::Percent(percent) => whole.percent(percent)?,
-                    PartPrice::PerUnit(price) => price.into(),
-                };
-                (format!("{}/{}", component.name, part.name), price)
-            }
+        let Some(whole) = prices.get(&one.component) else { continue };
+        let what = match one.part {
+            None => component.name.clone(),
+            Some(part) => format!("{}/{}", component.name, part.name),
         };
-        items.push(item(one.component, what, one.quantity, price)?);
+        let price = whole.of(one.part.map(|part| part.price))?;
+        items.push(price.item(one.component, what, one.quantity)?);
     }
     Ok(items)
 }
 
-fn item(component: usize, what: String, quantity: Decimal, price: Exact) -> Result<Item, MoneyError> {
-    Ok(Item { component: Some(component), what, quantity, price, amount: price.times(quantity)? })
+/// A component's costs, and whose they are.
+#[derive(Debug, Default)]
+pub(super) struct Division {
+    /// Of what services use, by service.
+    pub(super) used: BTreeMap<usize, Amounts>,
+    /// Of what nobody uses and the catalog shares among those services (`recover: all`).
+    pub(super) spread: BTreeMap<usize, Amounts>,
+    /// Of what nobody pays for.
+    pub(super) rest: Amounts,
+    /// The quantities by which costs are passed on, of the whole; nothing if prices alone decide.
+    pub(super) quantity: Option<Decimal>,
+    /// Whether what services pay for falls short of the costs.
+    pub(super) is_short: bool,
 }
 
-/// A component's costs divided among the services that use it, by how much of it they use (a percent part counts as that part of the
-/// whole; parts with a price of their own count only where nothing else is used). Nothing if nobody uses any.
-pub(super) fn divide(
-    at: usize,
-    costs: &Amounts,
-    used: &[Used<'_>],
-    in_force: &InForce<'_>,
-) -> Result<Option<BTreeMap<usize, Amounts>>, BillsError> {
-    let component = &in_force.catalog.components[at];
-    let name = |service: usize| in_force.catalog.services.get(service).map_or("", |s: &Service| &s.name);
-    let weights = |count: fn(&Used<'_>) -> Option<Decimal>| {
-        let mut weights: BTreeMap<(&str, usize), Decimal> = BTreeMap::new();
-        for one in used.iter().filter(|one| one.component == at) {
-            let weight = weights.entry((name(one.service), one.service)).or_default();
-            *weight = weight.checked_add(count(one)?)?;
-        }
-        Some(weights)
-    };
-    let mut weights_of_cost = weights(fraction).ok_or(MoneyError::Overflow)?;
-    if weights_of_cost.values().all(Decimal::is_zero) {
-        weights_of_cost = weights(|one| Some(one.quantity)).ok_or(MoneyError::Overflow)?;
-    }
-    if weights_of_cost.values().all(Decimal::is_zero) {
-        return Ok(None);
-    }
-    let weights: Vec<(&str, Decimal)> = weights_of_cost.iter().map(|((name, _), w)| (*name, *w)).collect();
-    let mut divided: BTreeMap<usize, Amounts> = BTreeMap::new();
-    for (currency, amount) in costs {
-        let parts = match apportion(*amount, &weights, SCALE) {
-            Ok(parts) => parts,
-            Err(ApportionError::NoWeight) => return Ok(None),
-            Err(error) => return Err(BillsError::Split { pool: component.name.clone(), error }),
+/// A component in the month, with what services pay for it by its prices.
+pub(super) struct Divided<'a> {
+    pub(super) at: usize,
+    pub(super) costs: &'a Amounts,
+    /// The same in the catalog's currency.
+    pub(super) cost: Exact,
+    /// What each service pays.
+    pub(super) paid: &'a BTreeMap<usize, Exact>,
+}
+
+impl Divided<'_> {
+    /// Divides the costs among the services that use the component. Where costs are passed on, by how much of it they use (a percent part
+    /// counts as that part of the whole); what is left of the whole is the rest. Where prices alone decide, by what they pay; what the
+    /// costs are more than that is the rest. Nothing if nobody uses any.
+    pub(super) fn divide(
+        &self,
+        used: &[Used<'_>],
+        in_force: &InForce<'_>,
+    ) -> Result<Option<Division>, BillsError> {
+        let component = &in_force.catalog.components[self.at];
+        let name = |at: usize| in_force.catalog.services.get(at).map_or("", |s: &Service| &s.name);
+        let weights = |count: fn(&Used<'_>) -> Option<Decimal>| {
+            let mut weights: BTreeMap<(&str, usize), Decimal> = BTreeMap::new();
+            for one in used.iter().filter(|one| one.component == self.at) {
+                let weight = weights.entry((name(one.service), one.service)).or_default();
+                *weight = weight.checked_add(count(one)?)?;
+            }
+            Some(weights)
         };
-        for ((_, service), part) in weights_of_cost.keys().zip(parts) {
-            if !part.is_zero() {
-                divided.entry(*service).or_default().insert(currency, part.normalize());
+        let fractions = weights(fraction).ok_or(MoneyError::Overflow)?;
+        let whole = fractions.values().try_fold(Decimal::ZERO, |sum, one| sum.checked_add(*one));
+        let whole = whole.ok_or(MoneyError::Overflow)?;
+        let by_cost = !component.price.percent_of_cost.is_zero() && !whole.is_zero();
+        let weights_of_cost = if whole.is_zero() {
+            weights(|one| Some(one.quantity)).ok_or(MoneyError::Overflow)?
+        } else {
+            fractions
+        };
+        if weights_of_cost.values().all(Decimal::is_zero) {
+            return Ok(None);
+        }
+        let (weights_of_cost, [taken, left]) = if by_cost {
+            (weights_of_cost, [whole, (Decimal::ONE - whole).max(Decimal::ZERO)])
+        } else {
+            self.by_prices(weights_of_cost)?
+        };
+        let failed = |error| BillsError::Split { pool: component.name.clone(), error };
+        let weights: Vec<(&str, Decimal)> =
+            weights_of_cost.iter().map(|((name, _), w)| (*name, *w)).collect();
+        let mut division =
+            Division { quantity: by_cost.then_some(whole), is_short: !left.is_zero(), ..Division::default() };
+        for (currency, amount) in self.costs {
+            let halves = apportion(*amount, &[("taken", taken), ("left", left)], SCALE).map_err(failed)?;
+            let [taken, left] = [halves[0], halves[1]];
+            let hand_out = |amount: Decimal, into: &mut BTreeMap<usize, Amounts>| {
+                let parts = apportion(amount, &weights, SCALE).map_err(failed)?;
+                let parts = weights_of_cost.keys().zip(parts).filter(|(_, part)| !part.is_zero());
+                for ((_, service), part) in parts {
+                    into.entry(*service).or_default().insert(currency, part.normalize());
+                }
+                Ok::<(), BillsError>(())
+            };
+            hand_out(taken, &mut division.used)?;
+            if component.recover_all {
+                hand_out(left, &mut division.spread)?;
+            } else if !left.is_zero() {
+                division.rest.insert(currency, left.normalize());
             }
         }
+        Ok(Some(division))
     }
-    Ok(Some(divided))
+
+    /// By what services pay; who pays nothing at all counts by quantity.
+    #[expect(clippy::type_complexity, reason = "names and places of services")]
+    fn by_prices<'n>(
+        &self,
+        quantities: BTreeMap<(&'n str, usize), Decimal>,
+    ) -> Result<(BTreeMap<(&'n str, usize), Decimal>, [Decimal; 2]), MoneyError> {
+        let mut paid = quantities.clone();
+        for ((_, service), weight) in &mut paid {
+            let of = self.paid.get(service).copied().unwrap_or_default();
+            *weight = of.round_half_away(SCALE)?.max(Decimal::ZERO);
+        }
+        let sum = paid.values().try_fold(Decimal::ZERO, |sum, one| sum.checked_add(*one));
+        let sum = sum.ok_or(MoneyError::Overflow)?;
+        let cost = self.cost.round_half_away(SCALE)?;
+        let weights = if sum.is_zero() { quantities } else { paid };
+        // a credit, or less than is paid, is all theirs
+        let left = if cost > sum { cost - sum } else { Decimal::ZERO };
+        Ok((weights, if left.is_zero() { [Decimal::ONE, left] } else { [sum, left] }))
+    }
+}
+
+/// Targets that are named when a rest is explained.
+const NAMED: usize = 5;
+
+/// Why quantities do not come to the whole: of each part how much is used, and what the drivers name that no service uses.
+pub(super) fn not_whole(at: usize, used: &[Used<'_>], drivers: &Drivers, in_force: &InForce<'_>) -> String {
+    let component = &in_force.catalog.components[at];
+    let sum = |part: Option<&str>| {
+        let of =
+            used.iter().filter(|one| one.component == at && one.part.map(|part| part.name.as_str()) == part);
+        of.map(|one| one.quantity).sum::<Decimal>().normalize()
+    };
+    let whole = sum(None);
+    let percents = component.parts.iter().filter(|part| matches!(part.price, PartPrice::Percent(_)));
+    let parts: Vec<&str> = percents.map(|part| part.name.as_str()).collect();
+    let described = |what: &str, part: Option<&str>, quantity: Decimal| {
+        let unused = unused(&component.name, part, drivers, in_force);
+        let unused = if unused.is_empty() { unused } else { format!(" ({unused})") };
+        format!("{what}quantities come to {quantity} of 1{unused}")
+    };
+    if parts.is_empty() {
+        return described("", None, whole);
+    }
+    let parts = parts.iter().map(|part| (part, (sum(Some(part)) + whole).normalize()));
+    let parts = parts.filter(|(_, quantity)| *quantity != Decimal::ONE);
+    let parts: Vec<String> =
+        parts.map(|(part, quantity)| described(&format!("{part}: "), Some(part), quantity)).collect();
+    parts.join("; ")
+}
+
+/// What drivers name that no service uses, the largest first.
+fn unused(component: &str, part: Option<&str>, drivers: &Drivers, in_force: &InForce<'_>) -> String {
+    let services = in_force.services().map(|at| &in_force.catalog.services[at]);
+    let uses = services.flat_map(|service| &service.components).filter(|one| {
+        one.component == component && one.part.as_deref() == part && one.dated.covers(in_force.month)
+    });
+    let mut by_driver: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for one in uses {
+        if let Quantity::Driver { driver, target } = &one.quantity {
+            by_driver.entry(driver).or_default().insert(target);
+        }
+    }
+    let mut said = Vec::new();
+    for (name, targets) in by_driver {
+        let all = drivers.0.get(name).into_iter().flat_map(|driver| &driver.quantities);
+        let mut others: Vec<_> = all
+            .filter(|(target, quantity)| !quantity.is_zero() && !targets.contains(target.as_str()))
+            .collect();
+        others.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+        let named =
+            others.iter().take(NAMED).map(|(target, quantity)| format!("{target} {}", quantity.normalize()));
+        let mut named: Vec<String> = named.collect();
+        if others.len() > NAMED {
+            named.push(format!("{} more", others.len() - NAMED));
+        }
+        if !named.is_empty() {
+            said.push(format!("the driver {name} has {} beside, which no service uses", named.join(", ")));
+        }
+    }
+    said.join("; ")
 }
 
 fn fraction(one: &Used<'_>) -> Option<Decimal> {

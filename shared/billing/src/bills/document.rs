@@ -11,6 +11,7 @@ use super::make::BillRun;
 use super::placer::Place;
 use super::problems::BillsError;
 use super::recipient::Recipient;
+use super::recovery::Recovery;
 use crate::canonical;
 use crate::catalog::billing::Catalog;
 use crate::certificate::{DocumentRef, decimal_text};
@@ -102,6 +103,9 @@ pub struct StatedLine {
     /// Rounded.
     #[serde(with = "decimal_text")]
     pub amount: Decimal,
+    /// Its costs against its amount, of a line that passes costs on; older documents do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// What earlier runs of the month posted.
     #[serde(with = "decimal_text")]
     pub posted: Decimal,
@@ -340,6 +344,7 @@ impl StatedLine {
             items: line.items.iter().map(StatedItem::of).collect::<Result<_, _>>()?,
             exact: line.exact.round_half_away(SHOWN)?,
             amount: line.amount.normalize(),
+            recovery: line.kind.passes_costs().then(|| line.recovery.clone()),
             posted: line.posted.normalize(),
             difference: line.difference.normalize(),
         })

@@ -1,9 +1,12 @@
 //! Products of costs, rates, percents and quantities, kept with all their digits until they are rounded once.
 
 use std::fmt;
+use std::str::FromStr;
 
 use ethnum::I256;
 use rust_decimal::Decimal;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::catalog::billing::Rounding;
 use crate::money::{Currency, MoneyError};
@@ -57,6 +60,26 @@ impl Exact {
         let scale = self.scale.max(other.scale);
         let (a, b) = (self.mantissa_at(scale)?, other.mantissa_at(scale)?);
         Ok(Self { mantissa: a.checked_add(b).ok_or(MoneyError::Overflow)?, scale }.shortened())
+    }
+
+    /// The difference.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] beyond 256 bits.
+    pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
+        self.plus(Self { mantissa: -other.mantissa, ..other })
+    }
+
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.mantissa == I256::ZERO
+    }
+
+    /// Whether it is more than nothing.
+    #[must_use]
+    pub fn is_positive(&self) -> bool {
+        self.mantissa > I256::ZERO
     }
 
     fn mantissa_at(self, scale: u32) -> Result<I256, MoneyError> {
@@ -117,6 +140,40 @@ impl Exact {
 impl From<Decimal> for Exact {
     fn from(value: Decimal) -> Self {
         Self { mantissa: I256::new(value.mantissa()), scale: value.scale() }.shortened()
+    }
+}
+
+impl Default for Exact {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+/// All digits, as they are displayed.
+impl FromStr for Exact {
+    type Err = MoneyError;
+
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        let is_number = !whole.trim_start_matches('-').is_empty()
+            && decimals.bytes().all(|byte| byte.is_ascii_digit())
+            && text.ends_with(|last: char| last.is_ascii_digit());
+        let mantissa = I256::from_str(&format!("{whole}{decimals}")).ok().filter(|_| is_number);
+        let scale = u32::try_from(decimals.len()).map_err(|_| MoneyError::Overflow)?;
+        Ok(Self { mantissa: mantissa.ok_or_else(|| MoneyError::NotADecimal(text.to_owned()))?, scale }
+            .shortened())
+    }
+}
+
+impl Serialize for Exact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Exact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -186,6 +243,17 @@ mod tests {
         let square = large.product(large).unwrap();
         assert_eq!(square.product(large), Err(MoneyError::Overflow));
         assert_eq!(square.round_half_away(2), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn all_its_digits_are_read_again() {
+        for text in ["0", "-0.000000000000000000000000000001", "123456789012345678901234567890.5", "-12"] {
+            assert_eq!(text.parse::<Exact>().unwrap().to_string(), text);
+        }
+        for text in ["", "-", "1.", ".5", "1.-5", "1e5", "one", "1.2.3", "--1", " 1"] {
+            assert!(text.parse::<Exact>().is_err(), "{text}");
+        }
+        assert_eq!(exact("1.5").minus(exact("2")).unwrap(), exact("-0.5"));
     }
 
     proptest! {

@@ -280,6 +280,9 @@ proptest! {
         for rest in &run.unallocated {
             *billed.entry(rest.currency.to_owned()).or_default() += rest.amount;
         }
+        for (currency, rest) in run.components.iter().flat_map(|component| &component.rest) {
+            *billed.entry((*currency).to_owned()).or_default() += *rest;
+        }
         for (currency, sum) in sums(&model.charges()) {
             // twelve decimals: far below a cent
             let difference = (sum - billed.get(&currency).copied().unwrap_or_default()).abs();
@@ -305,6 +308,40 @@ proptest! {
             prop_assert!(ratios.values().all(|ratio| *ratio == Decimal::ONE), "{:?}", ratios);
         }
         run.certificate.to_json().unwrap();
+    }
+
+    #[test]
+    fn every_difference_between_a_cost_and_its_bills_has_its_name(model in models(), all in any::<bool>()) {
+        let yaml = model.yaml(false);
+        let yaml = if all { yaml.replace("price: {fixed", "recover: all, price: {fixed") } else { yaml };
+        let catalog = catalog(&yaml);
+        let run = try_run(&catalog, october(), &model.charges(), &before()).unwrap();
+        let proof = run.certificate.recovery.as_ref().unwrap();
+        // the costs that have a place are billed, but for what is named
+        let Recovery { cost, billed, not_recovered, markups, prices, above_whole, rounding } = &proof.total;
+        let placed = cost.minus(*not_recovered).unwrap().plus(*markups).unwrap().plus(*prices).unwrap();
+        prop_assert_eq!(placed.plus(*above_whole).unwrap().plus(*rounding).unwrap(), *billed);
+        let lines = || run.bills.iter().flat_map(|bill| &bill.lines).filter(|line| line.kind.passes_costs());
+        prop_assert_eq!(Exact::from(lines().map(|line| line.amount).sum::<Decimal>()), *billed);
+        // a line rounds by less than a unit; costs are divided to twelve decimals
+        let unit: Decimal = if model.unit_up { Decimal::ONE } else { Decimal::new(51, 4) };
+        for line in lines() {
+            let rounding = line.recovery.rounding.round_half_away(12).unwrap().abs();
+            prop_assert!(rounding <= unit, "{} {}", line.key, rounding);
+        }
+        // a reason stands exactly where nobody chose the difference
+        let nothing = Exact::ZERO;
+        let dust = Exact::from(Decimal::new(1, 9));
+        for (component, found) in catalog.components.iter().zip(&proof.components) {
+            let one = &found.recovery;
+            let is_astray = one.not_recovered != nothing || one.above_whole != nothing;
+            prop_assert_eq!(found.reason.is_some(), is_astray, "{:?}", found);
+            prop_assert!(!all || one.not_recovered == nothing, "{:?}", found);
+            if component.price.percent_of_cost == Decimal::ONE_HUNDRED || component.price.percent_of_cost.is_zero() {
+                prop_assert_eq!(one.markups, nothing, "{:?}", found);
+            }
+            prop_assert!(!one.rounding.minus(dust).unwrap().is_positive(), "{:?}", found);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exact::Exact;
 use super::fx::Conversion;
+use super::recovery::Recovery;
 use crate::certificate::decimal_text;
 use crate::month::BillingMonth;
 
@@ -34,6 +35,17 @@ pub enum LineKind {
 }
 
 impl LineKind {
+    /// The kinds of lines that pass costs on.
+    pub fn passing_costs() -> impl Iterator<Item = Self> {
+        [Self::Account, Self::Allocation, Self::Service, Self::Share].into_iter()
+    }
+
+    /// Whether such lines pass costs on.
+    #[must_use]
+    pub fn passes_costs(self) -> bool {
+        Self::passing_costs().any(|kind| kind == self)
+    }
+
     /// The word for it in exports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -79,6 +91,10 @@ pub struct Item {
     pub price: Exact,
     /// Their product.
     pub amount: Exact,
+    /// The costs that it stands for; nothing where the catalog's own prices decide.
+    pub cost: Exact,
+    /// What of the amount is those costs, with the percentage on them.
+    pub passed_on: Exact,
 }
 
 /// A line of a bill, in the catalog's currency.
@@ -106,6 +122,8 @@ pub struct Line {
     pub exact: Exact,
     /// Rounded, once.
     pub amount: Decimal,
+    /// Its costs against its amount; nothing for a line that passes no costs on.
+    pub recovery: Recovery,
     /// What earlier runs of this month posted.
     pub posted: Decimal,
     /// What is left to post: `amount - posted`.

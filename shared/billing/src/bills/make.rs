@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::adder::Charged;
 use super::basis::{Amounts, Basis};
-use super::certificate::RunCertificate;
+use super::certificate::{Made, RunCertificate};
 use super::consumption;
 use super::drivers::Drivers;
 use super::exact::Exact;
@@ -14,6 +14,7 @@ use super::maker::Maker;
 use super::placer::Place;
 use super::pools::{Share, Sharing, Unallocated};
 use super::problems::BillsError;
+use super::recovery::Recovery;
 use super::settle;
 use super::unknown::{UnknownCostCenters, UnknownCosts};
 use crate::catalog::billing::InForce;
@@ -47,8 +48,12 @@ pub struct ComponentResult {
     pub costs: Amounts,
     /// The same in the catalog's currency.
     pub cost: Exact,
-    /// What services pay for it, before rounding.
-    pub billed: Exact,
+    /// What of those costs nobody is billed, though services use it.
+    pub rest: Amounts,
+    /// Its costs against what services pay, before their lines are rounded.
+    pub recovery: Recovery,
+    /// Why not all of it, or more than all of it, is billed.
+    pub reason: Option<String>,
     /// Whether any service uses it; else its costs are unallocated.
     pub is_used: bool,
 }
@@ -111,7 +116,9 @@ pub fn make_bills(input: &BillInput<'_>) -> Result<BillRun, BillsError> {
     let Maker { shared, lines, .. } = maker;
     let bills = settle::bills(input, lines)?;
     let unallocated = all_unallocated(&basis, shared.unallocated);
-    let certificate = RunCertificate::new(input, &basis.total, &bills, &unallocated, rates.all())?;
+    let made =
+        Made { charges: &basis.total, bills: &bills, unallocated: &unallocated, components: &components };
+    let certificate = RunCertificate::new(input, &made, rates.all())?;
     Ok(BillRun {
         month: in_force.month,
         bills,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::basis::{Amounts, Basis};
-use super::consumption::{self, Used};
+use super::consumption::{self, Divided, Division, UnitPrice, Used};
 use super::exact::Exact;
 use super::fx::{Conversion, Rates};
 use super::lines::{CostPart, Item, Line, LineKind};
@@ -14,6 +14,7 @@ use super::placer::Place;
 use super::pools::{Shared, Unallocated};
 use super::problems::BillsError;
 use super::recipient::Recipient;
+use super::recovery::Recovery;
 use crate::catalog::billing::Mark;
 use crate::money::{self, MoneyError};
 
@@ -48,6 +49,7 @@ impl Draft {
         items: Vec<Item>,
         exact: Exact,
         amount: Decimal,
+        recovery: Recovery,
     ) -> Line {
         let Self { key, kind, name, provider, product, rule } = self;
         let (posted, difference) = (Decimal::ZERO, amount);
@@ -63,9 +65,50 @@ impl Draft {
             items,
             exact,
             amount,
+            recovery,
             posted,
             difference,
         }
+    }
+}
+
+/// A service's line in the making.
+#[derive(Default)]
+struct ServiceDraft {
+    items: Vec<Item>,
+    costs: Vec<CostPart>,
+    recovery: Recovery,
+}
+
+impl ServiceDraft {
+    /// The items of a component.
+    fn of(&self, component: usize) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(move |item| item.component == Some(component))
+    }
+
+    /// What it pays for a component, against its part of the costs.
+    fn recovered(&self, component: usize, cost: Exact, division: &Division) -> Result<Recovery, MoneyError> {
+        let mut found = Recovery { cost, ..Recovery::default() };
+        let mut stands_for = Exact::ZERO;
+        for item in self.of(component) {
+            found.billed = found.billed.plus(item.amount)?;
+            found.prices = found.prices.plus(item.amount.minus(item.passed_on)?)?;
+            found.markups = found.markups.plus(item.passed_on.minus(item.cost)?)?;
+            stands_for = stands_for.plus(item.cost)?;
+        }
+        let beyond = stands_for.minus(cost)?;
+        match division.quantity {
+            Some(quantity) if quantity > Decimal::ONE => found.above_whole = beyond,
+            // costs are divided to twelve decimals
+            Some(_) => found.rounding = beyond,
+            // prices stand for the costs: all of them, or as far as they go
+            None if !division.is_short => found.prices = found.prices.plus(beyond)?,
+            None => {
+                found.rounding = found.prices.plus(beyond)?;
+                found.prices = Exact::ZERO;
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -162,7 +205,8 @@ impl Maker<'_> {
             let exact = cost.percent(percentage)?;
             let comment = format!("{percentage} % of {}", shown(&costs));
             let amount = self.round(exact)?;
-            self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount));
+            let recovery = Recovery::marked_up(cost, exact)?.rounded(exact, amount)?;
+            self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount, recovery));
         }
         Ok(())
     }
@@ -191,7 +235,8 @@ impl Maker<'_> {
             let center = catalog.customers[customer].cost_center.as_deref().unwrap_or_default();
             let comment = format!("100 % of {}, tagged with cost centre {center}", shown(&costs));
             let amount = self.round(exact)?;
-            self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount));
+            let recovery = Recovery::marked_up(exact, exact)?.rounded(exact, amount)?;
+            self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount, recovery));
         }
         Ok(())
     }
@@ -199,63 +244,106 @@ impl Maker<'_> {
     pub(super) fn services(&mut self) -> Result<Vec<ComponentResult>, BillsError> {
         let in_force = self.input.in_force;
         let catalog = in_force.catalog;
-        let (mut results, mut prices) = (Vec::new(), BTreeMap::new());
-        let mut divided: BTreeMap<usize, Vec<CostPart>> = BTreeMap::new();
+        let (mut all_costs, mut prices) = (BTreeMap::new(), BTreeMap::new());
         for (at, component) in catalog.components.iter().enumerate() {
-            if !component.dated.covers(in_force.month) {
-                continue;
+            if component.dated.covers(in_force.month) {
+                let (_, costs) = self.costs(Place::Component(at))?;
+                let cost = self.rates.convert(&costs)?;
+                prices.insert(at, UnitPrice::new(component, cost)?);
+                all_costs.insert(at, (costs, cost));
             }
-            let (_, costs) = self.costs(Place::Component(at))?;
-            let cost = self.rates.convert(&costs)?;
-            prices.insert(at, consumption::unit_price(component, cost)?);
-            let source = Recipient::Place(Place::Component(at)).label(catalog);
-            let among = consumption::divide(at, &costs, self.used, in_force)?;
-            let is_used = among.is_some();
-            for (service, amounts) in among.iter().flatten() {
-                let rule = Place::Component(at).rule(catalog);
-                for (currency, amount) in amounts {
-                    let part = self.part(source.clone(), rule.clone(), 0, currency, *amount);
-                    divided.entry(*service).or_default().extend(part);
-                }
-            }
-            if !is_used {
-                let reason = "no service uses this component".to_owned();
-                let rest = costs.iter().filter(|(_, amount)| !amount.is_zero());
-                let rest = rest.map(|(currency, amount)| Unallocated {
-                    what: source.clone(),
-                    currency,
-                    amount: *amount,
-                    reason: reason.clone(),
-                });
-                self.shared.unallocated.extend(rest);
-            }
-            let name = component.name.clone();
-            results.push((at, ComponentResult { name, costs, cost, billed: Exact::ZERO, is_used }));
         }
+        let mut drafts = BTreeMap::new();
         for at in in_force.services() {
             let items = consumption::items(at, self.used, in_force, &prices)?;
-            for item in &items {
-                if let Some((_, result)) = results.iter_mut().find(|(at, _)| Some(*at) == item.component) {
-                    result.billed = result.billed.plus(item.amount)?;
-                }
-            }
-            let costs = divided.remove(&at).unwrap_or_default();
-            self.service(at, items, costs)?;
+            drafts.insert(at, ServiceDraft { items, ..ServiceDraft::default() });
         }
-        Ok(results.into_iter().map(|(_, result)| result).collect())
+        let mut results = Vec::new();
+        for (at, (costs, cost)) in all_costs {
+            results.push(self.component(at, costs, cost, &mut drafts)?);
+        }
+        for at in in_force.services() {
+            let draft = drafts.remove(&at).unwrap_or_default();
+            self.service(at, draft)?;
+        }
+        Ok(results)
     }
 
-    fn service(
+    /// Divides a component's costs among the services that use it, and tells cost from what they pay.
+    fn component(
         &mut self,
         at: usize,
-        mut items: Vec<Item>,
-        mut costs: Vec<CostPart>,
-    ) -> Result<(), BillsError> {
+        costs: Amounts,
+        cost: Exact,
+        drafts: &mut BTreeMap<usize, ServiceDraft>,
+    ) -> Result<ComponentResult, BillsError> {
+        let in_force = self.input.in_force;
+        let component = &in_force.catalog.components[at];
+        let mut paid = BTreeMap::new();
+        for (service, draft) in drafts.iter() {
+            let sum = draft.of(at).try_fold(Exact::ZERO, |sum, item| sum.plus(item.amount))?;
+            paid.insert(*service, sum);
+        }
+        let divided = Divided { at, costs: &costs, cost, paid: &paid };
+        let division = divided.divide(self.used, in_force)?;
+        let (name, is_used) = (component.name.clone(), division.is_some());
+        let source = Recipient::Place(Place::Component(at)).label(in_force.catalog);
+        if !is_used {
+            let rest = costs.iter().filter(|(_, amount)| !amount.is_zero());
+            let rest = rest.map(|(currency, amount)| Unallocated {
+                what: source.clone(),
+                currency,
+                amount: *amount,
+                reason: "no service uses this component".to_owned(),
+            });
+            self.shared.unallocated.extend(rest);
+        }
+        let division = division.unwrap_or_default();
+        let mut recovery = Recovery::default();
+        for (service, draft) in drafts.iter_mut() {
+            let of = |from: &BTreeMap<usize, Amounts>| from.get(service).cloned().unwrap_or_default();
+            let (used, spread) = (of(&division.used), of(&division.spread));
+            if !spread.is_empty() {
+                let cost = self.rates.convert(&spread)?;
+                let percent = component.price.percent_of_cost;
+                let amount = if percent.is_zero() { cost } else { cost.percent(percent)? };
+                let what = format!("{name} (what nobody uses)");
+                let (component, quantity, price, passed_on) = (Some(at), Decimal::ONE, amount, amount);
+                draft.items.push(Item { component, what, quantity, price, amount, cost, passed_on });
+            }
+            let mut own = Exact::ZERO;
+            for amounts in [used, spread] {
+                let rule = Place::Component(at).rule(in_force.catalog);
+                own = own.plus(self.rates.convert(&amounts)?)?;
+                for (currency, amount) in amounts {
+                    draft.costs.extend(self.part(source.clone(), rule.clone(), 0, currency, amount));
+                }
+            }
+            let part = draft.recovered(at, own, &division)?;
+            draft.recovery.add(&part)?;
+            recovery.add(&part)?;
+        }
+        recovery.lose(self.rates.convert(&division.rest)?)?;
+        let reason = || consumption::not_whole(at, self.used, self.input.drivers, in_force);
+        let is_left = !recovery.not_recovered.is_zero();
+        let reason = match division.quantity {
+            Some(_) if is_left || !recovery.above_whole.is_zero() => Some(reason()),
+            None if is_left => Some("its prices come to less than its costs".to_owned()),
+            _ => None,
+        };
+        let rest = division.rest;
+        Ok(ComponentResult { name, costs, cost, is_used, rest, recovery, reason })
+    }
+
+    fn service(&mut self, at: usize, draft: ServiceDraft) -> Result<(), BillsError> {
+        let ServiceDraft { mut items, mut costs, mut recovery } = draft;
         let service = &self.input.in_force.catalog.services[at];
         for part in self.shares(Recipient::Service(at)) {
             let amount = Exact::from(part.amount).times(part.conversion.rate)?;
-            let what = part.source.clone();
-            items.push(Item { component: None, what, quantity: Decimal::ONE, price: amount, amount });
+            let (what, quantity) = (part.source.clone(), Decimal::ONE);
+            let (component, price, cost, passed_on) = (None, amount, amount, amount);
+            items.push(Item { component, what, quantity, price, amount, cost, passed_on });
+            recovery.add(&Recovery::marked_up(amount, amount)?)?;
             costs.push(part);
         }
         in_order(&mut costs);
@@ -273,7 +361,8 @@ impl Maker<'_> {
             rule: format!("services[{at}], line {}", service.mark.line),
         };
         let amount = self.round(exact)?;
-        self.push(service.customer, draft.line(comment, costs, items, exact, amount));
+        let recovery = recovery.rounded(exact, amount)?;
+        self.push(service.customer, draft.line(comment, costs, items, exact, amount, recovery));
         Ok(())
     }
 
@@ -302,7 +391,8 @@ impl Maker<'_> {
                 };
                 let comment = format!("share of {}", shown(&costs));
                 let amount = self.round(exact)?;
-                self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount));
+                let recovery = Recovery::marked_up(exact, exact)?.rounded(exact, amount)?;
+                self.push(customer, draft.line(comment, costs, Vec::new(), exact, amount, recovery));
             }
         }
         Ok(())
@@ -323,8 +413,8 @@ impl Maker<'_> {
                 rule: format!("positions[{at}], line {}", position.mark.line),
             };
             let (exact, amount) = (position.amount.into(), position.amount);
-            let comment = position.reason.clone();
-            self.push(position.customer, draft.line(comment, Vec::new(), Vec::new(), exact, amount));
+            let (comment, none) = (position.reason.clone(), Recovery::default());
+            self.push(position.customer, draft.line(comment, Vec::new(), Vec::new(), exact, amount, none));
         }
     }
 }

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use super::lines::{Bill, Line, LineKind};
 use super::make::BillInput;
 use super::problems::{BillProblem, BillsError};
+use super::recovery::Recovery;
 use crate::catalog::billing::{Catalog, Customer, did_you_mean};
 use crate::money::{self, MoneyError};
 
@@ -103,6 +104,7 @@ fn bare(key: String, kind: LineKind, name: String, amount: Decimal) -> Line {
         items: Vec::new(),
         exact: amount.into(),
         amount,
+        recovery: Recovery::default(),
         posted: Decimal::ZERO,
         difference: amount,
     }

@@ -15,6 +15,7 @@ use crate::month::BillingMonth;
 mod earlier_tool;
 mod identity;
 mod places;
+mod recovery;
 mod reruns;
 mod shares;
 mod weights;
@@ -204,7 +205,7 @@ fn the_worked_example_comes_to_the_cent() {
             (line.costs[0].source.as_str(), line.costs[0].amount),
             ("component:cluster", decimal("100"))
         );
-        assert_eq!(run.components[0].billed.to_string(), "217.5");
+        assert_eq!(run.components[0].recovery.billed.to_string(), "217.5");
     }
 }
 

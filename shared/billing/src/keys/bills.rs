@@ -63,6 +63,12 @@ impl BillsKey {
         self.numbered("shares", number, "csv")
     }
 
+    /// What came back of a run's costs.
+    #[must_use]
+    pub fn recovery(self, number: u32) -> String {
+        self.numbered("recovery", number, "csv")
+    }
+
     /// Where a table of a run with these bytes waits until the run is posted.
     #[must_use]
     pub fn waiting(self, bytes: &[u8], extension: &str) -> String {

@@ -14,7 +14,7 @@ use super::types::{
 pub(super) const SERVICE: [&str; 7] = ["name", "customer", "type", "product", "components", "from", "to"];
 pub(super) const USE: [&str; 5] = ["component", "part", "quantity", "from", "to"];
 pub(super) const QUANTITY: [&str; 2] = ["driver", "target"];
-pub(super) const COMPONENT: [&str; 6] = ["name", "price", "match", "parts", "from", "to"];
+pub(super) const COMPONENT: [&str; 7] = ["name", "price", "match", "parts", "recover", "from", "to"];
 pub(super) const PRICE: [&str; 4] = ["fixed_per_service", "per_unit", "percent_of_cost", "absolute"];
 pub(super) const PART: [&str; 3] = ["name", "percent", "per_unit"];
 
@@ -73,11 +73,12 @@ pub(super) fn components(reader: &mut Reader, root: &Members<'_>) -> (Vec<Compon
         let price = members.get("price").map(|field| price(reader, &field)).unwrap_or_default();
         let matching = members.get("match").and_then(|field| matching(reader, &field));
         let parts = parts(reader, &members);
+        let recover_all = recover_all(reader, &members);
         let dated = reader.dated(&members);
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, dated);
         paths.push(format!("{}.price.percent_of_cost", item.path));
-        components.push(Component { name, price, matching, parts, dated, mark: members.mark });
+        components.push(Component { name, price, matching, parts, recover_all, dated, mark: members.mark });
     }
     (components, paths)
 }
@@ -114,6 +115,21 @@ fn price(reader: &mut Reader, field: &Field<'_>) -> Price {
         per_unit: share("per_unit"),
         percent_of_cost: share("percent_of_cost"),
         absolute: share("absolute"),
+    }
+}
+
+/// `recover: used` bills what is used, `recover: all` the whole cost.
+fn recover_all(reader: &mut Reader, component: &Members<'_>) -> bool {
+    let Some(text) = reader.text(component, "recover") else { return false };
+    match text.as_str() {
+        "all" => true,
+        "used" => false,
+        other => {
+            if let Some(field) = component.get("recover") {
+                reader.problem(&field, format!("'{other}' is not known here; write used or all"));
+            }
+            false
+        }
     }
 }
 

@@ -192,6 +192,8 @@ pub struct Component {
     pub matching: Option<Match>,
     /// Parts that are priced by themselves.
     pub parts: Vec<Part>,
+    /// Whether those who use it share what nobody uses (`recover: all`).
+    pub recover_all: bool,
     /// When it applies.
     pub dated: Dated,
     /// Its place in the document.
