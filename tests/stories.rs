@@ -38,6 +38,7 @@ mod revenue;
 mod revisions;
 mod teams;
 mod teams_failures;
+mod teams_history;
 mod teams_identity;
 mod teams_world;
 mod vault;

@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use bench::process;
 use billing::bills::{
-    Adder, BillInput, ChargeError, ChargeRows, Drivers, MonthTotals, Placer, Posted, Rows, make_bills,
+    BillInput, ChargeError, ChargeRows, Drivers, LatePositions, MonthAdder, MonthTotals, Posted, Rows,
+    make_bills,
 };
 use billing::catalog::billing::{InForce, parse};
 use billing::charge::{Charge, ChargesFile, Period};
@@ -100,8 +101,7 @@ fn bill(file: &str) -> Result<(), Box<dyn Error>> {
     let (started, cpu) = (Instant::now(), process::cpu_time_of_all_threads()?);
     let catalog = parse(catalog()?.as_bytes())?;
     let in_force = InForce::new(&catalog, month);
-    let (mut adder, mut totals, mut rows) =
-        (Adder::new(Placer::new(&in_force)), MonthTotals::default(), 0u64);
+    let (mut adder, mut totals, mut rows) = (MonthAdder::new(&in_force), MonthTotals::default(), 0u64);
     ChargeRows::open(Arc::new(File::open(file)?))?.each("acme", false, |row| {
         rows += 1;
         adder.add(&row.facts, row.currency, Some(row.billed))?;
@@ -117,6 +117,7 @@ fn bill(file: &str) -> Result<(), Box<dyn Error>> {
         posted: &posted,
         corrections: &[],
         carried: &[],
+        late: &LatePositions::default(),
         only: None,
     })?;
     let exports = run.exports(&catalog, Rows::All)?;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use billing::bills::{Adder, ChargeError, ChargeRow, ChargeRows, Charged, MonthTotals, Placer};
+use billing::bills::{ChargeError, ChargeRow, ChargeRows, Charged, MonthAdder, MonthTotals};
 use billing::catalog::billing::{Catalog, InForce};
 use billing::certificate::{Certificate, DocumentRef};
 use billing::month::BillingMonth;
@@ -41,7 +41,8 @@ impl Looker {
             all = added.map_err(|error| MonthError::Held(format!("{key}: {error}")))?;
         }
         if all.charged.rules.is_none() {
-            let nothing = Adder::new(Placer::new(&InForce::new(catalog, month))).finish();
+            let in_force = InForce::new(catalog, month);
+            let nothing = MonthAdder::new(&in_force).finish();
             all.charged = nothing.map_err(MonthError::held)?;
         }
         Ok(all)
@@ -75,7 +76,8 @@ fn add_file(
     catalog: &Catalog,
     month: BillingMonth,
 ) -> Result<MonthCharges, MonthError> {
-    let mut adder = Adder::new(Placer::new(&InForce::new(catalog, month)));
+    let in_force = InForce::new(catalog, month);
+    let mut adder = MonthAdder::new(&in_force);
     let take = |row: &ChargeRow<'_>| {
         adder.add(&row.facts, row.currency, Some(row.billed))?;
         all.totals.add(row).map_err(ChargeError::from)

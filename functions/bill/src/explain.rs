@@ -5,7 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use billing::bills::{
-    ChargeRow, ChargeRows, Facts, Origin, Place, Placer, RunDocument, StatedLine, StatedShare,
+    ChargeRow, ChargeRows, Facts, Origin, Owners, Place, Placer, RunDocument, StatedLine, StatedShare,
 };
 use billing::catalog::billing::{Catalog, InForce, parse};
 use billing::charges::Amount;
@@ -272,12 +272,17 @@ impl Read {
         month: BillingMonth,
         mut taken: BTreeMap<String, Taken>,
     ) -> Result<BTreeMap<String, Taken>, MonthError> {
-        let mut placer = Placer::new(&InForce::new(catalog, month));
+        let in_force = InForce::new(catalog, month);
+        let owners = Owners::new(&in_force);
+        let mut placers: BTreeMap<usize, Placer> = BTreeMap::new();
         let take = |row: &ChargeRow<'_>| {
-            let place = placer.place(&row.facts)?.place;
-            let rule = place.rule(catalog);
-            if wanted.rules.contains(&rule) && wanted.is_behind(place, &row.facts, catalog) {
-                taken.entry(rule).or_default().add(row, self)?;
+            for (stretch, billed) in owners.parts(&row.facts).divide(row.billed)? {
+                let placer = placers.entry(stretch).or_insert_with(|| owners.placer(&in_force, stretch));
+                let place = placer.place(&row.facts)?.place;
+                let rule = place.rule(catalog);
+                if wanted.rules.contains(&rule) && wanted.is_behind(place, &row.facts, catalog) {
+                    taken.entry(rule).or_default().add(&ChargeRow { billed, ..*row }, self)?;
+                }
             }
             Ok(())
         };

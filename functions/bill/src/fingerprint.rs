@@ -1,6 +1,6 @@
 //! What a run follows from, as one hash: a run that would follow from the same is not posted again.
 
-use billing::bills::{Drivers, Release, RunDocument, RunId};
+use billing::bills::{Drivers, LatePositions, Release, RunDocument, RunId};
 use billing::canonical;
 use billing::catalog::billing::Catalog;
 use billing::revision::sha256_hex;
@@ -18,6 +18,7 @@ impl MadeFrom {
         released: Option<&Release>,
         sources: &Sources,
         drivers: &Drivers,
+        late: &LatePositions,
     ) -> Self {
         let charges = sources
             .sources
@@ -28,10 +29,14 @@ impl MadeFrom {
                 driver.quantities.iter().map(|(target, quantity)| json!([target, quantity.to_string()]));
             json!([name, quantities.collect::<Vec<_>>()])
         });
-        Self(json!({
+        let mut all = json!({
             "catalog": catalog.version, "took": took, "released": released,
             "charges": charges.collect::<Vec<_>>(), "drivers": drivers.collect::<Vec<_>>(),
-        }))
+        });
+        if !late.is_empty() {
+            all["late_positions"] = json!([late.here, late.elsewhere]);
+        }
+        Self(all)
     }
 
     pub(crate) fn fingerprint(&self) -> Result<String, serde_json::Error> {

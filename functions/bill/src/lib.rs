@@ -268,7 +268,7 @@ impl App {
 
     async fn bill(&self, wish: &MonthWish, now: DateTime<Utc>) -> MonthReport {
         let month = wish.month;
-        let mut report = match self.checked_run(wish, now).await {
+        let mut report = match Box::pin(self.checked_run(wish, now)).await {
             Ok(report) => report,
             Err(error) => not_billed(month, error),
         };
@@ -299,7 +299,7 @@ impl App {
 
     async fn checked_run(&self, wish: &MonthWish, now: DateTime<Utc>) -> Result<MonthReport, MonthError> {
         self.check_answers(wish).await?;
-        self.run(wish, now).await
+        Box::pin(self.run(wish, now)).await
     }
 
     /// Works a run out and posts it.

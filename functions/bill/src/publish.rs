@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use billing::bills::{Chain, ChainRun, RunDocument};
+use billing::bills::{Chain, ChainRun, RunDocument, StatedBill};
 use billing::canonical;
 use billing::keys::BillsKey;
 use billing::month::BillingMonth;
@@ -113,8 +113,7 @@ impl App {
             documents.iter().flat_map(|document| document.due().map(move |bill| (document, bill))).collect();
         for (at, (document, bill)) in due.iter().enumerate() {
             let Some(address) = addresses.get(bill.customer.as_str()).copied().flatten() else { continue };
-            let letter =
-                Letter { document, bill, address, history: &history.of(&bill.customer, &document.currency) };
+            let letter = Letter { document, bill, address, history: &history.of(bill, &document.currency) };
             let mail = self.mail(post, &letter, self.ways(document, &round).mails, &round).await?;
             let is_lost = mail.is_new_doubt();
             report.mails.push(mail);
@@ -162,7 +161,7 @@ impl App {
             self.bucket.overwrite(&export.key, bytes, CSV).await?;
         }
         for bill in document.due() {
-            let page = statement(document, bill, &history.of(&bill.customer, &document.currency))?;
+            let page = statement(document, bill, &history.of(bill, &document.currency))?;
             self.bucket.overwrite(&key.statement(&bill.customer), page, HTML).await?;
         }
         let certificate = document.certificate.to_json()?;
@@ -199,10 +198,11 @@ pub(crate) struct Histories(Vec<RunDocument>);
 
 impl Histories {
     /// Those in a currency, the newest last.
-    pub(crate) fn of(&self, customer: &str, currency: &str) -> History {
+    pub(crate) fn of(&self, bill: &StatedBill, currency: &str) -> History {
         let same = self.0.iter().filter(|document| document.currency == currency);
         let total = |document: &RunDocument| {
-            let total = document.posted_total(customer).ok().flatten()?;
+            let mut names = [&bill.customer].into_iter().chain(&bill.formerly);
+            let total = names.find_map(|name| document.posted_total(name).ok().flatten())?;
             Some((document.month(), total))
         };
         same.filter_map(total).collect()

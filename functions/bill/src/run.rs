@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use billing::aggregate::Aggregate;
 use billing::bills::{
-    BillInput, BillRun, BilledAccount, Carried, Chain, Correction, Posted, Release, Rows, RunDocument, RunId,
-    StatedExport, StatedTable, UnknownCost, make_bills,
+    BillInput, BillRun, BilledAccount, Carried, Chain, Correction, LatePositions, Posted, Release, Rows,
+    RunDocument, RunId, StatedExport, StatedTable, UnknownCost, UnknownCosts, make_bills, posted_by_name_now,
 };
 use billing::catalog::billing::{Catalog, InForce, parse};
 use billing::certificate::DocumentRef;
@@ -112,7 +112,9 @@ impl Looker {
             (false, None) => return Ok(Prepared::Missing(sources.missing)),
         };
         let drivers = self.drivers(&in_force, now).await?;
-        let made_from = MadeFrom::of(&catalog, &before.took, released.as_ref(), &sources, &drivers.drivers);
+        let late = Box::pin(self.late_positions(&stored.chain, &catalog, month)).await?;
+        let made_from =
+            MadeFrom::of(&catalog, &before.took, released.as_ref(), &sources, &drivers.drivers, &late);
         if let Some(newest) = &before.newest
             && (newest.only.is_none() || newest.only == wish.customer)
             && made_from.is_of(newest)?
@@ -121,7 +123,8 @@ impl Looker {
         }
         let charges = self.add_up(month, &catalog, &sources.sources).await?;
         let fingerprint = made_from.fingerprint()?;
-        let head = Head { fingerprint, released, only: wish.customer.clone(), accounts: sources.accounts() };
+        let (only, accounts) = (wish.customer.clone(), sources.accounts());
+        let head = Head { fingerprint, released, only, accounts, late };
         new_run(stored, version, &in_force, head, before, charges, drivers)
     }
 
@@ -134,6 +137,48 @@ impl Looker {
             ))
         })?;
         RunDocument::from_json(&object.bytes).map_err(|why| MonthError::Held(format!("{key}: {why}")))
+    }
+
+    /// Positions of this month and of earlier ones that their own months' bills do not have, because these were made before.
+    async fn late_positions(
+        &self,
+        chain: &Chain,
+        catalog: &Catalog,
+        month: BillingMonth,
+    ) -> Result<LatePositions, MonthError> {
+        let billed = chain.months();
+        let is_later = billed.range(month.next()..).next().is_some();
+        let of_interest =
+            |of: BillingMonth| billed.contains(&of) && (of < month || (of == month && is_later));
+        let positions =
+            catalog.positions.iter().enumerate().filter(|(_, position)| of_interest(position.month));
+        let positions: Vec<_> = positions.collect();
+        let Some(first) = positions.iter().map(|(_, position)| position.month).min() else {
+            return Ok(LatePositions::default());
+        };
+        let mut documents = Vec::new();
+        for of in billed.range(first..).filter(|of| **of != month) {
+            for run in chain.of(*of) {
+                documents.push(self.document(&run.document).await?);
+            }
+        }
+        let mut late = LatePositions::default();
+        for (at, position) in positions {
+            let customer = &catalog.customers[position.customer];
+            let names = || [&customer.name].into_iter().chain(&customer.formerly);
+            let (key, late_key) = (position.key(), position.late_key());
+            let mut others = documents.iter();
+            let is_there = others.any(|document| {
+                let is_own = document.month() == position.month && document.has_line(names(), &key);
+                is_own || document.has_line(names(), &late_key)
+            });
+            match (is_there, position.month == month) {
+                (false, false) => late.here.push(at),
+                (true, true) => late.elsewhere.push(at),
+                _ => {}
+            }
+        }
+        Ok(late)
     }
 
     async fn before(
@@ -197,6 +242,7 @@ struct Head {
     released: Option<Release>,
     only: Option<String>,
     accounts: Vec<BilledAccount>,
+    late: LatePositions,
 }
 
 fn new_run(
@@ -210,6 +256,7 @@ fn new_run(
 ) -> Result<Prepared, MonthError> {
     let (catalog, month) = (in_force.catalog, in_force.month);
     let posted = before.newest.as_ref().map(|document| document.posted.clone()).unwrap_or_default();
+    let posted = posted_by_name_now(&posted, catalog).map_err(MonthError::held)?;
     let run = make_bills(&BillInput {
         in_force,
         charged: &charges.charged,
@@ -217,6 +264,7 @@ fn new_run(
         posted: &posted,
         corrections: &before.corrections,
         carried: &before.carried,
+        late: &head.late,
         only: head.only.as_deref(),
     })?;
     let tables = charges.totals.tables(month).map_err(MonthError::held)?;
@@ -226,7 +274,7 @@ fn new_run(
     let mut document = document(&run, id, catalog, &head, before, inputs, &posted)?;
     let tables = stated_tables(&mut document, tables, shares, recovery);
     document.certificate.outputs = outputs(&document);
-    let remarks = remarks(&run);
+    let remarks = remarks(&run, catalog, &head.late);
     Ok(Prepared::New(Box::new(NewRun { document, stored, catalog: version, tables, remarks })))
 }
 
@@ -311,7 +359,7 @@ fn outputs(document: &RunDocument) -> Vec<DocumentRef> {
         .collect()
 }
 
-fn remarks(run: &BillRun) -> Vec<String> {
+fn remarks(run: &BillRun, catalog: &Catalog, late: &LatePositions) -> Vec<String> {
     let idle = run.idle_rules.iter().map(|rule| format!("{rule}: no charge of {} belongs here", run.month));
     let unused = run.components.iter().filter(|component| !component.is_used && !component.costs.is_empty());
     let unused = unused
@@ -323,5 +371,34 @@ fn remarks(run: &BillRun) -> Vec<String> {
             "{charges} charges of {amount} {currency} are unallocated: their tags cannot be read, and the catalog decides by tags"
         )
     });
-    idle.chain(unused).chain(centers).chain(unread).collect()
+    let told = |costs: &UnknownCosts, what: &str| {
+        let told = costs.iter().map(|(currency, UnknownCost { amount, charges })| {
+            format!("{charges} charges of {amount} {currency} {what}")
+        });
+        told.collect::<Vec<_>>()
+    };
+    let proof = &run.certificate;
+    let earlier = told(
+        &proof.of_earlier_months,
+        "are of a time before the month: they went to those who owned them then",
+    );
+    let divided = told(&proof.divided_by_time, "span a change of owner: they are divided by time");
+    let position = |at: &usize| catalog.positions.get(*at);
+    let here = late.here.iter().filter_map(position).map(|of| {
+        format!(
+            "the position '{}' of {} is on this bill: that month was billed without it",
+            of.reason, of.month
+        )
+    });
+    let elsewhere = late.elsewhere.iter().filter_map(position);
+    let elsewhere = elsewhere.map(|of| format!("the position '{}' is on a later bill already", of.reason));
+    let balances = run.bills.iter().filter(|bill| bill.is_only_balance()).map(|bill| {
+        let (customer, currency) = (&bill.customer, catalog.currency.code());
+        format!(
+            "'{customer}' has {} {currency} of credit and nothing else to bill: pay it out or waive it, with a position of {} and its reason",
+            -bill.carried_out, -bill.carried_out
+        )
+    });
+    let of_costs = idle.chain(unused).chain(centers).chain(unread).chain(earlier).chain(divided);
+    of_costs.chain(here).chain(elsewhere).chain(balances).collect()
 }

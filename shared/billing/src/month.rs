@@ -137,6 +137,18 @@ impl BillingMonth {
         self.next().start()
     }
 
+    /// Its first day.
+    #[must_use]
+    pub fn first_day(self) -> NaiveDate {
+        self.start().date_naive()
+    }
+
+    /// Its last day.
+    #[must_use]
+    pub fn last_day(self) -> NaiveDate {
+        self.first_day() + TimeDelta::days(self.days() - 1)
+    }
+
     /// The month before.
     #[must_use]
     pub fn previous(self) -> Self {

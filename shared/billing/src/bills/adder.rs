@@ -55,6 +55,10 @@ pub struct Charged {
     pub unknown_cost_centers: BTreeMap<String, Costs>,
     /// What the charges of all such values cost.
     pub unknown_cost: Costs,
+    /// What charges cost whose period several owners share.
+    pub divided: Costs,
+    /// What charges cost that are of a time before the month: its owners' of that time.
+    pub earlier: Costs,
 }
 
 /// A charge that cannot be added.
@@ -77,7 +81,7 @@ pub enum ChargeError {
 }
 
 impl Cost {
-    fn add(&mut self, other: Self) -> Result<(), MoneyError> {
+    pub(super) fn add(&mut self, other: Self) -> Result<(), MoneyError> {
         self.amount = self.amount.checked_add(other.amount)?;
         self.charges += other.charges;
         Ok(())
@@ -143,9 +147,20 @@ impl Adder {
         currency: Currency,
         billed: Option<Amount>,
     ) -> Result<Placed, ChargeError> {
+        self.add_part(facts, currency, billed, 1)
+    }
+
+    /// The same of a part of a charge, which counts as one charge or as none.
+    pub(super) fn add_part(
+        &mut self,
+        facts: &Facts<'_>,
+        currency: Currency,
+        billed: Option<Amount>,
+        charges: u64,
+    ) -> Result<Placed, ChargeError> {
         let placed = self.placer.place(facts)?;
-        self.blank += u64::from(billed.is_none());
-        let cost = Cost { amount: billed.unwrap_or_default(), charges: 1 };
+        self.blank += if billed.is_none() { charges } else { 0 };
+        let cost = Cost { amount: billed.unwrap_or_default(), charges };
         add_to(&mut self.total, currency, cost)?;
         if self.kinds.len() <= placed.kind {
             self.kinds.resize(placed.kind + 1, Vec::new());
@@ -269,6 +284,8 @@ impl Charged {
         first_named(&mut self.unknown_cost_centers);
         add_all(&mut self.unknown_cost, &other.unknown_cost)?;
         add_all(&mut self.total, &other.total)?;
+        add_all(&mut self.divided, &other.divided)?;
+        add_all(&mut self.earlier, &other.earlier)?;
         self.blank += other.blank;
         Ok(())
     }

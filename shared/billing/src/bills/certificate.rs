@@ -16,7 +16,7 @@ use super::make::{BillInput, ComponentResult};
 use super::pools::Unallocated;
 use super::problems::BillsError;
 use super::recovery::{ComponentProof, Recovery, RecoveryProof};
-use super::unknown::{UnknownCostCenters, UnknownCosts, unread_tags};
+use super::unknown::{UnknownCostCenters, UnknownCosts, costs, unread_tags};
 use crate::canonical;
 use crate::certificate::{DocumentRef, Status, decimal_text};
 use crate::money::{self, MoneyError};
@@ -129,6 +129,12 @@ pub struct RunCertificate {
     /// What charges cost that are unallocated because their tags cannot be read.
     #[serde(default, skip_serializing_if = "UnknownCosts::is_empty")]
     pub unread_tags: UnknownCosts,
+    /// What charges cost that several owners share by time, because an account or a rule changed its owner within their periods.
+    #[serde(default, skip_serializing_if = "UnknownCosts::is_empty")]
+    pub divided_by_time: UnknownCosts,
+    /// What charges cost that are of a time before the month, as corrections are: they are those owners' of that time.
+    #[serde(default, skip_serializing_if = "UnknownCosts::is_empty")]
+    pub of_earlier_months: UnknownCosts,
     /// `matched` if all charges are billed, as they are or as the catalog says, and no bill is held; else `explained`: each rest has its reason. A run that does not
     /// add up is an error and has no certificate.
     pub status: Status,
@@ -356,6 +362,8 @@ impl RunCertificate {
             blank_costs: input.charged.blank,
             unknown_cost_centers: UnknownCostCenters::of(input.charged)?,
             unread_tags: unread_tags(input.charged)?,
+            divided_by_time: costs(&input.charged.divided)?,
+            of_earlier_months: costs(&input.charged.earlier)?,
             status,
             explanation,
             released: None,

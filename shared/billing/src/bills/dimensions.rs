@@ -1,18 +1,19 @@
 //! What rules look at in a charge, as patterns: conditions are made of them, and a charge is the patterns that it fits.
 
-use super::facts::Facts;
+use super::facts::{ChargePeriod, Facts};
 use super::patterns::{Dimension, Of, Pattern, Sets};
 use super::placer::BadTags;
 use super::tag_patterns::{TagPatterns, UNREAD, value_of};
 use crate::catalog::billing::{Account, Match};
 use crate::identity::{Id, Rule};
+use crate::month::BillingMonth;
 
 /// The sets of patterns that a charge fits, by dimension; the tags come last.
-pub(super) type Fits = [u32; 9];
+pub(super) type Fits = [u32; 11];
 
 /// Whether the tags of a charge cannot be read, though something depends on them.
 pub(super) fn is_unread(fits: &Fits) -> bool {
-    fits[8] == UNREAD
+    fits[10] == UNREAD
 }
 
 /// Any of some patterns.
@@ -38,6 +39,12 @@ pub(super) struct Dimensions {
     region: Dimension,
     resource: Dimension,
     category: Dimension,
+    charge_class: Dimension,
+    charge_period: Dimension,
+    /// Whether any rule asks for a charge period.
+    looks_at_periods: bool,
+    /// The month that was asked for last, and its text.
+    month: Option<(BillingMonth, String)>,
     tags: TagPatterns,
     /// The provider that was asked for last, and its rule.
     last: (String, Rule),
@@ -56,6 +63,10 @@ impl Default for Dimensions {
             region: id(Id::Region),
             resource: id(Id::Resource),
             category: Dimension::new(Of::Text),
+            charge_class: Dimension::new(Of::Text),
+            charge_period: Dimension::new(Of::Text),
+            looks_at_periods: false,
+            month: None,
             tags: TagPatterns::default(),
             last: (String::new(), Rule::Exact),
         }
@@ -69,6 +80,7 @@ fn is(pattern: Pattern) -> Condition {
 impl Dimensions {
     /// What a match asks for. The most telling condition comes first: the rule is looked for by it.
     pub(super) fn of_match(&mut self, matching: &Match) -> Conditions {
+        self.looks_at_periods |= !matching.charge_period.is_empty();
         let sets = &mut self.sets;
         let mut any = |texts: &[String], dimension: &mut Dimension| -> Vec<Pattern> {
             texts.iter().map(|text| dimension.pattern(sets, text)).collect()
@@ -82,6 +94,8 @@ impl Dimensions {
             any(&matching.service, &mut self.service),
             any(&matching.region, &mut self.region),
             any(&matching.category, &mut self.category),
+            any(&matching.charge_class, &mut self.charge_class),
+            any(&matching.charge_period, &mut self.charge_period),
             any(&matching.provider, &mut self.provider),
         ];
         let plain = |any_of| Condition { any_of, is_tag: false };
@@ -128,6 +142,13 @@ impl Dimensions {
     /// What a charge fits: a look-up for each field.
     pub(super) fn fits(&mut self, facts: &Facts<'_>) -> Result<Fits, BadTags> {
         let rule = self.rule(facts.provider);
+        let period = if self.looks_at_periods { facts.period.and_then(ChargePeriod::month) } else { None };
+        if let Some(month) = period
+            && self.month.as_ref().is_none_or(|(known, _)| *known != month)
+        {
+            self.month = Some((month, month.to_string()));
+        }
+        let period = period.and(self.month.as_ref()).map(|(_, text)| text.as_str());
         let sets = &mut self.sets;
         Ok([
             self.provider.find(sets, Rule::Exact, Some(facts.provider)),
@@ -138,6 +159,8 @@ impl Dimensions {
             self.region.find(sets, rule, facts.region),
             self.resource.find(sets, rule, facts.resource),
             self.category.find(sets, Rule::Exact, Some(facts.category.as_str())),
+            self.charge_class.find(sets, Rule::Exact, facts.is_correction.then_some("Correction")),
+            self.charge_period.find(sets, Rule::Exact, period),
             self.tags.find(sets, rule, facts.tags)?,
         ])
     }

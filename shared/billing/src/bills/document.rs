@@ -119,6 +119,9 @@ pub struct StatedLine {
 pub struct StatedBill {
     /// Whose.
     pub customer: String,
+    /// Names that the customer had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<String>,
     /// Where it is sent.
     pub email: Option<String>,
     /// What it is booked on.
@@ -280,6 +283,16 @@ impl RunDocument {
         lines.map(|lines| money::sum(lines.values().copied())).transpose()
     }
 
+    /// Whether a bill of a customer, by any of its names, has a line of this key, posted or held.
+    #[must_use]
+    pub fn has_line<'n>(&self, mut names: impl Iterator<Item = &'n String>, key: &str) -> bool {
+        names.any(|name| {
+            let is_posted =
+                self.posted.get(name).is_some_and(|lines| lines.get(key).is_some_and(|of| !of.is_zero()));
+            is_posted || self.bill(name).is_some_and(|bill| bill.lines.iter().any(|line| line.key == key))
+        })
+    }
+
     /// The month.
     #[must_use]
     pub fn month(&self) -> BillingMonth {
@@ -318,6 +331,7 @@ impl StatedBill {
     fn of(bill: &Bill) -> Result<Self, MoneyError> {
         Ok(Self {
             customer: bill.customer.clone(),
+            formerly: bill.formerly.clone(),
             email: bill.email.clone(),
             cost_center: bill.cost_center.clone(),
             lines: bill.lines.iter().map(StatedLine::of).collect::<Result<_, _>>()?,

@@ -1,6 +1,9 @@
 //! What rules look at.
 
+use chrono::{DateTime, Utc};
+
 use crate::charge::{Charge, ChargeCategory};
+use crate::month::{BillingMonth, in_calendar};
 
 /// What rules look at in a charge. Empty texts count as missing.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,33 @@ pub struct Facts<'a> {
     pub tags: Tags<'a>,
     /// FOCUS `ChargeCategory`.
     pub category: ChargeCategory,
+    /// FOCUS `ChargeClass` is `Correction`.
+    pub is_correction: bool,
+    /// When it was used or bought; nothing counts as the month that is billed.
+    pub period: Option<ChargePeriod>,
+}
+
+/// FOCUS `ChargePeriodStart` and `ChargePeriodEnd`, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChargePeriod {
+    /// The beginning.
+    pub start: i64,
+    /// The end, which is no part of it.
+    pub end: i64,
+}
+
+impl ChargePeriod {
+    /// Between two moments.
+    #[must_use]
+    pub fn between(start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
+        Self { start: start.timestamp_millis(), end: end.timestamp_millis() }
+    }
+
+    /// The month in which it begins; nothing outside the calendar.
+    #[must_use]
+    pub fn month(self) -> Option<BillingMonth> {
+        DateTime::from_timestamp_millis(self.start).and_then(in_calendar).map(BillingMonth::containing)
+    }
 }
 
 /// Tags, as they come.
@@ -57,6 +87,8 @@ impl<'a> Facts<'a> {
                 (None, None) => Tags::None,
             },
             category: charge.charge_category,
+            is_correction: charge.correction,
+            period: Some(ChargePeriod::between(charge.charge_period.start, charge.charge_period.end)),
         }
     }
 }

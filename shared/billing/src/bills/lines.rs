@@ -136,6 +136,8 @@ pub struct Line {
 pub struct Bill {
     /// The customer's name.
     pub customer: String,
+    /// Names that the customer had.
+    pub formerly: Vec<String>,
     /// Where it is sent.
     pub email: Option<String>,
     /// What it is booked on.
@@ -154,6 +156,15 @@ pub struct Bill {
     pub held: Option<String>,
     /// Whether it was asked for; a bill that was not is held.
     pub is_asked_for: bool,
+}
+
+impl Bill {
+    /// Whether it is nothing but what is carried from bill to bill: nobody will ever take it.
+    #[must_use]
+    pub fn is_only_balance(&self) -> bool {
+        let is_carried = |line: &Line| matches!(line.kind, LineKind::CarriedIn | LineKind::CarriedOut);
+        !self.carried_out.is_zero() && self.lines.iter().all(is_carried)
+    }
 }
 
 /// What earlier runs of the month posted: by customer and line key, in the catalog's currency.

@@ -35,8 +35,27 @@ pub struct BillInput<'a> {
     pub corrections: &'a [Correction],
     /// What earlier bills carried over and this bill is to take; a rerun of the month needs the same ones again.
     pub carried: &'a [Carried],
+    /// Positions whose bills are not those of their months.
+    pub late: &'a LatePositions,
     /// The only customer whose bill may go out; nothing for all of them.
     pub only: Option<&'a str>,
+}
+
+/// Positions that were written after their month was billed: they go on the next bill that is made. Places are those in the catalog.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LatePositions {
+    /// Of earlier months, and on these bills.
+    pub here: Vec<usize>,
+    /// Of this month, and on a later bill already.
+    pub elsewhere: Vec<usize>,
+}
+
+impl LatePositions {
+    /// Whether every position is on the bill of its month.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.here.is_empty() && self.elsewhere.is_empty()
+    }
 }
 
 /// A component's costs against what its services pay.

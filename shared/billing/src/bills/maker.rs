@@ -15,7 +15,7 @@ use super::pools::{Shared, Unallocated};
 use super::problems::BillsError;
 use super::recipient::Recipient;
 use super::recovery::Recovery;
-use crate::catalog::billing::Mark;
+use crate::catalog::billing::{Dated, Mark};
 use crate::money::{self, MoneyError};
 
 /// Decimals of prices and costs in comments; items and costs have all of them.
@@ -163,6 +163,11 @@ impl Maker<'_> {
         Some(CostPart { source, rule, charges, amount, conversion })
     }
 
+    /// The days of an entry that has not all of the month: others of its name may have the rest.
+    fn days(&self, dated: Dated) -> Option<String> {
+        (!dated.covers_all(self.input.in_force.month)).then(|| dated.to_string())
+    }
+
     pub(super) fn accounts_and_allocations(&mut self) -> Result<(), BillsError> {
         let catalog = self.input.in_force.catalog;
         let received = self.shared.received.keys().filter_map(|recipient| match recipient {
@@ -176,10 +181,11 @@ impl Maker<'_> {
             let (customer, percentage, draft) = match place {
                 Place::Account { account: at, customer } => {
                     let account = &catalog.accounts[at];
+                    let days = self.days(account.dated);
                     let draft = Draft {
-                        key: format!("account/{}/{}", account.provider, account.key()),
+                        key: format!("account/{}/{}{}", account.provider, account.key(), in_key(&days)),
                         kind: LineKind::Account,
-                        name: account.label().to_owned(),
+                        name: format!("{}{}", account.label(), in_name(&days)),
                         provider: Some(account.provider.clone()),
                         product: account.product.clone(),
                         rule: place.rule(catalog),
@@ -188,10 +194,11 @@ impl Maker<'_> {
                 }
                 Place::Allocation(at) => {
                     let rule = &catalog.allocations[at];
+                    let days = self.days(rule.dated);
                     let draft = Draft {
-                        key: format!("allocation/{}", rule.name),
+                        key: format!("allocation/{}{}", rule.name, in_key(&days)),
                         kind: LineKind::Allocation,
-                        name: rule.name.clone(),
+                        name: format!("{}{}", rule.name, in_name(&days)),
                         provider: None,
                         product: rule.product.clone(),
                         rule: place.rule(catalog),
@@ -399,15 +406,21 @@ impl Maker<'_> {
     }
 
     pub(super) fn positions(&mut self) {
-        let in_force = self.input.in_force;
+        let (in_force, late) = (self.input.in_force, self.input.late);
         for (at, position) in in_force.catalog.positions.iter().enumerate() {
-            if position.month != in_force.month {
+            let is_late = late.here.contains(&at);
+            let is_here = position.month == in_force.month && !late.elsewhere.contains(&at);
+            if !is_late && !is_here {
                 continue;
             }
+            let (key, name) = match is_late {
+                true => (position.late_key(), format!("{} ({})", position.reason, position.month)),
+                false => (position.key(), position.reason.clone()),
+            };
             let draft = Draft {
-                key: format!("position/{}", position.reason),
+                key,
                 kind: LineKind::Position,
-                name: position.reason.clone(),
+                name,
                 provider: None,
                 product: position.product.clone(),
                 rule: format!("positions[{at}], line {}", position.mark.line),
@@ -417,6 +430,14 @@ impl Maker<'_> {
             self.push(position.customer, draft.line(comment, Vec::new(), Vec::new(), exact, amount, none));
         }
     }
+}
+
+fn in_key(days: &Option<String>) -> String {
+    days.iter().map(|days| format!("/{days}")).collect()
+}
+
+fn in_name(days: &Option<String>) -> String {
+    days.iter().map(|days| format!(" ({days})")).collect()
 }
 
 /// By names, so that the order of the catalog does not matter.

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use chrono::NaiveDate;
 use foldhash::fast::RandomState;
 
 use super::dimensions::{Conditions, Dimensions, Fits, is_unread};
@@ -100,6 +101,8 @@ pub(super) struct Kind {
 #[derive(Debug)]
 pub struct Placer {
     pub(super) month: BillingMonth,
+    /// The day whose owners count.
+    day: NaiveDate,
     pub(super) catalog: String,
     dimensions: Dimensions,
     rules: Vec<(Conditions, Outcome)>,
@@ -118,12 +121,19 @@ pub struct Placer {
 }
 
 impl Placer {
-    /// Compiles what applies to a month.
+    /// Compiles what applies to a month; of accounts and charges by rule what applies to its last day.
     #[must_use]
     pub fn new(in_force: &InForce<'_>) -> Self {
+        Self::on(in_force, in_force.month.last_day())
+    }
+
+    /// The same, with those to whom accounts and charges by rule belonged on a day of any month.
+    #[must_use]
+    pub fn on(in_force: &InForce<'_>, day: NaiveDate) -> Self {
         let catalog = in_force.catalog;
         let mut placer = Self {
             month: in_force.month,
+            day,
             catalog: catalog.version.clone(),
             dimensions: Dimensions::default(),
             rules: Vec::new(),
@@ -161,7 +171,8 @@ impl Placer {
             }
         }
         let allocations = catalog.allocations.iter().enumerate();
-        let mut allocations: Vec<_> = allocations.filter(|(_, rule)| rule.dated.covers(month)).collect();
+        let mut allocations: Vec<_> =
+            allocations.filter(|(_, rule)| rule.dated.covers_day(self.day)).collect();
         allocations.sort_by_key(|(at, rule)| (rule.priority, *at));
         for (at, allocation) in allocations {
             self.rule(&allocation.matching, Place::Allocation(at));
@@ -175,8 +186,8 @@ impl Placer {
 
     /// By id, else by name, else a whole billing account: the more exact first, whatever the order.
     fn accounts(&mut self, catalog: &Catalog) {
-        let month = self.month;
-        let accounts = || catalog.accounts.iter().enumerate().filter(|(_, a)| a.dated.covers(month));
+        let day = self.day;
+        let accounts = || catalog.accounts.iter().enumerate().filter(move |(_, a)| a.dated.covers_day(day));
         for (at, account) in accounts() {
             if let Some(id) = &account.id {
                 let conditions = self.dimensions.of_id(account, id);

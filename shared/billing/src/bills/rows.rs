@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow_array::{Array as _, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{
+    Array as _, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use super::adder::ChargeError;
-use super::facts::{Facts, Tags};
+use super::facts::{ChargePeriod, Facts, Tags};
 use crate::charge::ChargeCategory;
 use crate::charges::{Amount, FileReader};
 use crate::money::{Currency, MoneyError};
@@ -18,7 +20,8 @@ use crate::money::{Currency, MoneyError};
 const BATCH_ROWS: usize = 8_192;
 
 const COSTS: [&str; 2] = ["BilledCost", "EffectiveCost"];
-const TEXTS: [&str; 9] = [
+const TIMES: [&str; 2] = ["ChargePeriodStart", "ChargePeriodEnd"];
+const TEXTS: [&str; 10] = [
     "BillingCurrency",
     "BillingAccountId",
     "SubAccountId",
@@ -27,6 +30,7 @@ const TEXTS: [&str; 9] = [
     "RegionId",
     "ResourceId",
     "ChargeCategory",
+    "ChargeClass",
     "Tags",
 ];
 /// The text of tags that cannot be read; older files do not have the column.
@@ -138,7 +142,7 @@ impl ChargeRows {
         mut take: impl FnMut(&ChargeRow<'_>) -> Result<(), ChargeError>,
     ) -> Result<(), RowsError> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(self.file.clone())?;
-        let names = COSTS.iter().chain(&TEXTS).chain([&UNREAD_TAGS]);
+        let names = COSTS.iter().chain(&TIMES).chain(&TEXTS).chain([&UNREAD_TAGS]);
         let names = names.chain(DETAILS.iter().filter(|_| details)).copied();
         let columns = ProjectionMask::columns(builder.parquet_schema(), names);
         let reader = builder.with_projection(columns).with_batch_size(BATCH_ROWS).build()?;
@@ -157,6 +161,7 @@ struct Batch<'b> {
     rows: usize,
     provider: &'b str,
     costs: [&'b Decimal128Array; 2],
+    times: [&'b TimestampMillisecondArray; 2],
     texts: [&'b StringArray; TEXTS.len()],
     unread_tags: Option<&'b StringArray>,
     details: Option<([&'b StringArray; 4], &'b Int64Array)>,
@@ -170,9 +175,10 @@ fn column<'b, A: 'static>(batch: &'b RecordBatch, name: &'static str) -> Result<
 impl<'b> Batch<'b> {
     fn new(batch: &'b RecordBatch, first: u64, provider: &'b str, details: bool) -> Result<Self, RowsError> {
         let [billed, effective] = COSTS.map(|name| column(batch, name));
-        let [currency, payer, id, name, service, region, resource, category, tags] =
+        let [start, end] = TIMES.map(|name| column(batch, name));
+        let [currency, payer, id, name, service, region, resource, category, class, tags] =
             TEXTS.map(|name| column(batch, name));
-        let texts = [currency?, payer?, id?, name?, service?, region?, resource?, category?, tags?];
+        let texts = [currency?, payer?, id?, name?, service?, region?, resource?, category?, class?, tags?];
         let has_unread = batch.schema_ref().index_of(UNREAD_TAGS).is_ok();
         let unread_tags = has_unread.then(|| column(batch, UNREAD_TAGS)).transpose()?;
         let [description, service_category, sku, document, line] = DETAILS;
@@ -188,8 +194,8 @@ impl<'b> Batch<'b> {
                 column(batch, line)?,
             )),
         };
-        let (rows, costs) = (batch.num_rows(), [billed?, effective?]);
-        Ok(Self { first, rows, provider, costs, texts, unread_tags, details })
+        let (rows, costs, times) = (batch.num_rows(), [billed?, effective?], [start?, end?]);
+        Ok(Self { first, rows, provider, costs, times, texts, unread_tags, details })
     }
 
     fn each(
@@ -199,7 +205,7 @@ impl<'b> Batch<'b> {
         let mut known: Option<(&str, Currency)> = None;
         for at in 0..self.rows {
             let row = self.first + at as u64;
-            let [code, payer, id, name, service, region, resource, category, tags] =
+            let [code, payer, id, name, service, region, resource, category, class, tags] =
                 self.texts.map(|texts| texts.is_valid(at).then(|| texts.value(at)));
             let code = code.unwrap_or_default();
             let currency = match known {
@@ -218,6 +224,8 @@ impl<'b> Batch<'b> {
                 resource,
                 tags: tags.map_or_else(|| self.unread_tags(at), Tags::Json),
                 category: ChargeCategory::parse(word).ok_or_else(|| cell(row, TEXTS[7], word))?,
+                is_correction: class == Some("Correction"),
+                period: Some(ChargePeriod { start: self.times[0].value(at), end: self.times[1].value(at) }),
             };
             let [billed, effective] = self.costs.map(|costs| Amount::scaled(costs.value(at), 18));
             let overflow = || RowsError::Charge { row, error: MoneyError::Overflow.into() };

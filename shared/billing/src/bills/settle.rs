@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
-use super::lines::{Bill, Line, LineKind};
+use super::lines::{Bill, Line, LineKind, Posted};
 use super::make::BillInput;
 use super::problems::{BillProblem, BillsError};
 use super::recovery::Recovery;
@@ -14,31 +14,42 @@ use crate::money::{self, MoneyError};
 /// The key of the line that carries a discount to the next month.
 const CARRIED_OUT: &str = "carried-out";
 
-/// Amounts of earlier runs whose customer is gone: nobody would bear them.
+/// What was posted to somebody who is gone: nobody would bear what changes, or it would be billed twice.
 pub(super) fn unknown_customers(input: &BillInput<'_>, problems: &mut Vec<BillProblem>) {
     let catalog = input.in_force.catalog;
-    let names: BTreeSet<&str> = catalog.customers.iter().map(|customer| customer.name.as_str()).collect();
-    let mut check = |customer: &str, what: &str, amount: Decimal| {
-        if !amount.is_zero() && !names.contains(customer) {
-            let hint = did_you_mean(customer, names.iter().copied());
-            let (customer, what, amount) = (customer.to_owned(), what.to_owned(), amount.to_string());
-            problems.push(BillProblem::UnknownCustomer { customer, what, amount, hint });
-        }
-    };
-    for carried in input.carried {
-        check(&carried.customer, "the discount carried over", carried.amount);
-    }
-    for correction in input.corrections {
-        check(&correction.customer, "the correction", correction.amount);
-    }
     for (customer, lines) in input.posted {
-        for amount in lines.values() {
-            check(customer, "the amount posted before", *amount);
+        for amount in lines.values().filter(|amount| !amount.is_zero()) {
+            if catalog.customer_named(customer).is_none() {
+                let (what, amount) = ("the amount posted before".to_owned(), amount.to_string());
+                let (customer, hint) = (customer.clone(), nearby(catalog, customer));
+                problems.push(BillProblem::UnknownCustomer { customer, what, amount, hint });
+            }
         }
     }
 }
 
-/// The bill of every customer who has a line.
+fn nearby(catalog: &Catalog, customer: &str) -> String {
+    did_you_mean(customer, catalog.customers.iter().map(|customer| customer.name.as_str()))
+}
+
+/// What was posted, under the names that customers have now.
+///
+/// # Errors
+/// [`MoneyError::Overflow`].
+pub fn posted_by_name_now(posted: &Posted, catalog: &Catalog) -> Result<Posted, MoneyError> {
+    let mut now = Posted::new();
+    for (name, lines) in posted {
+        let name = catalog.customer_named(name).map_or(name, |at| &catalog.customers[at].name);
+        let of = now.entry(name.clone()).or_default();
+        for (key, amount) in lines {
+            let sum = of.entry(key.clone()).or_default();
+            *sum = money::add(*sum, *amount)?.normalize();
+        }
+    }
+    Ok(now)
+}
+
+/// The bill of every customer who has a line, and a held one of everybody who is not in the catalog and to whom something is carried.
 pub(super) fn bills(
     input: &BillInput<'_>,
     mut lines: BTreeMap<usize, Vec<Line>>,
@@ -47,7 +58,7 @@ pub(super) fn bills(
     let mut bills = Vec::new();
     for (at, customer) in catalog.customers.iter().enumerate() {
         let mut lines = lines.remove(&at).unwrap_or_default();
-        lines.extend(from_before(input, customer)?);
+        lines.extend(from_before(input, |name| catalog.customer_named(name) == Some(at))?);
         // whoever stands there was billed before, even if nothing of it is left
         let posted = input.posted.get(&customer.name);
         if lines.is_empty() && posted.is_none() {
@@ -55,12 +66,29 @@ pub(super) fn bills(
         }
         bills.push(settle(input, customer, lines, posted)?);
     }
+    let corrected = input.corrections.iter().map(|correction| &correction.customer);
+    let all: BTreeSet<&String> =
+        corrected.chain(input.carried.iter().map(|carried| &carried.customer)).collect();
+    for name in all.into_iter().filter(|name| catalog.customer_named(name).is_none()) {
+        let lines = from_before(input, |other| other == name)?;
+        if lines.iter().all(|line| line.amount.is_zero()) {
+            continue;
+        }
+        let gone = Customer { name: name.clone(), ..Customer::default() };
+        let mut bill = settle(input, &gone, lines, None)?;
+        let (hint, month) = (nearby(catalog, name), input.in_force.month);
+        bill.held = Some(format!(
+            "'{name}' is not in the catalog{hint}: write formerly: ['{name}'] at the customer who has its bills now, or add '{name}' \
+             again; then bill {month} again by the current catalog"
+        ));
+        bills.push(bill);
+    }
     bills.sort_by(|a, b| a.customer.cmp(&b.customer));
     Ok(bills)
 }
 
 /// Corrections of earlier months and discounts that earlier bills carried over. Those of one month and key are one line.
-fn from_before(input: &BillInput<'_>, customer: &Customer) -> Result<Vec<Line>, MoneyError> {
+fn from_before(input: &BillInput<'_>, is_theirs: impl Fn(&str) -> bool) -> Result<Vec<Line>, MoneyError> {
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     let mut add = |line: Line| {
         match lines.get_mut(&line.key) {
@@ -75,7 +103,7 @@ fn from_before(input: &BillInput<'_>, customer: &Customer) -> Result<Vec<Line>, 
         }
         Ok::<(), MoneyError>(())
     };
-    for correction in input.corrections.iter().filter(|correction| correction.customer == customer.name) {
+    for correction in input.corrections.iter().filter(|correction| is_theirs(&correction.customer)) {
         let key = format!("correction/{}/{}", correction.month, correction.key);
         let mut line = bare(key, LineKind::Correction, correction.name.clone(), correction.amount);
         line.product.clone_from(&correction.product);
@@ -83,7 +111,7 @@ fn from_before(input: &BillInput<'_>, customer: &Customer) -> Result<Vec<Line>, 
         line.rule = format!("the bills of {}, billed again", correction.month);
         add(line)?;
     }
-    for carried in input.carried.iter().filter(|carried| carried.customer == customer.name) {
+    for carried in input.carried.iter().filter(|carried| is_theirs(&carried.customer)) {
         let name = format!("carried over from {}", carried.month);
         add(bare(format!("carried-in/{}", carried.month), LineKind::CarriedIn, name, carried.amount))?;
     }
@@ -149,6 +177,7 @@ fn settle(
     let not_asked_for = other.map(|only| format!("only the bill of '{only}' was asked for"));
     Ok(Bill {
         customer: customer.name.clone(),
+        formerly: customer.formerly.clone(),
         email: customer.email.clone(),
         cost_center: customer.cost_center.clone(),
         total: money::sum(lines.iter().map(|line| line.amount))?.normalize(),

@@ -14,6 +14,7 @@ use crate::month::BillingMonth;
 
 mod earlier_tool;
 mod identity;
+mod owners;
 mod places;
 mod recovery;
 mod reruns;
@@ -46,6 +47,8 @@ pub(super) struct Charge {
     pub(super) is_unread: bool,
     pub(super) cost: String,
     pub(super) currency: Currency,
+    pub(super) is_correction: bool,
+    pub(super) period: Option<ChargePeriod>,
 }
 
 pub(super) fn charge(account: &str, cost: &str) -> Charge {
@@ -53,7 +56,17 @@ pub(super) fn charge(account: &str, cost: &str) -> Charge {
     let text = str::to_owned;
     let (provider, account, cost) = (text(provider), text(account), text(cost));
     let (service, tags, currency) = (text("Compute"), text("{}"), Currency::CHF);
-    Charge { provider, account, service, tags, is_unread: false, cost, currency }
+    Charge {
+        provider,
+        account,
+        service,
+        tags,
+        is_unread: false,
+        cost,
+        currency,
+        is_correction: false,
+        period: None,
+    }
 }
 
 impl Charge {
@@ -64,6 +77,18 @@ impl Charge {
 
     pub(super) fn tagged(mut self, key: &str, value: &str) -> Self {
         self.tags = serde_json::json!({ key: value }).to_string();
+        self
+    }
+
+    /// Used from one moment, `2026-10-16T00`, to another.
+    pub(super) fn used(mut self, start: &str, end: &str) -> Self {
+        let moment = |hour: &str| format!("{hour}:00:00Z").parse().unwrap();
+        self.period = Some(ChargePeriod::between(moment(start), moment(end)));
+        self
+    }
+
+    pub(super) fn correction(mut self) -> Self {
+        self.is_correction = true;
         self
     }
 
@@ -88,12 +113,14 @@ impl Charge {
             resource: None,
             tags: if self.is_unread { Tags::Unread(&self.tags) } else { Tags::Json(&self.tags) },
             category: ChargeCategory::Usage,
+            is_correction: self.is_correction,
+            period: self.period,
         }
     }
 }
 
 pub(super) fn charged(in_force: &InForce<'_>, charges: &[Charge]) -> Charged {
-    let mut adder = Adder::new(Placer::new(in_force));
+    let mut adder = MonthAdder::new(in_force);
     for charge in charges {
         let cost = (!charge.cost.is_empty()).then(|| Amount::parse(charge.cost.as_bytes()).unwrap());
         adder.add(&charge.facts(), charge.currency, cost).unwrap();
@@ -126,6 +153,7 @@ pub(super) fn try_run(
         posted,
         corrections,
         carried,
+        late: &LatePositions::default(),
         only: None,
     })
 }
@@ -292,6 +320,7 @@ fn charges_added_up_for_another_month_or_catalog_are_refused() {
         posted: &before.posted,
         corrections: &[],
         carried: &[],
+        late: &LatePositions::default(),
         only: None,
     });
     assert!(error.unwrap_err().to_string().contains("in 2026-10, not for catalog"));

@@ -56,7 +56,7 @@ pub(super) fn unread_tags(charged: &Charged) -> Result<UnknownCosts, MoneyError>
     costs(&all)
 }
 
-fn costs(all: &Costs) -> Result<UnknownCosts, MoneyError> {
+pub(super) fn costs(all: &Costs) -> Result<UnknownCosts, MoneyError> {
     let one = |(currency, Cost { amount, charges }): (&&str, &Cost)| {
         let amount = amount.to_decimal(SCALE)?.normalize();
         Ok(((*currency).to_owned(), UnknownCost { amount, charges: *charges }))

@@ -77,6 +77,17 @@ pub struct Catalog {
     names: names::Known,
 }
 
+impl Catalog {
+    /// The place of the customer who has a name, or had it.
+    #[must_use]
+    pub fn customer_named(&self, name: &str) -> Option<usize> {
+        let is_known = |customer: &Customer| {
+            customer.name == name || customer.formerly.iter().any(|former| former == name)
+        };
+        self.customers.iter().position(is_known)
+    }
+}
+
 /// A catalog as JSON, as it is written: null if it has no content.
 ///
 /// # Errors

@@ -87,6 +87,8 @@ fn patterns_fit_by_the_rule_of_the_charges_provider() {
         resource: None,
         tags: Tags::None,
         category: ChargeCategory::Usage,
+        is_correction: false,
+        period: None,
     };
     let aws = Facts { provider: "aws", ..base };
     for (facts, rule, rule_of_aws) in [

@@ -42,6 +42,8 @@ fn facts<'a>() -> Facts<'a> {
         resource: None,
         tags: Tags::None,
         category: ChargeCategory::Usage,
+        is_correction: false,
+        period: None,
     }
 }
 

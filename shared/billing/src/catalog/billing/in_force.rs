@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::NaiveDate;
+
 use super::names::AZURE;
 use super::pools::fed;
 use super::types::{Account, Component, Dated, Pool, Quantity, Service, Split, Target, TargetKind};
@@ -29,8 +31,11 @@ fn by_name<'c, T>(
     month: BillingMonth,
     name: impl Fn(&'c T) -> (&'c str, Dated),
 ) -> impl Iterator<Item = (&'c str, usize)> {
-    let named = entries.iter().enumerate().map(move |(at, entry)| (name(entry), at));
-    named.filter(move |((_, dated), _)| dated.covers(month)).map(|((name, _), at)| (name, at))
+    let named = entries.iter().enumerate().map(|(at, entry)| (name(entry), at));
+    let mut named: Vec<_> = named.filter(|((_, dated), _)| dated.covers(month)).collect();
+    // of those that follow each other within the month, the last
+    named.sort_by_key(|((_, dated), _)| dated.covers_day(month.last_day()));
+    named.into_iter().map(|((name, _), at)| (name, at))
 }
 
 impl<'c> InForce<'c> {
@@ -40,8 +45,11 @@ impl<'c> InForce<'c> {
         let names =
             by_name(&catalog.accounts, month, |a: &Account| (a.name.as_deref().unwrap_or(""), a.dated));
         let azures = catalog.accounts.iter().enumerate();
-        let azures = azures.filter(|(_, a)| a.provider == AZURE && a.dated.covers(month));
-        let spelled = azures.filter_map(|(at, a)| Some((Account::id_key(AZURE, a.id.as_deref()?), at)));
+        let mut azures: Vec<_> =
+            azures.filter(|(_, a)| a.provider == AZURE && a.dated.covers(month)).collect();
+        azures.sort_by_key(|(_, a)| a.dated.covers_day(month.last_day()));
+        let spelled =
+            azures.into_iter().filter_map(|(at, a)| Some((Account::id_key(AZURE, a.id.as_deref()?), at)));
         let ids = by_name(&catalog.accounts, month, |a: &Account| (a.key(), a.dated));
         Self {
             catalog,
@@ -53,6 +61,14 @@ impl<'c> InForce<'c> {
             pools: by_name(&catalog.pools, month, |p: &Pool| (&p.name, p.dated)).collect(),
             customers: catalog.customers.iter().enumerate().map(|(at, c)| (c.name.as_str(), at)).collect(),
         }
+    }
+
+    /// The days on which accounts or charges by rule change their owners, in order.
+    #[must_use]
+    pub fn changes_of_owners(&self) -> Vec<NaiveDate> {
+        let accounts = self.catalog.accounts.iter().flat_map(|account| account.dated.changes());
+        let rules = self.catalog.allocations.iter().flat_map(|rule| rule.dated.changes());
+        accounts.chain(rules).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Places of the services, in the order of their names.

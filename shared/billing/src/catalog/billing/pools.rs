@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 
 use super::names::Names;
 use super::reader::{Field, Members, Reader};
 use super::sections::{Unique, matching};
 use super::types::{Pool, Split, Target, TargetKind};
-use crate::month::BillingMonth;
 
 pub(super) const POOL: [&str; 7] = ["name", "match", "split", "over", "targets", "from", "to"];
 pub(super) const SPLIT: [&str; 4] = ["by", "name", "percents", "weights"];
@@ -170,10 +170,10 @@ type Feeds = BTreeMap<usize, BTreeSet<usize>>;
 /// Every pool and every target that is part of a cycle stands in one that is named. A cycle is named once, at the pool that stands
 /// first in the document; pools that never apply to the same month make none.
 fn cycles(reader: &mut Reader, pools: &[Pool], paths: &[String]) {
-    let months: BTreeSet<_> = pools.iter().map(|pool| pool.dated.from).collect();
+    let days: BTreeSet<_> = pools.iter().map(|pool| pool.dated.from).collect();
     let mut found: BTreeSet<Vec<usize>> = BTreeSet::new();
-    for month in months {
-        let feeds = feeds(pools, month);
+    for day in days {
+        let feeds = feeds(pools, day);
         for (pool, fed) in &feeds {
             for next in fed {
                 if found.len() < NAMED {
@@ -190,10 +190,10 @@ fn cycles(reader: &mut Reader, pools: &[Pool], paths: &[String]) {
     }
 }
 
-/// What may be in a cycle in a month (nothing: before all months): who feeds nobody, or is fed by nobody, is left out.
-fn feeds(pools: &[Pool], month: Option<BillingMonth>) -> Feeds {
-    let applies = |pool: &Pool| match month {
-        Some(month) => pool.dated.covers(month),
+/// What may be in a cycle from a day on (nothing: before all days): who feeds nobody, or is fed by nobody, is left out.
+fn feeds(pools: &[Pool], day: Option<NaiveDate>) -> Feeds {
+    let applies = |pool: &Pool| match day {
+        Some(day) => pool.dated.covers_day(day),
         None => pool.dated.from.is_none(),
     };
     let in_force = || pools.iter().enumerate().filter(|(_, pool)| applies(pool));

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 
 use super::problem::{Mark, Problem, did_you_mean};
@@ -9,7 +10,7 @@ use super::types::Dated;
 use super::yaml::{Entry, Node, Value};
 use crate::ids::Provider;
 use crate::money::parse_decimal;
-use crate::month::BillingMonth;
+use crate::month::{BillingMonth, read_day};
 
 /// A node and the path that leads to it.
 #[derive(Clone, Debug)]
@@ -264,17 +265,28 @@ impl Reader {
         found
     }
 
-    /// The members `from` and `to`.
+    /// The months in which an entry applies.
     pub(super) fn dated(&mut self, members: &Members<'_>) -> Dated {
         let mut month = |name| members.get(name).and_then(|field| self.as_parsed::<BillingMonth>(&field));
-        let dated = Dated { from: month("from"), to: month("to") };
-        if let (Some(from), Some(to)) = (dated.from, dated.to)
-            && from > to
+        let (from, to) = (month("from"), month("to"));
+        self.bounds(members, from.map(BillingMonth::first_day), to.map(BillingMonth::last_day))
+    }
+
+    /// The same where days count, too: `2026-10`, or `2026-10-16`.
+    pub(super) fn dated_by_day(&mut self, members: &Members<'_>) -> Dated {
+        let mut days = |name| members.get(name).and_then(|field| self.as_parsed::<Days>(&field));
+        let (from, to) = (days("from").map(|days| days.first), days("to").map(|days| days.last));
+        self.bounds(members, from, to)
+    }
+
+    fn bounds(&mut self, members: &Members<'_>, from: Option<NaiveDate>, to: Option<NaiveDate>) -> Dated {
+        if let (Some(first), Some(last)) = (from, to)
+            && first > last
         {
-            let message = format!("from {from} is after to {to}, so this never applies");
+            let message = format!("from {first} is after to {last}, so this never applies");
             self.problem_at(members.mark, &members.path, message);
         }
-        dated
+        Dated { from, to }
     }
 
     /// Says that a name is none of those known.
@@ -288,5 +300,25 @@ impl Reader {
         let hint = did_you_mean(name, known);
         let hint = if hint.is_empty() { format!(", add it under {kind}s") } else { hint };
         self.problem(field, format!("unknown {kind} '{name}'{hint}"));
+    }
+}
+
+/// A month, or a day of it.
+struct Days {
+    first: NaiveDate,
+    last: NaiveDate,
+}
+
+impl FromStr for Days {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(day) = read_day(text) {
+            return Ok(Self { first: day, last: day });
+        }
+        match text.parse::<BillingMonth>() {
+            Ok(month) => Ok(Self { first: month.first_day(), last: month.last_day() }),
+            Err(_) => Err(format!("'{text}' is no month and no day, write it as 2026-10 or 2026-10-16")),
+        }
     }
 }

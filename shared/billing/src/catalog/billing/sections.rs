@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::names::Names;
 use super::problem::{Mark, did_you_mean};
@@ -11,15 +11,16 @@ use super::settings::Settings;
 use super::types::{Account, Allocation, Customer, Dated, Match, Position};
 use crate::charge::ChargeCategory;
 use crate::money::Currency;
+use crate::month::BillingMonth;
 use crate::text::clean;
 
-pub(super) const CUSTOMER: [&str; 3] = ["name", "email", "cost_center"];
+pub(super) const CUSTOMER: [&str; 4] = ["name", "formerly", "email", "cost_center"];
 pub(super) const ACCOUNT: [&str; 8] =
     ["provider", "id", "name", "customer", "percentage", "product", "from", "to"];
 pub(super) const ALLOCATION: [&str; 8] =
     ["name", "match", "customer", "percentage", "product", "priority", "from", "to"];
-pub(super) const POSITION: [&str; 5] = ["customer", "month", "reason", "amount", "product"];
-pub(super) const MATCH: [&str; 9] = [
+pub(super) const POSITION: [&str; 6] = ["customer", "month", "reason", "amount", "instalments", "product"];
+pub(super) const MATCH: [&str; 11] = [
     "provider",
     "billing_account",
     "account",
@@ -28,6 +29,8 @@ pub(super) const MATCH: [&str; 9] = [
     "region",
     "resource",
     "category",
+    "charge_class",
+    "charge_period",
     "tags",
 ];
 
@@ -69,7 +72,7 @@ impl Unique {
         {
             let spelling = if first.name == name { String::new() } else { format!(" as '{}'", first.name) };
             let message = format!(
-                "'{name}' stands here twice for the same months, first on line {}{spelling}",
+                "'{name}' stands here twice for the same time, first on line {}{spelling}",
                 first.mark.line
             );
             reader.problem(&field, message);
@@ -101,9 +104,14 @@ pub(super) fn customers(reader: &mut Reader, root: &Members<'_>, settings: &Sett
             );
             reader.problem(&field, message);
         }
+        let formerly = reader.texts(&members, "formerly");
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, Dated::default());
-        customers.push(Customer { name, email, cost_center, mark: members.mark });
+        for (former, _) in &formerly {
+            unique.check(reader, &members, "formerly", former, Dated::default());
+        }
+        let formerly = formerly.into_iter().map(|(former, _)| former).collect();
+        customers.push(Customer { name, formerly, email, cost_center, mark: members.mark });
     }
     customers
 }
@@ -125,7 +133,7 @@ pub(super) fn accounts(reader: &mut Reader, root: &Members<'_>, names: &Names) -
         let customer = names.customer(reader, &members);
         let percentage = reader.share(&members, "percentage");
         let product = reader.text(&members, "product");
-        let dated = reader.dated(&members);
+        let dated = reader.dated_by_day(&members);
         if members.get("id").is_none() && members.get("name").is_none() {
             reader.problem(&item, "an account needs an id or a name");
         }
@@ -174,7 +182,7 @@ pub(super) fn allocations(reader: &mut Reader, root: &Members<'_>, names: &Names
             }
             whole
         });
-        let dated = reader.dated(&members);
+        let dated = reader.dated_by_day(&members);
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, dated);
         let (Some(matching), Some(customer)) = (matching, customer) else { continue };
@@ -215,16 +223,53 @@ pub(super) fn positions(
         else {
             continue;
         };
-        if let Some(first) = seen.insert((customer, month, reason.clone()), members.mark) {
-            let message = format!(
-                "this customer has a position of this reason in {month} already, on line {}: give them different reasons",
-                first.line
-            );
-            reader.problem(&item, message);
+        let parts = match members.get("instalments") {
+            Some(field) => instalments(reader, &field, amount, decimals),
+            None => vec![amount],
+        };
+        let (mut month, of, mark) = (month, parts.len(), members.mark);
+        for (at, amount) in parts.into_iter().enumerate() {
+            let reason = if of > 1 { format!("{reason} ({} of {of})", at + 1) } else { reason.clone() };
+            if let Some(first) = seen.insert((customer, month, reason.clone()), mark) {
+                let message = format!(
+                    "this customer has a position of this reason in {month} already, on line {}: give them different reasons",
+                    first.line
+                );
+                reader.problem(&item, message);
+            }
+            positions.push(Position { customer, month, reason, amount, product: product.clone(), mark });
+            month = month.next();
         }
-        positions.push(Position { customer, month, reason, amount, product, mark: members.mark });
     }
     positions
+}
+
+/// Most parts of a position: ten years of months.
+const INSTALMENTS: u32 = 120;
+
+/// An amount in equal parts, each rounded to what is due by then: together they are the amount.
+fn instalments(reader: &mut Reader, field: &Field<'_>, amount: Decimal, decimals: u32) -> Vec<Decimal> {
+    let number = reader.as_decimal(field);
+    let parts = number.filter(Decimal::is_integer).and_then(|number| u32::try_from(number).ok());
+    let Some(parts) = parts.filter(|parts| (1..=INSTALMENTS).contains(parts)) else {
+        if number.is_some() {
+            reader.problem(field, format!("the number of instalments must be from 1 to {INSTALMENTS}"));
+        }
+        return Vec::new();
+    };
+    let mut before = Decimal::ZERO;
+    let mut due = |part: u32| {
+        let sum = amount.checked_mul(part.into())? / Decimal::from(parts);
+        let sum = sum.round_dp_with_strategy(decimals, RoundingStrategy::MidpointAwayFromZero);
+        let part = sum.checked_sub(before)?;
+        before = sum;
+        Some(part.normalize())
+    };
+    let amounts: Option<Vec<Decimal>> = (1..=parts).map(&mut due).collect();
+    amounts.unwrap_or_else(|| {
+        reader.problem(field, "the amount has too many digits for instalments");
+        Vec::new()
+    })
 }
 
 /// A `match` or an `over`.
@@ -243,8 +288,23 @@ pub(super) fn matching(reader: &mut Reader, field: &Field<'_>) -> Option<Match> 
         service: texts("service"),
         region: texts("region"),
         resource: texts("resource"),
+        charge_class: texts("charge_class"),
+        charge_period: texts("charge_period"),
         ..Match::default()
     };
+    for (text, field) in reader.texts(&members, "charge_class") {
+        if !["Correction", "*"].contains(&text.as_str()) {
+            reader.problem(
+                &field,
+                format!("'{text}' is no class of a charge; the one that FOCUS knows is Correction"),
+            );
+        }
+    }
+    for (text, field) in reader.texts(&members, "charge_period") {
+        if !text.contains('*') && text.parse::<BillingMonth>().is_err() {
+            reader.problem(&field, format!("'{text}' is no month; write 2026-09, or 2026-* for a year"));
+        }
+    }
     if let (Some(_), Some(other)) = (members.get("account"), members.get("sub_account")) {
         reader.problem(&other, "account and sub_account mean the same, write one of them");
     }

@@ -73,7 +73,9 @@ pub(super) fn components(reader: &mut Reader, root: &Members<'_>) -> (Vec<Compon
         let price = members.get("price").map(|field| price(reader, &field)).unwrap_or_default();
         let matching = members.get("match").and_then(|field| matching(reader, &field));
         let parts = parts(reader, &members);
-        let recover_all = recover_all(reader, &members);
+        let recover = members.get("recover");
+        let recover = recover.and_then(|field| reader.as_word(&field, &[("used", false), ("all", true)]));
+        let recover_all = recover.unwrap_or(false);
         let dated = reader.dated(&members);
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, dated);
@@ -115,21 +117,6 @@ fn price(reader: &mut Reader, field: &Field<'_>) -> Price {
         per_unit: share("per_unit"),
         percent_of_cost: share("percent_of_cost"),
         absolute: share("absolute"),
-    }
-}
-
-/// `recover: used` bills what is used, `recover: all` the whole cost.
-fn recover_all(reader: &mut Reader, component: &Members<'_>) -> bool {
-    let Some(text) = reader.text(component, "recover") else { return false };
-    match text.as_str() {
-        "all" => true,
-        "used" => false,
-        other => {
-            if let Some(field) = component.get("recover") {
-                reader.problem(&field, format!("'{other}' is not known here; write used or all"));
-            }
-            false
-        }
     }
 }
 

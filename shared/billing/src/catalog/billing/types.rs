@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 
 use super::problem::Mark;
@@ -9,37 +10,63 @@ use crate::identity::{Id, Rule};
 use crate::money::{Currency, minor_digits};
 use crate::month::BillingMonth;
 
-/// The months in which an entry applies, both inclusive; nothing is no bound.
+/// The days in which an entry applies, both inclusive; nothing is no bound. Most entries apply to whole months.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dated {
-    /// The first month.
-    pub from: Option<BillingMonth>,
-    /// The last month.
-    pub to: Option<BillingMonth>,
+    /// The first day.
+    pub from: Option<NaiveDate>,
+    /// The last day.
+    pub to: Option<NaiveDate>,
 }
 
 impl Dated {
-    /// Whether the entry applies to a month.
+    /// Whether the entry applies to a day.
     #[must_use]
-    pub fn covers(&self, month: BillingMonth) -> bool {
-        self.from.is_none_or(|from| from <= month) && self.to.is_none_or(|to| month <= to)
+    pub fn covers_day(&self, day: NaiveDate) -> bool {
+        self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to)
     }
 
-    /// Whether both apply to some month.
+    /// Whether the entry applies to a month, or to some of its days.
+    #[must_use]
+    pub fn covers(&self, month: BillingMonth) -> bool {
+        self.overlaps(&Self { from: Some(month.first_day()), to: Some(month.last_day()) })
+    }
+
+    /// Whether the entry applies to all days of a month.
+    #[must_use]
+    pub fn covers_all(&self, month: BillingMonth) -> bool {
+        self.covers_day(month.first_day()) && self.covers_day(month.last_day())
+    }
+
+    /// Whether both apply to some day.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
-        let before = |to: Option<BillingMonth>, from: Option<BillingMonth>| {
-            to.zip(from).is_some_and(|(to, from)| to < from)
-        };
+        let before =
+            |to: Option<NaiveDate>, from: Option<NaiveDate>| to.zip(from).is_some_and(|(to, from)| to < from);
         !before(self.to, other.from) && !before(other.to, self.from)
+    }
+
+    /// The first days on which it applies, or applies no more, if any.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = NaiveDate> {
+        self.from.into_iter().chain(self.to.and_then(|to| to.succ_opt()))
+    }
+}
+
+/// `2026-10-01..2026-10-15`; an open end is left out.
+impl std::fmt::Display for Dated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |day: Option<NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
+        write!(f, "{}..{}", shown(self.from), shown(self.to))
     }
 }
 
 /// Who is billed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Customer {
     /// Unique.
     pub name: String,
+    /// Names that it had: what was billed, corrected or carried under them is its own.
+    pub formerly: Vec<String>,
     /// Where bills are sent.
     pub email: Option<String>,
     /// What the invoicing system books on.
@@ -129,6 +156,10 @@ pub struct Match {
     pub resource: Vec<String>,
     /// FOCUS `ChargeCategory`.
     pub category: Vec<String>,
+    /// FOCUS `ChargeClass`: `Correction`.
+    pub charge_class: Vec<String>,
+    /// The month in which the charge period begins, `2026-09`.
+    pub charge_period: Vec<String>,
     /// Patterns by tag key.
     pub tags: BTreeMap<String, Vec<String>>,
 }
@@ -247,6 +278,20 @@ pub struct Position {
     pub product: Option<String>,
     /// Its place in the document.
     pub mark: Mark,
+}
+
+impl Position {
+    /// The key of its line on the bill of its month.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("position/{}", self.reason)
+    }
+
+    /// The key of its line on the bill of a later month. No reason of that month's own positions can be read as it.
+    #[must_use]
+    pub fn late_key(&self) -> String {
+        format!("late-position/{}/{}", self.month, self.reason)
+    }
 }
 
 /// What a share can go to.

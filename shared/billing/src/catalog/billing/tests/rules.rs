@@ -1,5 +1,7 @@
 //! What a rule must not mean by accident.
 
+use rust_decimal::Decimal;
+
 use super::*;
 
 #[test]
@@ -120,7 +122,7 @@ fn one_account_under_two_spellings_stands_there_twice() {
         (
             "provider: azure, id: SUB-1",
             "provider: Microsoft, id: /subscriptions/sub-1",
-            "line 5, column 31: accounts[1].id: 'azure//subscriptions/sub-1' stands here twice for the same months, first on line 4 as 'azure/SUB-1'",
+            "line 5, column 31: accounts[1].id: 'azure//subscriptions/sub-1' stands here twice for the same time, first on line 4 as 'azure/SUB-1'",
         ),
         (
             "provider: azure, id: '8611537'",
@@ -130,7 +132,7 @@ fn one_account_under_two_spellings_stands_there_twice() {
         (
             "provider: Amazon Web Services, id: '1'",
             "provider: aws, id: '1'",
-            "line 5, column 25: accounts[1].id: 'aws/1' stands here twice for the same months, first on line 4",
+            "line 5, column 25: accounts[1].id: 'aws/1' stands here twice for the same time, first on line 4",
         ),
     ] {
         let found = with(first, second);
@@ -145,4 +147,29 @@ fn one_account_under_two_spellings_stands_there_twice() {
 fn cost_centres_that_look_the_same_are_the_same() {
     let yaml = "currency: CHF\ncost_center_tag: cc\ncustomers:\n  - {name: blue, cost_center: '1'}\n  - {name: red, cost_center: \" 1\u{a0}\"}\n";
     assert!(problems(yaml).contains("the customer on line 4 has this cost centre too"), "{}", problems(yaml));
+}
+
+#[test]
+fn instalments_add_up_to_their_amount() {
+    let with = |position: &str| {
+        let yaml =
+            format!("currency: CHF\ncustomers: [{{name: a}}]\npositions: [{{customer: a, {position}}}]\n");
+        parse(yaml.as_bytes())
+    };
+    let catalog = with("month: 2026-11, reason: desk, amount: '600.10', instalments: 12").unwrap();
+    let amounts: Vec<String> = catalog.positions.iter().map(|part| part.amount.to_string()).collect();
+    assert_eq!(
+        amounts.iter().map(|text| text.parse::<Decimal>().unwrap()).sum::<Decimal>().to_string(),
+        "600.10"
+    );
+    assert!(amounts.iter().all(|amount| ["50", "50.01"].contains(&amount.as_str())), "{amounts:?}");
+    let last = catalog.positions.last().unwrap();
+    assert_eq!((last.month.to_string().as_str(), last.reason.as_str()), ("2027-10", "desk (12 of 12)"));
+    for (number, message) in
+        [("0", "must be from 1 to 120"), ("1.5", "must be from 1 to 120"), ("x", "not an exact")]
+    {
+        let error =
+            with(&format!("month: 2026-11, reason: desk, amount: 5, instalments: {number}")).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+    }
 }
