@@ -113,8 +113,10 @@ async fn a_balance_that_nobody_will_take_is_told_until_it_is_paid_out() {
     world.bill_with("acme", json!({"month": "2026-09"})).await;
     let preview = world.bill_with("acme", json!({"month": "2026-10", "dry_run": true})).await;
     assert!(preview["remarks"].to_string().contains("'Team Blue' has 30 USD of credit"), "{preview}");
-    let paid = credit
-        .replace("}]", "}, {customer: Team Blue, month: 2026-10, reason: paid out by bank, amount: 30}]");
+    let paid = credit.replace(
+        "amount: -30}]",
+        "amount: -30}, {customer: Team Blue, month: 2026-10, reason: paid out by bank, amount: 30}]",
+    );
     world.put("catalog/current.yaml", &paid).await;
     let report = world.bill_with("acme", json!({"month": "2026-10"})).await;
     assert_eq!(report["bills"][0]["carried_out"], "0.00", "{report}");

@@ -156,22 +156,28 @@ impl Looker {
         let Some(first) = positions.iter().map(|(_, position)| position.month).min() else {
             return Ok(LatePositions::default());
         };
-        let mut documents = Vec::new();
+        // the newest run of a month has all that is posted of it
+        let mut months = Vec::new();
         for of in billed.range(first..).filter(|of| **of != month) {
-            for run in chain.of(*of) {
-                documents.push(self.document(&run.document).await?);
+            let mut runs = Vec::new();
+            for run in chain.of(*of).rev() {
+                runs.push(self.document(&run.document).await?);
             }
+            months.push((*of, runs));
         }
         let mut late = LatePositions::default();
         for (at, position) in positions {
             let customer = &catalog.customers[position.customer];
             let names = || [&customer.name].into_iter().chain(&customer.formerly);
+            let has = |runs: &[RunDocument], key: &str| {
+                let bill = runs.iter().find_map(|run| names().find_map(|name| run.bill(name)));
+                runs.first().is_some_and(|newest| newest.has_posted(names(), key))
+                    || bill.is_some_and(|bill| bill.holds(key))
+            };
             let (key, late_key) = (position.key(), position.late_key());
-            let mut others = documents.iter();
-            let is_there = others.any(|document| {
-                let is_own = document.month() == position.month && document.has_line(names(), &key);
-                is_own || document.has_line(names(), &late_key)
-            });
+            let mut months = months.iter();
+            let is_there =
+                months.any(|(of, runs)| (*of == position.month && has(runs, &key)) || has(runs, &late_key));
             match (is_there, position.month == month) {
                 (false, false) => late.here.push(at),
                 (true, true) => late.elsewhere.push(at),
@@ -373,7 +379,7 @@ fn remarks(run: &BillRun, catalog: &Catalog, late: &LatePositions) -> Vec<String
     });
     let told = |costs: &UnknownCosts, what: &str| {
         let told = costs.iter().map(|(currency, UnknownCost { amount, charges })| {
-            format!("{charges} charges of {amount} {currency} {what}")
+            format!("charges of {amount} {currency} ({charges}) {what}")
         });
         told.collect::<Vec<_>>()
     };

@@ -283,20 +283,25 @@ impl RunDocument {
         lines.map(|lines| money::sum(lines.values().copied())).transpose()
     }
 
-    /// Whether a bill of a customer, by any of its names, has a line of this key, posted or held.
+    /// Whether a line of a customer, by any of its names, is posted.
     #[must_use]
-    pub fn has_line<'n>(&self, mut names: impl Iterator<Item = &'n String>, key: &str) -> bool {
-        names.any(|name| {
-            let is_posted =
-                self.posted.get(name).is_some_and(|lines| lines.get(key).is_some_and(|of| !of.is_zero()));
-            is_posted || self.bill(name).is_some_and(|bill| bill.lines.iter().any(|line| line.key == key))
-        })
+    pub fn has_posted<'n>(&self, mut names: impl Iterator<Item = &'n String>, key: &str) -> bool {
+        let amount = |name: &String| self.posted.get(name).and_then(|lines| lines.get(key)).copied();
+        names.any(|name| amount(name).is_some_and(|amount| !amount.is_zero()))
     }
 
     /// The month.
     #[must_use]
     pub fn month(&self) -> BillingMonth {
         self.run.month
+    }
+}
+
+impl StatedBill {
+    /// Whether it waits with a line that comes to something.
+    #[must_use]
+    pub fn holds(&self, key: &str) -> bool {
+        self.held.is_some() && self.lines.iter().any(|line| line.key == key && !line.amount.is_zero())
     }
 }
 

@@ -71,7 +71,7 @@ pub struct ComponentResult {
     pub rest: Amounts,
     /// Its costs against what services pay, before their lines are rounded.
     pub recovery: Recovery,
-    /// Why not all of it, or more than all of it, is billed.
+    /// Why not all of it, or more than all of it, is billed, where that comes to a minor unit.
     pub reason: Option<String>,
     /// Whether any service uses it; else its costs are unallocated.
     pub is_used: bool,

@@ -16,7 +16,7 @@ use super::problems::BillsError;
 use super::recipient::Recipient;
 use super::recovery::Recovery;
 use crate::catalog::billing::{Dated, Mark};
-use crate::money::{self, MoneyError};
+use crate::money::{self, MoneyError, minor_digits};
 
 /// Decimals of prices and costs in comments; items and costs have all of them.
 const SHOWN: u32 = 4;
@@ -332,9 +332,11 @@ impl Maker<'_> {
         }
         recovery.lose(self.rates.convert(&division.rest)?)?;
         let reason = || consumption::not_whole(at, self.used, self.input.drivers, in_force);
-        let is_left = !recovery.not_recovered.is_zero();
+        let digits = minor_digits(in_force.catalog.currency);
+        let counts = |amount: Exact| Ok::<_, MoneyError>(!amount.round_half_away(digits)?.is_zero());
+        let is_left = counts(recovery.not_recovered)?;
         let reason = match division.quantity {
-            Some(_) if is_left || !recovery.above_whole.is_zero() => Some(reason()),
+            Some(_) if is_left || counts(recovery.above_whole)? => Some(reason()),
             None if is_left => Some("its prices come to less than its costs".to_owned()),
             _ => None,
         };

@@ -105,9 +105,11 @@ impl Owners {
         if let (Some(usual), false) = (self.usual, is_earlier) {
             return Parts::whole(usual);
         }
-        let start =
-            if is_earlier { period.start } else { period.start.clamp(self.month.start, self.month.end - 1) };
-        let end = period.end.min(self.month.end).max(start + 1);
+        if period.end > self.month.end {
+            return Parts::whole(self.last);
+        }
+        let start = if is_earlier { period.start } else { period.start.max(self.month.start) };
+        let end = period.end.max(start + 1);
         let (first, last) = (self.stretch(start), self.stretch(end - 1));
         if first == last {
             return Parts { is_earlier, ..Parts::whole(first) };

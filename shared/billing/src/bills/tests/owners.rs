@@ -62,6 +62,7 @@ fn an_account_may_change_hands_within_a_month() {
         charge("acme/one", "2").used("2026-10-16T00", "2026-10-16T01"),
         charge("acme/two", "10").used("2026-10-15T23", "2026-10-16T00"),
         charge("acme/two", "20").used("2026-10-31T23", "2026-11-01T01"),
+        charge("acme/one", "16").used("2026-10-01T00", "2027-10-01T00"),
         charge("acme/one", "4").of_service("AI").used("2026-10-20T00", "2026-10-21T00"),
         charge("acme/one", "8").of_service("AI").used("2026-10-21T00", "2026-10-22T00"),
     ];
