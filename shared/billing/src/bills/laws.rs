@@ -311,11 +311,35 @@ proptest! {
     }
 
     #[test]
-    fn every_difference_between_a_cost_and_its_bills_has_its_name(model in models(), all in any::<bool>()) {
-        let yaml = model.yaml(false);
+    fn every_difference_between_a_cost_and_its_bills_has_its_name(
+        model in models(),
+        all in any::<bool>(),
+        brought in prop::collection::vec((0usize..5, -20_000i64..20_000, any::<bool>()), 0..6),
+    ) {
+        let yaml = model.yaml(false).replace("{name: c0,", "{name: c0, formerly: [c4],");
         let yaml = if all { yaml.replace("price: {fixed", "recover: all, price: {fixed") } else { yaml };
         let catalog = catalog(&yaml);
-        let run = try_run(&catalog, october(), &model.charges(), &before()).unwrap();
+        let mut before = before();
+        for (at, (customer, cents, is_carried)) in brought.iter().enumerate() {
+            let (customer, month, amount) = (format!("c{customer}"), month("2026-09"), Decimal::new(*cents, 2));
+            if *is_carried {
+                before.carried.push(Carried { customer, month, amount: -amount.abs() });
+            } else {
+                let (key, name, product) = (format!("account/aws/{at}"), "a".to_owned(), None);
+                before.corrections.push(Correction { customer, month, key, name, product, amount });
+            }
+        }
+        let run = try_run(&catalog, october(), &model.charges(), &before).unwrap();
+        // what is brought stands on bills, once; whoever is not in the catalog holds only that
+        let lines = &run.certificate.lines;
+        let of = |kind: LineKind| lines.get(kind.as_str()).copied().unwrap_or_default();
+        prop_assert_eq!(of(LineKind::Correction), before.corrections.iter().map(|one| one.amount).sum::<Decimal>());
+        prop_assert_eq!(of(LineKind::CarriedIn), before.carried.iter().map(|one| one.amount).sum::<Decimal>());
+        let others = [LineKind::Position, LineKind::Correction, LineKind::CarriedIn, LineKind::CarriedOut, LineKind::Withdrawn];
+        let others = others.into_iter().map(of).sum::<Decimal>();
+        let billed = run.certificate.recovery.as_ref().unwrap().total.billed;
+        prop_assert_eq!(billed.plus(others.into()).unwrap(), run.certificate.bills_total.into());
+        prop_assert!(run.bills.iter().all(|bill| ["c1", "c3"].contains(&bill.customer.as_str()) == bill.held.is_some()));
         let proof = run.certificate.recovery.as_ref().unwrap();
         // the costs that have a place are billed, but for what is named
         let Recovery { cost, billed, not_recovered, markups, prices, above_whole, rounding } = &proof.total;
