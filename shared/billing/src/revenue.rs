@@ -26,7 +26,7 @@ mod window;
 
 pub use account::Account;
 pub use certificate::{
-    CertifiedClient, CertifiedPair, JournalCounts, LocationAmount, OtherItems, PaymentTotals,
+    CertifiedAmount, CertifiedClient, CertifiedPair, JournalCounts, OtherItems, PaymentTotals,
     RevenueCertificate, RevenueCertificateError, RevenueSubject,
 };
 pub use figures::{bounded, natural_order};

@@ -1,7 +1,7 @@
 //! The movements of a window in one currency, entered where they belong.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rust_decimal::Decimal;
 
@@ -21,6 +21,10 @@ use crate::month::BillingMonth;
 pub(super) struct Book<'a> {
     /// By the place of the service.
     pub(super) entries: Vec<Vec<Entry<'a>>>,
+    /// Net refunds of what was paid before the window, by the place of the service: they take nothing back of what is paid in it.
+    pub(super) earlier_refunds: BTreeMap<usize, Decimal>,
+    /// Items that are refunded in the window, by service, invoice and item.
+    refunds: HashMap<ItemKey<'a>, Refunded>,
     /// By the place of the client.
     pub(super) credit: Vec<Credit>,
     /// Items of no service, by client and type.
@@ -31,6 +35,24 @@ pub(super) struct Book<'a> {
     pub(super) paid: u64,
     pub(super) refunded: u64,
     pub(super) openings: u64,
+}
+
+/// An invoice item of a service: the service, the invoice, the item.
+type ItemKey<'a> = (usize, Cow<'a, str>, Cow<'a, str>);
+
+/// What is refunded of an item in the window, and what is paid for it there, net.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refunded {
+    refunded: Decimal,
+    paid: Decimal,
+}
+
+impl Refunded {
+    /// The part that gives back what was paid before the window. Of a discount, both are negative.
+    fn earlier(self) -> Result<Decimal, MoneyError> {
+        let (least, most) = (self.paid.min(Decimal::ZERO), self.paid.max(Decimal::ZERO));
+        add(self.refunded, -self.refunded.clamp(least, most))
+    }
 }
 
 /// A client's credit.
@@ -68,6 +90,19 @@ pub(super) fn books<'a>(
         let book = books.entry(movement.currency.code()).or_insert_with(|| Book::new(offer));
         book.enter(movement, first)?;
     }
+    if books.values().any(|book| !book.refunds.is_empty()) {
+        for movement in journal.movements().filter(|movement| window.contains(movement.date)) {
+            if let Some(book) = books.get_mut(movement.currency.code()) {
+                book.set_off(movement)?;
+            }
+        }
+    }
+    for book in books.values_mut() {
+        for ((service, ..), refunded) in book.refunds.drain() {
+            let earlier = book.earlier_refunds.entry(service).or_default();
+            *earlier = add(*earlier, refunded.earlier()?)?;
+        }
+    }
     for entries in books.values_mut().flat_map(|book| &mut book.entries) {
         // items of one movement stay in its order
         entries.sort_by(|a, b| a.date.cmp(&b.date).then_with(|| a.id.cmp(&b.id)));
@@ -79,6 +114,8 @@ impl<'a> Book<'a> {
     pub(super) fn new(offer: &Offer) -> Self {
         Self {
             entries: offer.services.iter().map(|_| Vec::new()).collect(),
+            earlier_refunds: BTreeMap::new(),
+            refunds: HashMap::new(),
             credit: vec![Credit::default(); offer.clients.len()],
             others: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -130,6 +167,11 @@ impl<'a> Book<'a> {
         for item in &invoice.items {
             let (net, taxes) = (signed(item.net), signed(item.taxes));
             if let Some(service) = item.service {
+                if direction == Direction::Refund {
+                    let key = (service, invoice.id.clone(), item.id.clone());
+                    let refunded = &mut self.refunds.entry(key).or_default().refunded;
+                    *refunded = add(*refunded, item.net)?;
+                }
                 totals.services_net = add(totals.services_net, net)?;
                 totals.services_taxes = add(totals.services_taxes, taxes)?;
                 self.entries[service].push(Entry {
@@ -152,6 +194,20 @@ impl<'a> Book<'a> {
                 let others = self.others.entry(key).or_default();
                 let (net, taxes) = (add(others.net, net)?, add(others.taxes, taxes)?);
                 *others = Others { items: others.items + 1, net, taxes };
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what a payment brought of items that are refunded in the window.
+    fn set_off(&mut self, movement: &Movement<'a>) -> Result<(), MoneyError> {
+        let (Some(Direction::Payment), Some(invoice)) = (movement.direction(), &movement.invoice) else {
+            return Ok(());
+        };
+        for item in &invoice.items {
+            let key = item.service.map(|service| (service, invoice.id.clone(), item.id.clone()));
+            if let Some(refunded) = key.and_then(|key| self.refunds.get_mut(&key)) {
+                refunded.paid = add(refunded.paid, item.net)?;
             }
         }
         Ok(())

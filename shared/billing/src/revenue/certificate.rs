@@ -108,6 +108,12 @@ pub struct CertifiedClient {
     /// `opening_credit + credit_in - credit_out`.
     #[serde(with = "decimal_text")]
     pub credit_available: Decimal,
+    /// Where there are earlier refunds: price and usage of its services, which is the most that they can require.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_due: Option<CertifiedAmount>,
+    /// Net refunds of what was paid before the window: they lower revenue and raise nothing that is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier_refunds: Option<CertifiedAmount>,
 }
 
 /// What was counted.
@@ -149,7 +155,7 @@ pub struct RevenueCertificate {
     /// Payments less refunds.
     pub payments: PaymentTotals,
     /// Revenue by location.
-    pub locations: BTreeMap<String, LocationAmount>,
+    pub locations: BTreeMap<String, CertifiedAmount>,
     /// The clients, in the order of the report.
     pub clients: Vec<CertifiedClient>,
     /// Items of no service.
@@ -172,10 +178,10 @@ pub struct RevenueCertificate {
     pub software: String,
 }
 
-/// An amount in a map.
+/// An amount in a map, or one that may be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LocationAmount(#[serde(with = "decimal_text")] pub Decimal);
+pub struct CertifiedAmount(#[serde(with = "decimal_text")] pub Decimal);
 
 /// A certificate that cannot be trusted.
 #[derive(Debug, thiserror::Error)]
@@ -325,6 +331,12 @@ impl CertifiedClient {
             "alloted_from_credit of a client = the smaller of what is available and what is required",
             self.alloted_from_credit,
             self.credit_available.max(Decimal::ZERO).min(self.cost_still_required),
+        )?;
+        let most = self.cost_due.map_or(self.cost_still_required, |due| due.0);
+        law(
+            "cost_still_required of a client is at most cost_due",
+            self.cost_still_required.min(most),
+            self.cost_still_required,
         )
     }
 }

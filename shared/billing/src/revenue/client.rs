@@ -16,6 +16,8 @@ use crate::money::{ApportionError, apportion};
 pub(super) struct Case<'a> {
     pub(super) service: &'a Service,
     pub(super) entries: Vec<Entry<'a>>,
+    /// Net refunds of what was paid before the window.
+    pub(super) earlier_refunds: Decimal,
     /// Nothing in another currency than the client's.
     pub(super) fixed: Decimal,
     pub(super) usage: Option<UsageSummary>,
@@ -31,8 +33,12 @@ pub(super) fn report<'a>(
 ) -> Result<ClientReport<'a>, StatementError> {
     let revenues = cases.iter().map(|case| Ok(sum(case.entries.iter().map(|entry| entry.amount.0))?));
     let revenues = revenues.collect::<Result<Vec<_>, StatementError>>()?;
-    let required = cases.iter().zip(&revenues).map(|(case, revenue)| required(case, *revenue, digits));
+    let due = cases.iter().map(due).collect::<Result<Vec<_>, StatementError>>()?;
+    let required = cases.iter().zip(&revenues).zip(&due);
+    let required = required.map(|((case, revenue), due)| required_of(case, *revenue, *due, digits));
     let required = required.collect::<Result<Vec<_>, StatementError>>()?;
+    let cost_due = sum(due.into_iter().map(|due| rounded(due, digits)))?;
+    let earlier_refunds = sum(cases.iter().map(|case| case.earlier_refunds))?;
     let available = credit.available()?;
     let alloted = allot(available, &required, digits)?;
     let all_required = sum(required.iter().copied())?;
@@ -74,15 +80,27 @@ pub(super) fn report<'a>(
         total_alloted_from_credit: Number(total(|service| service.alloted_from_credit)?),
         revenue_per_location: per_location(services.iter().flat_map(|service| &service.locations))?,
         opening_credit: credit.opening,
+        cost_due,
+        earlier_refunds,
         services_report: services,
     })
 }
 
-/// Price and usage less revenue, rounded once, not below nothing.
-fn required(case: &Case<'_>, revenue: Decimal, digits: u32) -> Result<Decimal, StatementError> {
-    let usage = case.usage.as_ref().map_or(Decimal::ZERO, |usage| usage.total_cost);
-    let exact = add(add(case.fixed, usage)?, -revenue)?;
-    Ok(rounded(exact, digits).max(Decimal::ZERO))
+/// Price and usage, exactly.
+fn due(case: &Case<'_>) -> Result<Decimal, StatementError> {
+    Ok(add(case.fixed, case.usage.as_ref().map_or(Decimal::ZERO, |usage| usage.total_cost))?)
+}
+
+/// What is due less what was paid, rounded once, not below nothing. A refund takes back what was paid in the window and no more: what
+/// was paid before it was for something else.
+fn required_of(
+    case: &Case<'_>,
+    revenue: Decimal,
+    due: Decimal,
+    digits: u32,
+) -> Result<Decimal, StatementError> {
+    let paid = add(revenue, case.earlier_refunds)?.max(Decimal::ZERO);
+    Ok(rounded(add(due, -paid)?, digits).max(Decimal::ZERO))
 }
 
 /// What credit covers of what is required: each at most its own, because no more than all of it is shared.

@@ -86,6 +86,8 @@ struct WireItem<'a> {
     #[serde(borrow)]
     amount: Option<&'a RawValue>,
     #[serde(borrow)]
+    gross: Option<&'a RawValue>,
+    #[serde(borrow)]
     taxes_amount: Option<&'a RawValue>,
     #[serde(borrow)]
     taxes_percent: Option<&'a RawValue>,
@@ -127,7 +129,7 @@ fn movement<'a>(wire: Wire<'a>, folder: BillingMonth, offer: &Offer) -> Result<M
         wrong(
             "amount",
             raw,
-            "an amount from 0 up to 10^15 in minor units of its currency (a refund has source iv)",
+            "an amount from 0 up to 10^15 in minor units of its currency (what goes back has source and destination the other way round)",
         )
     })?;
     let opening = match wire.opening.map(|raw| (raw, raw.get())) {
@@ -141,7 +143,7 @@ fn movement<'a>(wire: Wire<'a>, folder: BillingMonth, offer: &Offer) -> Result<M
         None => None,
         Some(_) => {
             let mut invoice = invoice(wire.invoice.ok_or(Problem::NoInvoice)?.0, client, currency, offer)?;
-            invoice.cover(amount, currency)?;
+            invoice.cover(amount, currency).map_err(|problem| problem.paid_from(source))?;
             Some(invoice)
         }
     };
@@ -189,23 +191,25 @@ fn item<'a>(
 ) -> Result<Item<'a>, Problem> {
     let service = wire.service.map(|raw| identifier("service", Some(raw))).transpose()?;
     let service = service.map(|id| service_of(&id, client, offer)).transpose()?;
-    let expected = "an amount below 10^15 with at most 9 decimals";
-    let raw = present("amount", wire.amount)?;
-    let amount = decimal(raw).ok_or_else(|| wrong("amount", raw, expected))?;
+    let figure = |field: &str, raw: Option<&RawValue>| {
+        let figure = raw.map(|raw| {
+            decimal(raw).ok_or_else(|| wrong(field, raw, "an amount below 10^15 with at most 9 decimals"))
+        });
+        figure.transpose()
+    };
     let percent = wire.taxes_percent.map(|raw| {
         let percent =
             decimal(raw).filter(|percent| (Decimal::ZERO..=Decimal::ONE_THOUSAND).contains(percent));
         percent.ok_or_else(|| wrong("taxes_percent", raw, "a percentage from 0 to 1000"))
     });
     let percent = percent.transpose()?;
-    let taxes = wire.taxes_amount.map(|raw| decimal(raw).ok_or_else(|| wrong("taxes_amount", raw, expected)));
-    let taxes = match (taxes.transpose()?, percent) {
-        (Some(taxes), _) => taxes,
-        (None, Some(percent)) => {
-            of_percent(amount, percent, minor_digits(currency)).ok_or(Problem::TooLarge)?
-        }
-        (None, None) => Decimal::ZERO,
+    let price = Price {
+        net: figure("amount", wire.amount)?,
+        gross: figure("gross", wire.gross)?,
+        taxes: figure("taxes_amount", wire.taxes_amount)?,
+        percent,
     };
+    let (amount, taxes) = price.divided(minor_digits(currency))?;
     Ok(Item {
         id: identifier("id", wire.id)?,
         service,
@@ -216,6 +220,75 @@ fn item<'a>(
         net: Decimal::ZERO,
         taxes: Decimal::ZERO,
     })
+}
+
+/// The price of an item as its line states it.
+struct Price {
+    net: Option<Decimal>,
+    /// With its taxes.
+    gross: Option<Decimal>,
+    taxes: Option<Decimal>,
+    percent: Option<Decimal>,
+}
+
+impl Price {
+    /// Net and taxes. A price that includes its taxes is divided so that both add up to it; what is rounded is the net amount.
+    fn divided(&self, digits: u32) -> Result<(Decimal, Decimal), Problem> {
+        let (net, gross) = match (self.net, self.gross) {
+            (None, None) => return Err(Problem::Missing("amount".into())),
+            (Some(net), None) => return Ok((net, self.taxes_on(net, digits).ok_or(Problem::TooLarge)?)),
+            (None, Some(gross)) => {
+                let net = self.within(gross, digits.max(gross.scale()));
+                (net.ok_or(Problem::TooLarge)?, gross)
+            }
+            (Some(net), Some(gross)) => (net, gross),
+        };
+        let taxes = money::sub(gross, net).map_err(|_| Problem::TooLarge)?;
+        if self.net.is_some() {
+            self.check(gross, net, taxes, digits)?;
+        }
+        Ok((net, taxes))
+    }
+
+    /// Whether a net amount and a price with taxes are those of the taxes that are stated. A percentage says them as exactly as the net amount
+    /// is rounded.
+    fn check(&self, gross: Decimal, net: Decimal, taxes: Decimal, digits: u32) -> Result<(), Problem> {
+        let percent = self.percent.filter(|_| self.taxes.is_none());
+        let whole = percent.unwrap_or_default() + Decimal::ONE_HUNDRED;
+        let slack = percent.map_or(Decimal::ZERO, |_| Decimal::new(1, digits + 2) * whole);
+        let stated = match (self.taxes, percent) {
+            (None, None) => taxes,
+            _ => self.taxes_on(net, digits).ok_or(Problem::TooLarge)?,
+        };
+        let is_reversed = !taxes.is_zero() && taxes.is_sign_negative() != net.is_sign_negative();
+        if !is_reversed && (stated - taxes).abs() <= slack {
+            return Ok(());
+        }
+        let stated = if is_reversed { Decimal::ZERO } else { stated };
+        let sum = money::add(net, stated).map_err(|_| Problem::TooLarge)?;
+        Err(Problem::Gross { field: "gross".into(), gross, sum })
+    }
+
+    /// The taxes on a net amount.
+    fn taxes_on(&self, net: Decimal, digits: u32) -> Option<Decimal> {
+        match (self.taxes, self.percent) {
+            (Some(taxes), _) => Some(taxes),
+            (None, Some(percent)) => of_percent(net, percent, digits),
+            (None, None) => Some(Decimal::ZERO),
+        }
+    }
+
+    /// The net amount within a price that includes its taxes.
+    fn within(&self, gross: Decimal, digits: u32) -> Option<Decimal> {
+        match (self.taxes, self.percent) {
+            (Some(taxes), _) => gross.checked_sub(taxes),
+            (None, Some(percent)) => {
+                let whole = percent.checked_add(Decimal::ONE_HUNDRED)?;
+                Some(rounded(gross.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(whole)?, digits))
+            }
+            (None, None) => Some(gross),
+        }
+    }
 }
 
 fn of_percent(amount: Decimal, percent: Decimal, digits: u32) -> Option<Decimal> {
@@ -322,6 +395,7 @@ fn within(index: usize, problem: Problem) -> Problem {
     match problem {
         Problem::Missing(field) => Problem::Missing(place(field)),
         Problem::Field { field, text, expected } => Problem::Field { field: place(field), text, expected },
+        Problem::Gross { field, gross, sum } => Problem::Gross { field: place(field), gross, sum },
         other => other,
     }
 }

@@ -111,8 +111,13 @@ impl Invoice<'_> {
         if amount > payable {
             return Err(Problem::AboveInvoice {
                 invoice: self.id.chars().take(60).collect(),
-                amount: amount.to_string(),
-                total: total.to_string(),
+                amount,
+                total,
+                // a minor unit for each item is what taxes are rounded by
+                is_rounding: amount - total
+                    <= Decimal::new(i64::try_from(self.items.len()).unwrap_or(i64::MAX), digits),
+                advice: "where its prices include taxes, its items state them as gross instead of amount"
+                    .into(),
             });
         }
         if amount == total && self.items.iter().flat_map(Item::parts).all(|part| part.scale() <= digits) {
@@ -217,8 +222,8 @@ mod tests {
         assert_eq!(covered(&[(0, 0)], 0).unwrap(), texts(&[("0.00", "0.00")]));
         assert_eq!(
             covered(&[(1000, 0)], 1001).unwrap_err().to_string(),
-            "the amount 10.01 is more than the invoice i comes to (10.00); write what is above it as a movement of its own, for \
-             example from tr to cr"
+            "the amount 10.01 is more than the invoice i comes to (10.00); where its prices include taxes, its items state them as \
+             gross instead of amount"
         );
         assert!(covered(&[(-500, 0)], 1).is_err());
     }

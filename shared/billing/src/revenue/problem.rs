@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use rust_decimal::Decimal;
+
+use super::account::Account;
 use super::plugin::PluginError;
 use crate::money::InvalidCurrency;
 
@@ -25,11 +28,10 @@ pub enum Problem {
     NoInvoice,
     #[error("an opening balance has destination cr, or source cr where the client owes")]
     Opening,
-    #[error(
-        "the amount {amount} is more than the invoice {invoice} comes to ({total}); write what is above it as a movement of its own, \
-         for example from tr to cr"
-    )]
-    AboveInvoice { invoice: String, amount: String, total: String },
+    #[error("the amount {amount} is more than the invoice {invoice} comes to ({total}); {advice}")]
+    AboveInvoice { invoice: String, amount: Decimal, total: Decimal, is_rounding: bool, advice: String },
+    #[error("{field} says {gross}, amount and taxes come to {sum}; correct the one that is wrong")]
+    Gross { field: String, gross: Decimal, sum: Decimal },
     #[error("two items of the invoice have the id '{0}'")]
     SameItem(String),
     #[error("the figures are too large to be added exactly")]
@@ -40,7 +42,9 @@ pub enum Problem {
     UnknownService(String),
     #[error("the service '{service}' belongs to client '{owner}', not to '{client}'")]
     OtherClient { service: String, owner: String, client: String },
-    #[error("{what} stands in {file} line {line} with other content; keep one of them")]
+    #[error(
+        "{what} stands in {file} line {line} with other content; keep the right one, or, if both are right, give each an id of its own"
+    )]
     Conflict { what: String, file: String, line: usize },
     #[error("'{name}' is no plugin; there are {known}")]
     UnknownPlugin { name: String, known: String },
@@ -50,6 +54,22 @@ pub enum Problem {
     Currency(#[from] InvalidCurrency),
     #[error("details: {0}")]
     Details(#[from] PluginError),
+}
+
+impl Problem {
+    /// The same problem of money from an account: what is above an invoice must not become credit that nobody paid.
+    pub(super) fn paid_from(mut self, source: Account) -> Self {
+        if let Self::AboveInvoice { is_rounding: false, advice, .. } = &mut self {
+            advice.push_str(&match source {
+                Account::Invoice => "; otherwise no more is refunded than the invoice comes to".into(),
+                Account::Credit => "; otherwise no more is taken from credit than the invoice comes to".into(),
+                other => format!(
+                    "; where the client really paid more, what is above it is a movement of its own, from {other} to cr"
+                ),
+            });
+        }
+        self
+    }
 }
 
 /// A line that cannot be used.

@@ -57,6 +57,12 @@ pub struct ClientReport<'a> {
     /// What it had before.
     #[serde(skip)]
     pub opening_credit: Decimal,
+    /// Price and usage of its services.
+    #[serde(skip)]
+    pub cost_due: Decimal,
+    /// Net refunds of what was paid before the window.
+    #[serde(skip)]
+    pub earlier_refunds: Decimal,
 }
 
 /// One service.
@@ -80,7 +86,7 @@ pub struct ServiceReport<'a> {
     /// By its plugin; `{}` where nothing is known to be used.
     #[serde(serialize_with = "json::details")]
     pub usage_details: Option<Box<RawValue>>,
-    /// Price and usage less revenue.
+    /// Price and usage less what was paid in the window and not refunded.
     pub cost_still_required: Number,
     /// Of what all of the client's services require.
     pub cost_required_percent: Number,

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::book::{Book, books};
 use super::certificate::{
-    CertifiedClient, CertifiedPair, JournalCounts, LocationAmount, OtherItems, PaymentTotals,
+    CertifiedAmount, CertifiedClient, CertifiedPair, JournalCounts, OtherItems, PaymentTotals,
     RevenueCertificate, RevenueCertificateError, RevenueSubject,
 };
 use super::client::{self, Case, per_location};
@@ -194,6 +194,7 @@ fn clients<'a>(
         cases[service.client].push(Case {
             service,
             entries,
+            earlier_refunds: book.earlier_refunds.get(&place).copied().unwrap_or_default(),
             fixed: if own { service.fixed_monthly_price } else { Decimal::ZERO },
             usage: usage.get(&place).filter(|_| own).cloned(),
         });
@@ -208,6 +209,10 @@ fn clients<'a>(
     Ok(reports)
 }
 
+const EXPLAINED: &str = "the revenue of all locations is what was paid for services and what credit covers";
+const EXPLAINED_WITH_REFUNDS: &str = "the revenue of all locations is what was paid for services and what credit covers; refunds of what \
+                                      was paid before the window lower it and raise nothing that is required";
+
 fn certify(
     material: &Material<'_>,
     currency: Currency,
@@ -220,6 +225,7 @@ fn certify(
     for client in &report.revenue_report {
         clients.push(certified(client, currency)?);
     }
+    let has_earlier = clients.iter().any(|client| client.earlier_refunds.is_some());
     let PaymentTotals { gross, services_net, services_taxes, other_net, other_taxes } = book.payments;
     let services = report.revenue_report.iter().flat_map(|client| &client.services_report);
     let locations = report.total_revenue_per_location.iter();
@@ -241,7 +247,7 @@ fn certify(
             other_net: shown(other_net),
             other_taxes: shown(other_taxes),
         },
-        locations: locations.map(|at| (at.name.clone(), LocationAmount(shown(at.revenue.0)))).collect(),
+        locations: locations.map(|at| (at.name.clone(), CertifiedAmount(shown(at.revenue.0)))).collect(),
         other_items: other_items(material.offer, currency, book),
         movements: pairs(currency, book),
         counts: JournalCounts {
@@ -256,8 +262,7 @@ fn certify(
         },
         clients,
         status: Status::Matched,
-        explanation: "the revenue of all locations is what was paid for services and what credit covers"
-            .into(),
+        explanation: if has_earlier { EXPLAINED_WITH_REFUNDS } else { EXPLAINED }.into(),
         inputs: material.inputs.to_vec(),
         rules: rules(material),
         outputs: Vec::new(),
@@ -269,6 +274,7 @@ fn certified(client: &ClientReport<'_>, currency: Currency) -> Result<CertifiedC
     let total = |part: fn(&ServiceReport<'_>) -> Number| {
         sum(client.services_report.iter().map(|service| part(service).0)).map(|sum| minor(sum, currency))
     };
+    let earlier = Some(client.earlier_refunds).filter(|refunds| !refunds.is_zero());
     Ok(CertifiedClient {
         client: client.client.to_string(),
         services_net: total(|service| service.total_revenue)?,
@@ -280,6 +286,8 @@ fn certified(client: &ClientReport<'_>, currency: Currency) -> Result<CertifiedC
         credit_in: minor(client.credit_in.0, currency),
         credit_out: minor(client.credit_out.0, currency),
         credit_available: minor(client.credit_available.0, currency),
+        cost_due: earlier.map(|_| CertifiedAmount(minor(client.cost_due, currency))),
+        earlier_refunds: earlier.map(|refunds| CertifiedAmount(minor(refunds, currency))),
     })
 }
 

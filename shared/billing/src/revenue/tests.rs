@@ -5,8 +5,8 @@ mod laws;
 use serde_json::{Value, json};
 
 use super::{
-    Journal, JournalFile, LocationSplit, Material, Problems, RevenueRules, RevenueStatement, StatementError,
-    Window, statements,
+    Journal, JournalFile, LocationSplit, Material, Problems, RevenueCertificate, RevenueRules,
+    RevenueStatement, StatementError, Window, statements,
 };
 use crate::catalog::{Offer, offer};
 use crate::certificate::DocumentRef;
@@ -214,7 +214,8 @@ fn unreadable_and_contradicting_lines_are_told() {
     let other = line.replace("\"amount\":6", "\"amount\":5");
     assert_eq!(
         problems(&format!("{line}\n{other}")).to_string(),
-        "journal/2019-03/a.jsonl line 2: the id m stands in journal/2019-03/a.jsonl line 1 with other content; keep one of them"
+        "journal/2019-03/a.jsonl line 2: the id m stands in journal/2019-03/a.jsonl line 1 with other content; keep the right one, or, if both are \
+         right, give each an id of its own"
     );
     assert_eq!(
         problems(&format!("{line}\n{}", line.replace("\"amount\":6", "\"amount\":\"6.00\""))).count,
@@ -362,4 +363,160 @@ fn money_is_spread_over_the_locations_of_location_cost() {
         "location_cost": {"W": 10}, "total_cost": 15}}"#;
     let found = problems(&unnamed.replace('\n', "")).to_string();
     assert!(found.contains("details: location_cost does not name R, whose resources cost 5"), "{found}");
+}
+
+/// A setup fee that was paid in September is refunded in October, where hosting is due.
+const REFUND: (&str, [(&str, &str); 2]) = (
+    include_str!("../../../../tests/fixtures/cases/refund/catalog.yaml"),
+    [
+        (
+            "journal/2026-09/september.jsonl",
+            include_str!("../../../../tests/fixtures/cases/refund/september.jsonl"),
+        ),
+        (
+            "journal/2026-10/october.jsonl",
+            include_str!("../../../../tests/fixtures/cases/refund/october.jsonl"),
+        ),
+    ],
+);
+
+/// The only client of a month's or a window's report, and its certificate.
+fn of_one_client(catalog: &str, files: &[(&str, &str)], window: Window) -> (Value, RevenueCertificate) {
+    let rules = RevenueRules { default_location: Some("ZH".into()), ..rules() };
+    let statements = made(&offer(catalog.as_bytes()).unwrap(), files, window, &rules).unwrap();
+    let [statement] = statements.as_slice() else { panic!("{} statements", statements.len()) };
+    let certificate = RevenueCertificate::from_json(&statement.certificate.to_json().unwrap()).unwrap();
+    (value(statement)["revenue_report"][0].clone(), certificate)
+}
+
+/// Of a service: what is required of it, what credit covers, and what remains.
+fn required(client: &Value, service: &str) -> [Value; 3] {
+    ["cost_still_required", "alloted_from_credit", "debt"]
+        .map(|field| client["services_report"][service][field].clone())
+}
+
+#[test]
+fn a_refund_of_an_earlier_month_invents_no_debt() {
+    let (catalog, files) = REFUND;
+    let month = |month: &str| Window::month(month.parse().unwrap());
+    let (october, certificate) = of_one_client(catalog, &files, month("2026-10"));
+    assert_eq!(required(&october, "10"), [json!(0), json!(0), json!(0)]);
+    assert_eq!(required(&october, "11"), [json!(20), json!(20), json!(0)]);
+    assert_eq!(october["services_report"]["10"]["total_revenue"], json!(-100));
+    assert_eq!(october["total_debt"], json!(0));
+    assert_eq!(october["revenue_per_location"], json!([{"name": "ZH", "revenue": -80}]));
+    insta::assert_snapshot!("refund", String::from_utf8(certificate.to_json().unwrap()).unwrap());
+    // over both months what was paid and refunded is nothing, and hosting's price counts once
+    let both = Window::between("2026-09-01", "2026-11-01").unwrap();
+    let (both, _) = of_one_client(catalog, &files, both);
+    assert_eq!(required(&both, "10"), [json!(0), json!(0), json!(0)]);
+    assert_eq!(required(&both, "11"), [json!(20), json!(20), json!(0)]);
+    let (september, _) = of_one_client(catalog, &files, month("2026-09"));
+    let revenue = |client: &Value| client["services_report"]["10"]["total_revenue"].as_i64().unwrap();
+    assert_eq!(revenue(&september) + revenue(&october), revenue(&both));
+}
+
+/// A payment of an item of Hosting (its price is 20), or a refund of it.
+fn hosting(id: &str, month: u32, source: &str, destination: &str, invoice: u32, amount: &str) -> String {
+    json!({
+        "id": id, "date": format!("2026-{month:02}-05T00:00:00Z"), "client": 1, "source": source, "destination": destination,
+        "amount": amount, "currency": "EUR",
+        "invoice": {"id": invoice, "items": [{"id": 1, "service": 11, "item_type": "service", "amount": "20"}]},
+    })
+    .to_string()
+}
+
+#[test]
+fn a_refund_takes_back_what_was_paid_in_the_window_for_the_same_item() {
+    let october = |lines: &[String]| {
+        let october = Window::month("2026-10".parse().unwrap());
+        let (client, _) = of_one_client(REFUND.0, &[("journal/2026-10/a.jsonl", &lines.join("\n"))], october);
+        (required(&client, "11")[0].clone(), client["services_report"]["11"]["total_revenue"].clone())
+    };
+    let paid = hosting("paid", 10, "tr", "iv", 7, "20");
+    // of another item, paid before: October is paid for
+    let earlier = hosting("earlier", 10, "iv", "tr", 6, "20");
+    assert_eq!(october(&[paid.clone(), earlier.clone()]), (json!(0), json!(0)));
+    assert_eq!(october(&[earlier]), (json!(20), json!(-20)), "no more than the price");
+    // of the same item: October is not paid for any more, or only a part of it is
+    assert_eq!(october(&[paid.clone(), hosting("all", 10, "iv", "tr", 7, "20")]), (json!(20), json!(0)));
+    assert_eq!(october(&[paid, hosting("part", 10, "iv", "cr", 7, "5")]), (json!(5), json!(15)));
+    // a part was paid now, the other part before
+    let rest = hosting("rest", 10, "tr", "iv", 6, "12");
+    let whole = hosting("whole", 10, "iv", "tr", 6, "20");
+    assert_eq!(october(&[rest, whole]), (json!(20), json!(-8)));
+}
+
+#[test]
+fn prices_that_include_taxes_are_divided_as_the_journal_rounds() {
+    let item = |members: Value| {
+        let mut line = payment();
+        let mut item = json!({"id": 1, "service": 7, "item_type": "service"});
+        item.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        (line["amount"], line["invoice"]["items"][0]) = (json!("19.95"), item);
+        line.to_string()
+    };
+    let catalog = "currency: EUR\nrevenue: {clients: [{id: 1, name: A}], services: [{id: 7, name: S, client: 1, \
+                   fixed_monthly_price: 16.76}]}";
+    for members in [
+        json!({"gross": 19.95, "taxes_percent": 19}),
+        json!({"gross": "19.95", "taxes_amount": "3.19"}),
+        json!({"gross": "19.95", "amount": "16.76"}),
+        json!({"gross": "19.95", "amount": "16.76", "taxes_percent": 19}),
+    ] {
+        let line = item(members.clone());
+        let (client, _) = of_one_client(catalog, &[("journal/2019-03/a.jsonl", &line)], march());
+        let service = &client["services_report"]["7"];
+        let entry = &service["entries"][0];
+        assert_eq!((&entry["amount"], &entry["taxes_amount"]), (&json!(16.76), &json!(3.19)), "{members}");
+        assert_eq!(service["cost_still_required"], json!(0), "{members}");
+    }
+    for (members, why) in [
+        (json!({"taxes_percent": 19}), "invoice.items[0].amount is missing"),
+        (
+            json!({"gross": "19.95", "amount": "20"}),
+            "invoice.items[0].gross says 19.95, amount and taxes come to 20; correct",
+        ),
+        (
+            json!({"gross": "19.95", "amount": "16.76", "taxes_amount": "3.18"}),
+            "invoice.items[0].gross says 19.95, amount and taxes come to 19.94; correct the one that is wrong",
+        ),
+        (
+            json!({"gross": "19.95", "amount": "10", "taxes_percent": 19}),
+            "invoice.items[0].gross says 19.95, amount and taxes come to 11.90",
+        ),
+        (json!({"gross": true, "taxes_percent": 19}), "invoice.items[0].gross true is not an amount"),
+    ] {
+        let found = problems(&item(members.clone())).to_string();
+        assert!(found.contains(why), "{members}: {found}");
+    }
+}
+
+/// What a message advises must not make money of nothing.
+#[test]
+fn no_message_advises_a_false_credit() {
+    let told = |source: &str, destination: &str, amount: &str| {
+        let mut line = payment();
+        (line["source"], line["destination"]) = (json!(source), json!(destination));
+        (line["amount"], line["invoice"]["items"][0]["amount"]) = (json!(amount), json!("16.76"));
+        line["invoice"]["items"][0]["taxes_percent"] = json!(19);
+        problems(&line.to_string()).to_string()
+    };
+    let included = told("tr", "iv", "19.95");
+    assert!(
+        included.ends_with(
+            "the amount 19.95 is more than the invoice i comes to (19.94); where its prices include taxes, its items state them as \
+             gross instead of amount"
+        ),
+        "{included}"
+    );
+    assert!(!included.contains("cr"), "{included}");
+    let more = told("tr", "iv", "25");
+    assert!(more.contains("gross instead of amount; where the client really paid more"), "{more}");
+    assert!(more.ends_with("what is above it is a movement of its own, from tr to cr"), "{more}");
+    // from credit nothing more is taken than an invoice comes to, and a refund is no credit of its own
+    for (source, destination) in [("cr", "iv"), ("iv", "tr"), ("iv", "cr")] {
+        let found = told(source, destination, "25");
+        assert!(!found.contains("to cr"), "{source} {destination}: {found}");
+    }
 }

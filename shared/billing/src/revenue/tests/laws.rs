@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{made, march, payment, problems, rules, value};
 use crate::catalog::{Offer, offer};
-use crate::revenue::{LocationSplit, RevenueRules};
+use crate::revenue::{LocationSplit, RevenueRules, Window};
 
 /// A movement: (client, source and destination, cents, service, share of the invoice in percent, whether it has taxes).
 type Moved = (usize, usize, i64, usize, i64, bool);
@@ -94,6 +94,7 @@ proptest! {
                 let [required, alloted, debt] =
                     ["cost_still_required", "alloted_from_credit", "debt"].map(|field| decimal(&service[field]));
                 prop_assert!(Decimal::ZERO <= alloted && alloted <= required && debt == required - alloted);
+                prop_assert!(required <= due(service), "no more than price and usage");
             }
             let (alloted, available) = (of("alloted_from_credit"), decimal(&client["credit_available"]));
             prop_assert_eq!(alloted, available.max(Decimal::ZERO).min(of("cost_still_required")));
@@ -115,8 +116,64 @@ proptest! {
     }
 }
 
+/// Price and usage of a service, as it is reported.
+fn due(service: &Value) -> Decimal {
+    let usage = service["usage_details"]["total_cost"].as_number().map(ToString::to_string);
+    let usage = usage.map_or(Decimal::ZERO, |usage| crate::money::parse_decimal(&usage).unwrap());
+    // each of the two is rounded for itself in the report
+    decimal(&service["fixed_monthly_price"]) + usage + Decimal::new(1, 2)
+}
+
+/// Payments and refunds of four invoices in March and April: (day from the first of March, invoice, cents, whether it is a refund).
+fn paid_and_refunded() -> impl Strategy<Value = Vec<(u32, usize, i64, bool)>> {
+    prop::collection::vec((0u32..61, 0usize..4, 0i64..=5_000, any::<bool>()), 0..16)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn refunds_take_back_what_was_paid_in_the_window_and_windows_add_up(moved in paid_and_refunded(), price in 0i64..6_000) {
+        let (catalog, _) = prepared(&[price * 10; 6], &[]);
+        let text = |cents: i64| Decimal::new(cents, 2).to_string();
+        let line = |(id, (day, invoice, cents, refund)): (usize, &(u32, usize, i64, bool))| {
+            let (source, destination) = if *refund { ("iv", "tr") } else { ("tr", "iv") };
+            json!({
+                "id": id, "date": format!("2019-{:02}-{:02}T00:00:00Z", 3 + day / 31, day % 31 + 1), "client": 0, "source": source,
+                "destination": destination, "amount": text(*cents), "currency": "EUR",
+                "invoice": {"id": invoice, "items": [{"id": 1, "service": 0, "item_type": "s", "amount": "50"}]},
+            })
+            .to_string()
+        };
+        let of = |april: bool| {
+            let lines = moved.iter().enumerate().filter(|(_, moved)| (moved.0 >= 31) == april).map(line);
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let texts = [of(false), of(true)];
+        let files = [("journal/2019-03/a.jsonl", texts[0].as_str()), ("journal/2019-04/a.jsonl", texts[1].as_str())];
+        let report = |start: &str, end: &str| {
+            let window = Window::between(start, end).unwrap();
+            let statements = made(&catalog, &files, window, &rules()).unwrap();
+            let payments = statements[0].certificate.payments.clone();
+            (value(&statements[0])["revenue_report"][0]["services_report"]["0"].clone(), payments.gross)
+        };
+        let [march, april, both] =
+            [("2019-03-01", "2019-04-01"), ("2019-04-01", "2019-05-01"), ("2019-03-01", "2019-05-01")].map(|(start, end)| report(start, end));
+        prop_assert_eq!(decimal(&march.0["total_revenue"]) + decimal(&april.0["total_revenue"]), decimal(&both.0["total_revenue"]));
+        prop_assert_eq!(march.1 + april.1, both.1);
+        for (service, months) in [(&march.0, 0u32..31), (&april.0, 31..61), (&both.0, 0..61)] {
+            let paid: i64 = (0..4)
+                .map(|invoice| {
+                    let sum = |refund: bool| -> i64 {
+                        let of_item = |(day, of, _, is): &&(u32, usize, i64, bool)| months.contains(day) && *of == invoice && *is == refund;
+                        moved.iter().filter(of_item).map(|moved| moved.2).sum()
+                    };
+                    (sum(false) - sum(true)).max(0)
+                })
+                .sum();
+            prop_assert_eq!(decimal(&service["cost_still_required"]), Decimal::new((price - paid).max(0), 2));
+        }
+    }
 
     #[test]
     fn order_repetition_and_division_into_files_do_not_matter(moved in movements(), order in any::<prop::sample::Index>()) {
@@ -157,6 +214,27 @@ proptest! {
         // each part is rounded for itself, by less than a cent
         prop_assert!((at_once.1 - in_parts.1).abs() <= Decimal::new(1, 2));
         prop_assert_eq!(at_once.1 + at_once.2, in_parts.1 + in_parts.2);
+    }
+
+    #[test]
+    fn a_price_with_taxes_holds_nothing_and_is_divided_without_rest(cents in 0i64..10_000_000, permille in 0i64..10_000) {
+        let (gross, percent) = (Decimal::new(cents, 2).to_string(), Decimal::new(permille, 1).to_string());
+        let (catalog, _) = prepared(&[5000; 6], &[]);
+        let paid = |mut item: Value| {
+            item.as_object_mut().unwrap().extend(json!({"id": 1, "service": 2, "item_type": "s"}).as_object().unwrap().clone());
+            let line = json!({"id": "a", "date": "2019-03-01T00:00:00Z", "client": 1, "source": "tr", "destination": "iv", "amount": &gross,
+                              "currency": "EUR", "invoice": {"id": "i", "items": [item]}}).to_string();
+            let statements = made(&catalog, &[("journal/2019-03/a.jsonl", &line)], march(), &rules()).unwrap();
+            statements[0].certificate.payments.clone()
+        };
+        let once = paid(json!({"gross": &gross, "taxes_percent": &percent}));
+        prop_assert_eq!(once.services_net + once.services_taxes, once.gross);
+        // by the same percentage as far as a minor unit goes
+        let exact = once.services_net * Decimal::new(permille, 3);
+        prop_assert!((exact - once.services_taxes).abs() <= Decimal::new(5, 3) * (Decimal::ONE + Decimal::new(permille, 3)));
+        // who states both is believed
+        let both = paid(json!({"gross": &gross, "amount": once.services_net.to_string(), "taxes_percent": &percent}));
+        prop_assert_eq!(both, once);
     }
 
     #[test]
