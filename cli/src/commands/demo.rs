@@ -7,6 +7,7 @@ use billing::keys::{InvoiceKey, RawDocumentKey};
 use billing::metering::MeteringCertificate;
 use billing::money::{Decimal, sum};
 use billing::month::BillingMonth;
+use billing::shell::quoted;
 use chrono::Utc;
 use cloud::vars::Vars;
 use local::{Embedded, Home, HomeError, HomeKind, Options};
@@ -286,14 +287,14 @@ fn epilogue(
     let example = certificates.iter().rev().find(|certificate| certificate.status == Status::Explained);
     let (csv, proof) =
         example.map(|c| (c.invoice().allocations(), c.invoice().certificate(&c.subject.revision))).unzip();
-    let monthend = program();
+    let monthend = quoted(&program());
     let lines = [
         format!("\nDone in {} ms. The files are in {}", started.elapsed().as_millis(), root.display()),
         String::new(),
         "Try next:".into(),
         format!("  {monthend} status        periods and invoices; the restated one is reopened"),
-        format!("  {monthend} cat {}", csv.unwrap_or_default()),
-        format!("  {monthend} cat {}", proof.unwrap_or_default()),
+        format!("  {monthend} cat {}", quoted(&csv.unwrap_or_default())),
+        format!("  {monthend} cat {}", quoted(&proof.unwrap_or_default())),
         format!("  {monthend} metering status   contracts and months; with --format csv, every submission"),
         format!("  {monthend} report revenue   the month before; with --example, the worked example of docs/revenue.md"),
         format!("  {monthend} report usage --format csv   the datastores; in a browser: {monthend} admin set-password, {monthend} up"),

@@ -19,6 +19,7 @@ use billing::intake::{
 use billing::keys::InvoiceKey;
 use billing::manifest::{Manifest, Part};
 use billing::revision::{Revision, RevisionOrder};
+use billing::shell::{command, quoted};
 use chrono::Utc;
 use cloud::intake::{
     IntakeError, Plan, Planned, Question, Wish, atlas_rules, keep, keep_document, part_of, plan,
@@ -135,7 +136,7 @@ impl Bringing<'_> {
         let typed: Vec<String> = std::env::args().skip(1).collect();
         if !question.names.is_empty() {
             for name in &question.names {
-                let command = command(&without_name(&typed));
+                let command = typed_again(&without_name(&typed));
                 self.output.note(&format!("  {command} --invoice {}", quoted(name)));
             }
             return;
@@ -144,7 +145,7 @@ impl Bringing<'_> {
         self.output.note(&format!("Say what {is}:"));
         // an answer for all bills that did not decide of these
         let is_answered = self.import.answers().is_ok_and(|answers| answers.all.is_some());
-        let typed = command(&if is_answered { typed } else { without_answers(&typed) });
+        let typed = typed_again(&if is_answered { typed } else { without_answers(&typed) });
         let of_accounts = |option: &str| {
             let accounts = question.accounts.iter().map(|account| quoted(&format!("{option}={account}")));
             accounts.collect::<Vec<_>>().join(" ")
@@ -335,9 +336,8 @@ fn would_be_held(manifest: &Manifest, reason: &str) -> anyhow::Result<RevisionRe
 }
 
 /// A command as it can be typed again, without what it only rehearses.
-fn command(words: &[String]) -> String {
-    let words = words.iter().filter(|word| *word != "--dry-run").map(|word| quoted(word));
-    ["monthend".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+fn typed_again(words: &[String]) -> String {
+    command(words.iter().filter(|word| *word != "--dry-run"))
 }
 
 /// Without answers for all bills: another one takes their place.
@@ -358,27 +358,4 @@ fn without_name(words: &[String]) -> Vec<String> {
         }
     }
     kept
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_can_be_copied_into_a_shell() {
-        assert_eq!(quoted("data/part_0_0001.csv"), "data/part_0_0001.csv");
-        assert_eq!(quoted("October (1).csv"), "'October (1).csv'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 }

@@ -15,6 +15,7 @@ use crate::charges::{
 };
 use crate::ids::Provider;
 use crate::manifest::{Costs, Format};
+use crate::shell::command;
 
 pub use aggregates::aggregates;
 pub(crate) use aggregates::tag_rows;
@@ -88,8 +89,8 @@ pub enum BillError {
     },
     /// Rows that name another provider than the key.
     #[error(
-        "its rows are of {found} by {from}, and it stands under {expected}: put it under the key of {found}, or bring it with \
-         monthend import --provider {expected}"
+        "its rows are of {found} by {from}, and it stands under {expected}: put it under the key of {found}, or bring it with {}",
+        command(["import", "--provider", expected.as_ref()])
     )]
     OtherProvider {
         /// What the key says.

@@ -52,6 +52,7 @@ pub mod month;
 pub mod period;
 pub mod revenue;
 pub mod revision;
+pub mod shell;
 pub mod spreadsheet;
 pub mod strict;
 pub mod text;
