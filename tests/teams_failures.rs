@@ -79,6 +79,23 @@ async fn a_mail_that_may_have_gone_out_is_never_sent_twice_without_a_person() {
 }
 
 #[tokio::test]
+async fn where_ses_was_not_reached_no_mail_is_in_doubt() {
+    let world = billed(CATALOG).await;
+    let down = [("AWS_ENDPOINT_URL_SESV2", "http://ses.invalid")];
+    for _ in 0..2 {
+        let held = bill_with(&world, &down, september()).await;
+        assert_eq!(
+            (held["state"].as_str(), states(&held, "mails")),
+            (Some("held"), vec!["refused".into()]),
+            "the other would fare no better: {held}"
+        );
+        assert!(held["reason"].as_str().unwrap().contains("did not go out"), "{held}");
+    }
+    assert_eq!(states(&world.bill(september()).await, "mails"), ["new", "new"]);
+    assert_eq!(world.mails().len(), 2);
+}
+
+#[tokio::test]
 async fn a_trial_takes_nobodys_mail_away() {
     let world = billed(CATALOG).await;
     let trial = [("EMAIL_REDIRECT", "trial@example.com")];

@@ -8,6 +8,7 @@ use askama::Template;
 use billing::bills::{RunDocument, StatedBill};
 use billing::money::{Currency, format_amount};
 use billing::month::BillingMonth;
+use billing::shell::{command, quoted};
 use billing::spreadsheet::neutralise;
 use cloud::bucket::Written;
 use cloud::ledger::{Sending, SendingState};
@@ -113,18 +114,22 @@ impl App {
             return Err(MonthError::Contention);
         }
         let Some(mail) = mail else { return Ok(report(MailState::Sent, false, String::new())) };
+        let mut is_down = false;
         let (state, text) = match post.mailer.send(&mail).await {
             Ok(id) => (SendingState::Sent, id),
             Err(MailError::Unsure { reason, .. }) => {
                 let reason = format!("{reason}; {}", doubt(customer, customer, month, doing.attempt));
                 return Ok(report(MailState::Unsure, true, reason));
             }
-            Err(refused @ MailError::Refused { .. }) => (SendingState::Refused, refused.to_string()),
+            Err(error) => {
+                is_down = matches!(error, MailError::Unreached { .. });
+                (SendingState::Refused, error.to_string())
+            }
         };
         self.ledger.note_sending(month, &note(state, text.clone()), Some(SendingState::Sending)).await?;
         Ok(match state {
             SendingState::Sent => report(MailState::New, false, String::new()),
-            _ => report(MailState::Refused, false, text),
+            _ => report(MailState::Refused, is_down, text),
         })
     }
 }
@@ -167,9 +172,11 @@ pub(crate) fn next(known: Option<&Sending>, answer: Option<MailAnswer>, is_wante
 /// What to ask a person; `name` is how the answer names it.
 pub(crate) fn doubt(name: &str, whom: &str, month: BillingMonth, attempt: u32) -> String {
     let send = if attempt == 1 { "send".to_owned() } else { format!("send-{attempt}") };
+    let command = command(["bill", "--month", &month.to_string(), "--mail", &format!("{name}=sent")]);
+    let (other, key) = (quoted(&format!("{name}={send}")), serde_json::Value::from(name));
     format!(
-        "nobody here knows whether it went out: look where it goes or ask {whom}, then monthend bill --month {month} --mail \
-         '{name}=sent', or '={send}'; as an event {{\"month\": \"{month}\", \"mails\": {{\"{name}\": \"sent\"}}}}, or \"{send}\""
+        "nobody here knows whether it went out: look where it goes or ask {whom}, then {command}, or {other}; as an event \
+         {{\"month\": \"{month}\", \"mails\": {{{key}: \"sent\"}}}}, or \"{send}\""
     )
 }
 

@@ -161,7 +161,7 @@ impl MailReport {
         Self { customer: customer.to_owned(), to: to.to_owned(), state, reason, is_new_doubt }
     }
 
-    /// Whether nobody knows what became of it since this very run.
+    /// Whether nobody knows what became of it since this very run, or SES was not even reached: others would fare no better.
     pub(crate) fn is_new_doubt(&self) -> bool {
         self.is_new_doubt
     }

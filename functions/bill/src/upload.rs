@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use billing::bills::{RunDocument, StatedExport};
 use billing::revision::sha256_hex;
 use cloud::bucket::Written;
-use cloud::http::{innermost_cause, read_body};
+use cloud::http::{innermost_cause, read_body, was_never_sent};
 use cloud::ledger::{Sending, SendingState};
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
@@ -80,7 +80,7 @@ impl Invoicing {
             .body(bytes);
         let answer = request.send().await.map_err(|error| {
             let cause = innermost_cause(&error);
-            if error.is_connect() { UploadError::Refused(cause) } else { UploadError::Unsure(cause) }
+            if was_never_sent(&error) { UploadError::Refused(cause) } else { UploadError::Unsure(cause) }
         })?;
         let status = answer.status();
         if status.is_success() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use billing::keys::InvalidUsageKey;
 use billing::metering::{Line, MeteringCertificateError, Plan, PlanningError, QuantityError};
 use cloud::bucket::BucketError;
-use cloud::http::{ClientError, InvalidBaseUrl, innermost_cause};
+use cloud::http::{ClientError, InvalidBaseUrl, innermost_cause, was_never_sent};
 use cloud::ledger::LedgerError;
 use cloud::plans::PlansError;
 use cloud::secrets::SecretsError;
@@ -112,7 +112,11 @@ impl ClazarError {
     pub(crate) fn of_call(url: &Url, error: &reqwest::Error) -> Self {
         let reason = if error.is_timeout() { "time-out".into() } else { innermost_cause(error) };
         let url = url.to_string();
-        if error.is_connect() { Self::Unreachable { url, reason } } else { Self::Interrupted { url, reason } }
+        if was_never_sent(error) {
+            Self::Unreachable { url, reason }
+        } else {
+            Self::Interrupted { url, reason }
+        }
     }
 
     /// The same, of a call that submits nothing.

@@ -9,7 +9,7 @@ use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
 
 use crate::vars::{VarError, Vars};
 
-pub use answer::{BodyError, Content, content_type, innermost_cause, read_body, retry_after};
+pub use answer::{BodyError, Content, content_type, innermost_cause, read_body, retry_after, was_never_sent};
 
 /// A client with time-outs and without redirects (credentials must not follow one).
 ///

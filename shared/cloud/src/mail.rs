@@ -12,6 +12,7 @@ use aws_sdk_sesv2::types::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::aws::{Aws, explain};
+use crate::http::was_never_sent;
 
 /// A mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,14 @@ pub enum MailError {
         reason: String,
         /// What to do about it.
         advice: &'static str,
+    },
+    /// SES was not reached: it did not go out.
+    #[error("SES was not reached, the mail to {to} did not go out: {reason}; the next run tries again")]
+    Unreached {
+        /// Whom it was for.
+        to: String,
+        /// Why not.
+        reason: String,
     },
     /// Nobody here knows whether it went out.
     #[error("whether the mail to {to} went out is not known: {reason}")]
@@ -122,10 +131,14 @@ fn message(mail: &Mail) -> Result<Message, String> {
     Ok(message.build())
 }
 
-/// Only an answer that says so is proof that the mail did not go out: after an error of the server (5xx), or without any answer, it may have.
+/// A mail did not go out where an answer says so, and where nobody was reached. After an error of the server (5xx), or without an answer to
+/// what was sent, it may have.
 fn failed(to: &str, error: &SdkError<SendEmailError>) -> MailError {
     let (to, reason) = (to.to_owned(), explain(error));
     let status = error.raw_response().map(|response| response.status().as_u16());
+    if was_never_sent(error) {
+        return MailError::Unreached { to, reason };
+    }
     let is_refusal = status.is_some_and(|status| (400..500).contains(&status));
     if !is_refusal && !matches!(error, SdkError::ConstructionFailure(_)) {
         return MailError::Unsure { to, reason };
@@ -140,4 +153,50 @@ fn failed(to: &str, error: &SdkError<SendEmailError>) -> MailError {
         _ => "",
     };
     MailError::Refused { to, reason, advice }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vars::Vars;
+
+    async fn sent_to(endpoint: &str) -> MailError {
+        let vars = Vars::from_iter([
+            ("AWS_ENDPOINT_URL_SESV2", endpoint),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "k"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+        ]);
+        let mail = Mail {
+            from: "from@example.com".into(),
+            to: "to@example.com".into(),
+            subject: "s".into(),
+            text: "t".into(),
+            html: "h".into(),
+            attachments: Vec::new(),
+            tags: Vec::new(),
+        };
+        Mailer::new(&Aws::connect(&vars).await.unwrap()).send(&mail).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn where_nobody_was_reached_nothing_went_out() {
+        // a port that was free a moment ago, and a name that there is nowhere
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        for endpoint in [format!("http://{free}"), "http://ses.invalid".to_owned()] {
+            let error = sent_to(&endpoint).await;
+            assert!(!matches!(error, MailError::Unsure { .. }), "{endpoint}: {error}");
+            assert!(error.to_string().contains("did not go out"), "{endpoint}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_somebody_was_reached_it_may_have_gone_out() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hang_up = tokio::spawn(async move { drop(listener.accept().await.unwrap()) });
+        let error = sent_to(&format!("http://{address}")).await;
+        assert!(matches!(error, MailError::Unsure { .. }), "{error}");
+        hang_up.await.unwrap();
+    }
 }

@@ -87,6 +87,20 @@ pub fn innermost_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// Whether a call certainly sent nothing, by what made it fail: the name of the peer did not resolve, or no connection was made. After
+/// any other failure without an answer, the peer may have done what was asked.
+#[must_use]
+pub fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect()) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
 /// The longest wait that the headers ask for, in seconds or until a date.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
