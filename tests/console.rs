@@ -84,6 +84,7 @@ async fn both_spellings_give_the_same_figures_as_json_and_csv() {
         "attachment; filename=\"datastore-usage_2026-10-01_2026-10-31.json\""
     );
     assert_eq!(newer.headers()["monthend-held-files"], "0");
+    assert!(!newer.headers().contains_key("monthend-forgotten-datastores"), "nothing is missing");
     let newer = newer.text().await.unwrap();
     let older = world.as_admin("/api/admin/datastores/billing/json?start=2026-10-01&end=2026-10-31").await;
     assert_eq!(older.text().await.unwrap(), newer);

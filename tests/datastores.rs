@@ -204,6 +204,68 @@ async fn putting_together_keeps_every_figure_and_forgets_the_old() {
 }
 
 #[tokio::test]
+async fn a_datastore_that_moves_has_a_row_for_each_customer() {
+    let world = platform(true).await;
+    let moved = |time| line(time, "datastore.transferred", "orders", &json!({"customer_id": "other"}));
+    let billed = line("10-20T00:00", "network.egress", "orders", &json!({"customer_id": "other", "gib": 3}));
+    // the transfer comes in a file of its own, and late
+    let begun = [running("10-01T00:00", "orders"), vec![egress("10-02T00:00", "orders", 2), billed]].concat();
+    world.events("a.jsonl", &begun).await;
+    world.events("b.jsonl", &[moved("10-16T00:00")]).await;
+    world.quiet().await;
+    let of_each = |report: &Value| -> Vec<Value> {
+        let row = |row: &Value| {
+            json!([
+                row["customer_id"],
+                row["instances_types_usage"][0]["hours"],
+                row["network_egress_usage_gib"],
+                row["nodes_count"]
+            ])
+        };
+        report["datastores"].as_array().unwrap().iter().map(row).collect()
+    };
+    let report = world.october().await;
+    assert_eq!(of_each(&report), [json!(["acme", 360, 2, 1]), json!(["other", 384, 3, 1])]);
+    let told = report["datastores"][1]["warnings"][0].as_str().unwrap();
+    assert!(told.starts_with("2026-10-16T00:00:00Z datastore.transferred"), "{told}");
+    assert_eq!(report["network_egress_usage_gib"].to_string(), "5");
+    // in the table, columns add up
+    let csv = world.usage_report("2026-10-01", "2026-10-31", ReportFormat::Csv).await;
+    let mut rows = csv::Reader::from_reader(csv.as_bytes());
+    let names = rows.headers().unwrap().clone();
+    let egress = names.iter().position(|name| name == "network_egress_usage_gib").unwrap();
+    let sum: u32 = rows.records().filter_map(|row| row.unwrap()[egress].parse::<u32>().ok()).sum();
+    assert_eq!((sum, csv.lines().count()), (5, 5));
+    // and once all is put together
+    world.invoke("record-usage", json!({})).await.unwrap();
+    assert_eq!(world.october().await, report);
+}
+
+#[tokio::test]
+async fn a_report_says_what_it_has_forgotten() {
+    let world = platform(true).await;
+    let old = [running("04-01T00:00", "old"), vec![deleted("04-20T00:00", "old")]].concat();
+    let kept = [running("04-01T00:00", "kept"), vec![deleted("06-01T00:00", "kept")]].concat();
+    world.events("a.jsonl", &[old, kept].concat()).await;
+    world.quiet().await;
+    for _ in 0..2 {
+        let report = async |from, to| -> Value {
+            serde_json::from_str(&world.usage_report(from, to, ReportFormat::Json).await).unwrap()
+        };
+        let april = report("2026-04-01", "2026-04-30").await;
+        assert_eq!(april["datastores"].as_array().unwrap().len(), 1);
+        let complete_from = Retention::default().cutoff_ms(now());
+        let complete_from = chrono::DateTime::from_timestamp_millis(complete_from).unwrap().date_naive();
+        assert_eq!(april["forgotten"], json!({"datastores": 1, "complete_from": complete_from}));
+        // it was gone before these days, or nothing of them is forgotten
+        assert_eq!(report("2026-04-21", "2026-04-30").await["forgotten"], Value::Null);
+        assert_eq!(world.october().await["forgotten"], Value::Null);
+        // also when nothing but its deletion is left
+        world.invoke("record-usage", json!({})).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn more_files_than_are_put_together_at_once() {
     let world = platform(false).await;
     for number in 0..205 {
@@ -294,7 +356,7 @@ async fn a_report_that_has_begun_is_not_disturbed() {
     let datastores = Datastores::new(world.bucket.reader().clone());
     let report =
         Report::new(Window::days(day, day, now()).unwrap(), Retention::default(), now(), ReportFormat::Json);
-    let mut stream = report.stream(&datastores).await.unwrap();
+    let mut stream = report.begin(&datastores).await.unwrap().pieces;
     let mut text = stream.try_next().await.unwrap().unwrap().to_vec();
     world.events("late.jsonl", &[egress("10-31T02:00", "datastore-new", 5)]).await;
     world.invoke("record-usage", json!({"key": "datastores/2026-10/late.jsonl"})).await.unwrap();

@@ -59,7 +59,7 @@ impl World {
         let window = Window::days(day(from), day(to), now()).unwrap();
         let datastores = Datastores::new(self.bucket.reader().clone());
         let report = Report::new(window, Retention::default(), now(), format);
-        let pieces: Vec<_> = report.stream(&datastores).await.unwrap().try_collect().await.unwrap();
+        let pieces: Vec<_> = report.begin(&datastores).await.unwrap().pieces.try_collect().await.unwrap();
         String::from_utf8(pieces.concat()).unwrap()
     }
 

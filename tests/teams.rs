@@ -3,7 +3,7 @@
 use billing::bills::RunCertificate;
 use serde_json::{Value, json};
 
-use crate::datastores_world::running;
+use crate::datastores_world::{line, running};
 use crate::teams_world::{ACME, CATALOG, billed, totals};
 use crate::world::World;
 
@@ -301,6 +301,15 @@ async fn hours_of_datastores_share_a_pool() {
     assert_eq!(totals(&world.bill(month(SEPTEMBER)).await)[1], "acme 452.50 452.50");
     let shares = world.text("bills/2026-09/shares.csv").await;
     assert!(shares.contains("datastore-hours"), "{shares}");
+
+    // one that moves at noon has half of its hours with each
+    let world = billed(&shared).await;
+    let moved = line("09-30T12:00", "datastore.transferred", "orders", &json!({"customer_id": "Team Red"}));
+    world.events("1.jsonl", &[running("09-30T00:00", "orders"), vec![moved]].concat()).await;
+    world.invoke("record-usage", json!({"key": "datastores/2026-10/1.jsonl"})).await.unwrap();
+    world.bill(month(SEPTEMBER)).await;
+    let shares = world.text("bills/2026-09/shares.csv").await;
+    assert_eq!(shares.lines().filter(|line| line.contains("UsageQuantity\"\":12,")).count(), 2, "{shares}");
 }
 
 #[tokio::test]

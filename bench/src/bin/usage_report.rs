@@ -28,7 +28,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let bucket = vars.require("DATA_BUCKET", "the bucket")?;
     let datastores = Datastores::new(BucketReader::new(&Aws::connect(&vars).await?, bucket, "DATA_BUCKET"));
     let started = Instant::now();
-    let mut stream = Report::new(window, Retention::default(), now, format).stream(&datastores).await?;
+    let report = Report::new(window, Retention::default(), now, format).begin(&datastores).await?;
+    let mut stream = report.pieces;
     let (mut bytes, mut lines) = (0, 0);
     while let Some(piece) = stream.try_next().await? {
         bytes += piece.len();

@@ -30,13 +30,13 @@ pub(crate) async fn usage(
     let (first, last) = (closing.start().date_naive(), closing.end().date_naive() - Days::new(1));
     let window = Window::days(Some(first), Some(last), now)?;
     let datastores = Datastores::new(session.bucket.reader().clone());
-    let report = |format| Report::new(window, Retention::default(), now, format).stream(&datastores);
-    teller.listing(&report_usage::table(report(ReportFormat::Csv).await?).await?)?;
+    let report = |format| Report::new(window, Retention::default(), now, format).begin(&datastores);
+    teller.listing(&report_usage::table(report(ReportFormat::Csv).await?.pieces).await?)?;
     teller.line(&format!(
         "   {lines} events in {} files; those of the last days came twice and count once. A start of ten minutes (wiki) counts nothing.",
         files.len()
     ));
-    let document = report_usage::whole(report(ReportFormat::Json).await?).await?;
+    let document = report_usage::whole(report(ReportFormat::Json).await?.pieces).await?;
     let document: Value = serde_json::from_slice(&document)?;
     Ok(document)
 }

@@ -1,9 +1,10 @@
 //! `monthend report usage`
 
 use anyhow::Context;
+use billing::shell::command;
 use billing::usage::{Retention, Window};
 use chrono::Utc;
-use cloud::datastores::{Datastores, Report, ReportFormat, ReportStream};
+use cloud::datastores::{BegunReport, Datastores, Report, ReportFormat, ReportStream};
 use futures::TryStreamExt;
 
 use crate::Ended;
@@ -19,19 +20,25 @@ pub(crate) async fn report(
     let now = Utc::now();
     let window = Window::days(usage.from, usage.to, now)?;
     let retention = session.vars.parsed("RETENTION_PERIOD", Retention::default())?;
-    let datastores = Datastores::new(session.bucket.reader().clone());
-    let held = datastores.held().await?;
+    let datastores = Datastores::new(session.bucket.reader().clone()).tolerant(&session.vars)?;
     let format = if output.format == Format::Json { ReportFormat::Json } else { ReportFormat::Csv };
-    let stream = Report::new(window, retention, now, format).stream(&datastores).await?;
+    let BegunReport { held, forgotten, pieces } =
+        Report::new(window, retention, now, format).begin(&datastores).await?;
     if output.format == Format::Table {
         output.heading(&format!("Usage of datastores from {} to {}", window.from(), window.to()));
-        output.listing(&table(stream).await?)?;
+        output.listing(&table(pieces).await?)?;
     } else {
-        copy(stream, output).await?;
+        copy(pieces, output).await?;
     }
     for file in &held {
+        let command = command(["cat", &format!("held/{file}.reason.json")]);
+        output.note(&format!("{file} is held and not in the report; the reason: {command}"));
+    }
+    if let Some(forgotten) = forgotten {
         output.note(&format!(
-            "{file} is held and not in the report; the reason: monthend cat held/{file}.reason.json"
+            "{} datastores that were deleted before {} are not in the report (RETENTION_PERIOD is {retention}); it is complete from that \
+             day on",
+            forgotten.datastores, forgotten.complete_from
         ));
     }
     Ok(if held.is_empty() { Ended::Done } else { Ended::Held })

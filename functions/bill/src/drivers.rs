@@ -14,7 +14,7 @@ use billing::keys::{self, UsageKey};
 use billing::metering::{Source, UsageSnapshot};
 use billing::month::BillingMonth;
 use billing::revision::sha256_hex;
-use billing::usage::{Life, Window};
+use billing::usage::Window;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
@@ -104,11 +104,13 @@ impl Looker {
             }
             for group in &batch {
                 let history = group.history()?;
-                let Some(life) = Life::of(&history, window.now_ms()) else { continue };
-                let ms: i128 = life.measure(&window).instances.iter().map(|instance| instance.ms).sum();
-                if ms > 0 {
-                    let customer = life.customer_reference.unwrap_or(life.customer_id);
-                    *measured.entry(customer.to_owned()).or_default() += ms;
+                let Some(life) = self.datastores.life(&history, window.now_ms()) else { continue };
+                for usage in life.measure(&window) {
+                    let ms: i128 = usage.instances.iter().map(|instance| instance.ms).sum();
+                    if ms > 0 {
+                        let customer = usage.customer_reference.unwrap_or(usage.customer_id);
+                        *measured.entry(customer.to_owned()).or_default() += ms;
+                    }
                 }
             }
         }

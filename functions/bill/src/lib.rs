@@ -13,6 +13,7 @@
 //! | `DATA_BUCKET`, `STATE_TABLE` | the data bucket and the ledger's table |
 //! | `BILL_INPUTS` | providers, or `provider/account`, that must be there before a month is billed, with commas between them |
 //! | `BILL_MONTHS` | billed months that are looked through for late revisions, default 3 |
+//! | `EVENT_TOLERANCE` | how far apart events of datastores may be that crossed on their way, default `2 s` |
 //! | `MAIL_FROM` | who mails are from; without it none are sent |
 //! | `EMAIL_REDIRECT` | one address that all mails go to, for a trial |
 //! | `INVOICING_URL`, `INVOICING_METHOD` | where exports are uploaded, by `PUT` (default) or `POST`; without a URL they are not |
@@ -134,7 +135,7 @@ impl Function for App {
         let looker = Looker {
             bucket: bucket.reader().clone(),
             ledger: ledger.reader().clone(),
-            datastores: Datastores::new(bucket.reader().clone()),
+            datastores: Datastores::new(bucket.reader().clone()).tolerant(vars)?,
             plans,
             expected,
         };

@@ -21,6 +21,9 @@ use crate::failure::Failure;
 
 /// Which files are held, so that their events are not in a report.
 const HELD_FILES: &str = "monthend-held-files";
+/// How many datastores are not in a report because they were deleted too long ago, and the last day, looking back, that is complete.
+const FORGOTTEN: &str = "monthend-forgotten-datastores";
+const COMPLETE_FROM: &str = "monthend-complete-from";
 
 /// How the days of a report are spelt in a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,10 +124,8 @@ impl App {
                 return Err(Failure::BadRequest(format!("'{other}' is no type of report, use json or csv")));
             }
         };
-        let held = self.datastores.held().await?;
-        let report = Report::new(window, self.retention, now, format);
-        let stream = report.stream(&self.datastores).await?;
-        let told = stream.inspect(|piece| {
+        let report = Report::new(window, self.retention, now, format).begin(&self.datastores).await?;
+        let told = report.pieces.inspect(|piece| {
             if let Err(error) = piece {
                 tracing::error!("a report broke off: {error}");
             }
@@ -139,7 +140,13 @@ impl App {
         if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
             headers.insert(CONTENT_DISPOSITION, disposition);
         }
-        headers.insert(HELD_FILES, held.len().into());
+        headers.insert(HELD_FILES, report.held.len().into());
+        if let Some(forgotten) = report.forgotten {
+            headers.insert(FORGOTTEN, forgotten.datastores.into());
+            if let Ok(day) = HeaderValue::from_str(&forgotten.complete_from.to_string()) {
+                headers.insert(COMPLETE_FROM, day);
+            }
+        }
         Ok(response)
     }
 }

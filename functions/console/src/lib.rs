@@ -7,6 +7,7 @@
 //! | `DATA_BUCKET`, `STATE_TABLE` | the data bucket and the ledger's table |
 //! | `ADMIN_SECRET_ARN` | the secret with `ADMIN_PASSWORD_HASH` (Argon2, as `monthend admin set-password` writes it) and `SESSION_KEY`; with `SECRETS=env` these are variables, with `SECRETS=vault` it stands at `ADMIN_VAULT_PATH`, see [`cloud::secrets`] |
 //! | `RETENTION_PERIOD` | how long deleted datastores are reported, default `6 months` |
+//! | `EVENT_TOLERANCE` | how far apart events of datastores may be that crossed on their way, default `2 s` |
 //! | `OIDC_ISSUER`, `OIDC_AUDIENCE` | whose tokens are accepted, and for whom they must be made; none without |
 //! | `OIDC_JWKS_URL` | the issuer's keys, default `{OIDC_ISSUER}/.well-known/jwks.json` |
 //! | `OIDC_ROLES_CLAIM`, `OIDC_ADMIN_ROLE` | the claim with the roles, default `roles`, and the one that is needed, default `admin` |
@@ -73,7 +74,7 @@ impl App {
         let retention = vars.parsed("RETENTION_PERIOD", Retention::default())?;
         let aws = Aws::connect(vars).await?;
         Ok(Self {
-            datastores: Datastores::new(BucketReader::new(&aws, bucket, "DATA_BUCKET")),
+            datastores: Datastores::new(BucketReader::new(&aws, bucket, "DATA_BUCKET")).tolerant(vars)?,
             throttle: Throttle::new(Ledger::new(&aws, table)),
             password: AdminPassword::new(vars.clone(), aws),
             bearer: Bearer::from_vars(vars)?.map(Arc::new),

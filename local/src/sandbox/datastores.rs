@@ -159,7 +159,7 @@ fn some_gib(gib: u32, day: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use billing::usage::{History, Life, read_lines};
+    use billing::usage::{History, Life, Tolerance, Window, read_lines};
 
     use super::*;
 
@@ -171,8 +171,11 @@ mod tests {
             let histories = History::of_each(read_lines(text.as_bytes()).unwrap());
             assert_eq!(histories.len(), 9);
             for history in &histories {
-                let life = Life::of(history, closing.end().timestamp_millis()).unwrap();
-                assert_eq!(life.warnings, Vec::<String>::new(), "{} in {closing}", life.datastore);
+                let life = Life::of(history, closing.end().timestamp_millis(), Tolerance::default()).unwrap();
+                let window = Window::days(None, None, closing.end()).unwrap();
+                for usage in life.measure(&window) {
+                    assert_eq!(usage.warnings, Vec::<String>::new(), "{} in {closing}", life.datastore);
+                }
             }
         }
     }

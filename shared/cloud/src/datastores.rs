@@ -19,16 +19,17 @@ mod report;
 
 use std::collections::BTreeSet;
 
-use billing::usage::LineError;
+use billing::usage::{History, Life, LineError, Tolerance};
 use futures::stream::{StreamExt as _, TryStreamExt as _, iter};
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::{BucketError, BucketReader, Listed};
+use crate::vars::{VarError, Vars};
 use aside::{few, put_aside};
 use lines::Lines;
 
 pub use merge::{Group, Histories};
-pub use report::{Report, ReportFormat, ReportStream};
+pub use report::{BegunReport, Forgotten, Report, ReportFormat, ReportStream};
 
 /// Where files of events arrive.
 pub const EVENTS: &str = "datastores/";
@@ -71,6 +72,7 @@ pub struct Current {
 #[derive(Clone, Debug)]
 pub struct Datastores {
     bucket: BucketReader,
+    tolerance: Tolerance,
 }
 
 /// Histories that cannot be read.
@@ -122,7 +124,21 @@ impl Datastores {
     /// Those of a bucket.
     #[must_use]
     pub fn new(bucket: BucketReader) -> Self {
-        Self { bucket }
+        Self { bucket, tolerance: Tolerance::default() }
+    }
+
+    /// The same, with the tolerance that `EVENT_TOLERANCE` says: how far apart events may be that crossed on their way, default `2 s`.
+    ///
+    /// # Errors
+    /// [`VarError`] if it is none.
+    pub fn tolerant(self, vars: &Vars) -> Result<Self, VarError> {
+        Ok(Self { tolerance: vars.parsed("EVENT_TOLERANCE", Tolerance::default())?, ..self })
+    }
+
+    /// The life that a history tells until now; nothing if it has not begun.
+    #[must_use]
+    pub fn life<'h>(&self, history: &'h History<'_>, now_ms: i64) -> Option<Life<'h>> {
+        Life::of(history, now_ms, self.tolerance)
     }
 
     /// The files that hold all events now.

@@ -34,6 +34,8 @@ pub enum Change<'a> {
         datastore_type: Cow<'a, str>,
         vendor: Cow<'a, str>,
     },
+    /// To the customer that the event names.
+    Transferred,
     NodeAdded {
         node: Cow<'a, str>,
         instance_type: Cow<'a, str>,
@@ -256,6 +258,7 @@ impl<'a> Wire<'a> {
                 datastore_type: text("datastore_type", self.datastore_type)?,
                 vendor: text("vendor", self.vendor)?,
             },
+            "datastore.transferred" => Change::Transferred,
             "datastore.deleted" => Change::Deleted,
             "node.added" => Change::NodeAdded {
                 node: node(self.node)?,
@@ -296,7 +299,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-const KNOWN_TYPES: &str = "datastore.created|deleted, node.added|removed|started|stopped|upgraded|repaired, \
+const KNOWN_TYPES: &str = "datastore.created|transferred|deleted, node.added|removed|started|stopped|upgraded|repaired, \
                            volume.resized|type_changed, network.egress or backup.taken|removed";
 const A_TIME: &str = "an RFC 3339 time with its offset between 1970 and 2200";
 const A_SIZE: &str = "a number of GiB from 0 to 10^9 with at most nine decimals";
@@ -323,6 +326,7 @@ impl Event<'_> {
     pub fn kind(&self) -> &'static str {
         match &self.change {
             Change::Created { .. } => "datastore.created",
+            Change::Transferred => "datastore.transferred",
             Change::Deleted => "datastore.deleted",
             Change::NodeAdded { .. } => "node.added",
             Change::NodeRemoved { .. } => "node.removed",
@@ -366,6 +370,7 @@ impl Event<'_> {
             Change::Egress { .. }
             | Change::BackupTaken { .. }
             | Change::BackupRemoved { .. }
+            | Change::Transferred
             | Change::Deleted => {}
         }
         texts

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::event::{Change, Event, LineError, Text, Wire};
 use super::life::Life;
+use super::window::Tolerance;
 
 /// The events of one datastore, in their order, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +150,9 @@ impl<'a> History<'a> {
         let mut deletions = self.events.iter().filter(|event| event.change == Change::Deleted);
         // few are deleted that long ago: only those are lived through
         deletions.any(|event| event.at.ms() < cutoff_ms)
-            && Life::of(self, now_ms).is_some_and(|life| life.deleted_ms.is_some_and(|ms| ms < cutoff_ms))
+            // in which order other events come does not decide when it was deleted
+            && Life::of(self, now_ms, Tolerance::default())
+                .is_some_and(|life| life.deleted_ms.is_some_and(|ms| ms < cutoff_ms))
     }
 
     /// What is kept of a datastore that is forgotten: that it was deleted. Events of it that come again later cannot bring it back.

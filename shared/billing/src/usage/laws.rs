@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::tests::{about, added, created, history, line, lines, now};
 use super::*;
@@ -37,7 +37,7 @@ fn lives() -> impl Strategy<Value = Vec<String>> {
         let other = if node == "n1" { "n2" } else { "n1" };
         let members = json!({
             "node": node, "replacement": other, "instance_type": format!("t{}", size % 3), "volume_type": format!("v{}", size % 2),
-            "volume_gib": size, "iops": size * 10, "gib": size,
+            "volume_gib": size, "iops": size * 10, "gib": size, "customer_id": if size % 7 == 0 { "other" } else { "c" },
         });
         line(&time, kind, &members)
     });
@@ -48,27 +48,138 @@ fn lives() -> impl Strategy<Value = Vec<String>> {
 /// The exact sums between two minutes of June, by name.
 fn sums(life: &str, from_minute: i64, to_minute: i64) -> BTreeMap<String, i128> {
     let history = History::read(life.as_bytes()).unwrap();
-    let life = Life::of(&history, now().timestamp_millis()).unwrap();
+    let life = Life::of(&history, now().timestamp_millis(), Tolerance::default()).unwrap();
     let june = "2025-06-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap().timestamp_millis();
     let window = Window::between(june + from_minute * 60_000, june + to_minute * 60_000);
-    let usage = life.measure(&window);
     let mut sums = BTreeMap::new();
-    let mut add = |name: String, sum: i128| {
-        if sum != 0 {
-            sums.insert(name, sum);
+    for usage in life.measure(&window) {
+        let mut add = |name: String, sum: i128| {
+            if sum != 0 {
+                *sums.entry(format!("{name} of {}", usage.customer_id)).or_insert(0) += sum;
+            }
+        };
+        for instance in &usage.instances {
+            add(format!("hours {}", instance.instance_type), instance.ms);
         }
-    };
-    for instance in &usage.instances {
-        add(format!("hours {}", instance.instance_type), instance.ms);
+        for volume in &usage.volumes {
+            add(format!("life {}", volume.volume_type), volume.ms);
+            add(format!("gib {}", volume.volume_type), volume.nano_gib_ms);
+            add(format!("iops {}", volume.volume_type), volume.iops_ms);
+        }
+        add("egress".into(), usage.egress_nano_gib);
+        add("taken".into(), usage.backups.taken.into());
     }
-    for volume in &usage.volumes {
-        add(format!("life {}", volume.volume_type), volume.ms);
-        add(format!("gib {}", volume.volume_type), volume.nano_gib_ms);
-        add(format!("iops {}", volume.volume_type), volume.iops_ms);
-    }
-    add("egress".into(), usage.egress_nano_gib);
-    add("taken".into(), usage.backups.taken.into());
     sums
+}
+
+/// What a platform does with a node, from one hour to the next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Restart,
+    Pause,
+    Upgrade,
+    Resize,
+    Replace,
+    Repair,
+    Egress,
+    Transfer,
+}
+
+/// The possible life of a node in July 2025, in milliseconds since it begins: what happens at once is up to three seconds apart.
+fn possible() -> impl Strategy<Value = Vec<(i64, String, Value)>> {
+    use Step::{Egress, Pause, Repair, Replace, Resize, Restart, Transfer, Upgrade};
+    let step = prop::sample::select(vec![Restart, Pause, Upgrade, Resize, Replace, Repair, Egress, Transfer]);
+    prop::collection::vec((step, 2i64..40, [0i64..3_000, 0i64..3_000, 0i64..3_000]), 0..14).prop_map(|steps| {
+        let (mut ms, mut node, mut customer) = (60_000, 0, 0);
+        let mut events = vec![(0, "datastore.created".to_owned(), json!({"datastore_type": "x", "vendor": "y"}))];
+        let machine = |node: i32| json!({"node": format!("n{node}"), "instance_type": "t0", "volume_type": "v", "volume_gib": 100});
+        events.push((ms, "node.added".into(), machine(node)));
+        events.push((ms + 10, "node.started".into(), json!({"node": "n0"})));
+        for (number, (step, hours, gaps)) in (1..).zip(steps) {
+            ms += hours * 3_600_000;
+            let name = json!({"node": format!("n{node}")});
+            let mut then = |gap: i64, kind: &str, members: Value| {
+                ms += gap;
+                events.push((ms, kind.to_owned(), members));
+            };
+            match step {
+                Step::Restart => {
+                    then(0, "node.stopped", name.clone());
+                    then(gaps[0], "node.started", name);
+                }
+                Step::Pause => {
+                    then(0, "node.stopped", name.clone());
+                    then(7_200_000, "node.started", name);
+                }
+                Step::Upgrade => then(0, "node.upgraded", json!({"node": format!("n{node}"), "instance_type": format!("t{number}")})),
+                Step::Resize => then(0, "volume.resized", json!({"node": format!("n{node}"), "volume_gib": 100 + number})),
+                Step::Replace => {
+                    then(0, "node.removed", name.clone());
+                    then(gaps[0], "node.added", machine(node));
+                    then(gaps[1], "node.started", name);
+                }
+                Step::Repair => {
+                    let replacement = json!({"node": format!("n{node}"), "replacement": format!("n{}", node + 1)});
+                    then(0, "node.stopped", name);
+                    then(gaps[0], "node.repaired", replacement);
+                    node += 1;
+                    then(gaps[1], "node.started", json!({"node": format!("n{node}")}));
+                }
+                Step::Egress => then(0, "network.egress", json!({"gib": number, "customer_id": customer.to_string()})),
+                Step::Transfer => {
+                    customer += 1;
+                    then(0, "datastore.transferred", json!({}));
+                }
+            }
+            for (_, _, members) in events.iter_mut().filter(|(_, _, members)| members.get("customer_id").is_none()) {
+                members["customer_id"] = json!(customer.to_string());
+            }
+        }
+        for (_, _, members) in events.iter_mut().filter(|(_, _, members)| members.get("customer_id").is_none()) {
+            members["customer_id"] = json!("0");
+        }
+        events
+    })
+}
+
+/// The lines of such a life, each told so many milliseconds late.
+fn told(events: &[(i64, String, Value)], late_ms: &[i64]) -> Vec<String> {
+    let begin: DateTime<Utc> = "2025-07-01T00:00:00Z".parse().unwrap();
+    let line = |(number, ((ms, kind, members), late_ms)): (usize, (&(i64, String, Value), &i64))| {
+        let time = (begin + chrono::TimeDelta::milliseconds(ms + late_ms)).to_rfc3339();
+        let mut event = json!({"event_id": number.to_string(), "time": time, "type": kind, "datastore": "d"});
+        event.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        event.to_string()
+    };
+    events.iter().zip(late_ms).enumerate().map(line).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn what_is_told_late_within_the_tolerance_costs_no_more_than_that(
+        events in possible(), late_ms in prop::collection::vec(0i64..2_000, 64), order in any::<prop::sample::Index>(),
+    ) {
+        let exact = told(&events, &[0; 64]);
+        let mut jittered = told(&events, &late_ms);
+        let expected = sums(&history(&exact), 30 * 1440, 90 * 1440);
+        let rotation = order.index(jittered.len());
+        jittered.rotate_left(rotation);
+        let found = sums(&history(&jittered), 30 * 1440, 90 * 1440);
+        // each event moves what begins or ends with it by two seconds at most
+        let slack = i128::try_from(events.len()).unwrap() * 2_000;
+        let names: std::collections::BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+        for name in names {
+            let [expected, found] = [&expected, &found].map(|sums| sums.get(name).copied().unwrap_or_default());
+            let unit = match name.split(' ').next() {
+                Some("hours" | "life") => 1,
+                Some("gib") => 200 * 1_000_000_000,
+                _ => 0,
+            };
+            prop_assert!((expected - found).abs() <= slack * unit, "{name}: {expected} and {found} of\n{}", jittered.join("\n"));
+        }
+    }
 }
 
 proptest! {
@@ -130,7 +241,7 @@ proptest! {
             life.push(about(&time(start * 20 + length), "node.stopped", "n1"));
         }
         let life = history(&life);
-        let ran = |from, to| sums(&life, from, to).get("hours c2.m4").copied().unwrap_or_default();
+        let ran = |from, to| sums(&life, from, to).get("hours c2.m4 of c").copied().unwrap_or_default();
         let expected = |from: i64, to: i64| -> i128 {
             let inside = |start: &i64| ((start * 20 + length).min(to) - (start * 20).max(from)).max(0);
             if length < 15 { 0 } else { starts.iter().map(inside).map(i128::from).sum::<i128>() * 60_000 }

@@ -49,7 +49,7 @@ struct BackupsRow {
     removed_size_gib: Rounded,
 }
 
-/// Appends the object of one datastore.
+/// Appends the object of one datastore and customer.
 ///
 /// # Errors
 /// Those of writing texts as JSON.
@@ -59,8 +59,8 @@ pub fn json_row(usage: &DatastoreUsage<'_>, out: &mut Vec<u8>) -> Result<(), ser
         datastore: life.datastore,
         created_at: life.created_at(),
         deleted_at: life.deleted_at(),
-        customer_id: life.customer_id,
-        customer_reference: life.customer_reference,
+        customer_id: usage.customer_id,
+        customer_reference: usage.customer_reference,
         datastore_type: life.datastore_type,
         nodes_count: usage.nodes_count,
         vendor: life.vendor,
@@ -73,7 +73,7 @@ pub fn json_row(usage: &DatastoreUsage<'_>, out: &mut Vec<u8>) -> Result<(), ser
             removed: usage.backups.removed,
             removed_size_gib: gib(usage.backups.removed_nano_gib),
         },
-        warnings: &life.warnings,
+        warnings: &usage.warnings,
     };
     serde_json::to_writer(out, &row)
 }
@@ -121,7 +121,7 @@ pub const CSV_COLUMNS: [&str; 21] = [
     "warnings",
 ];
 
-/// Appends the rows of one datastore: one for each type of instance (`resource` is `instance`) and each type of volume (`volume`); one
+/// Appends the rows of one datastore and customer: one for each type of instance (`resource` is `instance`) and each type of volume (`volume`); one
 /// without a resource if it used none. Its traffic, its backups and its warnings stand in its first row only, so that columns add up.
 ///
 /// # Errors
@@ -135,8 +135,8 @@ pub fn csv_rows<W: std::io::Write>(
         neutralise(life.datastore),
         life.created_at().into(),
         life.deleted_at().unwrap_or_default().into(),
-        neutralise(life.customer_id),
-        neutralise(life.customer_reference.unwrap_or_default()),
+        neutralise(usage.customer_id),
+        neutralise(usage.customer_reference.unwrap_or_default()),
         neutralise(life.datastore_type.unwrap_or_default()),
         neutralise(life.vendor.unwrap_or_default()),
         usage.nodes_count.to_string().into(),
@@ -148,7 +148,7 @@ pub fn csv_rows<W: std::io::Write>(
         gib(backups.taken_nano_gib).to_string(),
         backups.removed.to_string(),
         gib(backups.removed_nano_gib).to_string(),
-        life.warnings.join("; "),
+        usage.warnings.join("; "),
     ];
     let mut row = |resource: &str, resource_type: &str, figures: [String; 5]| {
         for field in &head {

@@ -47,19 +47,29 @@ pub(super) fn history(lines: &[String]) -> String {
     String::from_utf8(line).unwrap()
 }
 
-/// The row of the report from the first to the last day, or nothing if the datastore is not listed.
-fn report(lines: &[String], first: &str, last: &str) -> Option<Value> {
+/// The rows of the report from the first to the last day, one for each customer; none if the datastore is not listed.
+fn rows(lines: &[String], first: &str, last: &str) -> Vec<Value> {
     let day = |text| Some(Window::day("from", text).unwrap());
     let window = Window::days(day(first), day(last), now()).unwrap();
     let line = history(lines);
     let history = History::read(line.as_bytes()).unwrap();
-    let life = Life::of(&history, window.now_ms())?;
+    let Some(life) = Life::of(&history, window.now_ms(), Tolerance::default()) else { return Vec::new() };
     if !life.is_listed(&window, Retention::default().cutoff_ms(now())) {
-        return None;
+        return Vec::new();
     }
-    let mut row = Vec::new();
-    json_row(&life.measure(&window), &mut row).unwrap();
-    Some(serde_json::from_slice(&row).unwrap())
+    let row = |usage: &DatastoreUsage<'_>| {
+        let mut row = Vec::new();
+        json_row(usage, &mut row).unwrap();
+        serde_json::from_slice(&row).unwrap()
+    };
+    life.measure(&window).iter().map(row).collect()
+}
+
+/// The only row of one that had one customer, or nothing if the datastore is not listed.
+fn report(lines: &[String], first: &str, last: &str) -> Option<Value> {
+    let mut rows = rows(lines, first, last);
+    assert!(rows.len() < 2, "{rows:?}");
+    rows.pop()
 }
 
 pub(super) fn lines(parts: &[&[String]]) -> Vec<String> {
@@ -316,7 +326,7 @@ fn the_same_id_with_other_content_counts_once() {
     assert_eq!(
         row["warnings"],
         json!([
-            "2025-06-02T00:00:00Z network.egress (e1) has the id of an earlier event with other content; ignored"
+            "2025-06-02T00:00:00Z network.egress (e1) has the id of an earlier event with other content; ignored: it would have counted 7 GiB in these days"
         ])
     );
 }
@@ -339,8 +349,8 @@ fn rows_of_the_csv() {
     csv.write_record(CSV_COLUMNS).unwrap();
     let file = lines(&[&life, &[empty]]).join("\n");
     for history in History::of_each(read_lines(file.as_bytes()).unwrap()) {
-        let life = Life::of(&history, window.now_ms()).unwrap();
-        csv_rows(&life.measure(&window), &mut csv).unwrap();
+        let life = Life::of(&history, window.now_ms(), Tolerance::default()).unwrap();
+        life.measure(&window).iter().for_each(|usage| csv_rows(usage, &mut csv).unwrap());
     }
     insta::assert_snapshot!(String::from_utf8(csv.into_inner().unwrap()).unwrap());
 }
@@ -429,4 +439,157 @@ fn the_largest_volumes_for_a_lifetime_are_summed_exactly() {
 fn days(day: &str) -> i64 {
     let midnight = |text: &str| format!("{text}T00:00:00Z").parse::<DateTime<Utc>>().unwrap();
     (midnight(day) - midnight("1970-01-01")).num_days()
+}
+
+/// Hours, traffic and whose they are, by row, in July 2025; and all warnings.
+fn july(life: &[String]) -> (Vec<Value>, Vec<String>) {
+    let rows = rows(life, "2025-07-01", "2025-07-31");
+    let warnings = rows[0]["warnings"].as_array().cloned().unwrap_or_default();
+    let row = |row: &Value| {
+        let hours = row["instances_types_usage"][0]["hours"].clone();
+        json!([row["customer_id"], row["customer_reference"], hours, row["network_egress_usage_gib"]])
+    };
+    let told = warnings.iter().map(|warning| warning.as_str().unwrap().to_owned());
+    (rows.iter().map(row).collect(), told.collect())
+}
+
+fn egress(time: &str, members: Value) -> String {
+    let mut with = json!({"gib": 1});
+    with.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    line(time, "network.egress", &with)
+}
+
+#[test]
+fn a_datastore_that_moves_is_divided_at_that_moment() {
+    let begun = lines(&[&[created("2025-07-01T00:00:00Z")], &running("2025-07-01T00:00:00Z", "n1")]);
+    let expected = vec![json!(["c", null, 360, 1]), json!(["other", null, 384, 2])];
+    // an event that names another customer, or one that is nothing but that
+    let other = json!({"customer_id": "other"});
+    for moved in [
+        vec![egress("2025-07-16T00:00:00Z", other.clone()), egress("2025-07-20T00:00:00Z", other.clone())],
+        vec![
+            line("2025-07-16T00:00:00Z", "datastore.transferred", &other),
+            egress("2025-07-17T00:00:00Z", other.clone()),
+            egress("2025-07-20T00:00:00Z", other.clone()),
+        ],
+    ] {
+        let life = lines(&[&begun, &[egress("2025-07-02T00:00:00Z", json!({}))], &moved]);
+        let (rows, warnings) = july(&life);
+        assert_eq!(rows, expected);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0]
+                .contains("passes the datastore from customer 'c' to 'other'; usage is theirs from then on"),
+            "{warnings:?}"
+        );
+        // before it and after it there is one customer
+        let of = |first, last| {
+            let rows = super::tests::rows(&life, first, last);
+            rows.iter().map(|row| row["customer_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("2025-07-01", "2025-07-15"), ["c"]);
+        assert_eq!(of("2025-07-16", "2025-07-31"), ["other"]);
+    }
+    // and back again: a customer has one row
+    let back = [egress("2025-07-16T00:00:00Z", other), egress("2025-07-26T00:00:00Z", json!({}))];
+    assert_eq!(
+        july(&lines(&[&begun, &back])).0,
+        [json!(["c", null, 504, 1]), json!(["other", null, 240, 1])]
+    );
+}
+
+#[test]
+fn a_changed_reference_counts_from_its_event_on() {
+    let named = |reference: &str| json!({"customer_reference": reference});
+    let begun = lines(&[&[created("2025-07-01T00:00:00Z")], &running("2025-07-01T00:00:00Z", "n1")]);
+    // that a reference becomes known changes nothing, and whoever is silent about it neither
+    let known = [egress("2025-07-10T00:00:00Z", named("blue")), egress("2025-07-12T00:00:00Z", json!({}))];
+    let (rows, warnings) = july(&lines(&[&begun, &known]));
+    assert_eq!((rows, warnings.len()), (vec![json!(["c", "blue", 744, 2])], 0));
+    let renamed = [egress("2025-07-16T00:00:00Z", named("red"))];
+    let (rows, warnings) = july(&lines(&[&begun, &known, &renamed]));
+    assert_eq!(rows, [json!(["c", "blue", 360, 2]), json!(["c", "red", 384, 1])]);
+    assert!(
+        warnings[0]
+            .ends_with("changes the customer's reference from 'blue' to 'red'; it counts from then on"),
+        "{warnings:?}"
+    );
+    // a new customer has a reference of its own
+    let moved = egress("2025-07-16T00:00:00Z", json!({"customer_id": "other"}));
+    let (rows, _) = july(&lines(&[&begun, &known, &[moved]]));
+    assert_eq!(rows, [json!(["c", "blue", 360, 2]), json!(["other", null, 384, 1])]);
+}
+
+#[test]
+fn events_that_cross_within_the_tolerance_are_put_in_order() {
+    let begun = lines(&[&[created("2025-07-01T00:00:00Z")], &running("2025-07-01T00:00:00Z", "n1")]);
+    // a restart, told the wrong way round, at the end of a third of the month
+    let restart = [
+        about("2025-07-11T00:00:00.000Z", "node.started", "n1"),
+        about("2025-07-11T00:00:00.001Z", "node.stopped", "n1"),
+    ];
+    let (rows, warnings) = july(&lines(&[&begun, &restart]));
+    assert_eq!(rows[0][2], json!(744));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("node.stopped"), "{warnings:?}");
+    assert!(warnings[0].contains("came 1 ms after node.started"), "{warnings:?}");
+    assert!(warnings[0].ends_with("which cannot have come first; their order was changed"), "{warnings:?}");
+    // resized before it was added
+    let resized = line("2025-07-01T00:00:00Z", "volume.resized", &json!({"node": "n1", "volume_gib": 200}));
+    let late = lines(&[
+        &[created("2025-07-01T00:00:00Z"), resized],
+        &[added("2025-07-01T00:00:01.500Z", "n1"), about("2025-07-01T00:00:02Z", "node.started", "n1")],
+    ]);
+    let rows = rows_of_july(&late);
+    assert_eq!(rows[0]["volumes_types_usage"][0]["average_gib"], json!(200));
+    assert_eq!(rows[0]["volumes_types_usage"][0]["gib_per_hours"], json!(148_800));
+    // traffic that is told a moment after the deletion was before it
+    let deleted = line("2025-07-11T00:00:00Z", "datastore.deleted", &json!({}));
+    let traffic = |time| july(&lines(&[&begun, std::slice::from_ref(&deleted), &[egress(time, json!({}))]]));
+    assert_eq!(traffic("2025-07-11T00:00:02Z").0[0][3], json!(1));
+    assert_eq!(traffic("2025-07-11T00:00:02.001Z").0[0][3], json!(0));
+}
+
+fn rows_of_july(life: &[String]) -> Vec<Value> {
+    rows(life, "2025-07-01", "2025-07-31")
+}
+
+/// What is ignored is told with what it would have come to, so that nobody has to reckon.
+#[test]
+fn beyond_the_tolerance_a_warning_says_what_would_have_counted() {
+    let begun = lines(&[&[created("2025-07-01T00:00:00Z")], &running("2025-07-01T00:00:00Z", "n1")]);
+    let restart = [
+        about("2025-07-11T00:00:00Z", "node.started", "n1"),
+        about("2025-07-11T00:00:05Z", "node.stopped", "n1"),
+        about("2025-07-31T00:00:05Z", "node.started", "n1"),
+    ];
+    let (rows, warnings) = july(&lines(&[&begun, &restart]));
+    assert_eq!(rows[0][2], json!(264));
+    assert!(
+        warnings[0].ends_with(
+            "starts a node that is started already; ignored: after the stop of 2025-07-11T00:00:05Z it would have counted 480 hours in these days"
+        ),
+        "{warnings:?}"
+    );
+    let unknown = [
+        line("2025-07-30T00:00:00Z", "volume.resized", &json!({"node": "n9", "volume_gib": 200})),
+        about("2025-07-30T00:00:00Z", "node.started", "n9"),
+        about("2025-07-30T12:00:00Z", "node.stopped", "n9"),
+        line("2025-07-31T00:00:00Z", "datastore.deleted", &json!({})),
+        egress("2025-07-31T12:00:00Z", json!({"gib": 7})),
+    ];
+    let (_, warnings) = july(&lines(&[&begun, &unknown]));
+    for (warning, part) in warnings.iter().zip([
+        "volume.resized",
+        "node.started",
+        "node.stopped",
+        "ignored: it would have counted 7 GiB",
+    ]) {
+        assert!(warning.contains(part), "{warnings:?}");
+    }
+    assert!(
+        warnings[0].ends_with("ignored: it would have counted 4800 GiB-hours in these days"),
+        "{warnings:?}"
+    );
+    assert!(warnings[1].ends_with("ignored: it would have counted 12 hours in these days"), "{warnings:?}");
 }

@@ -119,6 +119,13 @@ impl Window {
         (to_ms.min(self.to_ms) - from_ms.max(self.from_ms)).max(0)
     }
 
+    /// The part of it that lies in a span; nothing if none does. Of a window without any time, the span has all.
+    pub(super) fn within(&self, from_ms: i64, to_ms: i64) -> Option<Self> {
+        let part = Self { from_ms: from_ms.max(self.from_ms), to_ms: to_ms.min(self.to_ms), ..*self };
+        let has_all = self.from_ms == self.to_ms && (from_ms..to_ms).contains(&self.from_ms);
+        (part.from_ms < part.to_ms || has_all).then_some(part)
+    }
+
     /// Whether a moment lies in it.
     #[must_use]
     pub fn contains_ms(&self, ms: i64) -> bool {
@@ -181,6 +188,50 @@ impl fmt::Display for Retention {
             Self::Months(months) => write!(f, "{months} months"),
             Self::Days(days) => write!(f, "{days} days"),
         }
+    }
+}
+
+/// How far apart two events may be that crossed on their way. Written `2 s` or `500 ms`; `0 s` takes every event at its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tolerance {
+    ms: i64,
+}
+
+impl Default for Tolerance {
+    /// Two seconds.
+    fn default() -> Self {
+        Self { ms: 2_000 }
+    }
+}
+
+/// A text that is no tolerance.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a number of seconds or milliseconds, at most 60 seconds, for example '2 s' or '500 ms'")]
+pub struct InvalidTolerance;
+
+impl Tolerance {
+    const MOST_MS: u32 = 60_000;
+
+    /// In milliseconds.
+    #[must_use]
+    pub fn ms(self) -> i64 {
+        self.ms
+    }
+}
+
+impl FromStr for Tolerance {
+    type Err = InvalidTolerance;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTolerance> {
+        let (number, unit) = text.trim().split_once(' ').ok_or(InvalidTolerance)?;
+        let number: u32 = number.parse().map_err(|_| InvalidTolerance)?;
+        let ms = match unit.trim() {
+            "s" => number.checked_mul(1_000),
+            "ms" => Some(number),
+            _ => None,
+        };
+        let ms = ms.filter(|ms| *ms <= Self::MOST_MS).ok_or(InvalidTolerance)?;
+        Ok(Self { ms: ms.into() })
     }
 }
 
@@ -248,5 +299,15 @@ mod tests {
             assert!(bad.parse::<Retention>().is_err(), "{bad}");
         }
         assert_eq!(Retention::default().to_string(), "6 months");
+    }
+
+    #[test]
+    fn a_tolerance_is_a_moment() {
+        let ms = |text: &str| text.parse().map(Tolerance::ms);
+        assert_eq!(ms("2 s"), Ok(Tolerance::default().ms()));
+        assert_eq!((ms("500 ms"), ms("0 s"), ms("60 s")), (Ok(500), Ok(0), Ok(60_000)));
+        for bad in ["", "2", "2s", "-1 s", "61 s", "60001 ms", "1 min", "4294968 s"] {
+            assert_eq!(ms(bad), Err(InvalidTolerance), "{bad}");
+        }
     }
 }
