@@ -75,6 +75,28 @@ pub(crate) async fn error(response: Response) -> (u16, String) {
 }
 
 #[tokio::test]
+async fn what_a_report_has_forgotten_stands_in_its_head() {
+    let world = console(Vars::default()).await;
+    let event = |kind: &str, day: &str| {
+        json!({
+            "event_id": kind, "time": format!("2020-{day}T00:00:00Z"), "type": kind, "datastore": "old", "customer_id": "acme",
+            "datastore_type": "galera", "vendor": "mariadb",
+        })
+    };
+    let lines = format!("{}\n{}\n", event("datastore.created", "01-10"), event("datastore.deleted", "02-10"));
+    world.bucket.overwrite("datastores/2020-01/old.jsonl", lines, "application/jsonl").await.unwrap();
+    world.quiet().await;
+    let csv = world.as_admin("/api/admin/datastores/billing/usage/csv?from=2020-01-01&to=2020-01-31").await;
+    assert_eq!(csv.headers()["monthend-forgotten-datastores"], "1");
+    let complete_from = csv.headers()["monthend-complete-from"].to_str().unwrap().to_owned();
+    assert!(complete_from.parse::<chrono::NaiveDate>().unwrap() > "2020-02-10".parse().unwrap());
+    assert_eq!(csv.text().await.unwrap().lines().count(), 1, "the columns keep their shape");
+    let json = world.as_admin("/api/admin/datastores/billing/json?start=2020-01-01&end=2020-01-31").await;
+    let report: Value = json.json().await.unwrap();
+    assert_eq!(report["forgotten"], json!({"datastores": 1, "complete_from": complete_from}));
+}
+
+#[tokio::test]
 async fn both_spellings_give_the_same_figures_as_json_and_csv() {
     let world = console(Vars::default()).await;
     let newer = world.as_admin(NEWER).await;
