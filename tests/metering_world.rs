@@ -27,6 +27,11 @@ pub(crate) fn plan() -> Plan {
     "Postgres:PROD:pt-HJSv20iWX0".parse().unwrap()
 }
 
+/// Another plan of the same service and environment, after [`plan`] in the order of plans.
+pub(crate) fn second() -> Plan {
+    "Postgres:PROD:pt-b".parse().unwrap()
+}
+
 /// Time-outs that a test does not wait for, and one attempt a call unless said otherwise.
 pub(crate) fn impatient() -> Vars {
     Vars::from_iter([("CLAZAR_TIMEOUT_MS", "500"), ("METER_LEASE_WAIT_MS", "20000")]).or(&quick())
@@ -43,12 +48,48 @@ pub(crate) async fn metered_with(follow: bool, vars: &[(&str, &str)]) -> World {
     World::exporting(nothing, Organisation::recorded([]), follow, vars).await
 }
 
+/// A catalog that lists [`plan`] and these, written as `service:environment:plan` with further members.
+pub(crate) fn catalog_of(others: &[(&str, &str)]) -> String {
+    let entry = |(plan, more): &(&str, &str)| {
+        let plan: Plan = plan.parse().unwrap();
+        let [service, environment, plan] = plan.names();
+        format!("    - {{service: {service}, environment: {environment}, plan: {plan}{more}}}\n")
+    };
+    let own = plan().to_string();
+    let entries: String = [(own.as_str(), "")].iter().chain(others).map(entry).collect();
+    format!("metering:\n  plans:\n{entries}")
+}
+
+/// Two plans of one service and environment, whose exports are complete.
+pub(crate) async fn two_plans(follow: bool, vars: &[(&str, &str)]) -> World {
+    let world = metered_with(follow, vars).await;
+    world.plans(&[(&second().to_string(), "")]).await;
+    world
+}
+
 impl World {
     /// A file of the export: records of contract, dimension and value.
     pub(crate) async fn usage(&self, path: &str, records: &[(&str, &str, &str)]) {
+        self.usage_of(&plan(), path, records).await;
+    }
+
+    /// The same of another plan.
+    pub(crate) async fn usage_of(&self, plan: &Plan, path: &str, records: &[(&str, &str, &str)]) {
         let record = |(contract, dimension, value): &(&str, &str, &str)| json!({"externalPayerId": contract, "dimension": dimension, "value": value, "timestamp": "2026-10-01T00:00:00Z"});
         let records: Value = records.iter().map(record).collect();
-        self.export_file(path, records.to_string().as_bytes()).await;
+        let key = format!("omnistrate-metering/{}/{path}", plan.names().join("/"));
+        self.export.overwrite(&key, records.to_string().into_bytes(), "application/json").await.unwrap();
+    }
+
+    /// Puts a catalog in force that lists these plans beside [`plan`]; the exports of all are complete.
+    pub(crate) async fn plans(&self, others: &[(&str, &str)]) {
+        self.put("catalog/current.yaml", &catalog_of(others)).await;
+        let complete = |plan: &str| (plan.to_owned(), json!({"last_processed_to": "2026-10-31T23:59:59Z"}));
+        let own = plan().to_string();
+        let marker: serde_json::Map<String, Value> =
+            others.iter().map(|(plan, _)| *plan).chain([own.as_str()]).map(complete).collect();
+        let marker = Value::Object(marker).to_string().into_bytes();
+        self.export.overwrite(OmnistrateExport::MARKER, marker, "application/json").await.unwrap();
     }
 
     pub(crate) async fn export_file(&self, path: &str, bytes: &[u8]) {
@@ -95,13 +136,21 @@ impl World {
     }
 
     pub(crate) async fn closed_through(&self) -> String {
-        let cursor = self.ledger.cursor(&plan()).await.unwrap();
+        self.closed_through_of(&plan()).await
+    }
+
+    pub(crate) async fn closed_through_of(&self, plan: &Plan) -> String {
+        let cursor = self.ledger.cursor(plan).await.unwrap();
         cursor.map(|cursor| cursor.last_processed_month.to_string()).unwrap_or_default()
     }
 
     /// `contract dimension` to `state quantity`, of a month.
     pub(crate) async fn standing(&self, of: &str) -> BTreeMap<String, String> {
-        let submissions = self.ledger.submissions(&plan(), month(of)).await.unwrap();
+        self.standing_of(&plan(), of).await
+    }
+
+    pub(crate) async fn standing_of(&self, plan: &Plan, of: &str) -> BTreeMap<String, String> {
+        let submissions = self.ledger.submissions(plan, month(of)).await.unwrap();
         let shown = |(line, stored): (billing::metering::Line, cloud::ledger::Stored)| {
             (line.to_string(), format!("{} {}", stored.submission.state, stored.submission.quantity))
         };
@@ -115,9 +164,13 @@ impl World {
 
     /// The certificate of a month by its newest usage.
     pub(crate) async fn metering_certificate(&self, of: &str) -> MeteringCertificate {
-        let usage = self.ledger.usage(&plan()).await.unwrap();
+        self.metering_certificate_of(&plan(), of).await
+    }
+
+    pub(crate) async fn metering_certificate_of(&self, plan: &Plan, of: &str) -> MeteringCertificate {
+        let usage = self.ledger.usage(plan).await.unwrap();
         let usage = usage.into_iter().find(|usage| usage.month == month(of)).unwrap();
-        let keys = self.keys("certificates/omnistrate/").await;
+        let keys = self.keys(&format!("certificates/omnistrate/{}/", plan.names().join("/"))).await;
         let key = keys.iter().find(|key| key.ends_with(&format!("{of}-{}.json", usage.revision))).unwrap();
         MeteringCertificate::from_json(&self.read(key).await).unwrap()
     }

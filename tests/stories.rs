@@ -28,6 +28,7 @@ mod gcp;
 mod gcp_failures;
 mod metering;
 mod metering_failures;
+mod metering_plans;
 mod metering_replies;
 mod metering_world;
 mod permissions;

@@ -413,6 +413,17 @@ pub(crate) enum Metering {
         after_help = "Example: monthend metering reopen --month 2026-10 --reason 'contract c7 was registered late'"
     )]
     Reopen(Reopen),
+    /// Send no more of what the marketplace refuses of a contract's month, because it has ended the contract: it is certified as given up, and
+    /// the month can close; nothing is given up that the marketplace may hold
+    #[command(
+        after_help = "Example: monthend metering give-up --contract ae641bd1-edf8-4038-bfed-d2ff556c729e --month 2026-10 --reason 'cancelled on 12 October' --dry-run"
+    )]
+    GiveUp(GiveUp),
+    /// Wait no longer for a plan's usage of a month: contracts of the other plans of its marketplace are sent without it
+    #[command(
+        after_help = "Example: monthend metering leave-out --plan Postgres:PROD:pt-b --month 2026-10 --reason 'its export is lost'"
+    )]
+    LeaveOut(LeaveOut),
 }
 
 #[derive(Debug, Subcommand)]
@@ -506,6 +517,44 @@ pub(crate) struct Reopen {
     /// The plan, where there are several
     #[arg(long)]
     pub(crate) plan: Option<Plan>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GiveUp {
+    /// The contract that the marketplace has ended
+    #[arg(long)]
+    pub(crate) contract: String,
+    /// The month
+    #[arg(long, value_parser = begun)]
+    pub(crate) month: BillingMonth,
+    /// Why; it is recorded, certified and shown
+    #[arg(long, value_parser = reason)]
+    pub(crate) reason: String,
+    /// Who does; it is recorded, certified and shown (default: the user who is signed in)
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) by: Option<String>,
+    /// Only of this plan, and of those whose usage is sent with it
+    #[arg(long)]
+    pub(crate) plan: Option<Plan>,
+    /// Say what would be given up; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LeaveOut {
+    /// The plan whose usage is missing
+    #[arg(long)]
+    pub(crate) plan: Plan,
+    /// The month
+    #[arg(long, value_parser = begun)]
+    pub(crate) month: BillingMonth,
+    /// Why; it is recorded, certified and shown
+    #[arg(long, value_parser = reason)]
+    pub(crate) reason: String,
+    /// Who does; it is recorded, certified and shown (default: the user who is signed in)
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

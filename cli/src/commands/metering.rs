@@ -5,14 +5,14 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context;
-use billing::metering::{EarlierPlan, EarlierState, Plan};
+use billing::metering::{EarlierPlan, EarlierState, LeftOut, Plan};
 use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::plans::PlansConfig;
 use local::HomeKind;
 use serde_json::{Map, Value, json};
 
-use crate::args::{Args, ExportState, ImportState, Metering, MeteringRun, Reopen};
+use crate::args::{Args, ExportState, GiveUp, ImportState, LeaveOut, Metering, MeteringRun, Reopen};
 use crate::commands::invoices::report_dead_letters;
 use crate::commands::invoke::report_of;
 use crate::commands::metering_status::{PlanStatus, status};
@@ -45,6 +45,12 @@ pub(crate) async fn metering(metering: &Metering, args: &Args, output: &Output) 
         Metering::ExportState(asked) => export(asked, &Session::look(args, output).await?, output).await,
         Metering::Reopen(asked) => {
             reopen(asked, &Session::open(args, Use::Bring, false, output).await?, output).await
+        }
+        Metering::GiveUp(asked) => {
+            give_up(asked, &Session::open(args, Use::Bring, false, output).await?, output).await
+        }
+        Metering::LeaveOut(asked) => {
+            leave_out(asked, &Session::open(args, Use::Bring, false, output).await?, output).await
         }
     }
 }
@@ -160,30 +166,37 @@ async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow:
         result = result.max(status(&shown, session, output).await?);
     }
     if asked.month.is_some() || asked.contract.is_some() {
-        nothing_of(asked, session).await?;
+        let (plan, contract) = (asked.plan.as_ref(), asked.contract.as_deref());
+        nothing_of(plan, asked.month, contract, "nothing was sent", session).await?;
     }
     Ok(result)
 }
 
 /// Says so if what was asked for is nothing that there is.
-async fn nothing_of(asked: &MeteringRun, session: &Session) -> anyhow::Result<()> {
+async fn nothing_of(
+    plan: Option<&Plan>,
+    month: Option<BillingMonth>,
+    contract: Option<&str>,
+    happened: &str,
+    session: &Session,
+) -> anyhow::Result<()> {
     let mut statuses = Vec::new();
-    for plan in plans(session, asked.plan.as_ref()).await? {
-        statuses.push(PlanStatus::read(session, plan, asked.month).await?);
+    for plan in plans(session, plan).await? {
+        statuses.push(PlanStatus::read(session, plan, month).await?);
     }
-    let of = asked.month.map(|month| format!(" of {month}")).unwrap_or_default();
-    if asked.month.is_some() && statuses.iter().all(PlanStatus::is_empty) {
+    let of = month.map(|month| format!(" of {month}")).unwrap_or_default();
+    if month.is_some() && statuses.iter().all(PlanStatus::is_empty) {
         anyhow::bail!(WrongArgument(format!(
-            "nothing was sent: no usage{of} was counted; see monthend metering status"
+            "{happened}: no usage{of} was counted; see monthend metering status"
         )));
     }
     let there: BTreeSet<String> =
         statuses.iter().flat_map(PlanStatus::contracts).map(ToString::to_string).collect();
-    match &asked.contract {
+    match contract {
         Some(contract) if !there.contains(contract) => {
             let there = there.into_iter().collect::<Vec<_>>().join(", ");
             anyhow::bail!(WrongArgument(format!(
-                "nothing was sent: there is no contract '{contract}' in the usage{of}; there are: {there}"
+                "{happened}: there is no contract '{contract}' in the usage{of}; there are: {there}"
             )))
         }
         _ => Ok(()),
@@ -323,5 +336,61 @@ async fn reopen(asked: &Reopen, session: &Session, output: &Output) -> anyhow::R
         output.line(&format!("{month} of {} is open again", plan.plan));
     }
     output.note("the next run sends what was not sent; what was accepted is never sent again");
+    Ok(Ended::Done)
+}
+
+/// The function decides what may be given up, and closes what is settled by it.
+async fn give_up(asked: &GiveUp, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let by = asked.by.clone().unwrap_or_else(signed_in);
+    let give_up = json!({"contract": asked.contract, "month": asked.month, "reason": asked.reason, "by": by});
+    let wanted = event([
+        ("give_up", Some(give_up)),
+        ("plan", asked.plan.as_ref().map(|plan| json!(plan))),
+        ("dry_run", asked.dry_run.then_some(json!(true))),
+    ]);
+    let (report, ended) = report_of(session, output, "meter-clazar", &wanted).await;
+    if ended != Ended::Done {
+        let (plan, contract) = (asked.plan.as_ref(), Some(asked.contract.as_str()));
+        nothing_of(plan, Some(asked.month), contract, "nothing is given up", session).await?;
+    }
+    let report = report.unwrap_or_default();
+    if output.format == Format::Json {
+        output.json(&report);
+        return Ok(ended);
+    }
+    let mut listing = Listing::new(&["plan", "month", "contract", "dimension", "given up>"]);
+    for (plan, month) in months(&report) {
+        for given in month["given_up"].as_array().into_iter().flatten() {
+            let text = |field: &str| given[field].as_str().unwrap_or_default().to_owned();
+            let of = month["month"].as_str().unwrap_or_default().to_owned();
+            let given = ["contract", "dimension", "quantity"].map(text);
+            listing.row([vec![plan.to_owned(), of], given.to_vec()].concat());
+        }
+    }
+    output.listing(&listing)?;
+    if asked.dry_run {
+        output.note("dry run: nothing was given up");
+    }
+    Ok(ended)
+}
+
+async fn leave_out(asked: &LeaveOut, session: &Session, output: &Output) -> anyhow::Result<Ended> {
+    let LeaveOut { plan, month, reason, .. } = asked;
+    let configured = plans(session, None).await?;
+    if !configured.iter().any(|known| known.plan == *plan) {
+        let names: Vec<String> = configured.iter().map(|known| known.plan.to_string()).collect();
+        anyhow::bail!(WrongArgument(format!("there is no plan {plan}; there are: {}", names.join(", "))));
+    }
+    let usage = session.ledger.usage(plan).await?;
+    let last = session.ledger.cursor(plan).await?.map(|cursor| cursor.last_processed_month);
+    anyhow::ensure!(
+        last.is_none_or(|last| *month > last) && !usage.iter().any(|usage| usage.month == *month),
+        "{month} of {plan} is not left out: its usage is there"
+    );
+    let by = asked.by.clone().unwrap_or_else(signed_in);
+    let left_out = LeftOut { plan: plan.clone(), reason: reason.clone(), by };
+    session.ledger.leave_out(*month, &left_out, Utc::now()).await?;
+    output.line(&format!("{month} of {plan} is left out"));
+    output.note("the next run sends the contracts of the other plans; what this plan has of them, when it comes, is late");
     Ok(Ended::Done)
 }

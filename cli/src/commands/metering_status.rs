@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use billing::ids::ContractId;
 use billing::keys::UsageKey;
-use billing::metering::{MeteringCertificate, Quantity, Source, Submission, SubmissionState};
+use billing::metering::{LeftOut, MeteringCertificate, Quantity, Source, Submission, SubmissionState};
 use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::ledger::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
@@ -41,6 +41,7 @@ pub(crate) struct PlanStatus {
     cursor: Option<Cursor>,
     usage: Vec<UsageRecord>,
     records: Vec<MonthRecord>,
+    left_out: BTreeMap<BillingMonth, LeftOut>,
     months: BTreeMap<BillingMonth, MonthStatus>,
 }
 
@@ -103,6 +104,7 @@ impl PlanStatus {
         let cursor = ledger.cursor(&plan.plan).await?;
         let usage = ledger.usage(&plan.plan).await?;
         let records = ledger.metered_months(&plan.plan).await?;
+        let left_out = ledger.left_out(&plan.plan).await?;
         // an imported plan has neither before its first run
         let imported = ledger.reported_contracts(&plan.plan).await?.processed_contracts.into_keys();
         let known: BTreeSet<BillingMonth> = usage
@@ -119,7 +121,7 @@ impl PlanStatus {
             let imported = ledger.imported(&plan.plan, *month).await?;
             months.insert(*month, MonthStatus { submissions, imported });
         }
-        Ok(Self { plan, cursor, usage, records, months })
+        Ok(Self { plan, cursor, usage, records, left_out, months })
     }
 
     /// The grid, and below it what needs a person.
@@ -200,6 +202,11 @@ impl PlanStatus {
                 ));
             }
         }
+        for (month, LeftOut { plan, reason, by }) in &self.left_out {
+            if after.is_some_and(|after| *month >= after) {
+                remarks.push(format!("{month} of {plan} was left out by {by}: {reason}"));
+            }
+        }
         for (month, status) in &self.months {
             let standing = format!("{month} of {}", self.plan.plan);
             if let Some(record) = self.records.iter().find(|record| record.month == *month)
@@ -262,7 +269,7 @@ impl PlanStatus {
                     submission.carry_out.to_string(),
                     submission.late_usage().unwrap_or_default().to_string(),
                     submission.attempts.to_string(),
-                    submission.reply.as_ref().map(ToString::to_string).unwrap_or_default(),
+                    said(submission),
                 ]);
             }
         }
@@ -293,11 +300,19 @@ impl PlanStatus {
     }
 }
 
+/// What the service said, and what it has to do with other plans.
+fn said(submission: &Submission) -> String {
+    let texts = [submission.reply.as_ref().map(ToString::to_string), Some(submission.sharing.to_string())];
+    let texts = texts.into_iter().flatten().filter(|text| !text.is_empty());
+    texts.collect::<Vec<_>>().join("; ")
+}
+
 /// What a person is told of a submission, if anything.
 fn remark_on(month: BillingMonth, submission: &Submission) -> Option<String> {
     let (line, state, reply) = (&submission.line, submission.state, submission.reply.as_ref());
-    let why = reply.map(ToString::to_string).unwrap_or_default();
+    let why = said(submission);
     match reply {
+        _ if state == SubmissionState::GivenUp => Some(format!("{month} {line} {state}: {why}")),
         _ if !state.is_settled() => Some(format!("{month} {line} {state}: {why}")),
         Some(reply) if reply.already_there => {
             Some(format!("{month} {line}: somebody else reported it before us: {why}"))

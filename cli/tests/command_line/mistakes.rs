@@ -74,6 +74,27 @@ fn what_is_metered_is_named() {
         assert_eq!(desk.run(&all).code, 0);
         desk.run(&["metering", "status"]).err
     };
+    let status = desk.json(&["metering", "status"]);
+    let plan = &status["plans"][0];
+    let (last, name) = (plan["last_processed_month"].as_str().unwrap(), plan["plan"].as_str().unwrap());
+    let contract = plan["submissions"][0]["contract"].as_str().unwrap();
+    let for_a_reason =
+        |args: &[&str]| desk.run(&[&["metering"], args, &["--month", last, "--reason", "x"]].concat());
+    for (args, code, part) in [
+        (vec!["give-up", "--contract", contract], 1, "nothing of it is refused"),
+        (vec!["give-up", "--contract", contract, "--dry-run"], 1, "nothing of it is refused"),
+        (
+            vec!["give-up", "--contract", "nope"],
+            2,
+            "nothing is given up: there is no contract 'nope' in the usage of",
+        ),
+        (vec!["leave-out", "--plan", "a:b:c"], 2, "there is no plan a:b:c; there are: Postgres:PROD:"),
+        (vec!["leave-out", "--plan", name], 1, "is not left out: its usage is there"),
+    ] {
+        let answer = for_a_reason(&args);
+        assert_eq!(answer.code, code, "{args:?}: {}", answer.err);
+        assert!(answer.err.contains(part), "{args:?}: {}", answer.err);
+    }
     assert!(reopen(&["--by", "Ann"]).contains("was reopened by Ann: to see"));
     assert!(!reopen(&[]).contains("by somebody"));
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use billing::ids::ContractId;
 use billing::keys::InvalidUsageKey;
-use billing::metering::{Line, MeteringCertificateError, Plan, PlanningError, QuantityError};
+use billing::metering::{Line, MeteringCertificateError, NotGivenUp, Plan, PlanningError, QuantityError};
+use billing::month::BillingMonth;
 use cloud::bucket::BucketError;
 use cloud::http::{ClientError, InvalidBaseUrl, innermost_cause, was_never_sent};
 use cloud::ledger::LedgerError;
@@ -43,9 +45,19 @@ pub enum MeterError {
     #[error("another invocation meters {plan}; it goes on with this usage, or the next run does")]
     Leased { plan: Plan },
     #[error(
-        "another invocation took {plan} over, because this one was silent for too long; nothing more is sent here"
+        "another invocation took {plans} over, because this one was silent for too long; nothing more is sent here"
     )]
-    LeaseLost { plan: Plan },
+    LeaseLost { plans: String },
+    #[error(
+        "{plan} of the same marketplace cannot be looked at (see there), and contracts may be shared with it; nothing is sent"
+    )]
+    Beside { plan: Plan },
+    #[error(transparent)]
+    NotGivenUp(#[from] NotGivenUp),
+    #[error(
+        "the contract '{contract}' stands on several marketplaces: say by \"plan\" (--plan) which of {plans} is meant"
+    )]
+    SeveralMarketplaces { contract: String, plans: String },
     #[error("{key} is written by somebody else again and again; try again")]
     Contention { key: String },
     #[error("{line} was changed by somebody else meanwhile; the next run looks again")]
@@ -54,6 +66,33 @@ pub enum MeterError {
     OutOfTime,
     #[error("the state cannot be written: {0}")]
     State(#[from] serde_json::Error),
+}
+
+impl MeterError {
+    /// A contract of which nothing can be given up.
+    pub(crate) fn nothing_refused(month: BillingMonth, contract: &ContractId) -> Self {
+        NotGivenUp::NothingRefused { month, contract: contract.clone() }.into()
+    }
+}
+
+/// What could not be done with a plan, or with all of a marketplace.
+#[derive(Debug)]
+pub(crate) struct PlanError {
+    pub(crate) plan: Option<Plan>,
+    pub(crate) error: MeterError,
+}
+
+impl PlanError {
+    pub(crate) fn of(plan: &Plan, error: impl Into<MeterError>) -> Self {
+        Self { plan: Some(plan.clone()), error: error.into() }
+    }
+}
+
+/// Of none of the plans more than of the others.
+impl<E: Into<MeterError>> From<E> for PlanError {
+    fn from(error: E) -> Self {
+        Self { plan: None, error: error.into() }
+    }
 }
 
 /// A call to Clazar that did not end with an answer about records.

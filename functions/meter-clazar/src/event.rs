@@ -17,6 +17,32 @@ pub(crate) enum Wanted {
     Plans { plan: Option<Plan>, only: Selection },
     /// The same without doing anything; `usage` that stands nowhere yet counts as if it did.
     DryRun { plan: Option<Plan>, only: Selection, usage: Vec<UsageSnapshot> },
+    /// Nothing more of a contract's month is sent.
+    GiveUp { plan: Option<Plan>, give_up: GiveUp, dry_run: bool },
+}
+
+/// A contract that the marketplace has ended: what it refuses of a month is given up.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GiveUp {
+    pub(crate) contract: ContractId,
+    pub(crate) month: BillingMonth,
+    pub(crate) reason: String,
+    /// Who decided so.
+    #[serde(default = "somebody")]
+    pub(crate) by: String,
+}
+
+fn somebody() -> String {
+    "whoever sent the event".into()
+}
+
+impl GiveUp {
+    /// What is looked at.
+    pub(crate) fn selection(&self) -> Selection {
+        let (month, contract) = (Some(self.month), Some(self.contract.clone()));
+        Selection { month, contract, again: Again::Nothing }
+    }
 }
 
 impl Wanted {
@@ -25,6 +51,7 @@ impl Wanted {
         match self {
             Self::Usage(_) => None,
             Self::Plans { only, .. } | Self::DryRun { only, .. } => only.month,
+            Self::GiveUp { give_up, .. } => Some(give_up.month),
         }
     }
 }
@@ -73,7 +100,7 @@ impl Selection {
 
     /// Whether this submission of a month is to be sent.
     pub(crate) fn takes(&self, month: BillingMonth, submission: &Submission) -> bool {
-        submission.state.is_to_send() && self.covers(month, &submission.line) && self.again.takes(submission)
+        submission.is_to_send() && self.covers(month, &submission.line) && self.again.takes(submission)
     }
 }
 
@@ -81,7 +108,8 @@ impl Selection {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the event is not understood: {0}; give an S3 notification, {{\"key\": \"usage/...\"}}, or {{}} with any of \"month\": \
-     \"YYYY-MM\", \"contract\": \"...\", \"plan\": \"service:environment:plan\", \"began\": \"YYYY-MM-DDTHH:MM:SSZ\" and \"dry_run\": true"
+     \"YYYY-MM\", \"contract\": \"...\", \"plan\": \"service:environment:plan\", \"began\": \"YYYY-MM-DDTHH:MM:SSZ\" and \"dry_run\": true, or {{\"give_up\": \
+     {{\"contract\": \"...\", \"month\": \"YYYY-MM\", \"reason\": \"...\"}}}} with \"plan\" and \"dry_run\""
 )]
 pub struct InvalidEvent(String);
 
@@ -96,6 +124,7 @@ struct Wire {
     began: Option<DateTime<Utc>>,
     dry_run: bool,
     usage: Vec<UsageSnapshot>,
+    give_up: Option<GiveUp>,
 }
 
 /// Reads an event.
@@ -107,6 +136,17 @@ pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
     // a schedule's event has the same time each time it is delivered
     let again = wire.began.or_else(|| scheduled(event)).map_or(Again::Everything, Again::AnsweredBefore);
     let (only, plan) = (Selection { month: wire.month, contract: wire.contract, again }, wire.plan);
+    if let Some(give_up) = wire.give_up {
+        if wire.key.is_some() || !wire.usage.is_empty() || only != Selection::default() {
+            return Err(InvalidEvent(
+                "give_up names its contract and month, give only a plan and dry_run beside it".into(),
+            ));
+        }
+        if give_up.reason.trim().is_empty() {
+            return Err(InvalidEvent("give_up needs a reason".into()));
+        }
+        return Ok(Wanted::GiveUp { plan, give_up, dry_run: wire.dry_run });
+    }
     match (wire.key, wire.dry_run) {
         (Some(_), _) if plan.is_some() || only != Selection::default() => {
             Err(InvalidEvent("a key names its plan and month, give nothing beside it".into()))
@@ -138,6 +178,10 @@ mod tests {
         assert_eq!(read_event(&event).unwrap(), Wanted::Plans { plan: None, only: only.clone() });
         let event = json!({"month": "2026-10", "contract": "c", "dry_run": true});
         assert_eq!(read_event(&event).unwrap(), Wanted::DryRun { plan: None, only, usage: vec![] });
+        let event = json!({"give_up": {"contract": "c", "month": "2026-10", "reason": "cancelled", "by": "Ann"}, "dry_run": true});
+        let wanted = read_event(&event).unwrap();
+        assert_eq!(wanted.month(), Some("2026-10".parse().unwrap()));
+        assert!(matches!(wanted, Wanted::GiveUp { plan: None, dry_run: true, .. }));
         assert!(matches!(
             read_event(&json!({"scheduled_time": "x"})).unwrap(),
             Wanted::Plans { plan: None, .. }
@@ -171,6 +215,12 @@ mod tests {
             (json!({"key": "usage/x", "month": "2026-10"}), "nothing beside it"),
             (json!({"began": "today"}), "input contains invalid characters"),
             (json!({"key": "usage/x", "dry_run": true}), "not of a key"),
+            (json!({"give_up": {"contract": "c", "month": "2026-10"}}), "missing field `reason`"),
+            (json!({"give_up": {"contract": "c", "month": "2026-10", "reason": " "}}), "needs a reason"),
+            (
+                json!({"give_up": {"contract": "c", "month": "2026-10", "reason": "x"}, "month": "2026-09"}),
+                "only a plan and dry_run beside it",
+            ),
             (json!({"Records": [{}]}), "Records[0].s3.object.key"),
             (json!([]), "not understood"),
         ] {

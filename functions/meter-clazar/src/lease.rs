@@ -1,4 +1,5 @@
-//! One invocation at a time works on a plan: the right to do so is a record with an end, prolonged while the work goes on.
+//! One invocation at a time works on the plans of a marketplace: the right to do so is a record of each plan with an end, prolonged while
+//! the work goes on. Everybody takes them in the same order, so that nobody waits for whoever waits for him.
 //!
 //! The lease keeps two invocations from doing the same; that nothing is billed twice does not hang on it (an invocation that was frozen
 //! for longer than its lease would still believe in it): every write of a submission says which version it saw, and the service
@@ -43,10 +44,10 @@ impl Clock {
     }
 }
 
-/// The right to work on a plan.
+/// The right to work on plans.
 pub(crate) struct Lease<'a> {
     ledger: &'a Ledger,
-    plan: &'a Plan,
+    plans: Vec<&'a Plan>,
     clock: Clock,
     owner: String,
     until: Mutex<DateTime<Utc>>,
@@ -57,7 +58,7 @@ impl<'a> Lease<'a> {
     /// stops nobody.
     pub(crate) async fn take(
         ledger: &'a Ledger,
-        plan: &'a Plan,
+        plans: Vec<&'a Plan>,
         clock: Clock,
         wait: Duration,
     ) -> Result<Lease<'a>, MeterError> {
@@ -65,15 +66,16 @@ impl<'a> Lease<'a> {
         let random = || RandomState::new().build_hasher().finish();
         let lease = Self {
             ledger,
-            plan,
+            plans,
             clock,
             owner: format!("{:016x}{:016x}", random(), random()),
             until: Mutex::new(DateTime::<Utc>::MIN_UTC),
         };
         let began = Instant::now();
-        while lease.prolong().await? == Written::Refused {
+        while let Some(plan) = lease.prolong().await? {
             if began.elapsed() >= wait {
-                return Err(MeterError::Leased { plan: plan.clone() });
+                lease.release().await;
+                return Err(MeterError::Leased { plan });
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
@@ -94,31 +96,43 @@ impl<'a> Lease<'a> {
     async fn prolong_later(&self) {
         tokio::time::sleep(PROLONGED).await;
         match self.prolong().await {
-            Ok(Written::Now) => {}
+            Ok(None) => {}
             // the next request looks whether it still lasts
-            Ok(Written::Refused) => tracing::warn!("somebody else took {} over", self.plan),
-            Err(error) => tracing::warn!("the lease of {} is not prolonged: {error}", self.plan),
+            Ok(Some(plan)) => tracing::warn!("somebody else took {plan} over"),
+            Err(error) => tracing::warn!("the lease of {} is not prolonged: {error}", self.names()),
         }
     }
 
     /// Makes sure that it still lasts.
     pub(crate) fn check(&self) -> Result<(), MeterError> {
         let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.clock.now() < until { Ok(()) } else { Err(MeterError::LeaseLost { plan: self.plan.clone() }) }
+        if self.clock.now() < until { Ok(()) } else { Err(MeterError::LeaseLost { plans: self.names() }) }
     }
 
-    async fn prolong(&self) -> Result<Written, MeterError> {
+    fn names(&self) -> String {
+        self.plans.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Answers which plan somebody else has, if any.
+    async fn prolong(&self) -> Result<Option<Plan>, MeterError> {
         let now = self.clock.now();
-        let written = self.ledger.lease(self.plan, &self.owner, now, now + LASTS).await?;
-        let until = if written == Written::Now { now + LASTS } else { DateTime::<Utc>::MIN_UTC };
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
-        Ok(written)
+        let set = |until| *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        for plan in &self.plans {
+            if self.ledger.lease(plan, &self.owner, now, now + LASTS).await? == Written::Refused {
+                set(DateTime::<Utc>::MIN_UTC);
+                return Ok(Some((*plan).clone()));
+            }
+        }
+        set(now + LASTS);
+        Ok(None)
     }
 
     /// Gives it back. If that fails, it ends by itself.
     pub(crate) async fn release(self) {
-        if let Err(error) = self.ledger.release(self.plan, &self.owner).await {
-            tracing::warn!("the lease of {} is not given back and ends by itself: {error}", self.plan);
+        for plan in &self.plans {
+            if let Err(error) = self.ledger.release(plan, &self.owner).await {
+                tracing::warn!("the lease of {plan} is not given back and ends by itself: {error}");
+            }
         }
     }
 }

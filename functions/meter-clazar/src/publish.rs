@@ -2,10 +2,10 @@
 //! written only over what stood there when it was read.
 
 use billing::keys::{METERING_STATE, UsageKey};
-use billing::metering::{EarlierState, MeteringCertificate};
+use billing::metering::{EarlierState, MeteringCertificate, Plan};
 use cloud::bucket::Written;
 
-use crate::books::{Month, submissions};
+use crate::books::{PlansMonth, submissions};
 use crate::error::MeterError;
 use crate::work::Work;
 
@@ -14,41 +14,49 @@ const JSON: &str = "application/json";
 const ROUNDS: usize = 10;
 
 impl Work<'_> {
-    /// Writes the certificate of a month by its newest usage; answers its key.
-    pub(crate) async fn publish_certificate(&self, month: &Month) -> Result<String, MeterError> {
-        let usage = &month.usage;
+    /// Writes the certificate of a plan's month by its newest usage; answers its key.
+    pub(crate) async fn publish_certificate(
+        &self,
+        plan: &Plan,
+        shared: &PlansMonth,
+    ) -> Result<Option<String>, MeterError> {
+        let Some(usage) = shared.counted.get(plan).map(|month| &month.usage) else { return Ok(None) };
+        let month = shared.month;
+        let others = shared.left_out.iter().filter(|out| out.plan != *plan);
+        let left_out: Vec<_> = others.cloned().collect();
         let key = UsageKey {
             source: usage.snapshot.source,
-            plan: self.plan.clone(),
-            month: month.month,
+            plan: plan.clone(),
+            month,
             revision: usage.revision.clone(),
         };
         let key = key.certificate();
         for _ in 0..ROUNDS {
             let seen = self.bucket.get(&key, None).await?;
-            let standing = submissions(&self.ledger.submissions(self.plan, month.month).await?);
-            let cursor = self.ledger.cursor(self.plan).await?;
-            let closed = cursor.is_some_and(|cursor| cursor.last_processed_month >= month.month);
+            let standing = submissions(&self.ledger.submissions(plan, month).await?);
+            let cursor = self.ledger.cursor(plan).await?;
+            let closed = cursor.is_some_and(|cursor| cursor.last_processed_month >= month);
             let certificate = MeteringCertificate::of(
                 &usage.snapshot,
                 &usage.revision,
                 usage.input.clone(),
                 &standing,
                 closed,
+                left_out.clone(),
             )?;
             let wanted = certificate.to_json()?;
             let (bytes, etag) = seen.map(|seen| (seen.bytes, seen.etag)).unzip();
             if bytes.is_some_and(|bytes| bytes == wanted)
                 || self.bucket.replace(&key, wanted, JSON, etag).await? == Written::Now
             {
-                return Ok(key);
+                return Ok(Some(key));
             }
         }
         Err(MeterError::Contention { key })
     }
 
     /// Writes `state/metering_state.json`. Other plans in it stay as they are.
-    pub(crate) async fn export_state(&self) -> Result<(), MeterError> {
+    pub(crate) async fn export_state(&self, plan: &Plan) -> Result<(), MeterError> {
         for _ in 0..ROUNDS {
             let seen = self.bucket.get(METERING_STATE, None).await?;
             let mut state = match &seen {
@@ -59,11 +67,11 @@ impl Work<'_> {
                 }),
                 None => EarlierState::default(),
             };
-            let plan = self.ledger.reported_contracts(self.plan).await?;
-            if plan.last_processed_month.is_none() {
+            let reported = self.ledger.reported_contracts(plan).await?;
+            if reported.last_processed_month.is_none() {
                 return Ok(());
             }
-            state.0.insert(self.plan.clone(), plan);
+            state.0.insert(plan.clone(), reported);
             let wanted = state.to_json()?;
             let (bytes, etag) = seen.map(|seen| (seen.bytes, seen.etag)).unzip();
             if bytes.is_some_and(|bytes| bytes == wanted)

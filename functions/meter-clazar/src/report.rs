@@ -71,6 +71,10 @@ pub struct MonthReport {
     /// Why it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
+    /// Plans of the same marketplace whose usage of the month is missing: contracts may be shared with them, and nothing is sent until it is
+    /// there, or a person leaves them out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<Plan>,
     /// Contracts with usage or a carried fraction.
     pub contracts: usize,
     /// Submissions by state.
@@ -82,6 +86,9 @@ pub struct MonthReport {
     /// What an answer said that fits no record, of contracts whose records are settled all the same.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub unmatched: BTreeSet<String>,
+    /// What was given up now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUpSubmission>,
     /// Usage that came too late to be sent.
     pub late_usage: Vec<LateUsage>,
     /// Submissions that the service held before we had sent any: somebody else reported them.
@@ -119,6 +126,30 @@ pub struct Problem {
     pub why: String,
 }
 
+/// A submission that a person has given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GivenUpSubmission {
+    /// The contract.
+    pub contract: String,
+    /// The dimension.
+    pub dimension: String,
+    /// How much is not sent.
+    pub quantity: Quantity,
+}
+
+impl GivenUpSubmission {
+    /// What is told of submissions, by plan.
+    pub(crate) fn by_plan(given: &[(Plan, Submission)]) -> BTreeMap<Plan, Vec<Self>> {
+        let mut by_plan: BTreeMap<Plan, Vec<Self>> = BTreeMap::new();
+        for (plan, Submission { line, quantity, .. }) in given {
+            let (contract, dimension) = (line.contract.to_string(), line.dimension.to_string());
+            let told = Self { contract, dimension, quantity: *quantity };
+            by_plan.entry(plan.clone()).or_default().push(told);
+        }
+        by_plan
+    }
+}
+
 /// Usage that is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LateUsage {
@@ -143,11 +174,13 @@ impl MonthReport {
             month,
             standing,
             blocked: None,
+            waits_for: Vec::new(),
             contracts: 0,
             submissions: BTreeMap::new(),
             requests_sent: 0,
             problems: Vec::new(),
             unmatched: BTreeSet::new(),
+            given_up: Vec::new(),
             late_usage: Vec::new(),
             reported_elsewhere: 0,
             unattributed_records: 0,
@@ -188,7 +221,10 @@ impl MonthReport {
         self.unmatched.extend(unmatched.map(|text| format!("{contract}: {text}")));
         let to_be_sent = preview && state == SubmissionState::Planned;
         if !(state.is_settled() || to_be_sent) {
-            let why = submission.reply.as_ref().map(ToString::to_string).unwrap_or_default();
+            let said = submission.reply.as_ref().map(ToString::to_string);
+            let with = Some(submission.sharing.to_string());
+            let said = [said, with].into_iter().flatten().filter(|text| !text.is_empty());
+            let why = said.collect::<Vec<_>>().join("; ");
             self.problems.push(Problem { contract, dimension, state, why });
         }
     }
@@ -310,6 +346,16 @@ impl Report for MeterReport {
             if month.no_usage {
                 parts.extend(month.blocked.clone());
             }
+            parts.extend(month.waits_for.iter().map(|missing| {
+                format!(
+                    "it waits for the usage of {missing}, with which contracts may be shared; count that, or leave it out: \
+                     monthend metering leave-out --plan {missing} --month {} --reason '...'",
+                    month.month
+                )
+            }));
+            let given_up = month.given_up.iter();
+            parts
+                .extend(given_up.map(|g| format!("{} {} given up: {}", g.contract, g.dimension, g.quantity)));
             let problems = month.problems.iter().take(5);
             parts.extend(problems.map(|p| format!("{} {} {}: {}", p.contract, p.dimension, p.state, p.why)));
             let unmatched = month.unmatched.iter().take(5);

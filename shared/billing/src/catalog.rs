@@ -5,6 +5,7 @@
 //! metering:
 //!   plans:
 //!     - {service: Postgres, environment: PROD, plan: pt-HJSv20iWX0, cloud: aws, start_month: 2025-01}
+//!     - {service: Redis, environment: PROD, plan: pt-x1, cloud: aws, group: databases}
 //! ```
 
 pub mod billing;
@@ -29,6 +30,8 @@ pub struct MeteredPlan {
     pub cloud: Option<Marketplace>,
     /// The month to begin with where there is no history; nothing for the default.
     pub start_month: Option<BillingMonth>,
+    /// Usage of one contract and dimension in several plans adds up within a group; nothing for its service and environment.
+    pub group: Option<String>,
 }
 
 /// A catalog that cannot be read.
@@ -78,6 +81,7 @@ struct Entry {
     plan: String,
     cloud: Option<Marketplace>,
     start_month: Option<BillingMonth>,
+    group: Option<String>,
 }
 
 /// The plans that a catalog lists; none if it has no such list.
@@ -95,7 +99,11 @@ pub fn metered_plans(yaml: &[u8]) -> Result<Vec<MeteredPlan>, CatalogError> {
         if plans.iter().any(|known| known.plan == plan) {
             return Err(wrong(format!("{plan} is listed twice")));
         }
-        plans.push(MeteredPlan { plan, cloud: entry.cloud, start_month: entry.start_month });
+        let Entry { cloud, start_month, group, .. } = entry;
+        if group.as_ref().is_some_and(|group| group.trim().is_empty()) {
+            return Err(wrong("its group has no name".into()));
+        }
+        plans.push(MeteredPlan { plan, cloud, start_month, group });
     }
     Ok(plans)
 }
@@ -106,12 +114,13 @@ mod tests {
 
     #[test]
     fn plans_are_listed_and_other_sections_are_not_our_concern() {
-        let yaml = b"currency: CHF\nmetering:\n  plans:\n    - {service: Postgres, environment: PROD, plan: pt-1, cloud: azure, start_month: 2025-01}\n    - {service: Postgres, environment: DEV, plan: pt-1}\n";
+        let yaml = b"currency: CHF\nmetering:\n  plans:\n    - {service: Postgres, environment: PROD, plan: pt-1, cloud: azure, start_month: 2025-01}\n    - {service: Postgres, environment: DEV, plan: pt-1, group: databases}\n";
         let plans = metered_plans(yaml).unwrap();
         assert_eq!(plans[0].plan.to_string(), "Postgres:PROD:pt-1");
         assert_eq!(plans[0].cloud, Some(Marketplace::Azure));
         assert_eq!(plans[0].start_month.unwrap().to_string(), "2025-01");
         assert_eq!((plans[1].cloud, plans.len()), (None, 2));
+        assert_eq!((plans[0].group.as_deref(), plans[1].group.as_deref()), (None, Some("databases")));
         assert_eq!(metered_plans(b"currency: CHF\n").unwrap(), []);
         assert_eq!(metered_plans(b"").unwrap(), []);
     }
@@ -124,6 +133,10 @@ mod tests {
                 "metering.plans[1]: a:b:c is listed twice",
             ),
             ("metering: {plans: [{service: a, environment: b, plan: 'c:d'}]}", "metering.plans[0]"),
+            (
+                "metering: {plans: [{service: a, environment: b, plan: c, group: ' '}]}",
+                "metering.plans[0]: its group has no name",
+            ),
             ("metering: {plan: []}", "unknown field `plan`"),
             ("metering: {plans: [{service: a}]}", "missing field"),
             ("a: [", "cannot be read"),

@@ -6,6 +6,8 @@
 //! | [`usage`](UsageTotals) | what the files of a month come to, exactly |
 //! | [`snapshot`](UsageSnapshot) | the document that says so |
 //! | [`planning`](plan_month) | what is to be submitted, with the fraction carried from month to month |
+//! | [`shared`](plan_months) | the same of several plans, whose contracts have one record at the service |
+//! | [`giving_up`](give_up) | whether what is refused may be given up |
 //! | [`submission`](Submission) | the states of a submission and what may follow |
 //! | [`reply`](read_reply) | what the service's answer means |
 //! | [`closing`](may_close) | whether a month may close |
@@ -16,9 +18,11 @@ mod certificate;
 mod closing;
 mod due;
 mod earlier;
+mod giving_up;
 mod planning;
 mod quantity;
 mod reply;
+mod shared;
 mod snapshot;
 mod submission;
 mod usage;
@@ -30,16 +34,19 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{
-    DimensionTotals, MeteringCertificate, MeteringCertificateError, MeteringSubject, SubmissionLine,
+    Decision, DimensionTotals, LeftOut, MeteringCertificate, MeteringCertificateError, MeteringSubject,
+    SubmissionLine,
 };
 pub use closing::{Blocked, may_close};
 pub use due::{DueMonths, due_months, exported_to, first_month};
 pub use earlier::{EarlierPlan, EarlierState, EarlierStateError};
+pub use giving_up::{NotGivenUp, give_up};
 pub use planning::{MonthBooks, PlanningError, plan_month};
 pub use quantity::{Quantity, QuantityError};
 pub use reply::{Answer, Asked, UnreadableReply, Verdict, read_reply};
+pub use shared::{Member, plan_months};
 pub use snapshot::{ContractUsage, SnapshotError, Unattributed, UsageSnapshot};
-pub use submission::{Line, Reply, Submission, SubmissionState};
+pub use submission::{GivenUp, Line, Reply, Sharing, Submission, SubmissionState};
 pub use usage::{FileDigest, UsageError, UsageTotals};
 
 use crate::month::BillingMonth;
@@ -108,6 +115,12 @@ impl Plan {
     #[must_use]
     pub fn names(&self) -> [&str; 3] {
         [&self.service, &self.environment, &self.plan]
+    }
+
+    /// Whose usage adds up with that of others, where the catalog says nothing else: `service:environment`.
+    #[must_use]
+    pub fn group(&self) -> String {
+        format!("{}:{}", self.service, self.environment)
     }
 
     /// The folder of a month in the export, with the slash: `{service}/{environment}/{plan}/{YYYY}/{MM}/`. As the export names

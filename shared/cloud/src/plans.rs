@@ -30,6 +30,8 @@ pub struct PlanToMeter {
     pub cloud: Marketplace,
     /// Where it begins without a history; nothing for two months ago.
     pub start_month: Option<BillingMonth>,
+    /// Usage of one contract and dimension in several plans adds up within a group.
+    pub group: String,
 }
 
 /// Why nobody knows the plans.
@@ -84,6 +86,15 @@ impl PlansConfig {
     /// # Errors
     /// [`PlansError`], also if there is none at all.
     pub async fn plans(&self, bucket: &BucketReader) -> Result<Vec<PlanToMeter>, PlansError> {
+        let plans = self.configured(bucket).await?;
+        if plans.is_empty() { Err(PlansError::None) } else { Ok(plans) }
+    }
+
+    /// The same; there may be none.
+    ///
+    /// # Errors
+    /// [`PlansError`].
+    pub async fn configured(&self, bucket: &BucketReader) -> Result<Vec<PlanToMeter>, PlansError> {
         let listed = match bucket.get(CURRENT, None).await? {
             Some(catalog) => {
                 metered_plans(&catalog.bytes).map_err(|source| PlansError::Catalog { source })?
@@ -91,6 +102,7 @@ impl PlansConfig {
             None => Vec::new(),
         };
         let fill = |listed: MeteredPlan| PlanToMeter {
+            group: listed.group.unwrap_or_else(|| listed.plan.group()),
             plan: listed.plan,
             cloud: listed.cloud.unwrap_or(self.cloud),
             start_month: listed.start_month.or(self.start_month),
@@ -99,7 +111,7 @@ impl PlansConfig {
         if let Some(own) = self.own.as_ref().filter(|own| !plans.iter().any(|known| known.plan == **own)) {
             plans.push(self.unlisted(own.clone()));
         }
-        if plans.is_empty() { Err(PlansError::None) } else { Ok(plans) }
+        Ok(plans)
     }
 
     /// One plan, as it is configured, or with the defaults if nobody lists it.
@@ -107,16 +119,14 @@ impl PlansConfig {
     /// # Errors
     /// [`PlansError`].
     pub async fn plan(&self, plan: Plan, bucket: &BucketReader) -> Result<PlanToMeter, PlansError> {
-        let plans = match self.plans(bucket).await {
-            Err(PlansError::None) => Vec::new(),
-            plans => plans?,
-        };
-        let found = plans.into_iter().find(|known| known.plan == plan);
+        let found = self.configured(bucket).await?.into_iter().find(|known| known.plan == plan);
         Ok(found.unwrap_or_else(|| self.unlisted(plan)))
     }
 
-    fn unlisted(&self, plan: Plan) -> PlanToMeter {
-        PlanToMeter { plan, cloud: self.cloud, start_month: self.start_month }
+    /// A plan that nobody lists: with the defaults.
+    #[must_use]
+    pub fn unlisted(&self, plan: Plan) -> PlanToMeter {
+        PlanToMeter { group: plan.group(), plan, cloud: self.cloud, start_month: self.start_month }
     }
 }
 

@@ -63,6 +63,8 @@ pub enum ClazarFaultKind {
     Reordered,
     /// Everything is done; the last result is missing.
     Missing,
+    /// Everything is done; the refusal of a record that is there already says which quantity is held.
+    TellsHeld,
     /// Nothing is held; every record has this status.
     OddStatus(String),
     /// Everything is done; the answer is JSON that was cut in the middle, with 200.

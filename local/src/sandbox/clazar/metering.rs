@@ -41,7 +41,17 @@ pub(super) fn results(
         _ => submitted.len(),
     };
     let (now, later) = submitted.split_at(processed);
+    // as it stood before this request
+    let told: Vec<Option<String>> = match fault {
+        Some(ClazarFaultKind::TellsHeld) => now.iter().map(|record| record.held_quantity(held)).collect(),
+        _ => Vec::new(),
+    };
     let mut results = process(held, contracts, now)?;
+    for (result, quantity) in results.iter_mut().zip(told) {
+        if let (Value::Object(members), Some(quantity)) = (result, quantity) {
+            members.insert("quantity".into(), quantity.into());
+        }
+    }
     results.extend(later.iter().map(Submitted::unavailable));
     match fault {
         Some(ClazarFaultKind::Reordered) => results.reverse(),
@@ -152,6 +162,12 @@ fn moment(text: &str) -> Option<DateTime<Utc>> {
 }
 
 impl Submitted {
+    /// What is held of its contract, dimension and hour.
+    fn held_quantity(&self, held: &HeldRecords) -> Option<String> {
+        let slot = self.accepted("", moment(&self.start_time)?).slot();
+        held.get(&slot).map(|record| record.quantity.clone())
+    }
+
     fn accepted(&self, quantity: &str, start: DateTime<Utc>) -> HeldRecord {
         HeldRecord {
             contract_id: self.contract_id.clone(),

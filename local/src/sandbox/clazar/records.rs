@@ -72,6 +72,10 @@ impl HeldRecords {
         self.held.contains_key(slot)
     }
 
+    pub(super) fn get(&self, slot: &Slot) -> Option<&HeldRecord> {
+        self.held.get(slot)
+    }
+
     /// Holds new records: all of them, or none if they cannot be written.
     pub(super) fn hold(&mut self, new: BTreeMap<Slot, HeldRecord>) -> io::Result<()> {
         if let Some(file) = &mut self.file {

@@ -1,12 +1,13 @@
-//! The proof for one month of one plan: what was used and carried in is what was accepted, is open, was rejected, and is carried
-//! on, for each dimension.
+//! The proof for one month of one plan: what was used and carried in is what was accepted, is open, was rejected or given up, and is
+//! carried on, for each dimension. A contract with usage in several plans has one submission, in the certificate of one of them; the
+//! others say how much they have given to it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::quantity::{Quantity, QuantityError};
-use super::submission::{Line, Submission, SubmissionState};
+use super::submission::{GivenUp, Line, Sharing, Submission, SubmissionState};
 use super::{Plan, Source, UsageSnapshot};
 use crate::canonical;
 use crate::certificate::{DocumentRef, Status};
@@ -35,19 +36,25 @@ pub struct MeteringSubject {
     pub digest: String,
 }
 
-/// Where the usage of one dimension went. The law: `usage + carry_in` is the sum of all others but `unattributed`.
+/// Where the usage of one dimension went. The law: `usage + carry_in + moved` is the sum of all others but `unattributed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DimensionTotals {
     /// By the snapshot.
     pub usage: Quantity,
     /// Carried from the month before.
     pub carry_in: Quantity,
+    /// Given by other plans of the same contracts, which are submitted here; negative if more was given to the submissions of others.
+    #[serde(default, skip_serializing_if = "Quantity::is_nothing")]
+    pub moved: Quantity,
     /// Held by the service.
     pub accepted: Quantity,
     /// To be sent, or sent with an unknown end.
     pub open: Quantity,
     /// Refused by the service; sent again by every run.
     pub rejected: Quantity,
+    /// Refused for certain, and given up by a person.
+    #[serde(default, skip_serializing_if = "Quantity::is_nothing")]
+    pub given_up: Quantity,
     /// Negative sums, which cannot be sent.
     pub held: Quantity,
     /// Reported by the earlier exporter.
@@ -84,6 +91,38 @@ pub struct SubmissionLine {
     /// Accepted by an entry that was taken by its place, in a reply that names no record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_place: bool,
+    /// What other plans of the contract have given it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given_by: BTreeMap<Plan, Quantity>,
+    /// The plan in whose submission it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_with: Option<Plan>,
+    /// How much of it stands there.
+    #[serde(default, skip_serializing_if = "Quantity::is_nothing")]
+    pub given: Quantity,
+    /// Who has given it up, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<Decision>,
+}
+
+/// What a person has decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+}
+
+/// A plan whose usage nobody waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Which.
+    pub plan: Plan,
+    /// Why.
+    pub reason: String,
+    /// Who decided so.
+    pub by: String,
 }
 
 /// The certificate. Its JSON Schema stands in `docs/metering-certificate.schema.json`.
@@ -97,6 +136,9 @@ pub struct MeteringCertificate {
     pub dimensions: BTreeMap<String, DimensionTotals>,
     /// What they are the totals of.
     pub submissions: Vec<SubmissionLine>,
+    /// Plans of the same marketplace whose usage nobody waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// `matched`: all usage is accepted, carried, or was reported before. `explained`: the rest stands in a total of its own.
     pub status: Status,
     /// In words.
@@ -138,7 +180,7 @@ impl MeteringCertificate {
     /// The version of the format that this software writes.
     pub const VERSION: u32 = 1;
 
-    /// The certificate of a month: `usage` is its snapshot, `input` where that stands.
+    /// The certificate of a month: `usage` is its snapshot, `input` where that stands, `left_out` the other plans that nobody waited for.
     ///
     /// # Errors
     /// [`MeteringCertificateError::Quantity`].
@@ -148,6 +190,7 @@ impl MeteringCertificate {
         input: DocumentRef,
         submissions: impl IntoIterator<Item = (&'s Line, &'s Submission)>,
         closed: bool,
+        left_out: Vec<LeftOut>,
     ) -> Result<Self, MeteringCertificateError> {
         let mut dimensions: BTreeMap<String, DimensionTotals> = BTreeMap::new();
         let mut lines = Vec::new();
@@ -160,7 +203,7 @@ impl MeteringCertificate {
             let totals = dimensions.entry(dimension).or_default();
             totals.unattributed = totals.unattributed.plus(lost.quantity)?;
         }
-        let (status, explanation) = verdict(&dimensions, &lines);
+        let (status, explanation) = verdict(&dimensions, &lines, &left_out);
         let certificate = Self {
             certificate: Self::VERSION,
             subject: MeteringSubject {
@@ -175,6 +218,7 @@ impl MeteringCertificate {
             },
             dimensions,
             submissions: lines,
+            left_out,
             status,
             explanation,
             inputs: vec![input],
@@ -222,41 +266,48 @@ impl MeteringCertificate {
         Err(MeteringCertificateError::Broken { period, law, what, left, right })
     }
 
-    /// Checks the laws: `usage + carry_in` of each submission and each dimension is what became of it, and the dimensions are the
+    /// Checks the laws: `usage + carry_in + moved` of each submission and each dimension is what became of it, and the dimensions are the
     /// sums of the submissions.
     ///
     /// # Errors
     /// [`MeteringCertificateError::Broken`] names the law and both sides.
     pub fn verify(&self) -> Result<(), MeteringCertificateError> {
-        let mut sums: BTreeMap<&str, [Quantity; 4]> = BTreeMap::new();
+        let mut sums: BTreeMap<&str, [Quantity; 5]> = BTreeMap::new();
         for line in &self.submissions {
             let what = format!("{} {}", line.contract, line.dimension);
-            let went = Quantity::sum([line.quantity, line.carry_out, line.rest])?;
+            let (moved, went) = (line.moved()?, Quantity::sum([line.quantity, line.carry_out, line.rest])?);
             self.law(
-                "usage + carry_in = quantity + carry_out + rest",
+                "usage + carry_in + moved = quantity + carry_out + rest",
                 &what,
-                line.usage.plus(line.carry_in)?,
+                Quantity::sum([line.usage, line.carry_in, moved])?,
                 went,
             )?;
             let sum = sums.entry(line.dimension.as_str()).or_default();
-            let parts = [line.usage, line.carry_in, line.quantity, line.carry_out];
+            let parts = [line.usage, line.carry_in, line.quantity, line.carry_out, moved];
             for (sum, part) in sum.iter_mut().zip(parts) {
                 *sum = sum.plus(part)?;
             }
         }
         for (dimension, totals) in &self.dimensions {
-            let [usage, carry_in, quantity, carry_out] = sums.remove(dimension.as_str()).unwrap_or_default();
+            let [usage, carry_in, quantity, carry_out, moved] =
+                sums.remove(dimension.as_str()).unwrap_or_default();
             self.law(
-                "usage + carry_in = accepted + open + rejected + held + imported + late + carry_out",
+                "usage + carry_in + moved = accepted + open + rejected + given_up + held + imported + late + carry_out",
                 dimension,
-                totals.usage.plus(totals.carry_in)?,
+                Quantity::sum([totals.usage, totals.carry_in, totals.moved])?,
                 totals.went()?,
             )?;
             self.law("usage = sum of the submissions", dimension, totals.usage, usage)?;
             self.law("carry_in = sum of the submissions", dimension, totals.carry_in, carry_in)?;
             self.law("carry_out = sum of the submissions", dimension, totals.carry_out, carry_out)?;
-            let sent = Quantity::sum([totals.accepted, totals.open, totals.rejected])?;
-            self.law("accepted + open + rejected = sum of the quantities", dimension, sent, quantity)?;
+            self.law("moved = sum of the submissions", dimension, totals.moved, moved)?;
+            let sent = Quantity::sum([totals.accepted, totals.open, totals.rejected, totals.given_up])?;
+            self.law(
+                "accepted + open + rejected + given_up = sum of the quantities",
+                dimension,
+                sent,
+                quantity,
+            )?;
         }
         Ok(())
     }
@@ -290,9 +341,11 @@ impl DimensionTotals {
         add(&mut self.usage, submission.usage)?;
         add(&mut self.carry_in, submission.carry_in)?;
         add(&mut self.carry_out, submission.carry_out)?;
+        add(&mut self.moved, submission.sharing.moved()?)?;
         let sent = match submission.state {
             SubmissionState::Accepted => &mut self.accepted,
             SubmissionState::Rejected => &mut self.rejected,
+            SubmissionState::GivenUp => &mut self.given_up,
             _ => &mut self.open,
         };
         add(sent, submission.quantity)?;
@@ -310,6 +363,7 @@ impl DimensionTotals {
             self.accepted,
             self.open,
             self.rejected,
+            self.given_up,
             self.held,
             self.imported,
             self.late,
@@ -320,6 +374,11 @@ impl DimensionTotals {
 
 impl SubmissionLine {
     fn of(submission: &Submission) -> Result<Self, QuantityError> {
+        let (given_by, sent_with, given) = match &submission.sharing {
+            Sharing::Alone => (BTreeMap::new(), None, Quantity::ZERO),
+            Sharing::Sends(given) => (given.clone(), None, Quantity::ZERO),
+            Sharing::SentWith { plan, given } => (BTreeMap::new(), Some(plan.clone()), *given),
+        };
         let already_there = submission.reply.as_ref().is_some_and(|reply| reply.already_there);
         let by_place = submission.reply.as_ref().is_some_and(|reply| reply.by_place);
         Ok(Self {
@@ -333,11 +392,30 @@ impl SubmissionLine {
             rest: submission.rest()?,
             already_there,
             by_place: by_place && submission.state == SubmissionState::Accepted,
+            given_by,
+            sent_with,
+            given,
+            given_up: submission.reply.as_ref().and_then(|reply| reply.given_up.as_ref()).map(Decision::of),
         })
+    }
+
+    /// What other plans have given it; negative if it has given to another.
+    fn moved(&self) -> Result<Quantity, QuantityError> {
+        Quantity::sum(self.given_by.values().copied())?.minus(self.given)
     }
 }
 
-fn verdict(dimensions: &BTreeMap<String, DimensionTotals>, lines: &[SubmissionLine]) -> (Status, String) {
+impl Decision {
+    fn of(given_up: &GivenUp) -> Self {
+        Self { reason: given_up.reason.clone(), by: given_up.by.clone() }
+    }
+}
+
+fn verdict(
+    dimensions: &BTreeMap<String, DimensionTotals>,
+    lines: &[SubmissionLine],
+    left_out: &[LeftOut],
+) -> (Status, String) {
     let mut parts = Vec::new();
     // late usage of two contracts may cancel out in the totals
     let late = |line: &&SubmissionLine| {
@@ -351,10 +429,16 @@ fn verdict(dimensions: &BTreeMap<String, DimensionTotals>, lines: &[SubmissionLi
             parts.push(format!("{count} submissions {what}"));
         }
     }
+    for line in lines.iter().filter(|line| !line.given.is_zero()) {
+        if let Some(plan) = line.sent_with.as_ref().filter(|_| !is_held_or_carried(line.state)) {
+            parts.push(format!("{} {} in a submission of {plan} {}", line.given, line.dimension, line.state));
+        }
+    }
     for (dimension, totals) in dimensions {
         for (name, quantity) in [
             ("open", totals.open),
             ("rejected", totals.rejected),
+            ("given up", totals.given_up),
             ("held", totals.held),
             ("late", totals.late),
             ("unattributed", totals.unattributed),
@@ -369,15 +453,24 @@ fn verdict(dimensions: &BTreeMap<String, DimensionTotals>, lines: &[SubmissionLi
     } else {
         (Status::Explained, parts.join(", "))
     };
-    match lines.iter().filter(|line| line.by_place).count() {
-        0 => (status, explanation),
-        count => (
-            status,
-            format!(
-                "{explanation}; {count} submissions accepted by their place in a reply that names no record"
-            ),
-        ),
-    }
+    let by_place = lines.iter().filter(|line| line.by_place).count();
+    let elsewhere = lines.iter().filter(|line| line.sent_with.is_some()).count();
+    let mut remarks: Vec<String> = [
+        (by_place, "submissions accepted by their place in a reply that names no record"),
+        (elsewhere, "submissions are part of those of other plans"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    remarks
+        .extend(left_out.iter().map(|out| format!("left out by {}: {} ({})", out.by, out.plan, out.reason)));
+    (status, [vec![explanation], remarks].concat().join("; "))
+}
+
+/// Nothing is left to do of what stands in another plan's submission.
+fn is_held_or_carried(state: SubmissionState) -> bool {
+    matches!(state, SubmissionState::Accepted | SubmissionState::NothingToSend)
 }
 
 #[cfg(test)]
@@ -407,6 +500,7 @@ mod tests {
             attempts: 1,
             sent_at: None,
             reply: Some(Reply { already_there, ..Reply::default() }),
+            sharing: Sharing::Alone,
         };
         (line, submission)
     }
@@ -452,7 +546,7 @@ mod tests {
         let bytes = snapshot.to_json().unwrap();
         let revision = Revision::of(&bytes);
         let input = DocumentRef { key: format!("usage/x/{revision}.json"), sha256: sha256_hex(&bytes) };
-        MeteringCertificate::of(&snapshot, &revision, input, &submissions, false).unwrap()
+        MeteringCertificate::of(&snapshot, &revision, input, &submissions, false, Vec::new()).unwrap()
     }
 
     #[test]
@@ -488,7 +582,8 @@ mod tests {
         }
         let input = DocumentRef { key: "k".into(), sha256: "0".repeat(64) };
         let certificate =
-            MeteringCertificate::of(&snapshot, &Revision::of(b""), input, &submissions, false).unwrap();
+            MeteringCertificate::of(&snapshot, &Revision::of(b""), input, &submissions, false, Vec::new())
+                .unwrap();
         let told = "; 2 submissions accepted by their place in a reply that names no record";
         assert!(certificate.explanation.ends_with(told), "{}", certificate.explanation);
         let document = serde_json::to_value(&certificate).unwrap();
@@ -508,11 +603,76 @@ mod tests {
         };
         let error = broken(|c| c.submissions[0].quantity = quantity("669"));
         assert!(
-            error.contains("usage + carry_in = quantity + carry_out + rest of a cpu: 670.1 is not 669.1"),
+            error.contains(
+                "usage + carry_in + moved = quantity + carry_out + rest of a cpu: 670.1 is not 669.1"
+            ),
             "{error}"
         );
         let error = broken(|c| c.dimensions.get_mut("cpu").unwrap().accepted = quantity("679"));
-        assert!(error.contains("usage + carry_in = accepted"), "{error}");
+        assert!(error.contains("usage + carry_in + moved = accepted"), "{error}");
+        let error = broken(|c| c.dimensions.get_mut("cpu").unwrap().moved = quantity("1"));
+        assert!(error.contains("usage + carry_in + moved = accepted"), "{error}");
+    }
+
+    /// Half of one plan's month: what stands in the submission of another, what stands here for another, and what was given up.
+    #[test]
+    fn what_stands_with_other_plans_and_what_was_given_up_is_said() {
+        let other: Plan = "Postgres:PROD:pt-2".parse().unwrap();
+        let with = |sharing: Sharing, (line, submission): (Line, Submission)| {
+            (line, Submission { sharing, reply: None, ..submission })
+        };
+        let sent_with = |given: &str| Sharing::SentWith { plan: other.clone(), given: quantity(given) };
+        let sends = Sharing::Sends([(other.clone(), quantity("4.5"))].into());
+        let by = GivenUp {
+            reason: "cancelled".into(),
+            by: "Ann".into(),
+            at: "2025-07-02T00:00:00Z".parse().unwrap(),
+        };
+        let (line, refused) = submission("d", SubmissionState::Rejected, ["5.5", "0", "5", "0.5"]);
+        let submissions = BTreeMap::from([
+            with(sends, submission("a", SubmissionState::Accepted, ["5", "0.75", "10", "0.25"])),
+            with(sent_with("3.5"), submission("b", SubmissionState::Accepted, ["3.5", "0", "0", "0"])),
+            with(sent_with("2"), submission("c", SubmissionState::Rejected, ["2", "0", "0", "0"])),
+            (line, refused.given_up(&by)),
+        ]);
+        let mut snapshot = month().0;
+        snapshot.unattributed.clear();
+        let used = |submission: &Submission| ContractUsage {
+            contract: submission.line.contract.clone(),
+            dimension: submission.line.dimension.clone(),
+            quantity: submission.usage,
+            records: 1,
+        };
+        snapshot.usage = submissions.values().map(used).collect();
+        let input = DocumentRef { key: "k".into(), sha256: "0".repeat(64) };
+        let left_out = LeftOut {
+            plan: "Postgres:PROD:pt-3".parse().unwrap(),
+            reason: "its export is lost".into(),
+            by: "Ann".into(),
+        };
+        let certificate = MeteringCertificate::of(
+            &snapshot,
+            &Revision::of(b""),
+            input,
+            &submissions,
+            false,
+            vec![left_out],
+        )
+        .unwrap();
+        let totals = &certificate.dimensions["cpu"];
+        assert_eq!((totals.accepted, totals.given_up), (quantity("10"), quantity("5")));
+        assert_eq!(totals.moved, quantity("-1"));
+        assert_eq!(
+            certificate.explanation,
+            "2 cpu in a submission of Postgres:PROD:pt-2 rejected, 5 cpu given up; 2 submissions are part of those of other plans; \
+             left out by Ann: Postgres:PROD:pt-3 (its export is lost)"
+        );
+        let bytes = certificate.to_json().unwrap();
+        assert_eq!(MeteringCertificate::from_json(&bytes).unwrap(), certificate);
+        let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let errors: Vec<String> = validator().iter_errors(&document).map(|e| e.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new());
+        insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
     }
 
     #[test]
@@ -521,7 +681,8 @@ mod tests {
         snapshot.usage.pop();
         let input = DocumentRef { key: "k".into(), sha256: "0".repeat(64) };
         let error =
-            MeteringCertificate::of(&snapshot, &Revision::of(b""), input, &submissions, false).unwrap_err();
+            MeteringCertificate::of(&snapshot, &Revision::of(b""), input, &submissions, false, Vec::new())
+                .unwrap_err();
         assert!(error.to_string().contains("usage = the snapshot's sum of cpu"), "{error}");
     }
 }

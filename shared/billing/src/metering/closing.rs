@@ -89,6 +89,7 @@ mod tests {
             attempts: 0,
             sent_at: None,
             reply: None,
+            sharing: crate::metering::Sharing::Alone,
         };
         (line, submission)
     }
@@ -103,6 +104,7 @@ mod tests {
                 SubmissionState::NothingToSend,
                 SubmissionState::Imported,
                 SubmissionState::Late,
+                SubmissionState::GivenUp,
             ];
             assert_eq!(
                 may_close(&usage(1), &submissions, false).is_ok(),

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::UsageSnapshot;
 use super::quantity::{Quantity, QuantityError};
-use super::submission::{Line, Reply, Submission, SubmissionState};
+use super::submission::{Line, Reply, Sharing, Submission, SubmissionState};
 use crate::ids::ContractId;
 use crate::revision::Revision;
 
@@ -36,8 +36,8 @@ pub struct MonthBooks<'b> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}: {source}")]
 pub struct PlanningError {
-    line: Line,
-    source: QuantityError,
+    pub(super) line: Line,
+    pub(super) source: QuantityError,
 }
 
 /// All submissions of the month as they should stand, in the order of their lines. What the service may hold is as it was, but
@@ -46,6 +46,15 @@ pub struct PlanningError {
 /// # Errors
 /// [`PlanningError`] names the line whose figures overflow.
 pub fn plan_month(books: &MonthBooks<'_>) -> Result<BTreeMap<Line, Submission>, PlanningError> {
+    let plan = |(line, usage): (Line, Quantity)| {
+        let planned = plan_line(books, &line, usage);
+        planned.map(|planned| (line.clone(), planned)).map_err(|source| PlanningError { line, source })
+    };
+    lines(books).into_iter().map(plan).collect()
+}
+
+/// Everything that the month has something of, with its usage.
+pub(super) fn lines(books: &MonthBooks<'_>) -> BTreeMap<Line, Quantity> {
     let mut usage: BTreeMap<Line, Quantity> = BTreeMap::new();
     for used in &books.usage.usage {
         let line = Line { contract: used.contract.clone(), dimension: used.dimension.clone() };
@@ -56,51 +65,72 @@ pub fn plan_month(books: &MonthBooks<'_>) -> Result<BTreeMap<Line, Submission>, 
     for line in lines {
         usage.entry(line.clone()).or_default();
     }
-    let plan = |(line, used): (Line, Quantity)| {
-        let planned = plan_line(books, &line, used);
-        planned.map(|planned| (line.clone(), planned)).map_err(|source| PlanningError { line, source })
-    };
-    usage.into_iter().map(plan).collect()
+    usage
 }
 
-fn plan_line(books: &MonthBooks<'_>, line: &Line, usage: Quantity) -> Result<Submission, QuantityError> {
+/// A line that no other plan has anything of.
+pub(super) fn plan_line(
+    books: &MonthBooks<'_>,
+    line: &Line,
+    usage: Quantity,
+) -> Result<Submission, QuantityError> {
     let standing = books.standing.get(line);
-    let carry_in = books.before.get(line).map(|before| before.carry_out).unwrap_or_default();
+    let carry_in = books.carry_in(line);
     let imported = books.imported.contains(&line.contract);
     let stays = |standing: &&Submission| match standing.state {
         SubmissionState::Accepted => true,
         _ if imported => false,
-        state => standing.fixed || (books.closed && state.is_settled()),
+        state => {
+            let ended = state.is_settled() || standing.sharing.sent_with().is_some();
+            standing.fixed || (books.closed && ended)
+        }
     };
     if let Some(standing) = standing.filter(stays) {
         // what it was given may be known better by now; the difference is late, like usage that came later
         return Ok(Submission { usage, carry_in, ..standing.clone() });
     }
-    let blank = Submission {
-        line: line.clone(),
-        state: SubmissionState::Late,
-        usage,
-        carry_in: Quantity::ZERO,
-        quantity: Quantity::ZERO,
-        carry_out: Quantity::ZERO,
-        snapshot: books.revision.clone(),
-        fixed: false,
-        attempts: standing.map_or(0, |standing| standing.attempts),
-        sent_at: standing.and_then(|standing| standing.sent_at),
-        reply: None,
-    };
+    let blank = books.blank(line, usage);
     if imported {
-        return Ok(Submission { state: SubmissionState::Imported, carry_in, fixed: true, ..blank });
+        return Ok(Submission { state: SubmissionState::Imported, fixed: true, ..blank });
     }
     if books.closed {
-        return Ok(Submission { carry_in, ..blank });
+        return Ok(blank);
     }
-    let fresh = quantify(Submission { carry_in, ..blank }, promised(books.after, line)?)?;
-    Ok(match standing {
-        // the same figures again: what the service said of them stays with them
-        Some(standing) if same_figures(standing, &fresh) => Submission { usage, ..standing.clone() },
+    let fresh = quantify(blank, promised(&later(books.after, line))?)?;
+    Ok(kept(standing, fresh))
+}
+
+impl MonthBooks<'_> {
+    pub(super) fn carry_in(&self, line: &Line) -> Quantity {
+        self.before.get(line).map(|before| before.carry_out).unwrap_or_default()
+    }
+
+    /// A submission of which nothing is decided; as it is, all of it is late.
+    pub(super) fn blank(&self, line: &Line, usage: Quantity) -> Submission {
+        let standing = self.standing.get(line);
+        Submission {
+            line: line.clone(),
+            state: SubmissionState::Late,
+            usage,
+            carry_in: self.carry_in(line),
+            quantity: Quantity::ZERO,
+            carry_out: Quantity::ZERO,
+            snapshot: self.revision.clone(),
+            fixed: false,
+            attempts: standing.map_or(0, |standing| standing.attempts),
+            sent_at: standing.and_then(|standing| standing.sent_at),
+            reply: None,
+            sharing: Sharing::Alone,
+        }
+    }
+}
+
+/// The same figures again: what the service said of them stays with them.
+pub(super) fn kept(standing: Option<&Submission>, fresh: Submission) -> Submission {
+    match standing {
+        Some(standing) if same_figures(standing, &fresh) => standing.clone(),
         _ => fresh,
-    })
+    }
 }
 
 fn same_figures(standing: &Submission, fresh: &Submission) -> bool {
@@ -109,31 +139,48 @@ fn same_figures(standing: &Submission, fresh: &Submission) -> bool {
         other => other,
     };
     let figures = |s: &Submission| (s.carry_in, s.quantity, s.carry_out);
-    figures(standing) == figures(fresh) && state == fresh.state && standing.usage == fresh.usage
+    figures(standing) == figures(fresh)
+        && state == fresh.state
+        && standing.usage == fresh.usage
+        && standing.sharing == fresh.sharing
+}
+
+/// What stands of a line in a later month, as far as it decides what is carried there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Later {
+    pub(super) carry_in: Quantity,
+    pub(super) usage: Quantity,
+    /// The service may hold its quantity.
+    pub(super) fixed: bool,
+}
+
+/// What stands of a line in the months after, from the next one on.
+pub(super) fn later(after: &[BTreeMap<Line, Submission>], line: &Line) -> Vec<Option<Later>> {
+    let one = |s: &Submission| Later { carry_in: s.carry_in, usage: s.usage, fixed: s.fixed };
+    after.iter().map(|month| month.get(line).map(one)).collect()
 }
 
 /// What the months after have been given already, and must still be given.
 #[derive(Clone, Copy, Debug, Default)]
-struct Promise {
-    carry: Quantity,
+pub(super) struct Promise {
+    pub(super) carry: Quantity,
     /// The next month is fixed with it: no more and no less. Else more may be carried.
-    exact: bool,
+    pub(super) exact: bool,
 }
 
-fn promised(after: &[BTreeMap<Line, Submission>], line: &Line) -> Result<Promise, QuantityError> {
-    let Some((next, later)) = after.split_first() else { return Ok(Promise::default()) };
-    match next.get(line) {
-        None => Ok(Promise::default()),
-        Some(next) if next.fixed => Ok(Promise { carry: next.carry_in, exact: true }),
-        Some(next) => {
-            let needed = promised(later, line)?.carry.minus(next.usage)?;
+pub(super) fn promised(later: &[Option<Later>]) -> Result<Promise, QuantityError> {
+    match later.split_first() {
+        None | Some((None, _)) => Ok(Promise::default()),
+        Some((Some(next), _)) if next.fixed => Ok(Promise { carry: next.carry_in, exact: true }),
+        Some((Some(next), later)) => {
+            let needed = promised(later)?.carry.minus(next.usage)?;
             Ok(Promise { carry: needed.max(Quantity::ZERO), exact: false })
         }
     }
 }
 
 /// Rounds down and carries the fraction, and what was promised to the months after.
-fn quantify(submission: Submission, promise: Promise) -> Result<Submission, QuantityError> {
+pub(super) fn quantify(submission: Submission, promise: Promise) -> Result<Submission, QuantityError> {
     let there = submission.usage.plus(submission.carry_in)?;
     if there.is_negative() {
         let message = format!("its sum is negative ({there}), and no marketplace takes that back");

@@ -95,6 +95,11 @@ impl Quantity {
         self.mantissa == 0
     }
 
+    /// The same, of a reference: documents leave out what is nothing.
+    pub(super) fn is_nothing(quantity: &Self) -> bool {
+        quantity.is_zero()
+    }
+
     /// Whether it is below nothing.
     #[must_use]
     pub fn is_negative(self) -> bool {

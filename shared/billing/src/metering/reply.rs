@@ -177,7 +177,10 @@ fn judge(entry: &Value, asked: &Asked, http_status: u16) -> Verdict {
     let code = entry.get("code").map(plain).filter(|text| !text.is_empty());
     let said = || errors.iter().chain(&message);
     if let Some(text) = said().find(|text| says_already_there(text)) {
-        return Verdict::AlreadyThere { text: text.clone() };
+        return match other_quantity(entry, asked) {
+            None => Verdict::AlreadyThere { text: text.clone() },
+            Some(other) => differs(format!("it holds {other}, sent were {}: {text}", asked.quantity), other),
+        };
     }
     let status = entry.get("status").and_then(Value::as_str).unwrap_or_default();
     let refuse = |why: Option<String>, certain| {
@@ -194,11 +197,7 @@ fn judge(entry: &Value, asked: &Asked, http_status: u16) -> Verdict {
             refuse(Some(format!("status success in an HTTP {http_status}")), false)
         }
         "success" => match other_quantity(entry, asked) {
-            Some(other) => {
-                let message = format!("it accepted {other}, sent were {}", asked.quantity);
-                let reply = Reply { message: Some(message), other_quantity: Some(other), ..Reply::default() };
-                Verdict::Refused { reply, certain: false }
-            }
+            Some(other) => differs(format!("it accepted {other}, sent were {}", asked.quantity), other),
             None => Verdict::Accepted { id: entry.get("id").map(plain).filter(|id| !id.is_empty()) },
         },
         "error" | "fail" | "failed" => refuse(None, true),
@@ -206,6 +205,12 @@ fn judge(entry: &Value, asked: &Asked, http_status: u16) -> Verdict {
         "" if !errors.is_empty() => refuse(None, true),
         other => refuse(Some(format!("status '{other}'")), false),
     }
+}
+
+/// The service holds another quantity than was sent.
+fn differs(message: String, other: String) -> Verdict {
+    let reply = Reply { message: Some(message), other_quantity: Some(other), ..Reply::default() };
+    Verdict::Refused { reply, certain: false }
 }
 
 /// The quantity that the entry says, if it says another one.

@@ -1,6 +1,7 @@
 //! One contract, one dimension, one month: what is submitted of it and how far that has come.
 
 mod said;
+mod sharing;
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +9,14 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Plan;
 use super::quantity::{Quantity, QuantityError};
 use super::reply::{Answer, Verdict};
 use crate::ids::{ContractId, Dimension};
 use crate::revision::Revision;
 
-pub use said::Reply;
+pub use said::{GivenUp, Reply};
+pub use sharing::Sharing;
 
 /// What a submission is about, within its month.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,13 +53,15 @@ pub enum SubmissionState {
     Held,
     /// The earlier exporter has reported this contract's month.
     Imported,
-    /// Appeared after its month had closed; sent only if the month is reopened.
+    /// Appeared after its month had closed, or after the contract's record of it was made; sent only if the month is reopened.
     Late,
+    /// Refused for certain, and a person has decided that it is not sent any more.
+    GivenUp,
 }
 
 impl SubmissionState {
     /// All states, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Planned,
         Self::Sent,
         Self::Accepted,
@@ -66,6 +71,7 @@ impl SubmissionState {
         Self::Held,
         Self::Imported,
         Self::Late,
+        Self::GivenUp,
     ];
 
     /// As it is recorded and shown.
@@ -81,13 +87,14 @@ impl SubmissionState {
             Self::Held => "held",
             Self::Imported => "imported",
             Self::Late => "late",
+            Self::GivenUp => "given-up",
         }
     }
 
     /// Whether its month may close with it.
     #[must_use]
     pub fn is_settled(self) -> bool {
-        matches!(self, Self::Accepted | Self::NothingToSend | Self::Imported | Self::Late)
+        matches!(self, Self::Accepted | Self::NothingToSend | Self::Imported | Self::Late | Self::GivenUp)
     }
 
     /// Whether a run sends it.
@@ -112,8 +119,9 @@ impl FromStr for SubmissionState {
     }
 }
 
-/// A submission. Its law: `usage + carry_in = quantity + carry_out + rest`, where the rest is what came too late, what is
-/// held, or what the earlier exporter reported, by the state.
+/// A submission. Its law: `usage + carry_in + moved = quantity + carry_out + rest`, where `moved` is what other plans of its contract have
+/// given it (negative: what it has given to theirs), and the rest is what came too late, what is held, or what the earlier exporter
+/// reported, by the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
     /// What it is about.
@@ -138,15 +146,61 @@ pub struct Submission {
     pub sent_at: Option<DateTime<Utc>>,
     /// What the service said last.
     pub reply: Option<Reply>,
+    /// What it has to do with those of other plans.
+    pub sharing: Sharing,
 }
 
 impl Submission {
-    /// What is neither sent nor carried: `usage + carry_in - quantity - carry_out`.
+    /// What is neither sent, nor carried, nor another plan's: `usage + carry_in + moved - quantity - carry_out`.
     ///
     /// # Errors
     /// [`QuantityError::Overflow`].
     pub fn rest(&self) -> Result<Quantity, QuantityError> {
-        self.usage.plus(self.carry_in)?.minus(self.quantity)?.minus(self.carry_out)
+        let there = self.usage.plus(self.carry_in)?.plus(self.sharing.moved()?)?;
+        there.minus(self.quantity)?.minus(self.carry_out)
+    }
+
+    /// Whether a run sends it.
+    #[must_use]
+    pub fn is_to_send(&self) -> bool {
+        self.state.is_to_send() && self.sharing.sent_with().is_none()
+    }
+
+    /// Whether it certainly holds nothing of it, although the service was asked: what is not, may be held.
+    #[must_use]
+    pub fn is_refused_for_certain(&self) -> bool {
+        self.state == SubmissionState::Rejected && !self.fixed
+    }
+
+    /// Not sent any more: a person has decided so. `self` must be refused for certain.
+    #[must_use]
+    pub fn given_up(&self, by: &GivenUp) -> Self {
+        let reply = Reply { given_up: Some(by.clone()), ..self.reply.clone().unwrap_or_default() };
+        Self { state: SubmissionState::GivenUp, fixed: true, reply: Some(reply), ..self.clone() }
+    }
+
+    /// To be sent again, after it was given up.
+    #[must_use]
+    pub fn taken_up(&self) -> Self {
+        let reply = self.reply.clone().map(|reply| Reply { given_up: None, ..reply });
+        Self { state: SubmissionState::Rejected, fixed: false, reply, ..self.clone() }
+    }
+
+    /// The service holds one record, and so much of it may be another plan's: whose it is, a person has to say.
+    #[must_use]
+    pub fn disputed(&self, by: &Plan, quantity: Quantity) -> Self {
+        let message = format!(
+            "the service holds one record of a contract, dimension and month: {by} has reported {quantity} of it, and this is {}; \
+             look in Clazar which it holds",
+            self.quantity
+        );
+        let reply = Reply {
+            message: Some(message),
+            other_quantity: Some(quantity.to_string()),
+            already_there: false,
+            ..self.reply.clone().unwrap_or_default()
+        };
+        Self { state: SubmissionState::Rejected, fixed: true, reply: Some(reply), ..self.clone() }
     }
 
     /// Usage that came too late to be sent; negative if less was used than was sent.
@@ -229,7 +283,8 @@ impl Submission {
             && self.sent_at.is_some_and(|sent_at| sent_at >= moment)
     }
 
-    fn holds_another_quantity(&self) -> bool {
+    /// The service is known to hold another quantity, or one that may be another plan's.
+    pub(super) fn holds_another_quantity(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| reply.other_quantity.is_some())
     }
 
@@ -273,6 +328,7 @@ mod tests {
             attempts: 0,
             sent_at: None,
             reply: None,
+            sharing: Sharing::Alone,
         }
     }
 

@@ -47,7 +47,7 @@ const MANIFEST: &str = r#"{"manifest": 1, "provider": "aws", "billing_account": 
     "invoices": [{"invoice_id": "2180000003", "total": "-12.50", "tax_not_in_rows": "0", "currency": "USD", "source": "x", "issued": null}],
     "sub_account_names": {"111122223333": "payer"}}"#;
 const DRIVER: &str = r#"{"blue": 0.30, "red": "1"}"#;
-const PLANS: &str = r#"{"metering": {"plans": [{"service": "P", "environment": "PROD", "plan": "pt-1", "cloud": "aws", "start_month": "2025-01"}]}}"#;
+const PLANS: &str = r#"{"metering": {"plans": [{"service": "P", "environment": "PROD", "plan": "pt-1", "cloud": "aws", "start_month": "2025-01", "group": "g"}]}}"#;
 const OFFER: &str = r#"{"currency": "EUR", "revenue": {"clients": [{"id": 1, "name": "A"}],
     "services": [{"id": 7, "name": "S", "client": 1, "fixed_monthly_price": "5"}]}}"#;
 

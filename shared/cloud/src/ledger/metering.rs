@@ -7,6 +7,7 @@
 //! | `{YYYY-MM}#{contract}#{dimension}` | a submission |
 //! | `MONTH#{YYYY-MM}` | whether a month is closed or reopened, and why |
 //! | `IMPORTED#{YYYY-MM}#{contract}` | a contract whose month the earlier exporter reported |
+//! | `LEFT-OUT#{YYYY-MM}` | that nobody waits for the plan's usage of a month, and why |
 //! | `LEASE` | who works on the plan, and until when |
 
 mod stored;
@@ -17,7 +18,7 @@ use std::str::FromStr;
 
 use billing::ids::ContractId;
 use billing::keys::encode;
-use billing::metering::{EarlierPlan, Line, Plan, Submission, SubmissionState, UsageSnapshot};
+use billing::metering::{EarlierPlan, LeftOut, Line, Plan, Submission, SubmissionState, UsageSnapshot};
 use billing::month::BillingMonth;
 use billing::revision::Revision;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -138,6 +139,7 @@ fn record<const N: usize>(plan: &Plan, sk: String, fields: [(&str, String); N]) 
 
 const CURSOR: &str = "CURSOR";
 const LEASE: &str = "LEASE";
+const LEFT_OUT: &str = "LEFT-OUT#";
 
 impl LedgerReader {
     /// How far a plan is closed; nothing if it was never metered.
@@ -219,18 +221,32 @@ impl LedgerReader {
         self.query(&partition(plan), "MONTH#").await?.iter().map(read).collect()
     }
 
+    /// Months in which nobody waits for a plan's usage.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn left_out(&self, plan: &Plan) -> Result<BTreeMap<BillingMonth, LeftOut>, LedgerError> {
+        let records = self.query(&partition(plan), LEFT_OUT).await?;
+        let read = |record: &Record| {
+            let text = |field: &str| record.fields.get(field).cloned().unwrap_or_default();
+            let month = month_of(record, record.sk.trim_start_matches(LEFT_OUT))?;
+            Ok((month, LeftOut { plan: plan.clone(), reason: text("reason"), by: text("by") }))
+        };
+        records.iter().map(read).collect()
+    }
+
     /// All contracts that were reported, by month: by us or by the earlier exporter.
     ///
     /// # Errors
     /// [`LedgerError`].
     pub async fn reported_contracts(&self, plan: &Plan) -> Result<EarlierPlan, LedgerError> {
         let cursor = self.cursor(plan).await?;
-        // what came too late is not reported, and does not take back what was
+        // what came too late or was given up is not reported, and does not take back what was
         let mut months: BTreeMap<BillingMonth, BTreeMap<ContractId, bool>> = BTreeMap::new();
         for record in self.query(&partition(plan), "").await? {
             if record.sk.starts_with(|c: char| c.is_ascii_digit()) {
                 let (month, stored) = (month_of(&record, &record.sk)?, read_submission(&record)?);
-                if stored.submission.state == SubmissionState::Late {
+                if matches!(stored.submission.state, SubmissionState::Late | SubmissionState::GivenUp) {
                     continue;
                 }
                 let reported = months.entry(month).or_default().entry(stored.submission.line.contract);
@@ -337,7 +353,23 @@ impl Ledger {
         Ok(if there { Written::Now } else { written })
     }
 
-    /// Opens a month and those after it again; answers which. Accepted submissions stay as they are.
+    /// Waits no longer for a plan's usage of a month: contracts of other plans are sent without it.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn leave_out(
+        &self,
+        month: BillingMonth,
+        left_out: &LeftOut,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        let LeftOut { plan, reason, by } = left_out;
+        let fields = [("reason", reason.clone()), ("by", by.clone()), ("since", time(now))];
+        self.put(&record(plan, format!("{LEFT_OUT}{month}"), fields), Condition::Always).await.map(|_| ())
+    }
+
+    /// Opens a month and those after it again; answers which. Accepted submissions stay as they are; what was given up of the month is to be
+    /// sent again.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -350,6 +382,7 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> Result<Vec<BillingMonth>, LedgerError> {
         let mut reopened = Vec::new();
+        let mut taken_up = false;
         loop {
             let Some(cursor) = self.cursor(plan).await? else { return Ok(Vec::new()) };
             let last = cursor.last_processed_month;
@@ -360,6 +393,9 @@ impl Ledger {
             reopened.extend(
                 months.iter().filter(|month| !reopened.contains(*month)).copied().collect::<Vec<_>>(),
             );
+            if !months.is_empty() && !std::mem::replace(&mut taken_up, true) {
+                self.take_up(plan, from).await?;
+            }
             for month in &months {
                 let record = month_record(plan, *month, MonthState::Reopened, reason, by, now);
                 self.put(&record, Condition::Always).await?;
@@ -372,6 +408,17 @@ impl Ledger {
                 return Ok(reopened);
             }
         }
+    }
+
+    /// What was given up of a month is to be sent again.
+    async fn take_up(&self, plan: &Plan, month: BillingMonth) -> Result<(), LedgerError> {
+        for stored in self.submissions(plan, month).await?.into_values() {
+            let Stored { submission, version } = stored;
+            if submission.state == SubmissionState::GivenUp && submission.sharing.sent_with().is_none() {
+                self.put_submission(plan, month, &submission.taken_up(), version).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes over what the earlier exporter has reported: its contracts are never sent for these months, and the cursor moves

@@ -2,7 +2,19 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+/// That a person has given a submission up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
 
 /// What the service said last, in its own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +46,9 @@ pub struct Reply {
     /// What the answer said that fits no record of the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<String>,
+    /// A person has given it up, because it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<GivenUp>,
 }
 
 impl fmt::Display for Reply {
@@ -47,7 +62,9 @@ impl fmt::Display for Reply {
             .map(|texts| format!("what fits no record: {texts}"));
         let by_place =
             self.by_place.then(|| "by its place in the reply, in which no entry names a record".to_owned());
-        let all: Vec<String> = [said, unmatched, by_place].into_iter().flatten().collect();
+        let given_up =
+            self.given_up.as_ref().map(|given| format!("given up by {}: {}", given.by, given.reason));
+        let all: Vec<String> = [said, unmatched, by_place, given_up].into_iter().flatten().collect();
         f.write_str(&all.join("; "))
     }
 }

@@ -1,10 +1,11 @@
 //! A submission as a record, and back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use billing::ids::{ContractId, Dimension};
 use billing::keys::{decode, encode};
-use billing::metering::{Line, Plan, Submission};
+use billing::metering::{Line, Plan, Quantity, Sharing, Submission};
 use billing::month::BillingMonth;
 use billing::revision::Revision;
 
@@ -41,7 +42,32 @@ pub(super) fn write_submission(
         let reply = serde_json::to_string(reply).map_err(|error| record.unusable("reply", &error))?;
         record.fields.insert("reply".into(), reply);
     }
+    match &submission.sharing {
+        Sharing::Alone => {}
+        Sharing::Sends(given) => {
+            let given = serde_json::to_string(given).map_err(|error| record.unusable("given_by", &error))?;
+            record.fields.insert("given_by".into(), given);
+        }
+        Sharing::SentWith { plan, given } => {
+            record.fields.insert("sent_with".into(), plan.to_string());
+            record.fields.insert("given".into(), given.to_string());
+        }
+    }
     Ok(record)
+}
+
+fn read_sharing(record: &Record) -> Result<Sharing, LedgerError> {
+    if record.fields.contains_key("sent_with") {
+        return Ok(Sharing::SentWith { plan: record.field("sent_with")?, given: record.field("given")? });
+    }
+    match record.fields.get("given_by") {
+        None => Ok(Sharing::Alone),
+        Some(given) => {
+            let given: BTreeMap<Plan, Quantity> =
+                serde_json::from_str(given).map_err(|error| record.unusable("given_by", &error))?;
+            Ok(Sharing::Sends(given))
+        }
+    }
 }
 
 pub(super) fn read_submission(record: &Record) -> Result<Stored, LedgerError> {
@@ -68,6 +94,7 @@ pub(super) fn read_submission(record: &Record) -> Result<Stored, LedgerError> {
             attempts: record.field("attempts")?,
             sent_at,
             reply: reply.map_err(|error| record.unusable("reply", &error))?,
+            sharing: read_sharing(record)?,
         },
         version: record.field("version")?,
     })
