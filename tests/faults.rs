@@ -13,7 +13,7 @@ use local::{Functions, Gate, GateMode};
 use serde_json::{Value, json};
 
 use crate::datastores_world::{deleted, egress, platform, running};
-use crate::metering_world::{second, two_plans};
+use crate::metering_world::{metered, second};
 use crate::revenue::{payment, selling};
 use crate::world::{self, World, now, quick};
 
@@ -25,7 +25,7 @@ const DELIVERIES: usize = 6;
 enum Tale {
     /// An invoice in two revisions, and an open month.
     Atlas,
-    /// Two months of two contracts, one of them in two plans, usage that comes late, and the daily run.
+    /// Two months of two contracts, one of them in two plans at last, usage that comes late, and the daily run.
     Metering,
     /// A FOCUS export, corrected.
     Bills,
@@ -200,14 +200,14 @@ async fn one_team() -> World {
     world
 }
 
-/// Two months, two contracts, of which one has usage in two plans; fractions that are carried.
+/// Two months, two contracts, fractions that are carried; in the second month one of the contracts has usage in a second plan.
 async fn usage() -> World {
-    let world = two_plans(false, &[]).await;
+    let world = metered(false).await;
+    world.plans(&[(&second().to_string(), ", start_month: 2026-10")]).await;
     world.usage("2026/09/01/00/s.json", &[("c1", "cpu", "5.75"), ("c1", "ram", "9007199254740993")]).await;
     world.usage("2026/09/01/01/s.json", &[("c2", "cpu", "7")]).await;
     world.usage("2026/10/01/00/s.json", &[("c1", "cpu", "0.5"), ("c2", "cpu", "0.25")]).await;
-    world.usage_of(&second(), "2026/09/20/00/s.json", &[("c2", "cpu", "3.5")]).await;
-    world.usage_of(&second(), "2026/10/01/00/s.json", &[("c2", "cpu", "0.25")]).await;
+    world.usage_of(&second(), "2026/10/20/00/s.json", &[("c2", "cpu", "3.75")]).await;
     world
 }
 

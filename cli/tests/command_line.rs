@@ -242,6 +242,54 @@ fn a_month_is_metered_from_the_command_line() {
 }
 
 #[test]
+fn plans_of_a_marketplace_wait_for_each_other_until_one_is_left_out() {
+    let desk = Desk::new();
+    assert_eq!(desk.run(&["metering", "run", "--sandbox"]).code, 0);
+    let status = desk.json(&["metering", "status"]);
+    let (plan, last) =
+        (status["plans"][0]["plan"].clone(), status["plans"][0]["last_processed_month"].clone());
+    let (plan, last) = (plan.as_str().unwrap(), last.as_str().unwrap());
+    // a plan that the export knows nothing of
+    let names: Vec<&str> = plan.split(':').collect();
+    let entry =
+        |plan: &str| format!("    - {{service: {}, environment: {}, plan: {plan}}}\n", names[0], names[1]);
+    let catalog = format!("metering:\n  plans:\n{}{}", entry(names[2]), entry("pt-z"));
+    desk.write("catalog.yaml", catalog.as_bytes());
+    assert_eq!(desk.run(&["put", "catalog.yaml", "catalog/current.yaml"]).code, 0);
+    let other = format!("{}:{}:pt-z", names[0], names[1]);
+    let reopened = desk.run(&["metering", "reopen", "--plan", plan, "--month", last, "--reason", "to see"]);
+    assert_eq!(reopened.code, 0, "{}", reopened.err);
+    assert_ne!(desk.run(&["metering", "run"]).code, 0);
+    let waits = format!("{last} of {plan} waits for the usage of {other}");
+    for command in ["status", "dry-run"] {
+        let said = desk.run(&["metering", command]).err;
+        assert!(said.contains(&waits), "{command}: {said}");
+    }
+    let closed = || {
+        let plans = desk.json(&["metering", "status"])["plans"].clone();
+        plans.as_array().unwrap().iter().find(|status| status["plan"] == plan).unwrap()["last_processed_month"].clone()
+    };
+    assert_ne!(closed(), last);
+    let left_out = desk.run(&[
+        "metering",
+        "leave-out",
+        "--plan",
+        &other,
+        "--month",
+        last,
+        "--reason",
+        "it is lost",
+        "--by",
+        "Ann",
+    ]);
+    assert_eq!(left_out.code, 0, "{}", left_out.err);
+    desk.run(&["metering", "run"]);
+    assert_eq!(closed(), last);
+    let said = desk.run(&["metering", "status"]).err;
+    assert!(said.contains(&format!("{last} of {other} was left out by Ann: it is lost")), "{said}");
+}
+
+#[test]
 fn a_state_file_is_taken_over_whole_or_not_at_all() {
     let desk = Desk::new();
     let good = r#"{"Postgres:PROD:pt-HJSv20iWX0": {"last_processed_month": "2025-05", "last_updated": "2025-06-01T02:00:11Z",

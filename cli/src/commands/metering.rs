@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::args::{Args, ExportState, GiveUp, ImportState, LeaveOut, Metering, MeteringRun, Reopen};
 use crate::commands::invoices::report_dead_letters;
 use crate::commands::invoke::report_of;
-use crate::commands::metering_status::{PlanStatus, status};
+use crate::commands::metering_status::{PlanStatus, status, waits};
 use crate::output::{Format, Listing, Output};
 use crate::session::{Session, Use};
 use crate::{Ended, WrongArgument};
@@ -92,6 +92,11 @@ async fn dry_run(asked: &MeteringRun, session: &Session, output: &Output) -> any
     let (report, ended) = report_of(session, output, "meter-clazar", &preview).await;
     let (report, ended) = (report.unwrap_or_default(), ended.max(counted_ended));
     show_requests(&report, output)?;
+    for (plan, month) in months(&report) {
+        for missing in month["waits_for"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            output.note(&waits(month["month"].as_str().unwrap_or_default(), plan, missing));
+        }
+    }
     if months(&report).all(|(_, month)| month["requests"].as_array().is_none_or(Vec::is_empty)) {
         output.note("nothing would be sent");
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use billing::ids::ContractId;
 use billing::keys::UsageKey;
-use billing::metering::{LeftOut, MeteringCertificate, Quantity, Source, Submission, SubmissionState};
+use billing::metering::{LeftOut, MeteringCertificate, Plan, Quantity, Source, Submission, SubmissionState};
 use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::ledger::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
@@ -42,6 +42,8 @@ pub(crate) struct PlanStatus {
     usage: Vec<UsageRecord>,
     records: Vec<MonthRecord>,
     left_out: BTreeMap<BillingMonth, LeftOut>,
+    /// Other plans of its marketplace whose usage is missing, so that nothing of the month is sent.
+    waits_for: BTreeMap<BillingMonth, Vec<Plan>>,
     months: BTreeMap<BillingMonth, MonthStatus>,
 }
 
@@ -55,10 +57,7 @@ pub(crate) async fn status(
     session: &Session,
     output: &Output,
 ) -> anyhow::Result<Ended> {
-    let mut statuses = Vec::new();
-    for plan in plans(session, asked.plan.as_ref()).await? {
-        statuses.push(PlanStatus::read(session, plan, asked.month).await?);
-    }
+    let statuses = read_all(session, plans(session, asked.plan.as_ref()).await?, asked.month).await?;
     match output.format {
         Format::Json => {
             let plans: Vec<Value> = statuses.iter().map(|plan| plan.to_json(&plan.remarks().0)).collect();
@@ -87,9 +86,35 @@ pub(crate) async fn of_all(
         Err(PlansError::None) => Vec::new(),
         plans => plans?,
     };
+    read_all(session, metered, month).await
+}
+
+/// Plans of one marketplace wait for each other's usage.
+async fn read_all(
+    session: &Session,
+    plans: Vec<PlanToMeter>,
+    month: Option<BillingMonth>,
+) -> anyhow::Result<Vec<PlanStatus>> {
     let mut statuses = Vec::new();
-    for plan in metered {
+    for plan in plans {
         statuses.push(PlanStatus::read(session, plan, month).await?);
+    }
+    let missing = |status: &PlanStatus| {
+        let months: Vec<BillingMonth> =
+            status.uncounted().filter(|month| !status.left_out.contains_key(month)).collect();
+        (status.plan.clone(), months)
+    };
+    let missing: Vec<(PlanToMeter, Vec<BillingMonth>)> = statuses.iter().map(missing).collect();
+    for status in &mut statuses {
+        let others = missing
+            .iter()
+            .filter(|(other, _)| other.cloud == status.plan.cloud && other.plan != status.plan.plan);
+        for (other, months) in others {
+            for month in months.iter().filter(|month| status.usage.iter().any(|usage| usage.month == **month))
+            {
+                status.waits_for.entry(*month).or_default().push(other.plan.clone());
+            }
+        }
     }
     Ok(statuses)
 }
@@ -121,7 +146,7 @@ impl PlanStatus {
             let imported = ledger.imported(&plan.plan, *month).await?;
             months.insert(*month, MonthStatus { submissions, imported });
         }
-        Ok(Self { plan, cursor, usage, records, left_out, months })
+        Ok(Self { plan, cursor, usage, records, left_out, waits_for: BTreeMap::new(), months })
     }
 
     /// The grid, and below it what needs a person.
@@ -151,6 +176,14 @@ impl PlanStatus {
             }
         }
         Ok(certificates)
+    }
+
+    /// Months that have ended and are not counted.
+    fn uncounted(&self) -> impl Iterator<Item = BillingMonth> {
+        let next = |month: &BillingMonth| Some(month.next()).filter(|next| next > month);
+        let after = self.cursor.and_then(|cursor| next(&cursor.last_processed_month));
+        let ended = std::iter::successors(after, next).take_while(|month| month.end() <= Utc::now());
+        ended.filter(|month| !self.usage.iter().any(|usage| usage.month == *month))
     }
 
     fn is_closed(&self, month: BillingMonth) -> bool {
@@ -191,21 +224,24 @@ impl PlanStatus {
     pub(crate) fn remarks(&self) -> (Vec<String>, bool) {
         let (mut remarks, mut held) = (Vec::new(), false);
         let cloud = self.plan.cloud;
-        let next = |month: &BillingMonth| Some(month.next()).filter(|next| next > month);
-        let after = self.cursor.and_then(|cursor| next(&cursor.last_processed_month));
-        for month in std::iter::successors(after, next).take_while(|month| month.end() <= Utc::now()) {
-            if !self.usage.iter().any(|usage| usage.month == month) {
-                let cut_off = cloud.cut_off(month).format("%Y-%m-%d %H:%M UTC");
-                remarks.push(format!(
-                    "{month} of {} has ended and is not counted: the export is not complete, or cannot be read; the cut-off of {cloud} is {cut_off}",
-                    self.plan.plan
-                ));
-            }
+        for month in self.uncounted() {
+            let cut_off = cloud.cut_off(month).format("%Y-%m-%d %H:%M UTC");
+            remarks.push(format!(
+                "{month} of {} has ended and is not counted: the export is not complete, or cannot be read; the cut-off of {cloud} is {cut_off}",
+                self.plan.plan
+            ));
         }
         for (month, LeftOut { plan, reason, by }) in &self.left_out {
-            if after.is_some_and(|after| *month >= after) {
+            if !self.is_closed(*month) {
                 remarks.push(format!("{month} of {plan} was left out by {by}: {reason}"));
             }
+        }
+        for (month, missing) in self.waits_for.iter().filter(|(month, _)| !self.is_closed(**month)) {
+            remarks.extend(
+                missing
+                    .iter()
+                    .map(|missing| waits(*month, &self.plan.plan.to_string(), &missing.to_string())),
+            );
         }
         for (month, status) in &self.months {
             let standing = format!("{month} of {}", self.plan.plan);
@@ -298,6 +334,14 @@ impl PlanStatus {
             "remarks": remarks,
         })
     }
+}
+
+/// What a month of a plan waits for, and what to do.
+pub(crate) fn waits(month: impl std::fmt::Display, plan: &str, missing: &str) -> String {
+    format!(
+        "{month} of {plan} waits for the usage of {missing}, with which contracts may be shared: count that, or \
+         `monthend metering leave-out --plan {missing} --month {month} --reason '...'`"
+    )
 }
 
 /// What the service said, and what it has to do with other plans.
