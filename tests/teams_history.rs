@@ -91,7 +91,9 @@ async fn a_position_of_a_month_that_is_billed_goes_on_the_next_bill_once() {
     let report = world.bill_with("acme", json!({"month": "2026-10"})).await;
     assert_eq!(totals(&report), ["Team Blue 92.52 92.52", "Team Red 60.00 60.00"], "{report}");
     assert!(
-        report["remarks"].to_string().contains("the position 'workshop' of 2026-09 is on this bill"),
+        report["remarks"]
+            .to_string()
+            .contains("the position 'workshop' of 'Team Blue' of 2026-09 is on this bill"),
         "{report}"
     );
     let again = world.bill_with("acme", json!({"month": "2026-10"})).await;
@@ -99,6 +101,29 @@ async fn a_position_of_a_month_that_is_billed_goes_on_the_next_bill_once() {
     // nor has September it, should it be billed by that catalog
     let report = world.bill_with("acme", json!({"month": "2026-09", "catalog": "current"})).await;
     assert_eq!(totals(&report), ["Team Blue 100.02 0.00", "Team Red 50.00 0.00"], "{report}");
+}
+
+#[tokio::test]
+async fn a_position_whose_reason_is_corrected_is_not_billed_twice() {
+    let world = World::with(Organisation::recorded([]), false, quick()).await;
+    let own = catalog("{name: Team Blue, cost_center: '1000'}", "Team Blue");
+    let position = |month: &str, reason: &str| {
+        format!("{own}positions: [{{customer: Team Blue, month: {month}, reason: {reason}, amount: 70}}]\n")
+    };
+    world.put("catalog/current.yaml", &position("2026-09", "migratoin")).await;
+    world.charge("acme", "2026-09", &[("blue", "Compute", "100")], 0).await;
+    world.charge("acme", "2026-10", &[("blue", "Compute", "80")], 0).await;
+    world.bill_with("acme", json!({"month": "2026-09"})).await;
+    world.put("catalog/current.yaml", &position("2026-09", "migration")).await;
+    let report = world.bill_with("acme", json!({"month": "2026-10", "dry_run": true})).await;
+    assert_eq!(totals(&report), ["Team Blue 80.00 80.00"], "{report}");
+    assert!(report["remarks"].to_string().contains("are not those that were billed"), "{report}");
+    let report = world.bill_with("acme", json!({"month": "2026-09", "catalog": "current"})).await;
+    assert_eq!(totals(&report), ["Team Blue 170.00 0.00"], "{report}");
+    // nor is one forgotten whose month has no bill
+    world.put("catalog/current.yaml", &position("2026-07", "early")).await;
+    let report = world.bill_with("acme", json!({"month": "2026-10", "dry_run": true})).await;
+    assert!(report["remarks"].to_string().contains("positions of 2026-07 are on no bill"), "{report}");
 }
 
 #[tokio::test]

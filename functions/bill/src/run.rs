@@ -1,6 +1,6 @@
 //! One run of a month: from the catalog, charges, drivers and earlier runs to a document that says everything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -10,7 +10,7 @@ use billing::bills::{
     BillInput, BillRun, BilledAccount, Carried, Chain, Correction, LatePositions, Posted, Release, Rows,
     RunDocument, RunId, StatedExport, StatedTable, UnknownCost, UnknownCosts, make_bills, posted_by_name_now,
 };
-use billing::catalog::billing::{Catalog, InForce, parse};
+use billing::catalog::billing::{Catalog, InForce, Position, parse};
 use billing::certificate::DocumentRef;
 use billing::keys::BillsKey;
 use billing::month::BillingMonth;
@@ -18,6 +18,7 @@ use billing::revision::sha256_hex;
 use chrono::{DateTime, Utc};
 use cloud::catalog::StoredCatalog;
 use cloud::ledger::StoredChain;
+use rust_decimal::Decimal;
 
 use crate::Looker;
 use crate::charges::MonthCharges;
@@ -27,6 +28,9 @@ use crate::event::{CatalogWish, MonthWish};
 use crate::fingerprint::MadeFrom;
 use crate::inputs::covers;
 use crate::shares::{recovery_csv, shares_csv};
+
+/// What keys of lines of positions begin with.
+const POSITION: &str = "position/";
 
 /// What a run of a month comes to.
 pub(crate) enum Prepared {
@@ -148,24 +152,21 @@ impl Looker {
     ) -> Result<LatePositions, MonthError> {
         let billed = chain.months();
         let is_later = billed.range(month.next()..).next().is_some();
-        let of_interest =
-            |of: BillingMonth| billed.contains(&of) && (of < month || (of == month && is_later));
-        let positions =
-            catalog.positions.iter().enumerate().filter(|(_, position)| of_interest(position.month));
-        let positions: Vec<_> = positions.collect();
-        let Some(first) = positions.iter().map(|(_, position)| position.month).min() else {
-            return Ok(LatePositions::default());
-        };
+        let of_interest = |of: BillingMonth| of < month || (of == month && is_later);
+        let positions = catalog.positions.iter().enumerate();
+        let positions = positions.filter(|(_, of)| !of.amount.is_zero() && of_interest(of.month));
+        let (positions, nowhere): (Vec<_>, Vec<_>) =
+            positions.partition(|(_, of)| billed.contains(&of.month));
+        let nowhere = nowhere.into_iter().map(|(at, _)| at).collect();
+        let mut late = LatePositions { nowhere, ..LatePositions::default() };
+        let Some(first) = positions.iter().map(|(_, position)| position.month).min() else { return Ok(late) };
         // the newest run of a month has all that is posted of it
-        let mut months = Vec::new();
+        let mut months: BTreeMap<BillingMonth, Vec<RunDocument>> = BTreeMap::new();
         for of in billed.range(first..).filter(|of| **of != month) {
-            let mut runs = Vec::new();
             for run in chain.of(*of).rev() {
-                runs.push(self.document(&run.document).await?);
+                months.entry(*of).or_default().push(self.document(&run.document).await?);
             }
-            months.push((*of, runs));
         }
-        let mut late = LatePositions::default();
         for (at, position) in positions {
             let customer = &catalog.customers[position.customer];
             let names = || [&customer.name].into_iter().chain(&customer.formerly);
@@ -175,10 +176,21 @@ impl Looker {
                     || bill.is_some_and(|bill| bill.holds(key))
             };
             let (key, late_key) = (position.key(), position.late_key());
-            let mut months = months.iter();
+            let own = months.get(&position.month);
             let is_there =
-                months.any(|(of, runs)| (*of == position.month && has(runs, &key)) || has(runs, &late_key));
+                own.is_some_and(|runs| has(runs, &key)) || months.values().any(|runs| has(runs, &late_key));
+            // what is posted of that month's positions, against what the catalog says of them
+            let is_other = own.and_then(|runs| runs.first()).is_some_and(|newest| {
+                let posted = names().filter_map(|name| newest.posted.get(name)).flatten();
+                let mut posted =
+                    posted.filter(|(key, amount)| key.starts_with(POSITION) && !amount.is_zero());
+                let due = |of: &&Position| of.month == position.month && of.customer == position.customer;
+                let due: BTreeMap<String, Decimal> =
+                    catalog.positions.iter().filter(due).map(|of| (of.key(), of.amount)).collect();
+                posted.any(|(key, amount)| due.get(key) != Some(amount))
+            });
             match (is_there, position.month == month) {
+                (_, false) if is_other => late.changed.push(at),
                 (false, false) => late.here.push(at),
                 (true, true) => late.elsewhere.push(at),
                 _ => {}
@@ -280,7 +292,7 @@ fn new_run(
     let mut document = document(&run, id, catalog, &head, before, inputs, &posted)?;
     let tables = stated_tables(&mut document, tables, shares, recovery);
     document.certificate.outputs = outputs(&document);
-    let remarks = remarks(&run, catalog, &head.late);
+    let remarks = remarks(&run, catalog, &head.late, &stored.chain);
     Ok(Prepared::New(Box::new(NewRun { document, stored, catalog: version, tables, remarks })))
 }
 
@@ -365,7 +377,7 @@ fn outputs(document: &RunDocument) -> Vec<DocumentRef> {
         .collect()
 }
 
-fn remarks(run: &BillRun, catalog: &Catalog, late: &LatePositions) -> Vec<String> {
+fn remarks(run: &BillRun, catalog: &Catalog, late: &LatePositions, chain: &Chain) -> Vec<String> {
     let idle = run.idle_rules.iter().map(|rule| format!("{rule}: no charge of {} belongs here", run.month));
     let unused = run.components.iter().filter(|component| !component.is_used && !component.costs.is_empty());
     let unused = unused
@@ -386,19 +398,39 @@ fn remarks(run: &BillRun, catalog: &Catalog, late: &LatePositions) -> Vec<String
     let proof = &run.certificate;
     let earlier = told(
         &proof.of_earlier_months,
-        "are of a time before the month: they went to those who owned them then",
+        "are of a time before the month: they are those owners' of that time, if there were any",
     );
     let divided = told(&proof.divided_by_time, "span a change of owner: they are divided by time");
-    let position = |at: &usize| catalog.positions.get(*at);
-    let here = late.here.iter().filter_map(position).map(|of| {
+    let asked_for = run.bills.iter().filter(|bill| bill.is_asked_for).map(|bill| bill.customer.as_str());
+    let asked_for: BTreeSet<&str> = asked_for.collect();
+    let of = |places: &[usize]| -> Vec<(&Position, &str)> {
+        let positions = places.iter().filter_map(|at| catalog.positions.get(*at));
+        positions.map(|of| (of, catalog.customers[of.customer].name.as_str())).collect()
+    };
+    let here = of(&late.here).into_iter().filter(|(_, customer)| asked_for.contains(customer));
+    let here = here.map(|(of, customer)| {
+        let (reason, month) = (&of.reason, of.month);
+        format!("the position '{reason}' of '{customer}' of {month} is on this bill: that month was billed without it")
+    });
+    let elsewhere = of(&late.elsewhere).into_iter();
+    let elsewhere = elsewhere.map(|(of, customer)| {
+        format!("the position '{}' of '{customer}' is on a later bill already", of.reason)
+    });
+    let changed: BTreeSet<(BillingMonth, &str)> =
+        of(&late.changed).into_iter().map(|(of, customer)| (of.month, customer)).collect();
+    let changed = changed.into_iter().map(|(month, customer)| {
         format!(
-            "the position '{}' of {} is on this bill: that month was billed without it",
-            of.reason, of.month
+            "the positions of '{customer}' of {month} are not those that were billed: monthend bill --month {month} --catalog current posts the \
+             difference"
         )
     });
-    let elsewhere = late.elsewhere.iter().filter_map(position);
-    let elsewhere = elsewhere.map(|of| format!("the position '{}' is on a later bill already", of.reason));
-    let balances = run.bills.iter().filter(|bill| bill.is_only_balance()).map(|bill| {
+    let nowhere: BTreeSet<BillingMonth> = of(&late.nowhere).into_iter().map(|(of, _)| of.month).collect();
+    let nowhere = nowhere
+        .into_iter()
+        .map(|of| format!("positions of {of} are on no bill: that month was never billed"));
+    // a credit that a later bill has taken is settled there
+    let is_taken = chain.0.iter().flat_map(|run| &run.took).any(|took| took.month == run.month);
+    let balances = run.bills.iter().filter(|bill| !is_taken && bill.is_only_balance()).map(|bill| {
         let (customer, currency) = (&bill.customer, catalog.currency.code());
         format!(
             "'{customer}' has {} {currency} of credit and nothing else to bill: pay it out or waive it, with a position of {} and its reason",
@@ -406,5 +438,5 @@ fn remarks(run: &BillRun, catalog: &Catalog, late: &LatePositions) -> Vec<String
         )
     });
     let of_costs = idle.chain(unused).chain(centers).chain(unread).chain(earlier).chain(divided);
-    of_costs.chain(here).chain(elsewhere).chain(balances).collect()
+    of_costs.chain(here).chain(elsewhere).chain(changed).chain(nowhere).chain(balances).collect()
 }

@@ -157,8 +157,10 @@ pub(super) struct Division {
     pub(super) spread: BTreeMap<usize, Amounts>,
     /// Of what nobody pays for.
     pub(super) rest: Amounts,
-    /// The quantities by which costs are passed on, of the whole; nothing if prices alone decide.
-    pub(super) quantity: Option<Decimal>,
+    /// Whether costs are passed on by quantities; else prices alone decide.
+    pub(super) by_quantity: bool,
+    /// Whether quantities of any part come to more than the whole of it.
+    pub(super) is_above: bool,
     /// Whether what services pay for falls short of the costs.
     pub(super) is_short: bool,
 }
@@ -184,7 +186,7 @@ impl Divided<'_> {
     ) -> Result<Option<Division>, BillsError> {
         let component = &in_force.catalog.components[self.at];
         let name = |at: usize| in_force.catalog.services.get(at).map_or("", |s: &Service| &s.name);
-        let weights = |count: fn(&Used<'_>) -> Option<Decimal>| {
+        let weights = |count: &dyn Fn(&Used<'_>) -> Option<Decimal>| {
             let mut weights: BTreeMap<(&str, usize), Decimal> = BTreeMap::new();
             for one in used.iter().filter(|one| one.component == self.at) {
                 let weight = weights.entry((name(one.service), one.service)).or_default();
@@ -192,29 +194,38 @@ impl Divided<'_> {
             }
             Some(weights)
         };
-        let fractions = weights(fraction).ok_or(MoneyError::Overflow)?;
-        let whole = fractions.values().try_fold(Decimal::ZERO, |sum, one| sum.checked_add(*one));
-        let whole = whole.ok_or(MoneyError::Overflow)?;
-        let by_cost = !component.price.percent_of_cost.is_zero() && !whole.is_zero();
+        let fractions = weights(&fraction).ok_or(MoneyError::Overflow)?;
+        let whole = sum_of(fractions.values().copied())?;
+        let by_quantity = !component.price.percent_of_cost.is_zero() && !whole.is_zero();
         let weights_of_cost = if whole.is_zero() {
-            weights(|one| Some(one.quantity)).ok_or(MoneyError::Overflow)?
+            weights(&|one: &Used<'_>| Some(one.quantity)).ok_or(MoneyError::Overflow)?
         } else {
             fractions
         };
         if weights_of_cost.values().all(Decimal::is_zero) {
             return Ok(None);
         }
-        let (weights_of_cost, [taken, left]) = if by_cost {
-            (weights_of_cost, [whole, (Decimal::ONE - whole).max(Decimal::ZERO)])
+        let taken = Taken::of(component, self.at, used)?;
+        let (weights_of_cost, halves, is_above) = if !by_quantity {
+            let (weights, halves) = self.by_prices(weights_of_cost)?;
+            (weights, halves, false)
+        } else if component.recover_all {
+            // who takes more than the whole of one part pays for what nobody takes of another
+            let left = (Decimal::ONE - whole).max(Decimal::ZERO);
+            (weights_of_cost, [whole, left], whole > Decimal::ONE)
         } else {
-            self.by_prices(weights_of_cost)?
+            let left = taken.unused().ok_or(MoneyError::Overflow)?;
+            let capped = weights(&|one: &Used<'_>| taken.weight(one)).ok_or(MoneyError::Overflow)?;
+            (capped, [Decimal::ONE - left, left], taken.is_above())
         };
+        let [_, left] = halves;
         let failed = |error| BillsError::Split { pool: component.name.clone(), error };
         let weights: Vec<(&str, Decimal)> =
             weights_of_cost.iter().map(|((name, _), w)| (*name, *w)).collect();
         let mut division =
-            Division { quantity: by_cost.then_some(whole), is_short: !left.is_zero(), ..Division::default() };
+            Division { by_quantity, is_above, is_short: !left.is_zero(), ..Division::default() };
         for (currency, amount) in self.costs {
+            let [taken, left] = halves;
             let halves = apportion(*amount, &[("taken", taken), ("left", left)], SCALE).map_err(failed)?;
             let [taken, left] = [halves[0], halves[1]];
             let hand_out = |amount: Decimal, into: &mut BTreeMap<usize, Amounts>| {
@@ -246,8 +257,7 @@ impl Divided<'_> {
             let of = self.paid.get(service).copied().unwrap_or_default();
             *weight = of.round_half_away(SCALE)?.max(Decimal::ZERO);
         }
-        let sum = paid.values().try_fold(Decimal::ZERO, |sum, one| sum.checked_add(*one));
-        let sum = sum.ok_or(MoneyError::Overflow)?;
+        let sum = sum_of(paid.values().copied())?;
         let cost = self.cost.round_half_away(SCALE)?;
         let weights = if sum.is_zero() { quantities } else { paid };
         // a credit, or less than is paid, is all theirs
@@ -259,30 +269,82 @@ impl Divided<'_> {
 /// Targets that are named when a rest is explained.
 const NAMED: usize = 5;
 
-/// Why quantities do not come to the whole: of each part how much is used, and what the drivers name that no service uses.
-pub(super) fn not_whole(at: usize, used: &[Used<'_>], drivers: &Drivers, in_force: &InForce<'_>) -> String {
-    let component = &in_force.catalog.components[at];
-    let sum = |part: Option<&str>| {
-        let of =
-            used.iter().filter(|one| one.component == at && one.part.map(|part| part.name.as_str()) == part);
-        of.map(|one| one.quantity).sum::<Decimal>().normalize()
-    };
-    let whole = sum(None);
-    let percents = component.parts.iter().filter(|part| matches!(part.price, PartPrice::Percent(_)));
-    let parts: Vec<&str> = percents.map(|part| part.name.as_str()).collect();
-    let described = |what: &str, part: Option<&str>, quantity: Decimal| {
-        let unused = unused(&component.name, part, drivers, in_force);
-        let unused = if unused.is_empty() { unused } else { format!(" ({unused})") };
-        format!("{what}quantities come to {quantity} of 1{unused}")
-    };
-    if parts.is_empty() {
-        return described("", None, whole);
+/// How much is taken of each part of a component that has a percent, or of the whole where there is none.
+struct Taken<'c> {
+    /// The part's name, its part of the whole, and how much of it services use together.
+    parts: Vec<(Option<&'c str>, Decimal, Decimal)>,
+}
+
+impl<'c> Taken<'c> {
+    fn of(component: &'c Component, at: usize, used: &[Used<'_>]) -> Result<Self, MoneyError> {
+        let sum = |part: Option<&str>| {
+            let of = used.iter().filter(|one| {
+                one.component == at && (one.part.is_none() || one.part.map(|part| part.name.as_str()) == part)
+            });
+            sum_of(of.map(|one| one.quantity))
+        };
+        let percents = component.parts.iter().filter_map(|part| match part.price {
+            PartPrice::Percent(percent) => Some((Some(part.name.as_str()), percent / Decimal::ONE_HUNDRED)),
+            PartPrice::PerUnit(_) => None,
+        });
+        let mut all: Vec<(Option<&str>, Decimal)> = percents.collect();
+        if all.is_empty() {
+            all.push((None, Decimal::ONE));
+        }
+        let parts = all.into_iter().map(|(name, of_whole)| Ok((name, of_whole, sum(name)?)));
+        Ok(Self { parts: parts.collect::<Result<_, MoneyError>>()? })
     }
-    let parts = parts.iter().map(|part| (part, (sum(Some(part)) + whole).normalize()));
-    let parts = parts.filter(|(_, quantity)| *quantity != Decimal::ONE);
-    let parts: Vec<String> =
-        parts.map(|(part, quantity)| described(&format!("{part}: "), Some(part), quantity)).collect();
-    parts.join("; ")
+
+    /// What of the whole nobody uses.
+    fn unused(&self) -> Option<Decimal> {
+        let unused = self.parts.iter().map(|(_, of_whole, quantity)| {
+            of_whole.checked_mul((Decimal::ONE - quantity).max(Decimal::ZERO))
+        });
+        unused.sum::<Option<Decimal>>()
+    }
+
+    fn is_above(&self) -> bool {
+        self.parts.iter().any(|(_, _, quantity)| *quantity > Decimal::ONE)
+    }
+
+    /// What a use is of the costs: of a part of which more than the whole is used, its share.
+    fn weight(&self, one: &Used<'_>) -> Option<Decimal> {
+        let name = one.part.map(|part| part.name.as_str());
+        let mut sum = Decimal::ZERO;
+        for (_, of_whole, quantity) in self.parts.iter().filter(|(part, ..)| name.is_none() || *part == name)
+        {
+            let used = one.quantity.checked_mul(*of_whole)?;
+            let used =
+                if *quantity > Decimal::ONE { used.checked_div(*quantity)?.round_dp(SCALE) } else { used };
+            sum = sum.checked_add(used)?;
+        }
+        Some(sum)
+    }
+}
+
+fn sum_of(quantities: impl Iterator<Item = Decimal>) -> Result<Decimal, MoneyError> {
+    let mut quantities = quantities;
+    let sum = quantities.try_fold(Decimal::ZERO, |sum, one| sum.checked_add(one));
+    sum.ok_or(MoneyError::Overflow)
+}
+
+/// Why quantities do not come to the whole: of each part how much is used, and what the drivers name that no service uses.
+pub(super) fn not_whole(
+    at: usize,
+    used: &[Used<'_>],
+    drivers: &Drivers,
+    in_force: &InForce<'_>,
+) -> Result<String, MoneyError> {
+    let component = &in_force.catalog.components[at];
+    let taken = Taken::of(component, at, used)?;
+    let astray = taken.parts.iter().filter(|(_, _, quantity)| *quantity != Decimal::ONE);
+    let astray = astray.map(|(part, _, quantity)| {
+        let what = part.map(|part| format!("{part}: ")).unwrap_or_default();
+        let unused = unused(&component.name, *part, drivers, in_force);
+        let unused = if unused.is_empty() { unused } else { format!(" ({unused})") };
+        format!("{what}quantities come to {} of 1{unused}", quantity.normalize())
+    });
+    Ok(astray.collect::<Vec<_>>().join("; "))
 }
 
 /// What drivers name that no service uses, the largest first.

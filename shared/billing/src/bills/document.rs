@@ -323,7 +323,7 @@ impl BillRun {
         let stated = self.shares.iter().map(|share| StatedShare {
             pool: Recipient::Place(Place::Pool(share.pool)).label(catalog),
             rule: Place::Pool(share.pool).rule(catalog),
-            recipient: share.recipient.map(|recipient| recipient.label(catalog)),
+            recipient: share.recipient.map(|recipient| recipient.label_in(catalog, self.month)),
             amount: share.amount,
             currency: share.currency.to_owned(),
             ratio: share.ratio,

@@ -48,6 +48,11 @@ pub struct LatePositions {
     pub here: Vec<usize>,
     /// Of this month, and on a later bill already.
     pub elsewhere: Vec<usize>,
+    /// Of earlier months whose bills have others than the catalog: nobody can tell a new one from one that was changed, so these are on no
+    /// bill until their month is billed again.
+    pub changed: Vec<usize>,
+    /// Of earlier months that have no bill.
+    pub nowhere: Vec<usize>,
 }
 
 impl LatePositions {

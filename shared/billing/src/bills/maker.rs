@@ -97,13 +97,13 @@ impl ServiceDraft {
             stands_for = stands_for.plus(item.cost)?;
         }
         let beyond = stands_for.minus(cost)?;
-        match division.quantity {
-            Some(quantity) if quantity > Decimal::ONE => found.above_whole = beyond,
+        match (division.by_quantity, division.is_above, division.is_short) {
+            (true, true, _) => found.above_whole = beyond,
             // costs are divided to twelve decimals
-            Some(_) => found.rounding = beyond,
+            (true, false, _) => found.rounding = beyond,
             // prices stand for the costs: all of them, or as far as they go
-            None if !division.is_short => found.prices = found.prices.plus(beyond)?,
-            None => {
+            (false, _, false) => found.prices = found.prices.plus(beyond)?,
+            (false, _, true) => {
                 found.rounding = found.prices.plus(beyond)?;
                 found.prices = Exact::ZERO;
             }
@@ -331,13 +331,13 @@ impl Maker<'_> {
             recovery.add(&part)?;
         }
         recovery.lose(self.rates.convert(&division.rest)?)?;
-        let reason = || consumption::not_whole(at, self.used, self.input.drivers, in_force);
         let digits = minor_digits(in_force.catalog.currency);
         let counts = |amount: Exact| Ok::<_, MoneyError>(!amount.round_half_away(digits)?.is_zero());
         let is_left = counts(recovery.not_recovered)?;
-        let reason = match division.quantity {
-            Some(_) if is_left || counts(recovery.above_whole)? => Some(reason()),
-            None if is_left => Some("its prices come to less than its costs".to_owned()),
+        let is_astray = is_left || counts(recovery.above_whole)?;
+        let reason = match division.by_quantity {
+            true if is_astray => Some(consumption::not_whole(at, self.used, self.input.drivers, in_force)?),
+            false if is_left => Some("its prices come to less than its costs".to_owned()),
             _ => None,
         };
         let rest = division.rest;

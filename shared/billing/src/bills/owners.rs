@@ -14,6 +14,9 @@ use crate::catalog::billing::InForce;
 use crate::charges::Amount;
 use crate::money::{Currency, MoneyError};
 
+/// How far time zones lie from UTC at the most, in milliseconds.
+const TIME_ZONES: i64 = 14 * 60 * 60 * 1000;
+
 /// The time line, cut on the days on which owners change.
 #[derive(Debug)]
 pub struct Owners {
@@ -93,8 +96,8 @@ impl Owners {
         Placer::on(in_force, self.day(stretch))
     }
 
-    /// In which stretches a charge counts. What reaches beyond the month counts on its last day; what begins before it and ends within, and
-    /// corrects nothing, on its first.
+    /// In which stretches a charge counts. What reaches beyond the month counts on its last day; what begins before it no earlier than a month
+    /// of another time zone does, and corrects nothing, counts from its first.
     #[must_use]
     pub fn parts(&self, facts: &Facts<'_>) -> Parts {
         let Some(period) = facts.period else {
@@ -102,13 +105,15 @@ impl Owners {
         };
         let is_earlier =
             period.start < self.month.start && (facts.is_correction || period.end <= self.month.start);
-        if let (Some(usual), false) = (self.usual, is_earlier) {
+        // months and days of other time zones begin a few hours before
+        let is_within = !is_earlier && period.start >= self.month.start - TIME_ZONES;
+        if let (Some(usual), true) = (self.usual, is_within) {
             return Parts::whole(usual);
         }
         if period.end > self.month.end {
             return Parts::whole(self.last);
         }
-        let start = if is_earlier { period.start } else { period.start.max(self.month.start) };
+        let start = if is_within { period.start.max(self.month.start) } else { period.start };
         let end = period.end.max(start + 1);
         let (first, last) = (self.stretch(start), self.stretch(end - 1));
         if first == last {

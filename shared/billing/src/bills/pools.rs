@@ -221,7 +221,9 @@ impl Sharing<'_> {
     fn target(&self, target: &Target, weight: Decimal) -> Weighed {
         let catalog = self.in_force.catalog;
         let recipient = self.recipient(target);
-        let key = recipient.map_or_else(|| target.to_string(), |recipient| recipient.label(catalog));
+        let month = self.in_force.month;
+        let key =
+            recipient.map_or_else(|| target.to_string(), |recipient| recipient.label_in(catalog, month));
         Weighed { key, recipient, weight, reason: NOT_IN_FORCE.to_owned() }
     }
 
@@ -300,9 +302,13 @@ impl Sharing<'_> {
                 let direct = costs
                     .keys()
                     .filter(|place| !matches!(place, Place::Pool(_) | Place::Unallocated | Place::Unread));
-                let whole = direct.map(|place| {
-                    let recipient = Recipient::of(*place);
-                    let (key, weight, reason) = (recipient.label(catalog), Decimal::ONE, String::new());
+                // what is corrected of an earlier month makes nobody share this one
+                let month = self.in_force.month;
+                let direct = direct.map(|place| Recipient::of(*place));
+                let direct = direct.filter(|recipient| recipient.is_owned_in(catalog, month));
+                let whole = direct.map(|recipient| {
+                    let (key, weight, reason) =
+                        (recipient.label_in(catalog, month), Decimal::ONE, String::new());
                     Weighed { key, recipient: Some(recipient), weight, reason }
                 });
                 whole.collect()

@@ -55,11 +55,13 @@ pub enum BillProblem {
         month: BillingMonth,
     },
     /// An amount of an earlier run is of a customer that the catalog does not have.
-    #[error("{what} of {amount} is of '{customer}', who is not in the catalog{hint}: name who bears it")]
+    #[error(
+        "{what}, {amount}, is of '{customer}', who is not in the catalog{hint}: write formerly: ['{customer}'] at the customer who has its bills now, or add '{customer}' again"
+    )]
     UnknownCustomer {
         /// The customer.
         customer: String,
-        /// What it is: a discount carried over, a correction, an amount posted.
+        /// What it is.
         what: String,
         /// How much.
         amount: String,

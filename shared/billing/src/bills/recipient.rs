@@ -1,7 +1,8 @@
 //! Who or what receives a share of a pool.
 
 use super::placer::Place;
-use crate::catalog::billing::Catalog;
+use crate::catalog::billing::{Catalog, Dated};
+use crate::month::BillingMonth;
 
 /// Who or what receives a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +54,27 @@ impl Recipient {
 }
 
 impl Recipient {
+    /// The same in a month: of an entry that has not all of it, with its days, as in the key of its line.
+    #[must_use]
+    pub fn label_in(self, catalog: &Catalog, month: BillingMonth) -> String {
+        let days = self.dated(catalog).filter(|dated| !dated.covers_all(month));
+        let days: String = days.iter().map(|dated| format!("/{dated}")).collect();
+        format!("{}{days}", self.label(catalog))
+    }
+
+    /// Whether what it names has an owner in a month.
+    pub(super) fn is_owned_in(self, catalog: &Catalog, month: BillingMonth) -> bool {
+        self.dated(catalog).is_none_or(|dated| dated.covers(month))
+    }
+
+    fn dated(self, catalog: &Catalog) -> Option<Dated> {
+        match self {
+            Self::Place(Place::Account { account, .. }) => catalog.accounts.get(account).map(|of| of.dated),
+            Self::Place(Place::Allocation(at)) => catalog.allocations.get(at).map(|rule| rule.dated),
+            _ => None,
+        }
+    }
+
     /// FOCUS `AllocatedResourceId` and `AllocatedResourceName`: an account's own id and name, and what it is and its name for others.
     pub(super) fn resource(self, catalog: &Catalog) -> (String, String) {
         if let Self::Place(Place::Account { account, .. }) = self

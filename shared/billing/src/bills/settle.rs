@@ -17,13 +17,13 @@ const CARRIED_OUT: &str = "carried-out";
 /// What was posted to somebody who is gone: nobody would bear what changes, or it would be billed twice.
 pub(super) fn unknown_customers(input: &BillInput<'_>, problems: &mut Vec<BillProblem>) {
     let catalog = input.in_force.catalog;
-    for (customer, lines) in input.posted {
-        for amount in lines.values().filter(|amount| !amount.is_zero()) {
-            if catalog.customer_named(customer).is_none() {
-                let (what, amount) = ("the amount posted before".to_owned(), amount.to_string());
-                let (customer, hint) = (customer.clone(), nearby(catalog, customer));
-                problems.push(BillProblem::UnknownCustomer { customer, what, amount, hint });
-            }
+    for (customer, lines) in input.posted.iter().filter(|(name, _)| catalog.customer_named(name).is_none()) {
+        if lines.values().any(|amount| !amount.is_zero()) {
+            // a sum that is too long for a message is no reason to bill
+            let amount = money::sum(lines.values().copied()).unwrap_or_default().to_string();
+            let (what, customer) = ("what was posted before".to_owned(), customer.clone());
+            let hint = nearby(catalog, &customer);
+            problems.push(BillProblem::UnknownCustomer { customer, what, amount, hint });
         }
     }
 }

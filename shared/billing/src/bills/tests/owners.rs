@@ -50,6 +50,7 @@ fn a_correction_of_an_earlier_month_is_that_months_owners() {
         charge("acme/blue", "7").used("2026-09-30T22", "2026-09-30T23"),
         charge("acme/blue", "-1").used("2026-10-01T00", "2026-10-02T00").correction(),
         charge("acme/blue", "2").used("2026-09-30T23", "2026-10-01T01"),
+        charge("acme/blue", "62").used("2026-09-16T00", "2026-10-17T00"),
         charge("acme/blue", "3").used("2026-11-01T00", "2026-11-02T00"),
     ];
     assert_snapshot!("late_usage", shown(&super::run(&catalog(HANDED_OVER), &charges)));
@@ -108,6 +109,26 @@ components: [{name: c, from: 2026-10-16}]
 ";
     let problems = parse(wrong.as_bytes()).unwrap_err();
     assert_snapshot!("wrong_dates", problems.to_string());
+}
+
+#[test]
+fn a_pool_is_shared_by_the_owners_of_its_month_each_by_what_is_its_own() {
+    let by_cost = |accounts: &str, charges: &[Charge]| {
+        let catalog = catalog(&format!(
+            "currency: CHF\ncustomers: [{{name: blue}}, {{name: green}}, {{name: red}}]\naccounts: [{accounts}, {{provider: acme, id: red, customer: red}}]\n\
+             pools: [{{name: support, match: {{service: Support}}, split: {{by: cost}}}}]"
+        ));
+        shown(&run(&catalog, charges))
+    };
+    let support = || october_of("acme/payer", "100").of_service("Support");
+    let handed_over = "{provider: acme, id: one, customer: blue, to: 2026-10-10}, {provider: acme, id: one, customer: green, from: 2026-10-11, percentage: 200}";
+    let late = charge("acme/one", "200").used("2026-10-20T00", "2026-10-21T00");
+    let charges = [support(), october_of("acme/one", "310"), late, october_of("acme/red", "310")];
+    assert_snapshot!("pool_by_day", by_cost(handed_over, &charges));
+    let by_month = "{provider: acme, id: one, customer: blue, to: 2026-09}, {provider: acme, id: one, customer: green, from: 2026-10}";
+    let correction = charge("acme/one", "30").used("2026-09-01T00", "2026-10-01T00").correction();
+    let charges = [support(), october_of("acme/one", "100"), correction, october_of("acme/red", "100")];
+    assert_snapshot!("pool_and_correction", by_cost(by_month, &charges));
 }
 
 proptest! {

@@ -70,6 +70,19 @@ services:
 }
 
 #[test]
+fn more_than_the_whole_of_one_part_hides_nothing_of_another() {
+    let catalog = catalog("
+currency: CHF
+customers: [{name: blue}, {name: red}]
+components: [{name: k, price: {percent_of_cost: 100}, match: {service: K}, parts: [{name: cpu, percent: 60}, {name: ram, percent: 40}]}]
+services:
+  - {name: one, customer: blue, components: [{component: k, part: cpu, quantity: 1}]}
+  - {name: two, customer: red, components: [{component: k, part: cpu, quantity: 0.4}, {component: k, part: ram, quantity: 0.4}]}
+");
+    assert_snapshot!("parts_astray", told(&run(&catalog, &[charge("acme/payer", "1100").of_service("K")])));
+}
+
+#[test]
 fn prices_stand_for_the_costs_of_a_component_as_far_as_they_go() {
     let yaml = "
 currency: CHF
