@@ -299,7 +299,7 @@ fn verdict(bills: usize, held: usize, unallocated: usize, recovery: &RecoveryPro
     let rest = match lost {
         0 => format!("{held} of {bills} bills are held and {unallocated} amounts are unallocated"),
         lost => format!(
-            "{held} of {bills} bills are held, {unallocated} amounts are unallocated, and {lost} costs come back otherwise than they are"
+            "held bills: {held} of {bills}; unallocated amounts: {unallocated}; costs that are not billed as they are: {lost}"
         ),
     };
     (Status::Explained, format!("{rest}, each with its reason"))
