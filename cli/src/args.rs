@@ -519,6 +519,17 @@ pub(crate) struct Reopen {
     pub(crate) plan: Option<Plan>,
 }
 
+// a person's decision about a month that is metered; as documentation it would be the command's
+#[derive(Debug, clap::Args)]
+pub(crate) struct Decision {
+    /// Why; it is recorded, certified and shown
+    #[arg(long, value_parser = reason)]
+    pub(crate) reason: String,
+    /// Who does; it is recorded, certified and shown (default: the user who is signed in)
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) by: Option<String>,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct GiveUp {
     /// The contract that the marketplace has ended
@@ -527,12 +538,8 @@ pub(crate) struct GiveUp {
     /// The month
     #[arg(long, value_parser = begun)]
     pub(crate) month: BillingMonth,
-    /// Why; it is recorded, certified and shown
-    #[arg(long, value_parser = reason)]
-    pub(crate) reason: String,
-    /// Who does; it is recorded, certified and shown (default: the user who is signed in)
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) decision: Decision,
     /// Only of this plan, and of those whose usage is sent with it
     #[arg(long)]
     pub(crate) plan: Option<Plan>,
@@ -549,12 +556,8 @@ pub(crate) struct LeaveOut {
     /// The month
     #[arg(long, value_parser = begun)]
     pub(crate) month: BillingMonth,
-    /// Why; it is recorded, certified and shown
-    #[arg(long, value_parser = reason)]
-    pub(crate) reason: String,
-    /// Who does; it is recorded, certified and shown (default: the user who is signed in)
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) decision: Decision,
 }
 
 #[derive(Debug, clap::Args)]

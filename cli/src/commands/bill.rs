@@ -133,9 +133,10 @@ fn recovery(recovery: &Value, currency: &str) -> Vec<String> {
     };
     let total = &recovery["total"];
     let mut lines = Vec::new();
-    if !differences(total).is_empty() {
+    let named = differences(total);
+    if !named.is_empty() {
         let [cost, billed] = ["cost", "billed"].map(|name| text(&total[name]));
-        lines.push(format!("   costs of {cost} {currency} are billed {billed}: {}", differences(total)));
+        lines.push(format!("   costs of {cost} {currency} are billed {billed}: {named}"));
     }
     for component in list(&recovery["components"]).filter(|component| !component["reason"].is_null()) {
         let [name, cost, reason] = ["name", "cost", "reason"].map(|name| text(&component[name]));

@@ -12,7 +12,9 @@ use cloud::plans::PlansConfig;
 use local::HomeKind;
 use serde_json::{Map, Value, json};
 
-use crate::args::{Args, ExportState, GiveUp, ImportState, LeaveOut, Metering, MeteringRun, Reopen};
+use crate::args::{
+    Args, Decision, ExportState, GiveUp, ImportState, LeaveOut, Metering, MeteringRun, Reopen,
+};
 use crate::commands::invoices::report_dead_letters;
 use crate::commands::invoke::report_of;
 use crate::commands::metering_status::{PlanStatus, status, waits};
@@ -346,8 +348,9 @@ async fn reopen(asked: &Reopen, session: &Session, output: &Output) -> anyhow::R
 
 /// The function decides what may be given up, and closes what is settled by it.
 async fn give_up(asked: &GiveUp, session: &Session, output: &Output) -> anyhow::Result<Ended> {
-    let by = asked.by.clone().unwrap_or_else(signed_in);
-    let give_up = json!({"contract": asked.contract, "month": asked.month, "reason": asked.reason, "by": by});
+    let Decision { reason, by } = &asked.decision;
+    let by = by.clone().unwrap_or_else(signed_in);
+    let give_up = json!({"contract": asked.contract, "month": asked.month, "reason": reason, "by": by});
     let wanted = event([
         ("give_up", Some(give_up)),
         ("plan", asked.plan.as_ref().map(|plan| json!(plan))),
@@ -380,7 +383,7 @@ async fn give_up(asked: &GiveUp, session: &Session, output: &Output) -> anyhow::
 }
 
 async fn leave_out(asked: &LeaveOut, session: &Session, output: &Output) -> anyhow::Result<Ended> {
-    let LeaveOut { plan, month, reason, .. } = asked;
+    let LeaveOut { plan, month, decision: Decision { reason, by } } = asked;
     let configured = plans(session, None).await?;
     if !configured.iter().any(|known| known.plan == *plan) {
         let names: Vec<String> = configured.iter().map(|known| known.plan.to_string()).collect();
@@ -392,7 +395,7 @@ async fn leave_out(asked: &LeaveOut, session: &Session, output: &Output) -> anyh
         last.is_none_or(|last| *month > last) && !usage.iter().any(|usage| usage.month == *month),
         "{month} of {plan} is not left out: its usage is there"
     );
-    let by = asked.by.clone().unwrap_or_else(signed_in);
+    let by = by.clone().unwrap_or_else(signed_in);
     let left_out = LeftOut { plan: plan.clone(), reason: reason.clone(), by };
     session.ledger.leave_out(*month, &left_out, Utc::now()).await?;
     output.line(&format!("{month} of {plan} is left out"));

@@ -33,7 +33,7 @@ impl MadeFrom {
             "catalog": catalog.version, "took": took, "released": released,
             "charges": charges.collect::<Vec<_>>(), "drivers": drivers.collect::<Vec<_>>(),
         });
-        if !late.is_empty() {
+        if !(late.here.is_empty() && late.elsewhere.is_empty()) {
             all["late_positions"] = json!([late.here, late.elsewhere]);
         }
         Self(all)

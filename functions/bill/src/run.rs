@@ -29,9 +29,6 @@ use crate::fingerprint::MadeFrom;
 use crate::inputs::covers;
 use crate::shares::{recovery_csv, shares_csv};
 
-/// What keys of lines of positions begin with.
-const POSITION: &str = "position/";
-
 /// What a run of a month comes to.
 pub(crate) enum Prepared {
     /// No catalog has customers.
@@ -183,7 +180,7 @@ impl Looker {
             let is_other = own.and_then(|runs| runs.first()).is_some_and(|newest| {
                 let posted = names().filter_map(|name| newest.posted.get(name)).flatten();
                 let mut posted =
-                    posted.filter(|(key, amount)| key.starts_with(POSITION) && !amount.is_zero());
+                    posted.filter(|(key, amount)| key.starts_with(Position::KEYS) && !amount.is_zero());
                 let due = |of: &&Position| of.month == position.month && of.customer == position.customer;
                 let due: BTreeMap<String, Decimal> =
                     catalog.positions.iter().filter(due).map(|of| (of.key(), of.amount)).collect();

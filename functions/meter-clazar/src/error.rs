@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use billing::ids::ContractId;
 use billing::keys::InvalidUsageKey;
 use billing::metering::{Line, MeteringCertificateError, NotGivenUp, Plan, PlanningError, QuantityError};
-use billing::month::BillingMonth;
 use cloud::bucket::BucketError;
 use cloud::http::{ClientError, InvalidBaseUrl, innermost_cause, was_never_sent};
 use cloud::ledger::LedgerError;
@@ -66,13 +64,6 @@ pub enum MeterError {
     OutOfTime,
     #[error("the state cannot be written: {0}")]
     State(#[from] serde_json::Error),
-}
-
-impl MeterError {
-    /// A contract of which nothing can be given up.
-    pub(crate) fn nothing_refused(month: BillingMonth, contract: &ContractId) -> Self {
-        NotGivenUp::NothingRefused { month, contract: contract.clone() }.into()
-    }
 }
 
 /// What could not be done with a plan, or with all of a marketplace.

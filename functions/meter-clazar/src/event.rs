@@ -1,7 +1,7 @@
 //! What a notification, the schedule or a person asks for.
 
 use billing::ids::ContractId;
-use billing::metering::{Line, Plan, Submission, UsageSnapshot};
+use billing::metering::{Line, NotGivenUp, Plan, Submission, UsageSnapshot};
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::events::{StoredObject, scheduled, stored_objects, wish};
@@ -42,6 +42,11 @@ impl GiveUp {
     pub(crate) fn selection(&self) -> Selection {
         let (month, contract) = (Some(self.month), Some(self.contract.clone()));
         Selection { month, contract, again: Again::Nothing }
+    }
+
+    /// Nothing of it is refused.
+    pub(crate) fn nothing_refused(&self) -> NotGivenUp {
+        NotGivenUp::NothingRefused { month: self.month, contract: self.contract.clone() }
     }
 }
 

@@ -234,7 +234,7 @@ impl App {
             }
         }
         match with.as_slice() {
-            [] => return Err(MeterError::nothing_refused(asked.month, &asked.contract)),
+            [] => return Err(asked.nothing_refused().into()),
             [only] => all.retain(|known| known.cloud == *only),
             _ => {
                 let plans: Vec<String> =

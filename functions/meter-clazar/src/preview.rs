@@ -15,7 +15,7 @@ use crate::error::{MeterError, PlanError};
 use crate::event::{GiveUp, Selection};
 use crate::marketplace::MarketplacePlans;
 use crate::report::{GivenUpSubmission, MonthReport, MonthStanding, PlanReport};
-use crate::work::{fail, given_up, is_asked, requests};
+use crate::work::{Reports, begun, check_worked_on, fail, given_up, is_asked, of_asked, requests};
 
 /// A dry run of the plans of a marketplace.
 pub(crate) struct Preview<'a> {
@@ -38,16 +38,14 @@ impl Preview<'_> {
     /// # Errors
     /// If what is asked for cannot be given up.
     pub(crate) async fn run(&self) -> Result<Vec<PlanReport>, NotGivenUp> {
-        let report = |plan: &Plan| (plan.clone(), PlanReport::new(plan, self.known.cloud));
-        let mut reports = self.known.plans.iter().map(|plan| report(&plan.plan)).collect();
+        let mut reports = begun(self.known);
         if let Err(failed) = self.tell(&mut reports).await {
             fail(&mut reports, failed)?;
         }
-        let asked = |report: &PlanReport| self.plan.is_none_or(|asked| *asked == report.plan);
-        Ok(reports.into_values().filter(asked).collect())
+        Ok(of_asked(reports, self.plan))
     }
 
-    async fn tell(&self, reports: &mut BTreeMap<Plan, PlanReport>) -> Result<(), PlanError> {
+    async fn tell(&self, reports: &mut Reports) -> Result<(), PlanError> {
         let given = self.given()?;
         let mut books = Vec::new();
         for plan in &self.known.plans {
@@ -83,14 +81,7 @@ impl Preview<'_> {
             }
             before = planned;
         }
-        match self.give_up {
-            Some(GiveUp { contract, month, .. })
-                if !books.iter().any(|of_plan| of_plan.is_worked_on(*month)) =>
-            {
-                Err(MeterError::nothing_refused(*month, contract).into())
-            }
-            _ => Ok(()),
-        }
+        Ok(check_worked_on(self.give_up, &books).map_err(MeterError::from)?)
     }
 
     async fn plan_books<'p>(

@@ -61,7 +61,28 @@ pub(crate) struct Work<'a> {
 }
 
 /// What is told of each plan, in their order.
-type Reports = BTreeMap<Plan, PlanReport>;
+pub(crate) type Reports = BTreeMap<Plan, PlanReport>;
+
+/// Reports that say nothing yet.
+pub(crate) fn begun(known: &MarketplacePlans) -> Reports {
+    let report = |plan: &Plan| (plan.clone(), PlanReport::new(plan, known.cloud));
+    known.plans.iter().map(|plan| report(&plan.plan)).collect()
+}
+
+/// Those of the plan that is asked for, or of all.
+pub(crate) fn of_asked(reports: Reports, asked: Option<&Plan>) -> Vec<PlanReport> {
+    reports.into_values().filter(|report| asked.is_none_or(|asked| *asked == report.plan)).collect()
+}
+
+/// Nothing can be given up of a month that is not worked on.
+pub(crate) fn check_worked_on(asked: Option<&GiveUp>, books: &[PlanBooks<'_>]) -> Result<(), NotGivenUp> {
+    match asked {
+        Some(asked) if !books.iter().any(|of_plan| of_plan.is_worked_on(asked.month)) => {
+            Err(asked.nothing_refused())
+        }
+        _ => Ok(()),
+    }
+}
 
 impl Work<'_> {
     /// All months of the plans, oldest first. What fails is in the report; the others go on.
@@ -69,8 +90,7 @@ impl Work<'_> {
     /// # Errors
     /// If what is asked for cannot be given up: then nothing is.
     pub(crate) async fn run(&self) -> Result<Vec<PlanReport>, NotGivenUp> {
-        let report = |plan: &Plan| (plan.clone(), PlanReport::new(plan, self.known.cloud));
-        let mut reports: Reports = self.known.plans.iter().map(|plan| report(&plan.plan)).collect();
+        let mut reports = begun(self.known);
         if let Err(failed) = self.months(&mut reports).await {
             fail(&mut reports, failed)?;
         }
@@ -81,8 +101,7 @@ impl Work<'_> {
                 report.fail(&error);
             }
         }
-        let asked = |report: &PlanReport| self.plan.is_none_or(|asked| *asked == report.plan);
-        Ok(reports.into_values().filter(asked).collect())
+        Ok(of_asked(reports, self.plan))
     }
 
     async fn months(&self, reports: &mut Reports) -> Result<(), PlanError> {
@@ -115,14 +134,7 @@ impl Work<'_> {
                 ended => ended?,
             }
         }
-        match self.give_up {
-            Some(GiveUp { contract, month, .. })
-                if !books.iter().any(|of_plan| of_plan.is_worked_on(*month)) =>
-            {
-                Err(MeterError::nothing_refused(*month, contract).into())
-            }
-            _ => Ok(()),
-        }
+        Ok(check_worked_on(self.give_up, &books).map_err(MeterError::from)?)
     }
 
     /// One month of all plans; `unsettled` are those that have an open month before.
@@ -411,7 +423,7 @@ impl Work<'_> {
 }
 
 /// What could not be done with one plan stops the others of its marketplace too.
-pub(crate) fn fail(reports: &mut BTreeMap<Plan, PlanReport>, failed: PlanError) -> Result<(), NotGivenUp> {
+pub(crate) fn fail(reports: &mut Reports, failed: PlanError) -> Result<(), NotGivenUp> {
     let PlanError { plan: of, error } = failed;
     if let MeterError::NotGivenUp(error) = error {
         return Err(error);

@@ -206,7 +206,7 @@ impl Divided<'_> {
             return Ok(None);
         }
         let taken = Taken::of(component, self.at, used)?;
-        let (weights_of_cost, halves, is_above) = if !by_quantity {
+        let (weights_of_cost, [borne, unborne], is_above) = if !by_quantity {
             let (weights, halves) = self.by_prices(weights_of_cost)?;
             (weights, halves, false)
         } else if component.recover_all {
@@ -218,15 +218,13 @@ impl Divided<'_> {
             let capped = weights(&|one: &Used<'_>| taken.weight(one)).ok_or(MoneyError::Overflow)?;
             (capped, [Decimal::ONE - left, left], taken.is_above())
         };
-        let [_, left] = halves;
         let failed = |error| BillsError::Split { pool: component.name.clone(), error };
         let weights: Vec<(&str, Decimal)> =
             weights_of_cost.iter().map(|((name, _), w)| (*name, *w)).collect();
         let mut division =
-            Division { by_quantity, is_above, is_short: !left.is_zero(), ..Division::default() };
+            Division { by_quantity, is_above, is_short: !unborne.is_zero(), ..Division::default() };
         for (currency, amount) in self.costs {
-            let [taken, left] = halves;
-            let halves = apportion(*amount, &[("taken", taken), ("left", left)], SCALE).map_err(failed)?;
+            let halves = apportion(*amount, &[("taken", borne), ("left", unborne)], SCALE).map_err(failed)?;
             let [taken, left] = [halves[0], halves[1]];
             let hand_out = |amount: Decimal, into: &mut BTreeMap<usize, Amounts>| {
                 let parts = apportion(amount, &weights, SCALE).map_err(failed)?;

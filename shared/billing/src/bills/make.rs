@@ -55,14 +55,6 @@ pub struct LatePositions {
     pub nowhere: Vec<usize>,
 }
 
-impl LatePositions {
-    /// Whether every position is on the bill of its month.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.here.is_empty() && self.elsewhere.is_empty()
-    }
-}
-
 /// A component's costs against what its services pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentResult {

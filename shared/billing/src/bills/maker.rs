@@ -15,7 +15,7 @@ use super::pools::{Shared, Unallocated};
 use super::problems::BillsError;
 use super::recipient::Recipient;
 use super::recovery::Recovery;
-use crate::catalog::billing::{Dated, Mark};
+use crate::catalog::billing::Mark;
 use crate::money::{self, MoneyError, minor_digits};
 
 /// Decimals of prices and costs in comments; items and costs have all of them.
@@ -163,11 +163,6 @@ impl Maker<'_> {
         Some(CostPart { source, rule, charges, amount, conversion })
     }
 
-    /// The days of an entry that has not all of the month: others of its name may have the rest.
-    fn days(&self, dated: Dated) -> Option<String> {
-        (!dated.covers_all(self.input.in_force.month)).then(|| dated.to_string())
-    }
-
     pub(super) fn accounts_and_allocations(&mut self) -> Result<(), BillsError> {
         let catalog = self.input.in_force.catalog;
         let received = self.shared.received.keys().filter_map(|recipient| match recipient {
@@ -181,7 +176,7 @@ impl Maker<'_> {
             let (customer, percentage, draft) = match place {
                 Place::Account { account: at, customer } => {
                     let account = &catalog.accounts[at];
-                    let days = self.days(account.dated);
+                    let days = account.dated.days_in(self.input.in_force.month);
                     let draft = Draft {
                         key: format!("account/{}/{}{}", account.provider, account.key(), in_key(&days)),
                         kind: LineKind::Account,
@@ -194,7 +189,7 @@ impl Maker<'_> {
                 }
                 Place::Allocation(at) => {
                     let rule = &catalog.allocations[at];
-                    let days = self.days(rule.dated);
+                    let days = rule.dated.days_in(self.input.in_force.month);
                     let draft = Draft {
                         key: format!("allocation/{}{}", rule.name, in_key(&days)),
                         kind: LineKind::Allocation,

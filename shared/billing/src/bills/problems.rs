@@ -55,9 +55,7 @@ pub enum BillProblem {
         month: BillingMonth,
     },
     /// An amount of an earlier run is of a customer that the catalog does not have.
-    #[error(
-        "{what}, {amount}, is of '{customer}', who is not in the catalog{hint}: write formerly: ['{customer}'] at the customer who has its bills now, or add '{customer}' again"
-    )]
+    #[error("{what}, {amount}, is of '{customer}', who is not in the catalog{advice}")]
     UnknownCustomer {
         /// The customer.
         customer: String,
@@ -65,8 +63,8 @@ pub enum BillProblem {
         what: String,
         /// How much.
         amount: String,
-        /// A name nearby.
-        hint: String,
+        /// A name nearby, and what to write.
+        advice: String,
     },
 }
 

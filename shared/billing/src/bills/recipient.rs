@@ -57,8 +57,8 @@ impl Recipient {
     /// The same in a month: of an entry that has not all of it, with its days, as in the key of its line.
     #[must_use]
     pub fn label_in(self, catalog: &Catalog, month: BillingMonth) -> String {
-        let days = self.dated(catalog).filter(|dated| !dated.covers_all(month));
-        let days: String = days.iter().map(|dated| format!("/{dated}")).collect();
+        let days = self.dated(catalog).and_then(|dated| dated.days_in(month));
+        let days: String = days.iter().map(|days| format!("/{days}")).collect();
         format!("{}{days}", self.label(catalog))
     }
 

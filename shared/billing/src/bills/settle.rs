@@ -22,14 +22,16 @@ pub(super) fn unknown_customers(input: &BillInput<'_>, problems: &mut Vec<BillPr
             // a sum that is too long for a message is no reason to bill
             let amount = money::sum(lines.values().copied()).unwrap_or_default().to_string();
             let (what, customer) = ("what was posted before".to_owned(), customer.clone());
-            let hint = nearby(catalog, &customer);
-            problems.push(BillProblem::UnknownCustomer { customer, what, amount, hint });
+            let advice = advice(catalog, &customer);
+            problems.push(BillProblem::UnknownCustomer { customer, what, amount, advice });
         }
     }
 }
 
-fn nearby(catalog: &Catalog, customer: &str) -> String {
-    did_you_mean(customer, catalog.customers.iter().map(|customer| customer.name.as_str()))
+/// What to do about a customer who is not in the catalog, to follow words that say so.
+fn advice(catalog: &Catalog, name: &str) -> String {
+    let hint = did_you_mean(name, catalog.customers.iter().map(|customer| customer.name.as_str()));
+    format!("{hint}: write formerly: ['{name}'] at the customer who has its bills now, or add '{name}' again")
 }
 
 /// What was posted, under the names that customers have now.
@@ -76,10 +78,9 @@ pub(super) fn bills(
         }
         let gone = Customer { name: name.clone(), ..Customer::default() };
         let mut bill = settle(input, &gone, lines, None)?;
-        let (hint, month) = (nearby(catalog, name), input.in_force.month);
+        let (advice, month) = (advice(catalog, name), input.in_force.month);
         bill.held = Some(format!(
-            "'{name}' is not in the catalog{hint}: write formerly: ['{name}'] at the customer who has its bills now, or add '{name}' \
-             again; then bill {month} again by the current catalog"
+            "'{name}' is not in the catalog{advice}; then bill {month} again by the current catalog"
         ));
         bills.push(bill);
     }

@@ -62,27 +62,13 @@ pub fn give_up<'s>(
 mod tests {
     use super::*;
     use crate::ids::Dimension;
-    use crate::metering::{Quantity, Reply, Sharing, Verdict};
-    use crate::revision::Revision;
+    use crate::metering::{Reply, Verdict, submission};
 
     fn planned(contract: &str, dimension: &str) -> Submission {
-        Submission {
-            line: Line {
-                contract: ContractId::new(contract).unwrap(),
-                dimension: Dimension::new(dimension).unwrap(),
-            },
-            state: SubmissionState::Planned,
-            usage: "5.5".parse().unwrap(),
-            carry_in: Quantity::ZERO,
-            quantity: "5".parse().unwrap(),
-            carry_out: "0.5".parse().unwrap(),
-            snapshot: Revision::of(b""),
-            fixed: false,
-            attempts: 0,
-            sent_at: None,
-            reply: None,
-            sharing: Sharing::Alone,
-        }
+        let contract = ContractId::new(contract).unwrap();
+        let line = Line { contract, dimension: Dimension::new(dimension).unwrap() };
+        let [usage, quantity, carry_out] = ["5.5", "5", "0.5"].map(|text| text.parse().unwrap());
+        Submission { line, usage, quantity, carry_out, ..submission::tests::planned() }
     }
 
     fn refused(dimension: &str, certain: bool) -> Submission {

@@ -312,10 +312,10 @@ impl Submission {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn planned() -> Submission {
+    pub(in crate::metering) fn planned() -> Submission {
         Submission {
             line: Line { contract: ContractId::new("c").unwrap(), dimension: Dimension::new("d").unwrap() },
             state: SubmissionState::Planned,

@@ -38,6 +38,12 @@ impl Dated {
         self.covers_day(month.first_day()) && self.covers_day(month.last_day())
     }
 
+    /// Its days, if it has not all of a month: others of its name may have the rest.
+    #[must_use]
+    pub fn days_in(&self, month: BillingMonth) -> Option<String> {
+        (!self.covers_all(month)).then(|| self.to_string())
+    }
+
     /// Whether both apply to some day.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
@@ -281,10 +287,13 @@ pub struct Position {
 }
 
 impl Position {
+    /// What the keys of lines of positions begin with, on the bills of their months.
+    pub const KEYS: &str = "position/";
+
     /// The key of its line on the bill of its month.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("position/{}", self.reason)
+        format!("{}{}", Self::KEYS, self.reason)
     }
 
     /// The key of its line on the bill of a later month. No reason of that month's own positions can be read as it.
