@@ -56,11 +56,10 @@ pub enum AggregateError {
 /// # Errors
 /// [`AggregateError::Lost`].
 pub(crate) fn check(table: &str, rows: &[Figures], all: &Figures) -> Result<(), AggregateError> {
-    let sum = |of: fn(&Figures) -> Amount| {
-        rows.iter().try_fold(Amount::ZERO, |sum, figures| sum.checked_add(of(figures)))
-    };
-    for of in [(|figures| figures.billed) as fn(&Figures) -> Amount, |figures| figures.effective] {
-        let (found, expected) = (sum(of)?, of(all));
+    let sum =
+        |at: usize| rows.iter().try_fold(Amount::ZERO, |sum, figures| sum.checked_add(figures.costs()[at]));
+    for at in [0, 1] {
+        let (found, expected) = (sum(at)?, all.costs()[at]);
         if !found.checked_add(-expected)?.is_zero() {
             return Err(AggregateError::Lost { table: table.to_owned(), found, expected });
         }
@@ -109,7 +108,7 @@ impl Table {
             }
             csv.write_record([
                 figures.billed.to_string(),
-                figures.effective.to_string(),
+                figures.effective().map(|cost| cost.to_string()).unwrap_or_default(),
                 figures.charges.to_string(),
             ])?;
         }
@@ -118,12 +117,13 @@ impl Table {
 
     fn parquet(&self, head: &[(&str, String)]) -> Result<Vec<u8>, AggregateError> {
         let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
-        let cost = |name: &str| Field::new(name, DataType::Decimal128(38, 18), false);
+        let is_stated = self.figures.iter().all(|figures| figures.effective().is_some());
+        let cost = |name: &str, nullable| Field::new(name, DataType::Decimal128(38, 18), nullable);
         let mut fields: Vec<Field> = head.iter().map(|(name, _)| text(name, false)).collect();
         fields.extend(self.keys.iter().map(|name| text(name, true)));
         fields.extend([
-            cost("billed_cost"),
-            cost("effective_cost"),
+            cost("billed_cost", false),
+            cost("effective_cost", !is_stated),
             Field::new("charges", DataType::UInt64, false),
         ]);
         let rows = self.rows.len();
@@ -134,9 +134,9 @@ impl Table {
         for at in 0..self.keys.len() {
             columns.push(Arc::new(self.rows.iter().map(|row| row[at].as_deref()).collect::<StringArray>()));
         }
-        for of in [(|figures| figures.billed) as fn(&Figures) -> Amount, |figures| figures.effective] {
-            let units = self.figures.iter().map(|figures| of(figures).units(18));
-            let costs = Decimal128Array::from_iter_values(units).with_precision_and_scale(38, 18)?;
+        for of in [(|figures| Some(figures.billed)) as fn(&Figures) -> Option<Amount>, Figures::effective] {
+            let units = self.figures.iter().map(|figures| Some(of(figures)?.units(18)));
+            let costs = units.collect::<Decimal128Array>().with_precision_and_scale(38, 18)?;
             columns.push(Arc::new(costs));
         }
         columns.push(Arc::new(UInt64Array::from_iter_values(

@@ -132,8 +132,8 @@ pub struct Period {
 pub struct Charge<'a> {
     /// The amount invoiced for this row; the sum over an invoice is what is payable.
     pub billed_cost: Decimal,
-    /// The amortised cost; equal to `billed_cost` where nothing is prepaid.
-    pub effective_cost: Decimal,
+    /// The amortised cost; equal to `billed_cost` where nothing is prepaid, nothing where the document does not say what it is.
+    pub effective_cost: Option<Decimal>,
     /// The cost at list price; equal to `billed_cost` where the provider states none.
     pub list_cost: Decimal,
     /// The cost at contracted price; equal to `billed_cost` where the provider states none.
@@ -236,7 +236,7 @@ impl<'a> Charge<'a> {
     ) -> Self {
         Self {
             billed_cost: cost,
-            effective_cost: cost,
+            effective_cost: Some(cost),
             list_cost: cost,
             contracted_cost: cost,
             billing_currency: currency,

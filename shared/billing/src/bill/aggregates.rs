@@ -3,7 +3,6 @@
 use crate::aggregate::{Aggregate, AggregateError, Table, check};
 use crate::certificate::Certificate;
 use crate::charges::{Figures, SubAccount, TagSums, Totals};
-use crate::money::MoneyError;
 
 /// The tables of a bill whose charges are `totals`. They name their revision, so tables of two revisions always differ.
 ///
@@ -70,7 +69,7 @@ impl TagRow {
 /// to all charges, and so does no key.
 pub(crate) fn tag_rows(sums: &TagSums, all: &Figures) -> Result<Vec<TagRow>, AggregateError> {
     let mut rows = Vec::new();
-    let tagged = without(*all, &sums.untagged())?;
+    let tagged = all.without(&sums.untagged())?;
     let any = (tagged.charges > 0).then_some((None, tagged));
     add_key(&mut rows, sums.crowd(), any, all)?;
     for (key, values) in sums.rows() {
@@ -88,7 +87,7 @@ fn add_key(
 ) -> Result<(), AggregateError> {
     let (first, mut rest) = (rows.len(), *all);
     for (value, figures) in values {
-        rest = without(rest, &figures)?;
+        rest = rest.without(&figures)?;
         rows.push(TagRow { key: key.clone(), value, tagged: true, figures });
     }
     if rest.charges > 0 {
@@ -105,12 +104,4 @@ fn by_tag(totals: &Totals) -> Result<Table, AggregateError> {
         table.push(row.cells(), figures);
     }
     Ok(table)
-}
-
-fn without(figures: Figures, part: &Figures) -> Result<Figures, MoneyError> {
-    Ok(Figures {
-        billed: figures.billed.checked_add(-part.billed)?,
-        effective: figures.effective.checked_add(-part.effective)?,
-        charges: figures.charges.saturating_sub(part.charges),
-    })
 }

@@ -109,7 +109,7 @@ fn certify(
 pub fn with_head(manifest: &Manifest, mut totals: Totals, currency: Currency) -> Result<Totals, MoneyError> {
     for invoice in head_taxes(manifest) {
         let tax = Amount::from_decimal(invoice.tax_not_in_rows).ok_or(MoneyError::Overflow)?;
-        let figures = Figures { billed: tax, effective: tax, charges: 1 };
+        let figures = Figures::of(tax, Some(tax), 1);
         totals.add(&tax_class(manifest, invoice, currency), &figures)?;
     }
     Ok(totals)
@@ -319,7 +319,7 @@ fn explanation(manifest: &Manifest, totals: &Totals, compared: &Compared) -> Str
     if compared.charges > 0 && counted.equals(compared) != Ok(true) {
         text.push_str(&format!(
             "; rows without a commitment come to {} in the report of actual costs, to {} in the amortised one: the first counts",
-            counted.effective, compared.effective
+            stated(counted), stated(compared)
         ));
     }
     let unread = totals.unread_tags.figures.charges;
@@ -330,6 +330,11 @@ fn explanation(manifest: &Manifest, totals: &Totals, compared: &Compared) -> Str
         text.push_str("; the month is still open at the provider");
     }
     text
+}
+
+/// An effective cost in words.
+fn stated(figures: &Figures) -> String {
+    figures.effective().map_or_else(|| "nobody knows what".to_owned(), |cost| cost.to_string())
 }
 
 fn figures(
@@ -356,7 +361,7 @@ fn figures(
         "rows": totals.rows,
         "charges": totals.all.charges,
         "billed_cost": totals.all.billed.to_string(),
-        "effective_cost": totals.all.effective.to_string(),
+        "effective_cost": totals.all.effective().map(|cost| cost.to_string()),
         "billed_cost_by_category": categories,
         "amounts_beyond_18_decimals": totals.fine_rows,
         "invoices": serde_json::to_value(&compared.invoices)?,
@@ -383,7 +388,7 @@ fn figures(
         figures["rows_of_both_reports"] = json!({
             "rows": totals.compared_twins.charges,
             "actual_cost": totals.counted_twins.billed.to_string(),
-            "amortized_cost": totals.compared_twins.effective.to_string(),
+            "amortized_cost": stated(&totals.compared_twins),
         });
     }
     Ok(figures)

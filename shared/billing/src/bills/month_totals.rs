@@ -101,7 +101,7 @@ impl MonthTotals {
     /// [`MoneyError::Overflow`].
     pub fn add(&mut self, row: &ChargeRow<'_>) -> Result<(), MoneyError> {
         let (facts, currency) = (&row.facts, row.currency);
-        let figures = Figures { billed: row.billed, effective: row.effective, charges: 1 };
+        let figures = Figures::of(row.billed, row.effective, 1);
         add(&mut self.all, currency, &figures)?;
         let provider = match self.providers.get_mut(facts.provider) {
             Some(provider) => provider,
@@ -217,7 +217,7 @@ mod tests {
             let charge = charge("aws/one", "1");
             let facts = crate::bills::facts::Facts { tags: Tags::Json(tags), ..charge.facts() };
             let (billed, detail) = (Amount::parse(b"1").unwrap(), Default::default());
-            let row = ChargeRow { facts, currency: charge.currency, billed, effective: billed, detail };
+            let row = ChargeRow { facts, currency: charge.currency, billed, effective: Some(billed), detail };
             totals.add(&row).unwrap();
         };
         (0..12_000).for_each(|pod| add(&format!(r#"{{"pod": "pod-{pod}", "team": "blue"}}"#)));
@@ -241,7 +241,7 @@ mod tests {
         for charge in order.iter().map(|at| &charges[*at]) {
             let billed = Amount::parse(charge.cost.as_bytes()).unwrap();
             let (facts, currency, detail) = (charge.facts(), charge.currency, Default::default());
-            totals.add(&ChargeRow { facts, currency, billed, effective: billed, detail }).unwrap();
+            totals.add(&ChargeRow { facts, currency, billed, effective: Some(billed), detail }).unwrap();
         }
         let tables = totals.tables(october()).unwrap().into_iter();
         tables.map(|table| String::from_utf8(table.csv).unwrap()).collect::<Vec<_>>().join("\n")

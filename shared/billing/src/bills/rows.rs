@@ -84,8 +84,8 @@ pub struct ChargeRow<'r> {
     pub currency: Currency,
     /// FOCUS `BilledCost`.
     pub billed: Amount,
-    /// FOCUS `EffectiveCost`.
-    pub effective: Amount,
+    /// FOCUS `EffectiveCost`; nothing where the document does not say what it is.
+    pub effective: Option<Amount>,
     /// What a person wants to know of it, if it was asked for.
     pub detail: Detail<'r>,
 }
@@ -227,13 +227,16 @@ impl<'b> Batch<'b> {
                 is_correction: class == Some("Correction"),
                 period: Some(ChargePeriod { start: self.times[0].value(at), end: self.times[1].value(at) }),
             };
-            let [billed, effective] = self.costs.map(|costs| Amount::scaled(costs.value(at), 18));
             let overflow = || RowsError::Charge { row, error: MoneyError::Overflow.into() };
+            let [billed, effective] = self.costs.map(|costs| {
+                let units = costs.is_valid(at).then(|| costs.value(at));
+                units.map(|units| Amount::scaled(units, 18).ok_or_else(overflow)).transpose()
+            });
             let charge = ChargeRow {
                 facts,
                 currency,
-                billed: billed.ok_or_else(overflow)?,
-                effective: effective.ok_or_else(overflow)?,
+                billed: billed?.unwrap_or_default(),
+                effective: effective?,
                 detail: self.detail(at),
             };
             take(&charge).map_err(|error| RowsError::Charge { row, error })?;

@@ -78,7 +78,7 @@ macro_rules! columns {
 
 columns! {
     "BilledCost" Decimal required |c| Some(c.billed_cost);
-    "EffectiveCost" Decimal required |c| Some(c.effective_cost);
+    "EffectiveCost" Decimal nullable |c| c.effective_cost;
     "ListCost" Decimal required |c| Some(c.list_cost);
     "ContractedCost" Decimal required |c| Some(c.contracted_cost);
     "BillingCurrency" Text required |c| Some(c.billing_currency.code());

@@ -116,7 +116,7 @@ impl<'m> Adder<'m> {
                 continue;
             }
             self.totals[found.bill].fine_rows += u64::from(billed.is_fine() || effective.is_fine());
-            let figures = Figures { billed, effective, charges: 1 };
+            let figures = Figures::of(billed, Some(effective), 1);
             sum.add(&figures)?;
             if matches!(whose, Whose::Ours(_)) {
                 let sums = &mut self.sums.bills[found.bill];

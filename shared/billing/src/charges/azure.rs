@@ -249,7 +249,8 @@ impl Mapping for AzureCostDetails {
         let price = |column: usize| row.quantity(column).filter(|_| is_priced);
         let list_cost = row.cost(LIST_COST)?.filter(|cost| !cost.is_zero());
         let model = row.class.text(PRICING_MODEL);
-        let cost = if self.report == Report::Amortized { charge.effective_cost } else { charge.billed_cost };
+        let amortized = charge.effective_cost.filter(|_| self.report == Report::Amortized);
+        let cost = amortized.unwrap_or(charge.billed_cost);
         let benefit = model.and_then(commitment);
         let of_benefit = |columns: [usize; 2]| benefit.and(some(columns[0]).or_else(|| some(columns[1])));
         let resource = text(RESOURCE);

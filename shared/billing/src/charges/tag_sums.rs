@@ -306,7 +306,7 @@ mod tests {
 
     fn figures(units: i128) -> Figures {
         let billed = Amount::scaled(units, 2).unwrap();
-        Figures { billed, effective: billed, charges: 1 }
+        Figures::of(billed, Some(billed), 1)
     }
 
     /// Rows with tags of a few keys, each once.

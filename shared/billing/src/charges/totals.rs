@@ -22,22 +22,60 @@ pub(super) const NAMED: usize = 1_000;
 pub struct Figures {
     /// Sum of `BilledCost`.
     pub billed: Amount,
-    /// Sum of `EffectiveCost`.
-    pub effective: Amount,
+    /// Sum of `EffectiveCost`, of the charges that state one.
+    effective: Amount,
     /// How many charges.
     pub charges: u64,
+    /// How many of them state no `EffectiveCost`.
+    unstated: u64,
 }
 
 impl Figures {
-    /// Whether all three are the same.
+    /// What so many charges come to; without an effective cost none of them states one.
+    #[must_use]
+    pub fn of(billed: Amount, effective: Option<Amount>, charges: u64) -> Self {
+        let unstated = if effective.is_none() { charges } else { 0 };
+        Self { billed, effective: effective.unwrap_or_default(), charges, unstated }
+    }
+
+    /// Sum of `EffectiveCost`; nothing if some charge does not state it.
+    #[must_use]
+    pub fn effective(&self) -> Option<Amount> {
+        (self.unstated == 0).then_some(self.effective)
+    }
+
+    /// Both sums, of what is stated; for checks.
+    pub(crate) fn costs(&self) -> [Amount; 2] {
+        [self.billed, self.effective]
+    }
+
+    /// How many charges state no `EffectiveCost`.
+    #[must_use]
+    pub fn unstated(&self) -> u64 {
+        self.unstated
+    }
+
+    /// Whether all are the same.
     ///
     /// # Errors
     /// [`MoneyError::Overflow`].
     pub fn equals(&self, other: &Self) -> Result<bool, MoneyError> {
-        let same = |a: Amount, b: Amount| Ok::<_, MoneyError>(a.checked_add(-b)?.is_zero());
-        Ok(self.charges == other.charges
-            && same(self.billed, other.billed)?
-            && same(self.effective, other.effective)?)
+        let rest = self.without(other)?;
+        let are_as_many = (self.charges, self.unstated) == (other.charges, other.unstated);
+        Ok(are_as_many && rest.billed.is_zero() && rest.effective.is_zero())
+    }
+
+    /// What is left without some of the charges.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn without(&self, part: &Self) -> Result<Self, MoneyError> {
+        Ok(Self {
+            billed: self.billed.checked_add(-part.billed)?,
+            effective: self.effective.checked_add(-part.effective)?,
+            charges: self.charges.saturating_sub(part.charges),
+            unstated: self.unstated.saturating_sub(part.unstated),
+        })
     }
 
     /// Adds others.
@@ -48,6 +86,7 @@ impl Figures {
         self.billed = self.billed.checked_add(other.billed)?;
         self.effective = self.effective.checked_add(other.effective)?;
         self.charges += other.charges;
+        self.unstated += other.unstated;
         Ok(())
     }
 }

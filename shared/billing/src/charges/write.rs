@@ -233,7 +233,7 @@ pub(super) fn charge<'r>(
     let borrowed = |text: &'r Option<String>| text.as_deref().map(Cow::Borrowed);
     let account = class.billing_account_id.as_deref().unwrap_or(bill.billing_account);
     let charge = Charge {
-        effective_cost,
+        effective_cost: Some(effective_cost),
         billing_account_name: borrowed(&class.billing_account_name),
         charge_category: class.category,
         correction: class.correction,
@@ -249,5 +249,5 @@ pub(super) fn charge<'r>(
             Cow::Borrowed(&class.provider_name),
         )
     };
-    Ok(Some((charge, Figures { billed, effective, charges: 1 })))
+    Ok(Some((charge, Figures::of(billed, Some(effective), 1))))
 }

@@ -266,7 +266,7 @@ fn invoice_of(at: usize, file: &BroughtFile) -> Result<Option<FoundBill>, Analys
     for line in &invoice.line_items {
         let cents = i128::from(line.total_price_cents.unwrap_or_default());
         let billed = Amount::scaled(cents, 2).unwrap_or_default();
-        figures.add(&Figures { billed, effective: billed, charges: 1 })?;
+        figures.add(&Figures::of(billed, Some(billed), 1))?;
     }
     Ok(Some(FoundBill {
         provider: Provider::atlas(),

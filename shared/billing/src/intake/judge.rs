@@ -181,7 +181,7 @@ fn invoice(
     let mut file = new_file()?;
     io::Write::write_all(&mut file, &charges)?;
     let billed = Amount::from_decimal(certificate.charges_total).ok_or(MoneyError::Overflow)?;
-    let figures = Figures { billed, effective: billed, charges: 0 };
+    let figures = Figures::of(billed, Some(billed), 0);
     Ok(JudgedBill { certificate, rows, aggregates: Vec::new(), charges: file, figures })
 }
 
@@ -410,7 +410,7 @@ impl Open {
         for charge in head_charges(manifest, statement.currency) {
             self.out.push(&charge)?;
             let billed = Amount::from_decimal(charge.billed_cost).ok_or(MoneyError::Overflow)?;
-            self.written.add(&Figures { billed, effective: billed, charges: 1 })?;
+            self.written.add(&Figures::of(billed, Some(billed), 1))?;
         }
         if !self.written.equals(&statement.totals.all)? {
             return Err(JudgeError::Lost {

@@ -162,7 +162,7 @@ mod tests {
 
     fn figures(billed: &str, charges: u64) -> Figures {
         let billed = Amount::parse(billed.as_bytes()).unwrap();
-        Figures { billed, effective: billed, charges }
+        Figures::of(billed, Some(billed), charges)
     }
 
     fn asked(bill: &InvoiceKey, figures: Option<(&str, &Figures)>, standing: &Standing) -> Option<Why> {

@@ -45,7 +45,7 @@ fn charges(bytes: &[u8]) -> Vec<String> {
                 "{} {} {} | {} | {} | {} | {start} {end} | {} | {} {}",
                 charge.charge_category,
                 charge.billed_cost,
-                charge.effective_cost,
+                charge.effective_cost.unwrap(),
                 charge.sub_account_id.as_deref().unwrap_or("-"),
                 charge.service_name,
                 charge.service_category,
@@ -76,7 +76,7 @@ fn the_recorded_month_comes_to_its_control_totals() {
     }
     assert_eq!((totals.rows, totals.held_rows, totals.fine_rows), (5, 0, 0));
     assert_eq!(totals.all.billed.to_string(), "583.23");
-    assert_eq!(totals.all.effective.to_string(), "583.23");
+    assert_eq!(totals.all.effective().unwrap().to_string(), "583.23");
     let category = |name: &str| totals.categories[name].billed.to_string();
     assert_eq!(category("Credit"), "-51.2345678");
     assert_eq!(category("Usage"), "541.345683211");
