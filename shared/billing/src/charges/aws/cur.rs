@@ -27,13 +27,13 @@ macro_rules! places {
 
 places! {
     CURRENCY PAYER PAYER_NAME PERIOD_START PERIOD_END INVOICE BILL_TYPE ENTITY ISSUER SELLER ACCOUNT ACCOUNT_NAME KIND PRODUCT SERVICE
-    SERVICE_NAME FEE_OF TAGS
+    SERVICE_NAME RESERVATION TAGS
 }
 places! {
     UNBLENDED RESERVED PLANNED UNUSED_UPFRONT UNUSED_RECURRING COMMITTED USED
 }
 places! {
-    START END DESCRIPTION SKU SKU_PRICE USAGE_TYPE RESOURCE REGION ZONE UNIT RESERVATION PLAN
+    START END DESCRIPTION SKU SKU_PRICE USAGE_TYPE RESOURCE REGION ZONE UNIT PLAN
 }
 places! { QUANTITY PUBLIC_COST PUBLIC_RATE RATE }
 
@@ -55,7 +55,7 @@ const COLUMNS: Columns = Columns {
         &["line_item_product_code", "lineItem/ProductCode"],
         &["product_servicecode", "product/servicecode"],
         &["product_product_name", "product/ProductName"],
-        &["reservation_subscription_id", "reservation/SubscriptionId"],
+        &["reservation_reservation_a_r_n", "reservation/ReservationARN"],
         &["resource_tags", "resourceTags/*"],
     ],
     kind: &[
@@ -70,7 +70,7 @@ const COLUMNS: Columns = Columns {
         ISSUER,
         SELLER,
         KIND,
-        FEE_OF,
+        RESERVATION,
     ],
     instead: &[],
     account: &[ACCOUNT, ACCOUNT_NAME],
@@ -100,7 +100,6 @@ const COLUMNS: Columns = Columns {
         &["product_region_code", "product/regionCode", "product/region"],
         &["line_item_availability_zone", "lineItem/AvailabilityZone"],
         &["pricing_unit", "pricing/unit"],
-        &["reservation_reservation_a_r_n", "reservation/ReservationARN"],
         &["savings_plan_savings_plan_a_r_n", "savingsPlan/SavingsPlanARN"],
     ],
     prose: &[DESCRIPTION],
@@ -136,7 +135,7 @@ impl Mapping for Cur {
         let publisher = if is_marketplace { text(SELLER).or(text(ENTITY)) } else { None };
         Ok(vec![Class {
             billed: vec![(UNBLENDED, Sign::Plus)],
-            effective: effective(kind.amortised, text(KIND), text(FEE_OF)),
+            effective: effective(kind.amortised, text(KIND), text(RESERVATION)),
             skip_zero: false,
             currency: currency(required(CURRENCY)?)?,
             billing_account_id: owned(PAYER),
@@ -178,7 +177,8 @@ impl Mapping for Cur {
         let quantity = row.quantity(QUANTITY);
         // a line has one or the other; usage that neither covers has none
         let commitment = text(PLAN).map(|id| (id, "Spend", "Savings Plan"));
-        let commitment = commitment.or_else(|| Some((text(RESERVATION)?, "Usage", "Reserved Instance")));
+        let reservation = row.class.text(RESERVATION).map(Cow::Borrowed);
+        let commitment = commitment.or_else(|| Some((reservation?, "Usage", "Reserved Instance")));
         let [id, category, kind_of_it] = match commitment {
             Some((id, category, kind)) => {
                 [Some(id), Some(Cow::Borrowed(category)), Some(Cow::Borrowed(kind))]
@@ -214,10 +214,11 @@ impl Mapping for Cur {
 }
 
 /// The columns of the amortised cost.
-fn effective(amortised: Amortised, kind: Option<&str>, fee_of: Option<&str>) -> Terms {
+fn effective(amortised: Amortised, kind: Option<&str>, reservation: Option<&str>) -> Terms {
     match amortised {
-        // the fee of a reservation that is paid upfront is a line like any other fee
-        Amortised::Billed if kind == Some("Fee") && fee_of.is_some_and(is_reservation) => Vec::new(),
+        // what is paid upfront for a reservation is a fee like any other, but for its ARN; numbers of subscriptions
+        // (`reservation_subscription_id`) stand with support fees, too
+        Amortised::Billed if kind == Some("Fee") && reservation.is_some() => Vec::new(),
         Amortised::Billed => vec![(UNBLENDED, Sign::Plus)],
         Amortised::Reservation => vec![(RESERVED, Sign::Plus)],
         Amortised::SavingsPlan => vec![(PLANNED, Sign::Plus)],
@@ -225,11 +226,6 @@ fn effective(amortised: Amortised, kind: Option<&str>, fee_of: Option<&str>) -> 
         Amortised::UnusedSavingsPlan => vec![(COMMITTED, Sign::Plus), (USED, Sign::Minus)],
         Amortised::Nothing | Amortised::Spread => Vec::new(),
     }
-}
-
-/// Lines of reservations have a number here, others nothing or 0.
-fn is_reservation(subscription: &str) -> bool {
-    subscription != "0"
 }
 
 fn service(texts: &dyn Texts) -> (String, &'static str) {

@@ -13,6 +13,8 @@ use super::*;
 use crate::charge::Charge;
 use crate::charges::{BillContext, Document, Mapping, Selection, Totals, add_up, write_charges};
 
+mod amortised;
+
 /// Sums of the two files, by account and by invoice.
 const ACCOUNTS: [(&str, &str); 3] =
     [("111122223333", "102.88"), ("222233334444", "4.956"), ("333344445555", "237.5003066528")];
@@ -236,11 +238,11 @@ fn rows_that_cannot_be_charges_are_named() {
 fn reservations_and_upfront_fees_are_spread() {
     let text = "line_item_currency_code,line_item_line_item_type,bill_billing_period_start_date,line_item_usage_account_id,line_item_unblended_cost,\
                 reservation_effective_cost,reservation_unused_amortized_upfront_fee_for_billing_period,reservation_unused_recurring_fee,\
-                reservation_subscription_id,savings_plan_total_commitment_to_date,savings_plan_used_commitment\n\
-                USD,DiscountedUsage,2025-06-01,1,0,3,,,77,,\n\
-                USD,RIFee,2025-06-01,1,10,,1.5,0.5,77,,\n\
-                USD,Fee,2025-06-01,1,100,,,,77,,\n\
-                USD,Fee,2025-06-01,1,20,,,,0,,\n\
+                reservation_reservation_a_r_n,savings_plan_total_commitment_to_date,savings_plan_used_commitment\n\
+                USD,DiscountedUsage,2025-06-01,1,0,3,,,arn:77,,\n\
+                USD,RIFee,2025-06-01,1,10,,1.5,0.5,arn:77,,\n\
+                USD,Fee,2025-06-01,1,100,,,,arn:77,,\n\
+                USD,Fee,2025-06-01,1,20,,,,,,\n\
                 USD,SavingsPlanUpfrontFee,2025-06-01,1,200,,,,,,\n\
                 USD,SavingsPlanRecurringFee,2025-06-01,1,50,,,,,50,48.25\n";
     let effective = told(&Cur, "cur.csv", file(text.as_bytes()), |charge| {
