@@ -42,13 +42,16 @@ pub(super) fn kind(name: &str) -> Kind {
         name.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect();
     let (category, frequency, amortised) = match plain.as_str() {
         "usage" => (Usage, UsageBased, A::Billed),
-        "discountedusage" => (Usage, UsageBased, A::Reservation),
+        "discountedusage" | "reservationappliedusage" => (Usage, UsageBased, A::Reservation),
         "savingsplancoveredusage" => (Usage, UsageBased, A::SavingsPlan),
         "savingsplannegation" => (Usage, UsageBased, A::Nothing),
         "tax" => (Tax, OneTime, A::Billed),
         "credit" => (Credit, OneTime, A::Billed),
         "refund" => (Credit, OneTime, A::Billed),
-        "fee" | "supportfee" | "othercharges" | "otheroutofcyclecharges" => (Purchase, OneTime, A::Billed),
+        "fee" | "support" | "supportfee" | "othercharges" | "otheroutofcyclecharges" => {
+            (Purchase, OneTime, A::Billed)
+        }
+        "flatratesubscription" => (Purchase, Recurring, A::Billed),
         "rifee" | "recurring" | "recurringreservationfee" => (Purchase, Recurring, A::UnusedReservation),
         "upfront" | "upfrontreservationfee" => (Purchase, OneTime, A::Spread),
         "savingsplanrecurringfee" => (Purchase, Recurring, A::UnusedSavingsPlan),
@@ -64,17 +67,58 @@ pub(super) fn kind(name: &str) -> Kind {
 mod tests {
     use super::*;
 
+    /// The words of reports, and those of Cost Explorer for the same.
     #[test]
-    fn kinds_are_known_in_both_spellings() {
-        for (one, other) in [
-            ("SavingsPlanCoveredUsage", "Savings Plan Covered Usage"),
-            ("RIFee", "Recurring reservation fee"),
-            ("Fee", "Support fee"),
-        ] {
-            assert_eq!(kind(one), kind(other), "{one}");
+    fn kinds_of_amortised_costs_are_known_in_all_spellings() {
+        use Amortised as A;
+        use ChargeCategory::{Adjustment, Credit, Purchase, Tax, Usage};
+        let kinds: [(&[&str], ChargeCategory, Amortised); 13] = [
+            (&["Usage"], Usage, A::Billed),
+            (&["DiscountedUsage", "Reservation applied usage"], Usage, A::Reservation),
+            (&["SavingsPlanCoveredUsage", "Savings Plan Covered Usage"], Usage, A::SavingsPlan),
+            (&["SavingsPlanNegation", "Savings Plan Negation"], Usage, A::Nothing),
+            (&["RIFee", "Recurring", "Recurring reservation fee"], Purchase, A::UnusedReservation),
+            (&["Upfront", "Upfront reservation fee"], Purchase, A::Spread),
+            (&["SavingsPlanRecurringFee", "Savings Plan Recurring Fee"], Purchase, A::UnusedSavingsPlan),
+            (&["SavingsPlanUpfrontFee", "Savings Plan Upfront Fee"], Purchase, A::Spread),
+            (
+                &["Fee", "Support", "Support fee", "FlatRateSubscription", "Other out-of-cycle charges"],
+                Purchase,
+                A::Billed,
+            ),
+            (&["Tax"], Tax, A::Billed),
+            (&["Credit"], Credit, A::Billed),
+            (&["Refund"], Credit, A::Billed),
+            (
+                &[
+                    "Discount",
+                    "EdpDiscount",
+                    "Enterprise Discount Program Discount",
+                    "PrivateRateDiscount",
+                    "Private Rate Card Discount",
+                    "BundledDiscount",
+                    "RiVolumeDiscount",
+                    "SppDiscount",
+                    "Solution Provider Program Discount",
+                    "Distributor Discount",
+                    "Reseller Margin",
+                    "SomethingNew",
+                ],
+                Adjustment,
+                A::Billed,
+            ),
+        ];
+        for (names, category, amortised) in kinds {
+            for name in names {
+                let kind = kind(name);
+                assert_eq!((kind.category, kind.amortised), (category, amortised), "{name}");
+            }
         }
-        assert_eq!(kind("Enterprise Discount Program Discount").category, ChargeCategory::Adjustment);
-        assert_eq!(kind("SomethingNew").category, ChargeCategory::Adjustment);
+        let monthly = ["Support fee", "FlatRateSubscription", "RIFee"].map(|name| kind(name).frequency);
+        assert_eq!(
+            monthly,
+            [ChargeFrequency::OneTime, ChargeFrequency::Recurring, ChargeFrequency::Recurring]
+        );
         assert!(kind("DiscountedUsage").is_committed && !kind("Usage").is_committed);
     }
 }
