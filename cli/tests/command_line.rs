@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+#[path = "command_line/basis.rs"]
+mod basis;
 #[path = "command_line/bill.rs"]
 mod bill;
 #[path = "command_line/catalog.rs"]

@@ -14,7 +14,7 @@ use std::time::Instant;
 use bench::process;
 use billing::bills::{
     BillInput, ChargeError, ChargeRows, Drivers, LatePositions, MonthAdder, MonthTotals, Posted, Rows,
-    make_bills,
+    Wanted, make_bills,
 };
 use billing::catalog::billing::{InForce, parse};
 use billing::charge::{Charge, ChargesFile, Period};
@@ -102,9 +102,9 @@ fn bill(file: &str) -> Result<(), Box<dyn Error>> {
     let catalog = parse(catalog()?.as_bytes())?;
     let in_force = InForce::new(&catalog, month);
     let (mut adder, mut totals, mut rows) = (MonthAdder::new(&in_force), MonthTotals::default(), 0u64);
-    ChargeRows::open(Arc::new(File::open(file)?))?.each("acme", false, |row| {
+    ChargeRows::open(Arc::new(File::open(file)?))?.each("acme", Wanted::default(), |row| {
         rows += 1;
-        adder.add(&row.facts, row.currency, Some(row.billed))?;
+        adder.add(&row.facts, row.currency, Some(row.billed), row.effective)?;
         totals.add(row).map_err(ChargeError::from)
     })?;
     let charged = adder.finish()?;

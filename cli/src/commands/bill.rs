@@ -92,14 +92,23 @@ pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
     if output.format != Format::Table {
         return Ok(());
     }
-    let mut charges = Listing::new(&["currency", "charges>", "in bills>", "not recovered>", "unallocated>"]);
-    for (currency, proof) in month["charges"].as_object().into_iter().flatten() {
-        let of = |name: &str| if proof[name].is_null() { "0".to_owned() } else { text(&proof[name]) };
-        let figures = ["charges_total", "billed_costs", "not_recovered", "unallocated_total"].map(of);
-        charges.row([currency.clone()].into_iter().chain(figures).collect());
+    let proofs = || month["charges"].as_object().into_iter().flatten();
+    let by_effective = proofs().any(|(_, proof)| !proof["basis"].is_null());
+    let basis = if by_effective { ["basis difference>"].as_slice() } else { &[] };
+    let names = ["in bills>", "not recovered>", "unallocated>"];
+    let mut charges = Listing::new(&[&["currency", "charges>"], basis, &names].concat());
+    for (currency, proof) in proofs() {
+        let of = |figure: &Value| if figure.is_null() { "0".to_owned() } else { text(figure) };
+        let figures = ["billed_costs", "not_recovered", "unallocated_total"].map(|name| of(&proof[name]));
+        let mut row = vec![currency.clone(), of(&proof["charges_total"])];
+        row.extend(by_effective.then(|| of(&proof["basis"]["difference"])));
+        charges.row(row.into_iter().chain(figures).collect());
     }
     if !charges.is_empty() {
         output.listing(&charges)?;
+    }
+    for (currency, proof) in proofs().filter(|(_, proof)| !proof["basis"].is_null()) {
+        output.line(&basis_difference(currency, &proof["basis"]));
     }
     for rest in list(&month["unallocated"]) {
         let [what, amount, currency, reason] =
@@ -116,6 +125,19 @@ pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
     let keys = list(&month["exports"]).chain(Some(&month["certificate"])).filter(|key| !key.is_null());
     keys.for_each(|key| output.line(&text(key)));
     Ok(())
+}
+
+/// What is billed by its effective cost, against what was billed for it.
+fn basis_difference(currency: &str, basis: &Value) -> String {
+    let [billed, effective, difference] =
+        ["billed", "effective", "difference"].map(|name| text(&basis[name]));
+    let categories = basis["by_category"].as_object().into_iter().flatten();
+    let categories: Vec<String> =
+        categories.map(|(name, amount)| format!("{name} {}", text(amount))).collect();
+    let named = if categories.is_empty() { String::new() } else { format!(": {}", categories.join(", ")) };
+    format!(
+        "   by effective cost: {effective} {currency} for billed {billed}, difference {difference}{named}"
+    )
 }
 
 /// What came back of costs: in all, and where nobody chose the difference.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use billing::bills::{ChargeError, ChargeRow, ChargeRows};
+use billing::bills::{ChargeError, ChargeRow, ChargeRows, Wanted};
 use billing::certificate::Certificate;
 use billing::identity::{Id, Rule};
 use billing::ids::Provider;
@@ -85,6 +85,7 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
                 ["source", "rule", "charges", "amount", "currency", "rate", "rate_source"]
                     .map(|name| text(&cost[name]));
             let none = String::new();
+            let source = format!("{source}{}", by_basis(cost));
             rows.push(vec![source, rule, none.clone(), none, charges, amount, currency, rate, from]);
         }
         if output.format == Format::Csv {
@@ -111,7 +112,7 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
     }
     for of in list(&explained["charges"]) {
         if output.format == Format::Table {
-            output.heading(&format!("Charges of {}", text(&of["rule"])));
+            output.heading(&format!("Charges of {}{}", text(&of["rule"]), by_basis(of)));
             for document in list(&of["documents"]) {
                 let [key, certificate, charges, amount, currency] =
                     ["key", "certificate", "charges", "amount", "currency"].map(|name| text(&document[name]));
@@ -120,10 +121,15 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
                 ));
             }
         }
-        output.listing(&charges_listing(list(&of["largest"]).take(most)))?;
+        output.listing(&charges_listing(of["largest"].as_array().into_iter().flatten().take(most)))?;
     }
     list(&explained["remarks"]).for_each(|remark| output.note(&text(remark)));
     Ok(())
+}
+
+/// Which cost it is, where that is not what was billed.
+fn by_basis(of: &Value) -> String {
+    if of["basis"].is_null() { String::new() } else { format!(" ({} cost)", text(&of["basis"])) }
 }
 
 /// What a line is made of.
@@ -133,18 +139,30 @@ const PART: [&str; 9] =
 const CHARGE: [&str; 8] =
     ["amount>", "currency", "account", "service", "resource", "description", "document", "line>"];
 
-fn charges_listing<'v>(charges: impl Iterator<Item = &'v Value>) -> Listing {
-    let mut listing = Listing::new(&CHARGE);
-    add_charges(&mut listing, charges);
+/// With what was billed for charges, where that is not what they are billed by.
+fn charges_listing<'v>(charges: impl Iterator<Item = &'v Value> + Clone) -> Listing {
+    if charges.clone().all(|charge| charge["billed_cost"].is_null()) {
+        let mut listing = Listing::new(&CHARGE);
+        add_charges(&mut listing, charges);
+        return listing;
+    }
+    let mut listing = Listing::new(&[&CHARGE[..1], &["billed cost>"], &CHARGE[1..]].concat());
+    for charge in charges {
+        let [amount, rest @ ..] = cells(charge);
+        let billed = &charge["billed_cost"];
+        let billed = if billed.is_null() { amount.clone() } else { text(billed) };
+        listing.row([amount, billed].into_iter().chain(rest).collect());
+    }
     listing
 }
 
+fn cells(charge: &Value) -> [String; CHARGE.len()] {
+    let names = ["amount", "currency", "account", "service", "resource", "description", "document", "line"];
+    names.map(|name| text(&charge[name]))
+}
+
 fn add_charges<'v>(listing: &mut Listing, charges: impl Iterator<Item = &'v Value>) {
-    for charge in charges {
-        let names =
-            ["amount", "currency", "account", "service", "resource", "description", "document", "line"];
-        listing.row(names.map(|name| text(&charge[name])).to_vec());
-    }
+    charges.for_each(|charge| listing.row(cells(charge).to_vec()));
 }
 
 /// The newest certificates of a provider's month, and the charges of their rows.
@@ -179,7 +197,7 @@ async fn allocation(
         found = true;
         let mut largest = Vec::new();
         charges
-            .each(provider, true, |row| {
+            .each(provider, Wanted { details: true, ..Wanted::default() }, |row| {
                 let account = row.facts.sub_account_id.or(row.facts.sub_account_name).unwrap_or_default();
                 if wanted(account) {
                     largest.push((row.billed.to_decimal(18)?.abs(), shown(row)?));

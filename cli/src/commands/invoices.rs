@@ -16,19 +16,20 @@ pub(crate) async fn record_of(session: &Session, raw_key: &str) -> anyhow::Resul
 }
 
 /// Columns that tell of a revision; see [`record_cells`].
-pub(crate) const RECORD_COLUMNS: [&str; 6] =
-    ["finality", "state", "certificate", "currency", "provider total>", "charges>"];
+pub(crate) const RECORD_COLUMNS: [&str; 7] =
+    ["finality", "state", "certificate", "currency", "provider total>", "charges>", "effective cost>"];
 
 /// What the ledger knows of a revision; one that it does not know waits.
-pub(crate) fn record_cells(record: Option<&RevisionRecord>) -> [String; 6] {
+pub(crate) fn record_cells(record: Option<&RevisionRecord>) -> [String; 7] {
     let Some(record) = record else {
-        return ["", "waiting", "", "", "", ""].map(str::to_owned);
+        return ["", "waiting", "", "", "", "", ""].map(str::to_owned);
     };
     let [currency, provider_total, charges_total, _] = record.totals.clone().unwrap_or_default();
     let finality = record.finality.map(|finality| finality.to_string()).unwrap_or_default();
     let status = record.status.map(|status| status.to_string()).unwrap_or_default();
     let state = if record.withdrawn { "withdrawn".to_owned() } else { record.state.to_string() };
-    [finality, state, status, currency, provider_total, charges_total]
+    let effective = record.effective_cost.clone().unwrap_or_default();
+    [finality, state, status, currency, provider_total, charges_total, effective]
 }
 
 /// The certificate of an invoice's newest published revision.

@@ -166,7 +166,7 @@ async fn look_up(session: &Session, key: InvoiceKey, raw: Raw) -> anyhow::Result
 
 fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
     let columns = ["month", "period", "provider", "account", "invoice", "revisions>"];
-    let mut listing = Listing::new(&[columns, RECORD_COLUMNS].concat());
+    let mut listing = Listing::new(&[columns.as_slice(), RECORD_COLUMNS.as_slice()].concat());
     let (mut remarks, mut held) = (Vec::new(), false);
     for invoice in invoices {
         let key = &invoice.key;

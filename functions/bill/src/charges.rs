@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use billing::bills::{ChargeError, ChargeRow, ChargeRows, Charged, MonthAdder, MonthTotals};
+use billing::bills::{ChargeError, ChargeRow, ChargeRows, Charged, MonthAdder, MonthTotals, Wanted};
 use billing::catalog::billing::{Catalog, InForce};
 use billing::certificate::{Certificate, DocumentRef};
 use billing::month::BillingMonth;
@@ -78,11 +78,12 @@ fn add_file(
 ) -> Result<MonthCharges, MonthError> {
     let in_force = InForce::new(catalog, month);
     let mut adder = MonthAdder::new(&in_force);
+    let wanted = Wanted { commitments: catalog.bills_effective_costs(), ..Wanted::default() };
     let take = |row: &ChargeRow<'_>| {
-        adder.add(&row.facts, row.currency, Some(row.billed))?;
+        adder.add(&row.facts, row.currency, Some(row.billed), row.effective)?;
         all.totals.add(row).map_err(ChargeError::from)
     };
-    ChargeRows::open(file)?.each(provider, false, take)?;
+    ChargeRows::open(file)?.each(provider, wanted, take)?;
     let charged = adder.finish().map_err(MonthError::held)?;
     all.charged.merge(&charged).map_err(MonthError::held)?;
     Ok(all)

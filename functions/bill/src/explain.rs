@@ -5,9 +5,9 @@ use std::fs::File;
 use std::sync::Arc;
 
 use billing::bills::{
-    ChargeRow, ChargeRows, Facts, Origin, Owners, Place, Placer, RunDocument, StatedLine, StatedShare,
+    ChargeRow, ChargeRows, Facts, Origin, Owners, Place, Placer, RunDocument, StatedLine, StatedShare, Wanted,
 };
-use billing::catalog::billing::{Catalog, InForce, parse};
+use billing::catalog::billing::{Catalog, CostBasis, InForce, parse};
 use billing::charges::Amount;
 use billing::keys::CHARGES;
 use billing::month::BillingMonth;
@@ -53,6 +53,9 @@ pub struct Explained {
 pub struct ChargesOfRule {
     /// The rule, with its line in the catalog.
     pub rule: String,
+    /// Which cost of the charges it bills: the amounts are of this one.
+    #[serde(skip_serializing_if = "CostBasis::is_billed")]
+    pub basis: CostBasis,
     /// Their sum by document and currency.
     pub documents: Vec<DocumentSum>,
     /// The largest of them.
@@ -77,10 +80,13 @@ pub struct DocumentSum {
 /// One charge.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ExplainedCharge {
-    /// FOCUS `BilledCost`.
+    /// FOCUS `BilledCost`, or `EffectiveCost` where the rule bills that.
     pub amount: String,
     /// ISO 4217 code.
     pub currency: String,
+    /// FOCUS `BilledCost`, where the amount is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billed_cost: Option<String>,
     /// FOCUS `SubAccountId`, else its name.
     pub account: String,
     /// FOCUS `ServiceName`.
@@ -98,6 +104,7 @@ pub struct ExplainedCharge {
 /// Everything that a rule took, while files are read.
 #[derive(Default)]
 struct Taken {
+    basis: CostBasis,
     /// By charges, their certificate, and currency.
     sums: BTreeMap<[String; 3], (Amount, u64)>,
     largest: Vec<(Decimal, ExplainedCharge)>,
@@ -276,17 +283,21 @@ impl Read {
         let owners = Owners::new(&in_force);
         let mut placers: BTreeMap<usize, Placer> = BTreeMap::new();
         let take = |row: &ChargeRow<'_>| {
-            for (stretch, billed) in owners.parts(&row.facts).divide(row.billed)? {
+            for (stretch, cost) in owners.parts(&row.facts).divide_both(row.billed, row.effective)? {
                 let placer = placers.entry(stretch).or_insert_with(|| owners.placer(&in_force, stretch));
                 let place = placer.place(&row.facts)?.place;
                 let rule = place.rule(catalog);
                 if wanted.rules.contains(&rule) && wanted.is_behind(place, &row.facts, catalog) {
-                    taken.entry(rule).or_default().add(&ChargeRow { billed, ..*row }, self)?;
+                    let taken = taken.entry(rule).or_default();
+                    taken.basis = place.basis(&in_force);
+                    taken
+                        .add(&ChargeRow { billed: cost.billed, effective: cost.effective(), ..*row }, self)?;
                 }
             }
             Ok(())
         };
-        ChargeRows::open(file)?.each(&self.provider, true, take)?;
+        let wanted_of_rows = Wanted { details: true, ..Wanted::default() };
+        ChargeRows::open(file)?.each(&self.provider, wanted_of_rows, take)?;
         Ok(taken)
     }
 }
@@ -295,12 +306,14 @@ impl Taken {
     fn add(&mut self, row: &ChargeRow<'_>, of: &Read) -> Result<(), billing::money::MoneyError> {
         let key = [of.charges.as_str(), &of.certificate, row.currency.code()].map(str::to_owned);
         let sum = self.sums.entry(key).or_default();
-        *sum = (sum.0.checked_add(row.billed)?, sum.1 + 1);
-        let amount = row.billed.to_decimal(18)?.normalize();
+        let counted = self.basis.of(row.billed, row.effective).unwrap_or(row.billed);
+        *sum = (sum.0.checked_add(counted)?, sum.1 + 1);
+        let [amount, billed] = [counted.to_decimal(18)?.normalize(), row.billed.to_decimal(18)?.normalize()];
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let Facts { sub_account_id, sub_account_name, service, resource, .. } = row.facts;
         let charge = ExplainedCharge {
             amount: amount.to_string(),
+            billed_cost: (amount != billed).then(|| billed.to_string()),
             currency: row.currency.code().to_owned(),
             account: text(sub_account_id.or(sub_account_name)),
             service: service.to_owned(),
@@ -329,6 +342,6 @@ impl Taken {
         });
         let documents = documents.collect::<Result<_, MonthError>>()?;
         let largest = self.largest.into_iter().map(|(_, charge)| charge).collect();
-        Ok(ChargesOfRule { rule, documents, largest })
+        Ok(ChargesOfRule { rule, basis: self.basis, documents, largest })
     }
 }

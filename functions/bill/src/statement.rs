@@ -57,7 +57,7 @@ fn kind(kind: &str) -> &str {
 }
 
 fn cost(cost: &StatedCost) -> String {
-    let StatedCost { source, rule, charges, amount, currency, rate, rate_source } = cost;
+    let StatedCost { source, rule, basis, charges, amount, currency, rate, rate_source } = cost;
     let amount = amount.round_dp(4).normalize();
     let counted = match charges {
         0 => String::new(),
@@ -68,7 +68,8 @@ fn cost(cost: &StatedCost) -> String {
         Some(source) => format!(" at {rate} ({source})"),
         None => String::new(),
     };
-    format!("{source}: {amount} {currency}{converted}{counted}, by {rule}")
+    let effective = if basis.is_billed() { "" } else { " effective cost" };
+    format!("{source}: {amount} {currency}{effective}{converted}{counted}, by {rule}")
 }
 
 fn line(line: &StatedLine, currency: Currency) -> ShownLine {

@@ -15,9 +15,9 @@
 //! Not to be confused with [`crate::bill`], the bill that a provider sends.
 
 mod adder;
-mod basis;
 mod certificate;
 mod chain;
+mod commitments;
 mod consumption;
 mod dimensions;
 mod document;
@@ -36,6 +36,7 @@ mod month_totals;
 mod origin;
 mod owners;
 mod patterns;
+mod placed_costs;
 mod placer;
 mod pools;
 mod problems;
@@ -48,10 +49,12 @@ mod tag_patterns;
 mod tests;
 mod unknown;
 
-pub use adder::{Adder, ChargeError, Charged, Cost, Costs, OfOrigin};
-pub use basis::Amounts;
-pub use certificate::{CurrencyProof, HeldBill, RateProof, RunCertificate, RunSubject, UnallocatedProof};
+pub use adder::{Adder, ChargeError, Charged, Costs, OfOrigin};
+pub use certificate::{
+    BasisProof, CurrencyProof, HeldBill, RateProof, RunCertificate, RunSubject, UnallocatedProof,
+};
 pub use chain::{Chain, ChainRun, RunId};
+pub use commitments::Commitments;
 pub use document::{
     BilledAccount, Release, RunDocument, StatedBill, StatedCost, StatedExport, StatedItem, StatedLine,
     StatedShare, StatedTable,
@@ -66,11 +69,12 @@ pub use make::{BillInput, BillRun, ComponentResult, LatePositions, make_bills};
 pub use month_totals::MonthTotals;
 pub use origin::Origin;
 pub use owners::{MonthAdder, Owners, Parts};
+pub use placed_costs::Amounts;
 pub use placer::{BadTags, Place, Placed, Placer};
 pub use pools::{ALLOCATION_COLUMNS, Share, Unallocated};
 pub use problems::{BillProblem, BillsError};
 pub use recipient::Recipient;
 pub use recovery::{ComponentProof, Recovery, RecoveryProof};
-pub use rows::{ChargeRow, ChargeRows, Detail, RowsError};
+pub use rows::{ChargeRow, ChargeRows, Detail, RowsError, Wanted};
 pub use settle::posted_by_name_now;
 pub use unknown::{UnknownCost, UnknownCostCenters, UnknownCosts};

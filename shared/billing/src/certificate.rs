@@ -365,4 +365,29 @@ pub mod decimal_text {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
         parse_decimal(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
+
+    /// The same of a decimal that need not be there.
+    pub mod optional {
+        use super::{Decimal, Deserialize, Deserializer, Error, Serializer, parse_decimal};
+
+        /// As text.
+        ///
+        /// # Errors
+        /// Those of the serializer.
+        pub fn serialize<S: Serializer>(value: &Option<Decimal>, serializer: S) -> Result<S::Ok, S::Error> {
+            match value {
+                Some(value) => serializer.collect_str(value),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// From text.
+        ///
+        /// # Errors
+        /// A text that is no exact decimal.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
+            let text = Option::<String>::deserialize(deserializer)?;
+            text.map(|text| parse_decimal(&text)).transpose().map_err(D::Error::custom)
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::money::Currency;
 pub use self::parquet::{COLUMN_NAMES, ChargesFile, ChargesFileError};
 
 /// FOCUS `ChargeCategory`: the highest-level classification of a charge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChargeCategory {
     /// Consumption.
     Usage,

@@ -44,7 +44,7 @@ pub use read::{Document, add_up, add_up_each, bills, headers, seen};
 pub use rounding::round_to_total;
 pub use selection::{OtherBill, Selection};
 pub use tag_sums::TagSums;
-pub(crate) use tags::parse as parse_tags;
+pub(crate) use tags::{overlaid, parse as parse_tags};
 pub(crate) use text_reader::Packing;
 pub use totals::{AccountDays, Figures, HeldRow, SubAccount, Totals, UnreadTags};
 pub use write::{BillContext, WriteError, Written, WrittenBill, write_charges};

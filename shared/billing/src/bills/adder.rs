@@ -5,27 +5,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
+use super::commitments::Commitments;
 use super::facts::Facts;
 use super::origin::Origin;
 use super::placer::{BadTags, Place, Placed, Placer};
-use crate::charges::Amount;
+use crate::charges::{Amount, Figures};
 use crate::money::{Currency, MoneyError};
 use crate::month::BillingMonth;
 
 /// Cost centres that are named, the first in order of their values; all count.
 const NAMED: usize = 1_000;
 
-/// What some charges come to in one currency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Sum of FOCUS `BilledCost`.
-    pub amount: Amount,
-    /// How many charges.
-    pub charges: u64,
-}
-
-/// By ISO 4217 code.
-pub type Costs = BTreeMap<&'static str, Cost>;
+/// What charges come to, by ISO 4217 code.
+pub type Costs = BTreeMap<&'static str, Figures>;
 
 /// Charges that no rule of the catalog names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +47,8 @@ pub struct Charged {
     pub unknown_cost_centers: BTreeMap<String, Costs>,
     /// What the charges of all such values cost.
     pub unknown_cost: Costs,
+    /// Charges whose effective cost is not what was billed for them, if the catalog bills anything by it.
+    pub commitments: Commitments,
     /// What charges cost whose period several owners share.
     pub divided: Costs,
     /// What charges cost that are of a time before the month: its owners' of that time.
@@ -80,16 +74,8 @@ pub enum ChargeError {
     },
 }
 
-impl Cost {
-    pub(super) fn add(&mut self, other: Self) -> Result<(), MoneyError> {
-        self.amount = self.amount.checked_add(other.amount)?;
-        self.charges += other.charges;
-        Ok(())
-    }
-}
-
 pub(super) fn add_all(into: &mut Costs, from: &Costs) -> Result<(), MoneyError> {
-    from.iter().try_for_each(|(currency, cost)| into.entry(currency).or_default().add(*cost))
+    from.iter().try_for_each(|(currency, cost)| into.entry(currency).or_default().add(cost))
 }
 
 /// Whatever is left out once is never among the first again, so the order of charges does not matter.
@@ -104,20 +90,22 @@ fn first_named(values: &mut BTreeMap<String, Costs>) {
 pub struct Adder {
     placer: Placer,
     /// By kind of charges; few currencies each.
-    kinds: Vec<Vec<(Currency, Cost)>>,
-    total: Vec<(Currency, Cost)>,
+    kinds: Vec<Vec<(Currency, Figures)>>,
+    total: Vec<(Currency, Figures)>,
     by_origin: HashMap<(Place, Origin), Costs, RandomState>,
-    last: Option<(Place, Origin, Currency, Cost)>,
+    last: Option<(Place, Origin, Currency, Figures)>,
     blank: u64,
     unknown: BTreeMap<String, Costs>,
     unknown_cost: Costs,
+    /// Only where the catalog bills anything by its effective cost.
+    commitments: Option<Commitments>,
 }
 
-fn add_to(sums: &mut Vec<(Currency, Cost)>, currency: Currency, cost: Cost) -> Result<(), MoneyError> {
+fn add_to(sums: &mut Vec<(Currency, Figures)>, currency: Currency, cost: &Figures) -> Result<(), MoneyError> {
     if let Some((_, sum)) = sums.iter_mut().find(|(known, _)| *known == currency) {
         return sum.add(cost);
     }
-    sums.push((currency, cost));
+    sums.push((currency, *cost));
     Ok(())
 }
 
@@ -125,7 +113,9 @@ impl Adder {
     /// Begins with nothing.
     #[must_use]
     pub fn new(placer: Placer) -> Self {
+        let commitments = placer.by_effective.then(Commitments::default);
         Self {
+            commitments,
             placer,
             kinds: Vec::new(),
             total: Vec::new(),
@@ -146,21 +136,24 @@ impl Adder {
         facts: &Facts<'_>,
         currency: Currency,
         billed: Option<Amount>,
+        effective: Option<Amount>,
     ) -> Result<Placed, ChargeError> {
-        self.add_part(facts, currency, billed, 1)
+        let cost = Figures::of(billed.unwrap_or_default(), effective, 1);
+        self.blank += u64::from(billed.is_none());
+        self.add_figures(facts, currency, &cost)
     }
 
     /// The same of a part of a charge, which counts as one charge or as none.
-    pub(super) fn add_part(
+    pub(super) fn add_figures(
         &mut self,
         facts: &Facts<'_>,
         currency: Currency,
-        billed: Option<Amount>,
-        charges: u64,
+        cost: &Figures,
     ) -> Result<Placed, ChargeError> {
         let placed = self.placer.place(facts)?;
-        self.blank += if billed.is_none() { charges } else { 0 };
-        let cost = Cost { amount: billed.unwrap_or_default(), charges };
+        if let Some(commitments) = &mut self.commitments {
+            commitments.add(facts, placed.place, currency, cost)?;
+        }
         add_to(&mut self.total, currency, cost)?;
         if self.kinds.len() <= placed.kind {
             self.kinds.resize(placed.kind + 1, Vec::new());
@@ -181,7 +174,7 @@ impl Adder {
         place: Place,
         facts: &Facts<'_>,
         currency: Currency,
-        cost: Cost,
+        cost: &Figures,
     ) -> Result<(), MoneyError> {
         if let Some((last, origin, of, sum)) = &mut self.last
             && (*last, *of) == (place, currency)
@@ -190,17 +183,17 @@ impl Adder {
             return sum.add(cost);
         }
         self.settle()?;
-        self.last = Some((place, Origin::of(facts), currency, cost));
+        self.last = Some((place, Origin::of(facts), currency, *cost));
         Ok(())
     }
 
     fn settle(&mut self) -> Result<(), MoneyError> {
         let Some((place, origin, currency, cost)) = self.last.take() else { return Ok(()) };
         let costs = self.by_origin.entry((place, origin)).or_default();
-        costs.entry(currency.code()).or_default().add(cost)
+        costs.entry(currency.code()).or_default().add(&cost)
     }
 
-    fn unknown(&mut self, facts: &Facts<'_>, currency: Currency, cost: Cost) -> Result<(), MoneyError> {
+    fn unknown(&mut self, facts: &Facts<'_>, currency: Currency, cost: &Figures) -> Result<(), MoneyError> {
         let value = self.placer.cost_center(facts);
         self.unknown_cost.entry(currency.code()).or_default().add(cost)?;
         self.unknown.entry(value).or_default().entry(currency.code()).or_default().add(cost)?;
@@ -219,23 +212,24 @@ impl Adder {
             blank: self.blank,
             unknown_cost_centers: self.unknown,
             unknown_cost: self.unknown_cost,
+            commitments: self.commitments.unwrap_or_default(),
             ..Charged::default()
         };
         for ((place, origin), costs) in self.by_origin {
             charged.add_origin((place, origin.key()), origin, &costs)?;
         }
         for (currency, cost) in &self.total {
-            charged.total.entry(currency.code()).or_default().add(*cost)?;
+            charged.total.entry(currency.code()).or_default().add(cost)?;
         }
         for ((kind, sums), placed) in self.placer.kinds.iter().zip(&self.kinds).zip(self.placer.places()) {
             for (currency, cost) in sums {
                 if !placed.is_by_origin() {
                     let costs = charged.places.entry(placed).or_default();
-                    costs.entry(currency.code()).or_default().add(*cost)?;
+                    costs.entry(currency.code()).or_default().add(cost)?;
                 }
                 for pool in &kind.over {
                     let costs = charged.over.entry((*pool, placed)).or_default();
-                    costs.entry(currency.code()).or_default().add(*cost)?;
+                    costs.entry(currency.code()).or_default().add(cost)?;
                 }
             }
         }
@@ -286,6 +280,7 @@ impl Charged {
         add_all(&mut self.total, &other.total)?;
         add_all(&mut self.divided, &other.divided)?;
         add_all(&mut self.earlier, &other.earlier)?;
+        self.commitments.merge(&other.commitments)?;
         self.blank += other.blank;
         Ok(())
     }

@@ -8,12 +8,12 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::basis::Amounts;
 use super::exact::Exact;
 use super::export::Export;
 use super::fx::Conversion;
 use super::lines::{Bill, Line, LineKind};
 use super::make::{BillInput, ComponentResult};
+use super::placed_costs::PlacedCosts;
 use super::pools::Unallocated;
 use super::problems::BillsError;
 use super::recovery::{ComponentProof, Recovery, RecoveryProof};
@@ -35,9 +35,12 @@ pub struct RunSubject {
 /// What the charges in one currency became. Amounts have up to twelve decimals and are exact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurrencyProof {
-    /// Sum of all charges.
+    /// Sum of FOCUS `BilledCost` of all charges.
     #[serde(with = "decimal_text")]
     pub charges_total: Decimal,
+    /// What is billed by its effective cost; nothing where the catalog bills nothing by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<BasisProof>,
     /// Sum of the costs that lines of bills pass on, before rates, percentages and prices.
     #[serde(with = "decimal_text")]
     pub billed_costs: Decimal,
@@ -47,6 +50,26 @@ pub struct CurrencyProof {
     /// Sum of what nobody is billed.
     #[serde(with = "decimal_text")]
     pub unallocated_total: Decimal,
+}
+
+/// What is billed by its effective cost, and what was billed for it. The difference is part of what bills come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BasisProof {
+    /// Sum of FOCUS `EffectiveCost` of all charges, whatever they are billed by; nothing if some do not state it.
+    #[serde(default, with = "decimal_text::optional", skip_serializing_if = "Option::is_none")]
+    pub effective_total: Option<Decimal>,
+    /// Sum of FOCUS `BilledCost` of the charges that are billed by their effective cost.
+    #[serde(with = "decimal_text")]
+    pub billed: Decimal,
+    /// Sum of FOCUS `EffectiveCost` of the same.
+    #[serde(with = "decimal_text")]
+    pub effective: Decimal,
+    /// `effective - billed`: what bills are more than the charges.
+    #[serde(with = "decimal_text")]
+    pub difference: Decimal,
+    /// The difference by FOCUS `ChargeCategory`: what uses of commitments cost more, what their purchases cost less.
+    #[serde(with = "decimal_texts")]
+    pub by_category: BTreeMap<String, Decimal>,
 }
 
 /// A rate that was applied.
@@ -154,6 +177,13 @@ pub struct RunCertificate {
     pub software: String,
 }
 
+impl CurrencyProof {
+    /// What all charges come to, each in the basis in which it is billed.
+    fn placed_total(&self) -> Result<Decimal, MoneyError> {
+        money::add(self.charges_total, self.basis.as_ref().map(|basis| basis.difference).unwrap_or_default())
+    }
+}
+
 impl RateProof {
     fn of(conversion: &Conversion) -> Self {
         let Conversion { rate, source, mark, .. } = conversion;
@@ -204,7 +234,7 @@ fn add_to(sums: &mut BTreeMap<String, Decimal>, key: &str, amount: Decimal) -> R
 
 /// What a certificate is made from.
 pub(super) struct Made<'m> {
-    pub(super) charges: &'m Amounts,
+    pub(super) placed: &'m PlacedCosts,
     pub(super) bills: &'m [Bill],
     pub(super) unallocated: &'m [Unallocated],
     pub(super) components: &'m [ComponentResult],
@@ -305,7 +335,7 @@ impl RunCertificate {
         made: &Made<'_>,
         rates: impl Iterator<Item = &'r Conversion>,
     ) -> Result<Self, BillsError> {
-        let Made { charges, bills, unallocated, components } = *made;
+        let Made { placed, bills, unallocated, components } = *made;
         let (mut billed, mut rest, mut lines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for line in made.lines() {
             add_to(&mut lines, line.kind.as_str(), line.amount)?;
@@ -322,11 +352,13 @@ impl RunCertificate {
         }
         let mut proofs = BTreeMap::new();
         let others = billed.keys().chain(rest.keys()).chain(lost.keys()).cloned();
-        for currency in charges.keys().map(|code| (*code).to_owned()).chain(others) {
+        for currency in placed.billed.keys().map(|code| (*code).to_owned()).chain(others) {
             let of = |sums: &BTreeMap<String, Decimal>| sums.get(&currency).copied().unwrap_or_default();
-            let charges_total = charges.get(currency.as_str()).copied().unwrap_or_default().normalize();
+            let charges_total = placed.billed.get(currency.as_str()).copied().unwrap_or_default().normalize();
+            let basis = placed.by_effective.get(currency.as_str()).cloned();
             let (billed_costs, unallocated_total, not_recovered) = (of(&billed), of(&rest), of(&lost));
-            let proof = CurrencyProof { charges_total, billed_costs, not_recovered, unallocated_total };
+            let proof =
+                CurrencyProof { charges_total, basis, billed_costs, not_recovered, unallocated_total };
             proofs.insert(currency, proof);
         }
         let rates: BTreeMap<String, RateProof> =
@@ -353,10 +385,10 @@ impl RunCertificate {
             held,
             carried_out: money::sum(bills.iter().map(|bill| bill.carried_out))?.normalize(),
             blank_costs: input.charged.blank,
-            unknown_cost_centers: UnknownCostCenters::of(input.charged)?,
-            unread_tags: unread_tags(input.charged)?,
-            divided_by_time: costs(&input.charged.divided)?,
-            of_earlier_months: costs(&input.charged.earlier)?,
+            unknown_cost_centers: UnknownCostCenters::of(input.charged, catalog.basis)?,
+            unread_tags: unread_tags(input.charged, catalog.basis)?,
+            divided_by_time: costs(&input.charged.divided, catalog.basis)?,
+            of_earlier_months: costs(&input.charged.earlier, catalog.basis)?,
             status,
             explanation,
             released: None,
@@ -374,7 +406,8 @@ impl RunCertificate {
         Ok(certificate)
     }
 
-    /// Checks the laws: charges = billed costs + not recovered + unallocated in each currency, unallocated = its reasons, lines = bills,
+    /// Checks the laws: charges + basis difference = billed costs + not recovered + unallocated in each currency, the basis difference = effective
+    /// less billed cost = its categories, unallocated = its reasons, lines = bills,
     /// bills = released + held, what is carried out leaves the lines by as much, and what is billed for costs is those costs with every
     /// difference named.
     ///
@@ -384,9 +417,18 @@ impl RunCertificate {
         for (currency, proof) in &self.charges {
             let CurrencyProof { billed_costs, not_recovered, unallocated_total, .. } = *proof;
             let right = money::sum([billed_costs, not_recovered, unallocated_total])?;
-            let name =
-                format!("charges_total = billed_costs + not_recovered + unallocated_total in {currency}");
-            law(&name, proof.charges_total, right)?;
+            let basis = if proof.basis.is_some() { " + basis.difference" } else { "" };
+            let name = format!(
+                "charges_total{basis} = billed_costs + not_recovered + unallocated_total in {currency}"
+            );
+            law(&name, proof.placed_total()?, right)?;
+            if let Some(basis) = &proof.basis {
+                let name = |right: &str| format!("basis.difference = {right} in {currency}");
+                let both = money::sub(basis.effective, basis.billed)?;
+                law(&name("basis.effective - basis.billed"), basis.difference, both)?;
+                let categories = money::sum(basis.by_category.values().copied())?;
+                law(&name("its categories"), basis.difference, categories)?;
+            }
             let reasons = self.unallocated.iter().filter(|one| one.currency == *currency);
             let reasons = money::sum(reasons.map(|one| one.amount))?;
             law(&format!("unallocated_total = its reasons in {currency}"), proof.unallocated_total, reasons)?;
@@ -400,14 +442,15 @@ impl RunCertificate {
     }
 
     fn verify_recovery(&self, recovery: &RecoveryProof) -> Result<(), BillsError> {
-        let of = |amount: fn(&CurrencyProof) -> Decimal| {
-            let amounts = self.charges.iter().map(|(currency, proof)| (currency.as_str(), amount(proof)));
-            converted(amounts, &self.rates)
+        let of = |amount: fn(&CurrencyProof) -> Result<Decimal, MoneyError>| {
+            let amounts = self.charges.iter().map(|(code, proof)| Ok((code.as_str(), amount(proof)?)));
+            let amounts = amounts.collect::<Result<Vec<_>, MoneyError>>()?;
+            converted(amounts.into_iter(), &self.rates)
         };
         let total = &recovery.total;
-        let placed = of(|proof| proof.charges_total)?.minus(of(|proof| proof.unallocated_total)?)?;
+        let placed = of(CurrencyProof::placed_total)?.minus(of(|proof| Ok(proof.unallocated_total))?)?;
         law("recovery: cost = charges less what is unallocated, at the rates", total.cost, placed)?;
-        let lost = of(|proof| proof.not_recovered)?;
+        let lost = of(|proof| Ok(proof.not_recovered))?;
         law("recovery: not_recovered = that of the charges, at the rates", total.not_recovered, lost)?;
         let kinds =
             self.lines.iter().filter(|(kind, _)| LineKind::passing_costs().any(|of| of.as_str() == *kind));

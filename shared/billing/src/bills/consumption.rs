@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
-use super::basis::{Amounts, SCALE};
 use super::drivers::Drivers;
 use super::exact::Exact;
 use super::lines::Item;
+use super::placed_costs::{Amounts, SCALE};
 use super::problems::{BillProblem, BillsError};
 use crate::catalog::billing::{Component, InForce, Part, PartPrice, Quantity, Service, Use, did_you_mean};
 use crate::money::{MoneyError, apportion};

@@ -9,11 +9,11 @@ use crate::identity::{Id, Rule};
 use crate::month::BillingMonth;
 
 /// The sets of patterns that a charge fits, by dimension; the tags come last.
-pub(super) type Fits = [u32; 11];
+pub(super) type Fits = [u32; 12];
 
 /// Whether the tags of a charge cannot be read, though something depends on them.
 pub(super) fn is_unread(fits: &Fits) -> bool {
-    fits[10] == UNREAD
+    fits[11] == UNREAD
 }
 
 /// Any of some patterns.
@@ -38,6 +38,7 @@ pub(super) struct Dimensions {
     service: Dimension,
     region: Dimension,
     resource: Dimension,
+    allocated_resource: Dimension,
     category: Dimension,
     charge_class: Dimension,
     charge_period: Dimension,
@@ -62,6 +63,7 @@ impl Default for Dimensions {
             service: id(Id::Service),
             region: id(Id::Region),
             resource: id(Id::Resource),
+            allocated_resource: id(Id::Resource),
             category: Dimension::new(Of::Text),
             charge_class: Dimension::new(Of::Text),
             charge_period: Dimension::new(Of::Text),
@@ -85,7 +87,8 @@ impl Dimensions {
         let mut any = |texts: &[String], dimension: &mut Dimension| -> Vec<Pattern> {
             texts.iter().map(|text| dimension.pattern(sets, text)).collect()
         };
-        let resource = any(&matching.resource, &mut self.resource);
+        let mut resource = any(&matching.resource, &mut self.resource);
+        resource.extend(any(&matching.resource, &mut self.allocated_resource));
         let mut account = any(&matching.account, &mut self.sub_account_id);
         account.extend(any(&matching.account, &mut self.sub_account_name));
         let tags: Vec<_> = matching.tags.iter().map(|(key, values)| any(values, self.tags.of(key))).collect();
@@ -158,6 +161,7 @@ impl Dimensions {
             self.service.find(sets, rule, Some(facts.service)),
             self.region.find(sets, rule, facts.region),
             self.resource.find(sets, rule, facts.resource),
+            self.allocated_resource.find(sets, rule, facts.allocated_resource),
             self.category.find(sets, Rule::Exact, Some(facts.category.as_str())),
             self.charge_class.find(sets, Rule::Exact, facts.is_correction.then_some("Correction")),
             self.charge_period.find(sets, Rule::Exact, period),

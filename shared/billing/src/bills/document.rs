@@ -13,7 +13,7 @@ use super::problems::BillsError;
 use super::recipient::Recipient;
 use super::recovery::Recovery;
 use crate::canonical;
-use crate::catalog::billing::Catalog;
+use crate::catalog::billing::{Catalog, CostBasis};
 use crate::certificate::{DocumentRef, decimal_text};
 use crate::money::{self, MoneyError};
 use crate::month::BillingMonth;
@@ -46,6 +46,9 @@ pub struct StatedCost {
     pub source: String,
     /// The rule that brought it here, with its line in the catalog.
     pub rule: String,
+    /// Which cost of the rule's charges it is.
+    #[serde(default, skip_serializing_if = "CostBasis::is_billed")]
+    pub basis: CostBasis,
     /// How many charges; 0 for a share.
     pub charges: u64,
     /// In its own currency.
@@ -375,6 +378,7 @@ impl StatedCost {
         Self {
             source: part.source.clone(),
             rule: part.rule.clone(),
+            basis: part.basis,
             charges: part.charges,
             amount: part.amount.normalize(),
             currency: part.conversion.currency.to_owned(),

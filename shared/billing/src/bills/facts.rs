@@ -22,12 +22,16 @@ pub struct Facts<'a> {
     pub region: Option<&'a str>,
     /// FOCUS `ResourceId`.
     pub resource: Option<&'a str>,
-    /// FOCUS `Tags`.
+    /// FOCUS `AllocatedResourceId`: the part of a shared resource that the charge is for.
+    pub allocated_resource: Option<&'a str>,
+    /// FOCUS `Tags`, under those of `AllocatedTags`.
     pub tags: Tags<'a>,
     /// FOCUS `ChargeCategory`.
     pub category: ChargeCategory,
     /// FOCUS `ChargeClass` is `Correction`.
     pub is_correction: bool,
+    /// FOCUS `CommitmentDiscountId`.
+    pub commitment: Option<&'a str>,
     /// When it was used or bought; nothing counts as the month that is billed.
     pub period: Option<ChargePeriod>,
 }
@@ -81,6 +85,7 @@ impl<'a> Facts<'a> {
             service: &charge.service_name,
             region: charge.region_id.as_deref(),
             resource: charge.resource_id.as_deref(),
+            allocated_resource: None,
             tags: match (charge.tags.as_deref(), charge.unread_tags.as_deref()) {
                 (Some(tags), _) => Tags::Json(tags),
                 (None, Some(unread)) => Tags::Unread(unread),
@@ -88,6 +93,7 @@ impl<'a> Facts<'a> {
             },
             category: charge.charge_category,
             is_correction: charge.correction,
+            commitment: charge.commitment_discount_id.as_deref(),
             period: Some(ChargePeriod::between(charge.charge_period.start, charge.charge_period.end)),
         }
     }

@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use super::tests::{Before, Charge, catalog, charge, charged, driver, export_text, month, october, try_run};
 use super::*;
 use crate::catalog::billing::{Catalog, InForce, Match};
+use crate::charge::ChargeCategory;
 use crate::money::Currency;
 
 /// What a pool is shared by: (kind of split, weights of three targets, pools that it feeds).
@@ -170,6 +171,25 @@ impl Model {
     }
 }
 
+/// The catalog with a basis, or none, at each of its entries.
+fn with_bases(yaml: &str, bases: [usize; 12]) -> String {
+    let basis = |at: usize| ["", "basis: billed, ", "basis: effective, "][bases[at]];
+    let top = basis(0).replace(", ", "\n");
+    let mut yaml = format!("{top}{yaml}");
+    let mut entry = |at: usize, begins: String| {
+        yaml = yaml.replace(&begins, &begins.replacen('{', &format!("{{{}", basis(at)), 1));
+    };
+    (0..3).for_each(|account| {
+        ["id", "name"]
+            .iter()
+            .for_each(|key| entry(1 + account, format!("{{provider: aws, {key}: a{account},")));
+    });
+    (0..2).for_each(|rule| entry(4 + rule, format!("{{name: r{rule},")));
+    (0..2).for_each(|component| entry(6 + component, format!("{{name: k{component}, match")));
+    (0..3).for_each(|pool| entry(8 + pool, format!("{{name: p{pool}, match")));
+    yaml.replace("split: {by: cost}", &format!("split: {{{}by: cost}}", basis(11)))
+}
+
 fn before() -> Before {
     driver("hours", &[("a0", "1.5"), ("s1", "2"), ("customer:c0", "0"), ("stranger", "0.5")])
 }
@@ -264,8 +284,8 @@ proptest! {
         let all = || charged.places.values().chain(by_origin()).flatten();
         prop_assert_eq!(all().map(|(_, cost)| cost.charges).sum::<u64>(), model.charges().len() as u64);
         for (currency, total) in &charged.total {
-            let sum = all().filter(|(of, _)| *of == currency).try_fold(crate::charges::Amount::ZERO, |sum, (_, cost)| sum.checked_add(cost.amount));
-            prop_assert_eq!(sum.unwrap(), total.amount);
+            let sum = all().filter(|(of, _)| *of == currency).try_fold(crate::charges::Amount::ZERO, |sum, (_, cost)| sum.checked_add(cost.billed));
+            prop_assert_eq!(sum.unwrap(), total.billed);
         }
     }
 
@@ -366,6 +386,69 @@ proptest! {
                 prop_assert_eq!(one.markups, nothing, "{:?}", found);
             }
             prop_assert!(!one.rounding.minus(dust).unwrap().is_positive(), "{:?}", found);
+        }
+    }
+
+    /// Whatever is billed by which cost: charges and a named difference are what bills, rests and what is not recovered come to; and a
+    /// commitment that is billed in two bases is held, exactly then.
+    #[test]
+    fn in_either_basis_charges_and_a_named_difference_are_in_bills_or_unallocated(
+        model in models(),
+        bases in prop::array::uniform12(0usize..3),
+        costs in prop::collection::vec((-300i64..900, prop::sample::select(vec![0usize, 1, 2, 3, 5, 7])), 1..8),
+    ) {
+        let catalog = catalog(&with_bases(&model.yaml(false), bases));
+        let in_force = InForce::new(&catalog, october());
+        let mut charges = model.charges();
+        for (charge, (more, commitment)) in charges.iter_mut().zip(costs.iter().cycle()) {
+            let billed: Decimal = charge.cost.parse().unwrap_or_default();
+            charge.effective = Some((billed + Decimal::new(*more, 1)).to_string());
+            charge.category = [ChargeCategory::Purchase, ChargeCategory::Usage][*commitment % 2 & usize::from(*commitment != 7)];
+            charge.commitment = (*commitment % 4 < 3).then(|| format!("sp/{}", commitment % 4 / 2));
+        }
+        // by currency: what is counted; by provider and currency: what is billed in both bases, where it matters
+        let mut counted: BTreeMap<&str, Decimal> = BTreeMap::new();
+        let mut groups: BTreeMap<(String, String, &str), [(Decimal, bool); 2]> = BTreeMap::new();
+        let is_unnamed = |provider: &str| {
+            let mut of = charges.iter().filter(|one| {
+                one.provider == provider && one.commitment.is_none() && one.category == ChargeCategory::Purchase
+            });
+            of.any(|one| one.effective.as_deref().unwrap().parse::<Decimal>().unwrap() != one.cost.parse().unwrap_or_default())
+        };
+        let mut placer = Placer::new(&in_force);
+        for charge in &charges {
+            let basis = placer.place(&charge.facts()).unwrap().place.basis(&in_force);
+            let billed: Decimal = charge.cost.parse().unwrap_or_default();
+            let effective: Decimal = charge.effective.as_deref().unwrap().parse().unwrap();
+            let code = charge.currency.code();
+            *counted.entry(code).or_default() += if basis.is_billed() { billed } else { effective };
+            if billed != effective {
+                let name = match &charge.commitment {
+                    _ if is_unnamed(&charge.provider) => String::new(),
+                    Some(name) => name.clone(),
+                    None => continue,
+                };
+                let of = groups.entry((charge.provider.clone(), name, code)).or_default();
+                of[usize::from(!basis.is_billed())].0 += effective - billed;
+                of[usize::from(!basis.is_billed())].1 = true;
+            }
+        }
+        let is_mixed = groups.values().any(|[billed, effective]| billed.1 && !effective.0.is_zero());
+        let is_mixed = is_mixed && catalog.bills_effective_costs();
+        let run = match try_run(&catalog, october(), &charges, &before()) {
+            Ok(run) => run,
+            Err(error) => {
+                prop_assert!(is_mixed && error.to_string().contains("one basis"), "{}", error);
+                return Ok(());
+            }
+        };
+        prop_assert!(!is_mixed, "{:?}", groups);
+        run.certificate.to_json().unwrap();
+        for (currency, sum) in counted {
+            let proof = &run.certificate.charges[currency];
+            let difference = proof.basis.as_ref().map(|basis| basis.difference).unwrap_or_default();
+            prop_assert_eq!((proof.charges_total + difference).round_dp(9), sum.round_dp(9));
+            prop_assert_eq!(proof.basis.is_some(), catalog.bills_effective_costs());
         }
     }
 

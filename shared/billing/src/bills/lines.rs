@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::exact::Exact;
 use super::fx::Conversion;
 use super::recovery::Recovery;
+use crate::catalog::billing::CostBasis;
 use crate::certificate::decimal_text;
 use crate::month::BillingMonth;
 
@@ -70,6 +71,8 @@ pub struct CostPart {
     pub source: String,
     /// The rule that brought it here, with its line in the catalog.
     pub rule: String,
+    /// Which cost of the rule's charges it is; pools may bring costs of the other to a component.
+    pub basis: CostBasis,
     /// How many charges; 0 for a share.
     pub charges: u64,
     /// In the currency of the charges.

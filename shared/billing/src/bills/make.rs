@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::adder::Charged;
-use super::basis::{Amounts, Basis};
 use super::certificate::{Made, RunCertificate};
 use super::consumption;
 use super::drivers::Drivers;
@@ -11,6 +10,7 @@ use super::exact::Exact;
 use super::fx::{Conversion, Rates};
 use super::lines::{Bill, Carried, Correction, Posted};
 use super::maker::Maker;
+use super::placed_costs::{Amounts, PlacedCosts};
 use super::placer::Place;
 use super::pools::{Share, Sharing, Unallocated};
 use super::problems::BillsError;
@@ -109,21 +109,22 @@ pub fn make_bills(input: &BillInput<'_>) -> Result<BillRun, BillsError> {
     let catalog = in_force.catalog;
     check_rules(input)?;
     let mut problems = Vec::new();
-    let basis = Basis::new(catalog, charged)?;
-    let mut currencies: Vec<&'static str> = basis.places.values().flat_map(BTreeMap::keys).copied().collect();
+    let placed = PlacedCosts::new(in_force, charged, &mut problems)?;
+    let mut currencies: Vec<&'static str> =
+        placed.places.values().flat_map(BTreeMap::keys).copied().collect();
     currencies.sort_unstable();
     currencies.dedup();
     let rates = Rates::new(catalog, in_force.month, currencies, &mut problems);
     let used = consumption::used(in_force, drivers, &mut problems);
     settle::unknown_customers(input, &mut problems);
-    let shared = Sharing { in_force, basis: &basis, drivers, rates: &rates }.share(&mut problems)?;
+    let shared = Sharing { in_force, placed: &placed, drivers, rates: &rates }.share(&mut problems)?;
     if !problems.is_empty() {
         problems.sort();
         problems.dedup();
         return Err(BillsError::Incomplete { month: in_force.month, problems });
     }
     let mut maker =
-        Maker { input, basis: &basis, rates: &rates, used: &used, shared, lines: BTreeMap::new() };
+        Maker { input, placed: &placed, rates: &rates, used: &used, shared, lines: BTreeMap::new() };
     maker.accounts_and_allocations()?;
     maker.cost_centers()?;
     let components = maker.services()?;
@@ -131,9 +132,8 @@ pub fn make_bills(input: &BillInput<'_>) -> Result<BillRun, BillsError> {
     maker.positions();
     let Maker { shared, lines, .. } = maker;
     let bills = settle::bills(input, lines)?;
-    let unallocated = all_unallocated(&basis, shared.unallocated);
-    let made =
-        Made { charges: &basis.total, bills: &bills, unallocated: &unallocated, components: &components };
+    let unallocated = all_unallocated(&placed, shared.unallocated);
+    let made = Made { placed: &placed, bills: &bills, unallocated: &unallocated, components: &components };
     let certificate = RunCertificate::new(input, &made, rates.all())?;
     Ok(BillRun {
         month: in_force.month,
@@ -165,8 +165,8 @@ fn check_rules(input: &BillInput<'_>) -> Result<(), BillsError> {
     }
 }
 
-fn all_unallocated(basis: &Basis, mut unallocated: Vec<Unallocated>) -> Vec<Unallocated> {
-    for ((place, origin), amounts) in &basis.by_origin {
+fn all_unallocated(placed: &PlacedCosts, mut unallocated: Vec<Unallocated>) -> Vec<Unallocated> {
+    for ((place, origin), amounts) in &placed.by_origin {
         let reason = match place {
             Place::Unallocated => "no rule of the catalog claims these charges",
             Place::Unread => "the tags of these charges cannot be read, and the catalog decides by tags",

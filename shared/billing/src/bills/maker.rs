@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
-use super::basis::{Amounts, Basis};
 use super::consumption::{self, Divided, Division, UnitPrice, Used};
 use super::exact::Exact;
 use super::fx::{Conversion, Rates};
 use super::lines::{CostPart, Item, Line, LineKind};
 use super::make::{BillInput, ComponentResult};
+use super::placed_costs::{Amounts, PlacedCosts};
 use super::placer::Place;
 use super::pools::{Shared, Unallocated};
 use super::problems::BillsError;
@@ -23,7 +23,7 @@ const SHOWN: u32 = 4;
 
 pub(super) struct Maker<'a> {
     pub(super) input: &'a BillInput<'a>,
-    pub(super) basis: &'a Basis,
+    pub(super) placed: &'a PlacedCosts,
     pub(super) rates: &'a Rates,
     pub(super) used: &'a [Used<'a>],
     pub(super) shared: Shared,
@@ -123,12 +123,12 @@ impl Maker<'_> {
 
     /// Own charges and shares of pools, and both added up by currency.
     fn costs(&self, place: Place) -> Result<(Vec<CostPart>, Amounts), MoneyError> {
-        let catalog = self.input.in_force.catalog;
         let mut parts = Vec::new();
-        for (currency, amount) in self.basis.places.get(&place).into_iter().flatten() {
+        for (currency, amount) in self.placed.places.get(&place).into_iter().flatten() {
             let costs = self.input.charged.places.get(&place).and_then(|costs| costs.get(currency));
             let charges = costs.map_or(0, |cost| cost.charges);
-            parts.extend(self.part("charges".to_owned(), place.rule(catalog), charges, currency, *amount));
+            let part = self.part("charges".to_owned(), place, charges, currency, *amount);
+            parts.extend(part);
         }
         parts.extend(self.shares(Recipient::Place(place)));
         let total = sum(&parts)?;
@@ -139,9 +139,8 @@ impl Maker<'_> {
         let catalog = self.input.in_force.catalog;
         let part = |(pool, amounts): (usize, &Amounts)| {
             let source = Recipient::Place(Place::Pool(pool)).label(catalog);
-            let rule = Place::Pool(pool).rule(catalog);
             let parts = amounts.iter().filter_map(|(currency, amount)| {
-                self.part(source.clone(), rule.clone(), 0, currency, *amount)
+                self.part(source.clone(), Place::Pool(pool), 0, currency, *amount)
             });
             parts.collect::<Vec<_>>()
         };
@@ -154,13 +153,15 @@ impl Maker<'_> {
     fn part(
         &self,
         source: String,
-        rule: String,
+        place: Place,
         charges: u64,
         currency: &str,
         amount: Decimal,
     ) -> Option<CostPart> {
+        let in_force = self.input.in_force;
+        let (rule, basis) = (place.rule(in_force.catalog), place.basis(in_force));
         let conversion = self.rates.of(currency)?.clone();
-        Some(CostPart { source, rule, charges, amount, conversion })
+        Some(CostPart { source, rule, basis, charges, amount, conversion })
     }
 
     pub(super) fn accounts_and_allocations(&mut self) -> Result<(), BillsError> {
@@ -169,7 +170,7 @@ impl Maker<'_> {
             Recipient::Place(place) => Some(*place),
             _ => None,
         });
-        let mut places: Vec<Place> = self.basis.places.keys().copied().chain(received).collect();
+        let mut places: Vec<Place> = self.placed.places.keys().copied().chain(received).collect();
         places.sort();
         places.dedup();
         for place in places {
@@ -215,14 +216,14 @@ impl Maker<'_> {
 
     /// What customers pay by their cost centres alone: a line for each account, at what it costs.
     pub(super) fn cost_centers(&mut self) -> Result<(), BillsError> {
-        let (catalog, basis) = (self.input.in_force.catalog, self.basis);
-        for ((place, origin), amounts) in &basis.by_origin {
+        let (catalog, placed) = (self.input.in_force.catalog, self.placed);
+        for ((place, origin), amounts) in &placed.by_origin {
             let Place::CostCenter(customer) = *place else { continue };
             let counted = self.input.charged.by_origin.get(&(*place, origin.key()));
             let counted = |currency: &str| counted.and_then(|of| of.costs.get(currency));
             let part = |(currency, amount): (&&'static str, &Decimal)| {
                 let charges = counted(currency).map_or(0, |cost| cost.charges);
-                self.part("charges".to_owned(), place.rule(catalog), charges, currency, *amount)
+                self.part("charges".to_owned(), *place, charges, currency, *amount)
             };
             let costs: Vec<CostPart> = amounts.iter().filter_map(part).collect();
             let draft = Draft {
@@ -315,10 +316,9 @@ impl Maker<'_> {
             }
             let mut own = Exact::ZERO;
             for amounts in [used, spread] {
-                let rule = Place::Component(at).rule(in_force.catalog);
                 own = own.plus(self.rates.convert(&amounts)?)?;
                 for (currency, amount) in amounts {
-                    draft.costs.extend(self.part(source.clone(), rule.clone(), 0, currency, amount));
+                    draft.costs.extend(self.part(source.clone(), Place::Component(at), 0, currency, amount));
                 }
             }
             let part = draft.recovered(at, own, &division)?;
@@ -459,6 +459,9 @@ fn shown(costs: &[CostPart]) -> String {
     let described = costs.iter().map(|part| {
         let Conversion { currency, rate, source, month, mark } = &part.conversion;
         let mut text = format!("{} {currency}", part.amount.round_dp(SHOWN).normalize());
+        if !part.basis.is_billed() {
+            text.push_str(" (effective cost)");
+        }
         if *mark != Mark::default() {
             let source = source.as_deref().unwrap_or("catalog");
             text = format!("{text} at {rate} ({source}, {month})");

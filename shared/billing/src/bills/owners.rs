@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
-use super::adder::{Adder, ChargeError, Charged, Cost, Costs};
+use super::adder::{Adder, ChargeError, Charged, Costs};
 use super::facts::{ChargePeriod, Facts};
 use super::placer::Placer;
 use crate::catalog::billing::InForce;
-use crate::charges::Amount;
+use crate::charges::{Amount, Figures};
 use crate::money::{Currency, MoneyError};
 
 /// How far time zones lie from UTC at the most, in milliseconds.
@@ -64,6 +64,25 @@ impl Parts {
         }
         parts.push((*last, left));
         Ok(parts)
+    }
+}
+
+impl Parts {
+    /// What a charge costs, by stretches: it is one charge, whoever shares it, and counts in the first.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn divide_both(
+        &self,
+        billed: Amount,
+        effective: Option<Amount>,
+    ) -> Result<Vec<(usize, Figures)>, MoneyError> {
+        let spread = effective.map(|effective| self.divide(effective)).transpose()?;
+        let spread = |at: usize| spread.as_ref().map(|parts| parts[at].1);
+        let parts = self.divide(billed)?.into_iter().enumerate();
+        Ok(parts
+            .map(|(at, (to, billed))| (to, Figures::of(billed, spread(at), u64::from(at == 0))))
+            .collect())
     }
 }
 
@@ -156,21 +175,23 @@ impl<'c> MonthAdder<'c> {
         facts: &Facts<'_>,
         currency: Currency,
         billed: Option<Amount>,
+        effective: Option<Amount>,
     ) -> Result<(), ChargeError> {
         let parts = self.owners.parts(facts);
-        let cost = Cost { amount: billed.unwrap_or_default(), charges: 1 };
+        let cost = || Figures::of(billed.unwrap_or_default(), effective, 1);
         if parts.is_earlier {
-            self.earlier.entry(currency.code()).or_default().add(cost)?;
+            self.earlier.entry(currency.code()).or_default().add(&cost())?;
         }
-        if parts.divided.is_empty() {
-            self.adder(parts.stretch).add(facts, currency, billed)?;
-            return Ok(());
-        }
-        self.divided.entry(currency.code()).or_default().add(cost)?;
-        for (at, (stretch, amount)) in parts.divide(cost.amount)?.into_iter().enumerate() {
-            // it is one charge, whoever shares it
-            let billed = billed.map(|_| amount);
-            self.adder(stretch).add_part(facts, currency, billed, u64::from(at == 0))?;
+        let divided = match billed {
+            Some(billed) if !parts.divided.is_empty() => parts.divide_both(billed, effective)?,
+            _ => {
+                self.adder(parts.stretch).add(facts, currency, billed, effective)?;
+                return Ok(());
+            }
+        };
+        self.divided.entry(currency.code()).or_default().add(&cost())?;
+        for (stretch, cost) in divided {
+            self.adder(stretch).add_figures(facts, currency, &cost)?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use super::dimensions::{Conditions, Dimensions, Fits, is_unread};
 use super::facts::Facts;
 use super::patterns::Pattern;
-use crate::catalog::billing::{Catalog, InForce, Match};
+use crate::catalog::billing::{Catalog, CostBasis, InForce, Match};
 use crate::month::BillingMonth;
 
 /// Where a charge belongs. Numbers are places in the catalog's lists.
@@ -55,6 +55,20 @@ impl Place {
             Self::Unallocated | Self::Unread => return "no rule".to_owned(),
         };
         format!("{list}[{at}], line {}", mark.unwrap_or_default().line)
+    }
+
+    /// Which cost of its charges is billed.
+    #[must_use]
+    pub fn basis(self, in_force: &InForce<'_>) -> CostBasis {
+        let catalog = in_force.catalog;
+        let own = match self {
+            Self::Account { account, .. } => catalog.accounts.get(account).and_then(|of| of.basis),
+            Self::Allocation(at) => catalog.allocations.get(at).and_then(|of| of.basis),
+            Self::Component(at) => Some(in_force.basis_of_component(at)),
+            Self::Pool(at) => catalog.pools.get(at).and_then(|of| of.basis),
+            Self::CostCenter(_) | Self::Unallocated | Self::Unread => None,
+        };
+        own.unwrap_or(catalog.basis)
     }
 
     /// Whether its charges are told apart by their accounts, which the catalog does not name.
@@ -112,6 +126,8 @@ pub struct Placer {
     tagged: Vec<usize>,
     over: Vec<(usize, Conditions)>,
     account_customers: Vec<usize>,
+    /// Whether the catalog bills anything by its effective cost.
+    pub(super) by_effective: bool,
     cost_center_tag: Option<String>,
     cost_centers: HashMap<Pattern, usize, RandomState>,
     any_cost_center: Option<Pattern>,
@@ -141,6 +157,7 @@ impl Placer {
             tagged: Vec::new(),
             over: Vec::new(),
             account_customers: catalog.accounts.iter().map(|account| account.customer).collect(),
+            by_effective: catalog.bills_effective_costs(),
             cost_center_tag: catalog.cost_center_tag.clone(),
             cost_centers: HashMap::default(),
             any_cost_center: None,

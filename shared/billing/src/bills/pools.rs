@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::basis::{Amounts, Basis, SCALE};
 use super::drivers::Drivers;
 use super::exact::Exact;
 use super::fx::Rates;
+use super::placed_costs::{Amounts, PlacedCosts, SCALE, basis_of_weights};
 use super::placer::Place;
 use super::problems::{BillProblem, BillsError};
 use super::recipient::Recipient;
-use crate::catalog::billing::{Catalog, InForce, Pool, Split, Target, TargetKind, did_you_mean};
+use crate::catalog::billing::{Catalog, CostBasis, InForce, Pool, Split, Target, TargetKind, did_you_mean};
 use crate::money::{self, ApportionError, MoneyError, apportion};
 
 /// The columns by which FOCUS 1.3 explains an allocation.
@@ -100,7 +100,7 @@ const NOT_IN_FORCE: &str = "the target does not apply to this month";
 
 pub(super) struct Sharing<'a> {
     pub(super) in_force: &'a InForce<'a>,
-    pub(super) basis: &'a Basis,
+    pub(super) placed: &'a PlacedCosts,
     pub(super) drivers: &'a Drivers,
     pub(super) rates: &'a Rates,
 }
@@ -111,7 +111,7 @@ impl Sharing<'_> {
         for at in self.in_force.pools() {
             let pool = &self.in_force.catalog.pools[at];
             let own = Place::Pool(at);
-            let mut total = self.basis.places.get(&own).cloned().unwrap_or_default();
+            let mut total = self.placed.places.get(&own).cloned().unwrap_or_default();
             for (_, amounts) in shared.of(Recipient::Place(own)) {
                 for (currency, amount) in amounts {
                     let sum = total.entry(currency).or_default();
@@ -175,7 +175,10 @@ impl Sharing<'_> {
         ratio: Decimal,
     ) -> Share {
         let (method_id, unit) = match &pool.split {
-            Split::Cost => ("proportional-by-direct-cost/1".to_owned(), "Cost"),
+            Split::Cost => match basis_of_weights(self.in_force, at) {
+                CostBasis::Billed => ("proportional-by-direct-cost/1".to_owned(), "Cost"),
+                CostBasis::Effective => ("proportional-by-effective-cost/1".to_owned(), "EffectiveCost"),
+            },
             Split::Even => ("even/1".to_owned(), "Targets"),
             Split::Percents(_) => ("fixed-percent/1".to_owned(), "Percent"),
             Split::Weights(_) => ("fixed-weight/1".to_owned(), "Weight"),
@@ -291,10 +294,10 @@ impl Sharing<'_> {
     fn by_cost(&self, at: usize, pool: &Pool) -> Result<Vec<Weighed>, BillsError> {
         let catalog = self.in_force.catalog;
         let costs: BTreeMap<Place, &Amounts> = if pool.over.is_some() {
-            let over = self.basis.over.range((at, first())..(at + 1, first()));
+            let over = self.placed.over.range((at, first())..(at + 1, first()));
             over.map(|((_, place), amounts)| (*place, amounts)).collect()
         } else {
-            self.basis.places.iter().map(|(place, amounts)| (*place, amounts)).collect()
+            self.placed.in_basis_of(self.in_force, at)
         };
         let mut all: Vec<Weighed> = match &pool.targets {
             Some(targets) => targets.iter().map(|target| self.target(target, Decimal::ONE)).collect(),

@@ -54,6 +54,37 @@ pub enum BillProblem {
         /// The month.
         month: BillingMonth,
     },
+    /// A commitment is billed by its effective cost in some places, and by what was billed for it in others.
+    #[error(
+        "{commitment}: {amount} {currency} would be billed {}: by effective cost are billed {effective}, by billed cost {billed}; give all of them one basis",
+        if *.twice { "twice" } else { "to nobody" }
+    )]
+    MixedBasis {
+        /// The commitment, in words.
+        commitment: String,
+        /// What its effective costs are more, or less, than what was billed where they count.
+        amount: String,
+        /// Whether they are more.
+        twice: bool,
+        /// ISO 4217 code.
+        currency: &'static str,
+        /// Where effective costs count.
+        effective: String,
+        /// Where billed costs count.
+        billed: String,
+    },
+    /// Charges do not say what they cost by their use.
+    #[error(
+        "{place}: {charges} charges in {currency} state no EffectiveCost, which is to be billed: bring an export that has it, or write basis: billed"
+    )]
+    NoEffectiveCost {
+        /// Where they belong, with the rule's line in the catalog.
+        place: String,
+        /// How many.
+        charges: u64,
+        /// ISO 4217 code.
+        currency: &'static str,
+    },
     /// An amount of an earlier run is of a customer that the catalog does not have.
     #[error("{what}, {amount}, is of '{customer}', who is not in the catalog{advice}")]
     UnknownCustomer {

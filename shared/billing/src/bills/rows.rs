@@ -9,11 +9,14 @@ use arrow_array::{
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::statistics::Statistics;
 
 use super::adder::ChargeError;
 use super::facts::{ChargePeriod, Facts, Tags};
 use crate::charge::ChargeCategory;
-use crate::charges::{Amount, FileReader};
+use crate::charges::{Amount, FileReader, overlaid};
+use crate::identity::Rule;
 use crate::money::{Currency, MoneyError};
 
 /// Rows of one batch: memory does not grow with the file.
@@ -33,8 +36,9 @@ const TEXTS: [&str; 10] = [
     "ChargeClass",
     "Tags",
 ];
-/// The text of tags that cannot be read; older files do not have the column.
-const UNREAD_TAGS: &str = "x_UnreadTags";
+/// Columns that older files do not have, or that say nothing in most.
+const RARE: [&str; 4] = ["x_UnreadTags", "AllocatedTags", "AllocatedResourceId", COMMITMENT];
+const COMMITMENT: &str = "CommitmentDiscountId";
 const DETAILS: [&str; 5] = ["ChargeDescription", "ServiceCategory", "SkuId", "x_Document", "x_LineNumber"];
 
 /// The metadata of a file that names the raw document its charges are from.
@@ -105,6 +109,15 @@ pub struct Detail<'r> {
     pub line: Option<i64>,
 }
 
+/// What else is wanted of charges than what rules look at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// See [`Detail`].
+    pub details: bool,
+    /// FOCUS `CommitmentDiscountId`.
+    pub commitments: bool,
+}
+
 /// A file of charges.
 pub struct ChargeRows {
     file: FileReader,
@@ -131,29 +144,62 @@ impl ChargeRows {
         &self.raw
     }
 
-    /// Hands on every charge of a provider, in the order of the file; with `details` if they are wanted.
+    /// Hands on every charge of a provider, in the order of the file.
     ///
     /// # Errors
     /// [`RowsError`] names the row.
     pub fn each(
         &self,
         provider: &str,
-        details: bool,
+        wanted: Wanted,
         mut take: impl FnMut(&ChargeRow<'_>) -> Result<(), ChargeError>,
     ) -> Result<(), RowsError> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(self.file.clone())?;
-        let names = COSTS.iter().chain(&TIMES).chain(&TEXTS).chain([&UNREAD_TAGS]);
-        let names = names.chain(DETAILS.iter().filter(|_| details)).copied();
+        let rare = RARE.iter().filter(|name| wanted.commitments || **name != COMMITMENT);
+        let rare = rare.filter(|name| says_something(builder.metadata(), name));
+        let names = COSTS.iter().chain(&TIMES).chain(&TEXTS).chain(rare);
+        let names = names.chain(DETAILS.iter().filter(|_| wanted.details)).copied();
         let columns = ProjectionMask::columns(builder.parquet_schema(), names);
         let reader = builder.with_projection(columns).with_batch_size(BATCH_ROWS).build()?;
         let mut first = 1;
         for batch in reader {
             let batch = batch?;
-            Batch::new(&batch, first, provider, details)?.each(&mut take)?;
+            Batch::new(&batch, first, provider, wanted.details)?.each(&mut take)?;
             first += batch.num_rows() as u64;
         }
         Ok(())
     }
+}
+
+/// The tags of parts of a shared resource: those of the resource, with the part's own over them. Neighbours mostly have the same.
+#[derive(Default)]
+struct Overlay {
+    of: (Option<String>, String),
+    together: Option<String>,
+}
+
+impl Overlay {
+    /// Nothing if they cannot be read.
+    fn of(&mut self, rule: Rule, tags: Option<&str>, allocated: &str) -> Option<&str> {
+        if self.of.0.as_deref() != tags || self.of.1 != allocated {
+            let pairs = overlaid(tags, Some(allocated), rule).ok();
+            let pairs = pairs.map(|pairs| pairs.into_iter().map(|(key, value)| (key, value.into())));
+            let object = pairs.map(|pairs| serde_json::Value::Object(pairs.collect()));
+            self.together = object.map(|object| object.to_string());
+            self.of = (tags.map(str::to_owned), allocated.to_owned());
+        }
+        self.together.as_deref()
+    }
+}
+
+/// Whether some row has the column.
+fn says_something(file: &ParquetMetaData, name: &str) -> bool {
+    file.row_groups().iter().any(|group| {
+        let mut columns = group.columns().iter();
+        let column = columns.find(|column| column.column_path().string() == name);
+        let rows = u64::try_from(group.num_rows()).ok();
+        column.is_some_and(|column| column.statistics().and_then(Statistics::null_count_opt) != rows)
+    })
 }
 
 struct Batch<'b> {
@@ -163,7 +209,7 @@ struct Batch<'b> {
     costs: [&'b Decimal128Array; 2],
     times: [&'b TimestampMillisecondArray; 2],
     texts: [&'b StringArray; TEXTS.len()],
-    unread_tags: Option<&'b StringArray>,
+    rare: [Option<&'b StringArray>; RARE.len()],
     details: Option<([&'b StringArray; 4], &'b Int64Array)>,
 }
 
@@ -179,8 +225,11 @@ impl<'b> Batch<'b> {
         let [currency, payer, id, name, service, region, resource, category, class, tags] =
             TEXTS.map(|name| column(batch, name));
         let texts = [currency?, payer?, id?, name?, service?, region?, resource?, category?, class?, tags?];
-        let has_unread = batch.schema_ref().index_of(UNREAD_TAGS).is_ok();
-        let unread_tags = has_unread.then(|| column(batch, UNREAD_TAGS)).transpose()?;
+        let [unread, allocated_tags, allocated, commitment] = RARE.map(|name| {
+            let is_there = batch.schema_ref().index_of(name).is_ok();
+            is_there.then(|| column(batch, name)).transpose()
+        });
+        let rare = [unread?, allocated_tags?, allocated?, commitment?];
         let [description, service_category, sku, document, line] = DETAILS;
         let details = match details {
             false => None,
@@ -195,7 +244,7 @@ impl<'b> Batch<'b> {
             )),
         };
         let (rows, costs, times) = (batch.num_rows(), [billed?, effective?], [start?, end?]);
-        Ok(Self { first, rows, provider, costs, times, texts, unread_tags, details })
+        Ok(Self { first, rows, provider, costs, times, texts, rare, details })
     }
 
     fn each(
@@ -203,6 +252,7 @@ impl<'b> Batch<'b> {
         take: &mut impl FnMut(&ChargeRow<'_>) -> Result<(), ChargeError>,
     ) -> Result<(), RowsError> {
         let mut known: Option<(&str, Currency)> = None;
+        let (rule, mut overlay) = (Rule::named(self.provider), Overlay::default());
         for at in 0..self.rows {
             let row = self.first + at as u64;
             let [code, payer, id, name, service, region, resource, category, class, tags] =
@@ -213,6 +263,17 @@ impl<'b> Batch<'b> {
                 _ => Currency::from_code(code).ok_or_else(|| cell(row, TEXTS[0], code))?,
             };
             known = Some((code, currency));
+            let [unread_tags, allocated_tags, allocated_resource, commitment] = self.rare.map(|texts| {
+                let text = texts.filter(|texts| texts.is_valid(at)).map(|texts| texts.value(at));
+                text.filter(|text| !text.is_empty())
+            });
+            let tags = match (unread_tags, allocated_tags) {
+                (Some(unread), _) => Tags::Unread(unread),
+                (None, Some(allocated)) => {
+                    overlay.of(rule, tags, allocated).map_or(Tags::Unread(allocated), Tags::Json)
+                }
+                (None, None) => tags.map_or(Tags::None, Tags::Json),
+            };
             let word = category.unwrap_or_default();
             let facts = Facts {
                 provider: self.provider,
@@ -222,9 +283,11 @@ impl<'b> Batch<'b> {
                 service: service.unwrap_or_default(),
                 region,
                 resource,
-                tags: tags.map_or_else(|| self.unread_tags(at), Tags::Json),
+                allocated_resource,
+                tags,
                 category: ChargeCategory::parse(word).ok_or_else(|| cell(row, TEXTS[7], word))?,
                 is_correction: class == Some("Correction"),
+                commitment,
                 period: Some(ChargePeriod { start: self.times[0].value(at), end: self.times[1].value(at) }),
             };
             let overflow = || RowsError::Charge { row, error: MoneyError::Overflow.into() };
@@ -242,12 +305,6 @@ impl<'b> Batch<'b> {
             take(&charge).map_err(|error| RowsError::Charge { row, error })?;
         }
         Ok(())
-    }
-
-    /// The tags of a charge that has none that can be read.
-    fn unread_tags(&self, at: usize) -> Tags<'b> {
-        let text = self.unread_tags.filter(|texts| texts.is_valid(at)).map(|texts| texts.value(at));
-        text.filter(|text| !text.is_empty()).map_or(Tags::None, Tags::Unread)
     }
 
     fn detail(&self, at: usize) -> Detail<'b> {
@@ -292,7 +349,7 @@ mod tests {
         let rows = ChargeRows::open(file(&charges, &[(RAW, "raw/aws/1/2026-10/x/y.json")])).unwrap();
         assert_eq!(rows.raw_key(), "raw/aws/1/2026-10/x/y.json");
         let mut seen = Vec::new();
-        rows.each("aws", true, |row| {
+        rows.each("aws", Wanted { details: true, commitments: true }, |row| {
             let tags = matches!(row.facts.tags, Tags::Json(_));
             let account = row.facts.sub_account_id.unwrap_or_default().to_owned();
             seen.push((account, row.billed.to_decimal(18)?.normalize(), tags, row.detail.line));
@@ -310,7 +367,7 @@ mod tests {
     fn without_unread_tags(file: Arc<File>) -> Arc<File> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(FileReader::new(file)).unwrap();
         let mut batch = builder.build().unwrap().next().unwrap().unwrap();
-        let at = batch.schema().index_of(UNREAD_TAGS).unwrap();
+        let at = batch.schema().index_of(RARE[0]).unwrap();
         batch.remove_column(at);
         let raw = KeyValue::new(RAW.to_owned(), "raw/aws/1/2026-10/x/y.json".to_owned());
         let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![raw])).build();
@@ -327,7 +384,7 @@ mod tests {
         let tags = |file: Arc<File>| {
             let rows = ChargeRows::open(file).unwrap();
             let mut seen = Vec::new();
-            rows.each("aws", false, |row| {
+            rows.each("aws", Wanted::default(), |row| {
                 seen.push(format!("{:?}", row.facts.tags));
                 Ok(())
             })

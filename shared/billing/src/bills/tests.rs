@@ -12,6 +12,7 @@ use crate::charges::Amount;
 use crate::money::Currency;
 use crate::month::BillingMonth;
 
+mod basis;
 mod earlier_tool;
 mod identity;
 mod owners;
@@ -46,6 +47,10 @@ pub(super) struct Charge {
     pub(super) tags: String,
     pub(super) is_unread: bool,
     pub(super) cost: String,
+    /// FOCUS `EffectiveCost`, where it is another; an empty one is not stated.
+    pub(super) effective: Option<String>,
+    pub(super) commitment: Option<String>,
+    pub(super) category: ChargeCategory,
     pub(super) currency: Currency,
     pub(super) is_correction: bool,
     pub(super) period: Option<ChargePeriod>,
@@ -63,6 +68,9 @@ pub(super) fn charge(account: &str, cost: &str) -> Charge {
         tags,
         is_unread: false,
         cost,
+        effective: None,
+        commitment: None,
+        category: ChargeCategory::Usage,
         currency,
         is_correction: false,
         period: None,
@@ -102,6 +110,18 @@ impl Charge {
         self
     }
 
+    /// What it costs when commitments are spread over their use; an empty text if nobody says so.
+    pub(super) fn effective(mut self, cost: &str) -> Self {
+        self.effective = Some(cost.to_owned());
+        self
+    }
+
+    /// Of a commitment: its purchase, or usage that it covers.
+    pub(super) fn of_commitment(mut self, id: &str, category: ChargeCategory) -> Self {
+        (self.commitment, self.category) = (Some(id.to_owned()), category);
+        self
+    }
+
     pub(super) fn facts(&self) -> Facts<'_> {
         Facts {
             provider: &self.provider,
@@ -111,9 +131,11 @@ impl Charge {
             service: &self.service,
             region: Some("eu-central-2"),
             resource: None,
+            allocated_resource: None,
             tags: if self.is_unread { Tags::Unread(&self.tags) } else { Tags::Json(&self.tags) },
-            category: ChargeCategory::Usage,
+            category: self.category,
             is_correction: self.is_correction,
+            commitment: self.commitment.as_deref(),
             period: self.period,
         }
     }
@@ -122,8 +144,13 @@ impl Charge {
 pub(super) fn charged(in_force: &InForce<'_>, charges: &[Charge]) -> Charged {
     let mut adder = MonthAdder::new(in_force);
     for charge in charges {
-        let cost = (!charge.cost.is_empty()).then(|| Amount::parse(charge.cost.as_bytes()).unwrap());
-        adder.add(&charge.facts(), charge.currency, cost).unwrap();
+        let amount = |text: &str| (!text.is_empty()).then(|| Amount::parse(text.as_bytes()).unwrap());
+        let billed = amount(&charge.cost);
+        let effective = match &charge.effective {
+            Some(effective) => amount(effective),
+            None => Some(billed.unwrap_or_default()),
+        };
+        adder.add(&charge.facts(), charge.currency, billed, effective).unwrap();
     }
     adder.finish().unwrap()
 }

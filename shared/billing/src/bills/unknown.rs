@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::adder::{Charged, Cost, Costs, add_all};
-use super::basis::SCALE;
+use super::adder::{Charged, Costs, add_all};
+use super::placed_costs::SCALE;
 use super::placer::Place;
+use crate::catalog::billing::CostBasis;
 use crate::certificate::decimal_text;
+use crate::charges::Figures;
 use crate::money::MoneyError;
 
 /// What some charges cost in one currency, with up to twelve decimals.
@@ -35,10 +37,13 @@ pub struct UnknownCostCenters {
 }
 
 impl UnknownCostCenters {
-    pub(super) fn of(charged: &Charged) -> Result<Self, MoneyError> {
+    pub(super) fn of(charged: &Charged, basis: CostBasis) -> Result<Self, MoneyError> {
         let named = charged.unknown_cost_centers.iter();
-        let named = named.map(|(value, all)| Ok((value.clone(), costs(all)?)));
-        Ok(Self { total: costs(&charged.unknown_cost)?, named: named.collect::<Result<_, MoneyError>>()? })
+        let named = named.map(|(value, all)| Ok((value.clone(), costs(all, basis)?)));
+        Ok(Self {
+            total: costs(&charged.unknown_cost, basis)?,
+            named: named.collect::<Result<_, MoneyError>>()?,
+        })
     }
 
     /// Whether every cost centre is a customer's.
@@ -49,17 +54,22 @@ impl UnknownCostCenters {
 }
 
 /// What charges cost that are unallocated because their tags cannot be read.
-pub(super) fn unread_tags(charged: &Charged) -> Result<UnknownCosts, MoneyError> {
+pub(super) fn unread_tags(charged: &Charged, basis: CostBasis) -> Result<UnknownCosts, MoneyError> {
     let mut all = Costs::new();
     let mut unread = charged.by_origin.iter().filter(|((place, _), _)| *place == Place::Unread);
     unread.try_for_each(|(_, of)| add_all(&mut all, &of.costs))?;
-    costs(&all)
+    costs(&all, basis)
 }
 
-pub(super) fn costs(all: &Costs) -> Result<UnknownCosts, MoneyError> {
-    let one = |(currency, Cost { amount, charges }): (&&str, &Cost)| {
-        let amount = amount.to_decimal(SCALE)?.normalize();
-        Ok(((*currency).to_owned(), UnknownCost { amount, charges: *charges }))
+/// What charges cost in the catalog's basis.
+pub(super) fn costs(all: &Costs, basis: CostBasis) -> Result<UnknownCosts, MoneyError> {
+    let one = |(currency, figures): (&&str, &Figures)| {
+        let amount = basis
+            .of(figures.billed, figures.effective())
+            .unwrap_or(figures.billed)
+            .to_decimal(SCALE)?
+            .normalize();
+        Ok(((*currency).to_owned(), UnknownCost { amount, charges: figures.charges }))
     };
     all.iter().map(one).collect()
 }

@@ -31,15 +31,15 @@ pub(crate) use self::problem::did_you_mean;
 pub use self::problem::{Mark, Problem, Problems};
 pub use self::settings::CostCenterPattern;
 pub use self::types::{
-    Account, Allocation, Component, Customer, Dated, Fx, Match, Part, PartPrice, Pool, Position, Price,
-    Quantity, Rate, Rounding, Service, Split, Target, TargetKind, Use,
+    Account, Allocation, Component, CostBasis, Customer, Dated, Fx, Match, Part, PartPrice, Pool, Position,
+    Price, Quantity, Rate, Rounding, Service, Split, Target, TargetKind, Use,
 };
 
 /// The members of the document: first those that bill something, then settings, then sections of other functions.
 const BILLED: [&str; 7] =
     ["customers", "accounts", "allocations", "services", "components", "positions", "pools"];
-const SETTINGS: [&str; 6] =
-    ["currency", "fx", "rounding", "cost_center_pattern", "cost_center_tag", "export"];
+const SETTINGS: [&str; 7] =
+    ["currency", "basis", "fx", "rounding", "cost_center_pattern", "cost_center_tag", "export"];
 const OTHERS: [&str; 2] = ["metering", "revenue"];
 
 /// A catalog without problems. Entries are in the order of the document.
@@ -67,6 +67,8 @@ pub struct Catalog {
     pub fx: Fx,
     /// How lines are rounded.
     pub rounding: Rounding,
+    /// Which cost is billed, where no entry says so itself.
+    pub basis: CostBasis,
     /// What a cost centre must look like.
     pub cost_center_pattern: Option<CostCenterPattern>,
     /// The tag whose value, a customer's cost centre, overrides the account's customer.
@@ -78,6 +80,18 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// Whether anything is billed, or shared, by its effective cost.
+    #[must_use]
+    pub fn bills_effective_costs(&self) -> bool {
+        let accounts = self.accounts.iter().map(|of| of.basis);
+        let rules = self.allocations.iter().map(|of| of.basis);
+        let services = self.services.iter().map(|of| of.basis);
+        let components = self.components.iter().map(|of| of.basis);
+        let pools = self.pools.iter().flat_map(|of| [of.basis, of.weighed]);
+        let mut stated = accounts.chain(rules).chain(services).chain(components).chain(pools).flatten();
+        !self.basis.is_billed() || stated.any(|basis| !basis.is_billed())
+    }
+
     /// The place of the customer who has a name, or had it.
     #[must_use]
     pub fn customer_named(&self, name: &str) -> Option<usize> {
@@ -124,11 +138,13 @@ pub fn parse(yaml: &[u8]) -> Result<Catalog, Problems> {
         pools: pools::pools(&mut reader, &root, &names),
         fx: settings.fx,
         rounding: settings.rounding,
+        basis: settings.basis,
         cost_center_pattern: settings.cost_center_pattern,
         cost_center_tag: settings.cost_center_tag,
         export: settings.export,
         names: names.into_known(),
     };
+    services::of_one_basis(&mut reader, &catalog);
     services::costless(&mut reader, &catalog.components, &paths, &catalog.pools);
     if reader.problems.is_empty() {
         return Ok(catalog);

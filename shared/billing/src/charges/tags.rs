@@ -2,11 +2,13 @@
 //!
 //! Tags are no money: what cannot be read holds nothing, but is told, because rules may decide by it.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use crate::identity::{Id, Rule};
 use crate::text::clean;
 
 /// Tags that were read: no key stands twice.
@@ -26,6 +28,26 @@ pub(crate) fn parse(text: Option<&str>) -> Result<Pairs, String> {
         format!("the tags are neither a JSON object nor a list of key and value: {error}")
     })?;
     sorted(tags)
+}
+
+/// The tags of a part of a shared resource: those of the resource, with the part's own over them. No two keys are the same by the
+/// rule of their provider.
+///
+/// # Errors
+/// Says what is wrong with a text.
+pub fn overlaid(
+    tags: Option<&str>,
+    allocated: Option<&str>,
+    rule: Rule,
+) -> Result<Vec<(String, String)>, String> {
+    Ok(first_of_each([parse(allocated)?, parse(tags)?], rule))
+}
+
+/// Of each key the first tag.
+pub(super) fn first_of_each(tags: impl IntoIterator<Item = Pairs>, rule: Rule) -> Pairs {
+    let mut seen = HashSet::new();
+    let is_first = |(key, _): &(String, String)| seen.insert(rule.key(Id::TagKey, key).into_owned());
+    tags.into_iter().flatten().filter(is_first).collect()
 }
 
 /// What is read of a row: its tags, as a flat JSON object too, and the text of those that cannot be read.

@@ -34,7 +34,8 @@ impl Figures {
     /// What so many charges come to; without an effective cost none of them states one.
     #[must_use]
     pub fn of(billed: Amount, effective: Option<Amount>, charges: u64) -> Self {
-        let unstated = if effective.is_none() { charges } else { 0 };
+        // a part of a charge may count as none, and still says nothing of it
+        let unstated = if effective.is_none() { charges.max(1) } else { 0 };
         Self { billed, effective: effective.unwrap_or_default(), charges, unstated }
     }
 

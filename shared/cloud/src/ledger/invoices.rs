@@ -69,6 +69,8 @@ pub struct RevisionRecord {
     pub finality: Option<Finality>,
     /// Totals as decimal texts: (currency, provider's, charges', allocated).
     pub totals: Option<[String; 4]>,
+    /// What charges cost when commitments are spread over their use, or that they do not state it; nothing where the certificate does not say.
+    pub effective_cost: Option<String>,
     /// Why it is held, or the certificate's explanation.
     pub reason: String,
     /// Key of the raw document.
@@ -104,6 +106,7 @@ impl RevisionRecord {
                 certificate.charges_total.to_string(),
                 certificate.allocated_total.to_string(),
             ]),
+            effective_cost: certificate.provider_figures.get("effective_cost").map(effective),
             reason: certificate.explanation.clone(),
             raw_key: certificate.inputs.first().map(|input| input.key.clone()).unwrap_or_default(),
             certificate_key: Some(certificate_key),
@@ -130,6 +133,7 @@ impl RevisionRecord {
             status: None,
             finality: None,
             totals: None,
+            effective_cost: None,
             reason: reason.to_owned(),
             raw_key,
             certificate_key: None,
@@ -272,7 +276,14 @@ fn write(invoice: &InvoiceKey, record: &RevisionRecord) -> Record {
     for (name, value) in TOTALS.iter().zip(record.totals.iter().flatten()) {
         set(name, value.clone());
     }
+    if let Some(cost) = &record.effective_cost {
+        set("effective_cost", cost.clone());
+    }
     Record { pk: partition(invoice), sk: format!("REV#{}", record.revision), fields }
+}
+
+fn effective(figure: &serde_json::Value) -> String {
+    figure.as_str().unwrap_or("not stated").to_owned()
 }
 
 const TOTALS: [&str; 4] = ["currency", "provider_total", "charges_total", "allocated_total"];
@@ -303,6 +314,7 @@ fn read(record: &Record) -> Result<RevisionRecord, LedgerError> {
         status,
         finality,
         totals: totals.and_then(|totals| totals.try_into().ok()),
+        effective_cost: text("effective_cost"),
         reason: text("reason").unwrap_or_default(),
         raw_key: text("raw_key").unwrap_or_default(),
         certificate_key: text("certificate_key"),

@@ -85,9 +85,11 @@ fn patterns_fit_by_the_rule_of_the_charges_provider() {
         service: "Storage",
         region: None,
         resource: None,
+        allocated_resource: None,
         tags: Tags::None,
         category: ChargeCategory::Usage,
         is_correction: false,
+        commitment: None,
         period: None,
     };
     let aws = Facts { provider: "aws", ..base };

@@ -158,7 +158,7 @@ proptest! {
         }
         let charged = charged(&in_force, &charges);
         let mut sum = charged.places.values().chain(charged.by_origin.values().map(|of| &of.costs)).flatten();
-        let sum = sum.try_fold(Amount::ZERO, |sum, (_, cost)| sum.checked_add(cost.amount)).unwrap();
+        let sum = sum.try_fold(Amount::ZERO, |sum, (_, cost)| sum.checked_add(cost.billed)).unwrap();
         prop_assert_eq!(sum.to_decimal(12).unwrap(), total.round_dp(12).normalize());
         prop_assert_eq!(charged.total["CHF"].charges, charges.len() as u64);
     }

@@ -39,9 +39,11 @@ fn facts<'a>() -> Facts<'a> {
         sub_account_name: Some("one"),
         service: "EC2",
         region: None,
+        allocated_resource: None,
         resource: None,
         tags: Tags::None,
         category: ChargeCategory::Usage,
+        commitment: None,
         is_correction: false,
         period: None,
     }
@@ -117,7 +119,7 @@ fn tags_that_are_no_object_are_an_error_and_add_nothing() {
     let catalog = catalog(&RULES.replace("team: ''", "team: core"));
     let mut adder = Adder::new(Placer::new(&InForce::new(&catalog, october())));
     let facts = Facts { tags: Tags::Json("[1"), ..facts() };
-    let error = adder.add(&facts, Currency::CHF, Some(Amount::ZERO)).unwrap_err();
+    let error = adder.add(&facts, Currency::CHF, Some(Amount::ZERO), Some(Amount::ZERO)).unwrap_err();
     assert!(error.to_string().starts_with("the tags are neither a JSON object"), "{error}");
     assert_eq!(adder.finish().unwrap().total, Costs::new());
 }
@@ -132,7 +134,7 @@ fn unknown_cost_centres_are_named_with_what_they_cost() {
         charge("aws/1", "5"),
     ];
     let charged = charged(&in_force, &charges);
-    assert_eq!(charged.unknown_cost_centers["X9"]["CHF"].amount.to_string(), "7");
+    assert_eq!(charged.unknown_cost_centers["X9"]["CHF"].billed.to_string(), "7");
     assert_eq!(charged.unknown_cost_centers["X9"]["CHF"].charges, 2);
 }
 

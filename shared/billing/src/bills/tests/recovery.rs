@@ -25,7 +25,7 @@ fn told(run: &BillRun) -> String {
     let recovery = certificate.recovery.as_ref().unwrap();
     let mut text = shown(run);
     for (currency, proof) in &certificate.charges {
-        let CurrencyProof { charges_total, billed_costs, not_recovered, unallocated_total } = proof;
+        let CurrencyProof { charges_total, billed_costs, not_recovered, unallocated_total, .. } = proof;
         text.push_str(&format!(
             "{currency}: charges {charges_total} = in bills {billed_costs} + not recovered {not_recovered} + unallocated {unallocated_total}\n"
         ));

@@ -6,7 +6,9 @@ use chrono::NaiveDate;
 
 use super::names::AZURE;
 use super::pools::fed;
-use super::types::{Account, Component, Dated, Pool, Quantity, Service, Split, Target, TargetKind};
+use super::types::{
+    Account, Component, CostBasis, Dated, Pool, Quantity, Service, Split, Target, TargetKind,
+};
 use super::{Catalog, did_you_mean};
 use crate::month::BillingMonth;
 
@@ -80,6 +82,21 @@ impl<'c> InForce<'c> {
     #[must_use]
     pub fn component(&self, name: &str) -> Option<usize> {
         self.components.get(name).copied()
+    }
+
+    /// Which cost of a component's charges is billed.
+    #[must_use]
+    pub fn basis_of_component(&self, at: usize) -> CostBasis {
+        let (catalog, month) = (self.catalog, self.month);
+        let component = catalog.components.get(at);
+        let uses = |service: &Service| {
+            let mut uses = service.components.iter().filter(|one| one.dated.covers(month));
+            component.is_some_and(|of| uses.any(|one| one.component == of.name))
+        };
+        let mut services = self.services().map(|at| &catalog.services[at]);
+        let stated = component.and_then(|of| of.basis);
+        let used = || services.find(|service| uses(service)).and_then(|service| service.basis);
+        stated.or_else(used).unwrap_or(catalog.basis)
     }
 
     /// The place of what a target names; nothing if it does not apply to this month.

@@ -8,10 +8,10 @@ use rust_decimal::Decimal;
 use super::names::Names;
 use super::reader::{Field, Members, Reader};
 use super::sections::{Unique, matching};
-use super::types::{Pool, Split, Target, TargetKind};
+use super::types::{CostBasis, Pool, Split, Target, TargetKind};
 
-pub(super) const POOL: [&str; 7] = ["name", "match", "split", "over", "targets", "from", "to"];
-pub(super) const SPLIT: [&str; 4] = ["by", "name", "percents", "weights"];
+pub(super) const POOL: [&str; 8] = ["name", "match", "split", "over", "targets", "basis", "from", "to"];
+pub(super) const SPLIT: [&str; 5] = ["by", "name", "percents", "weights", "basis"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
@@ -46,16 +46,17 @@ pub(super) fn pools(reader: &mut Reader, root: &Members<'_>, names: &Names) -> V
         let over = members.get("over").and_then(|field| matching(reader, &field));
         let split = reader.required(&members, "split").and_then(|field| split(reader, &field, names));
         let targets = members.get("targets").map(|field| targets(reader, &field, names));
-        let dated = reader.dated(&members);
-        if let Some(split) = &split {
+        let (dated, basis) = (reader.dated(&members), reader.basis(&members));
+        if let Some((split, _)) = &split {
             goes_together(reader, &members, split);
             costless(reader, &members, split, targets.as_deref().unwrap_or_default());
         }
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, dated);
-        let Some(split) = split else { continue };
+        let Some((split, weighed)) = split else { continue };
         paths.push(item.path);
-        pools.push(Pool { name, matching: matched, split, over, targets, dated, mark: members.mark });
+        let (matching, mark) = (matched, members.mark);
+        pools.push(Pool { name, matching, split, over, basis, weighed, targets, dated, mark });
     }
     cycles(reader, &pools, &paths);
     pools
@@ -88,9 +89,16 @@ fn costless(reader: &mut Reader, pool: &Members<'_>, split: &Split, targets: &[T
     }
 }
 
-fn split(reader: &mut Reader, field: &Field<'_>, names: &Names) -> Option<Split> {
+/// What a pool is shared by, and which cost of its targets counts if that is said.
+fn split(reader: &mut Reader, field: &Field<'_>, names: &Names) -> Option<(Split, Option<CostBasis>)> {
     let members = reader.members(field, &SPLIT)?;
     let by = reader.required(&members, "by").and_then(|field| reader.as_word(&field, &BY))?;
+    let weighed = reader.basis(&members);
+    if let Some(field) = members.get("basis").filter(|_| by != By::Cost) {
+        let message =
+            "this is the cost that a split by cost looks at, remove it; that of the pool stands beside split";
+        reader.problem(&field, message);
+    }
     for (member, of) in [("name", By::Driver), ("percents", By::Percent), ("weights", By::Weights)] {
         match members.get(member) {
             Some(field) if of != by => {
@@ -103,7 +111,7 @@ fn split(reader: &mut Reader, field: &Field<'_>, names: &Names) -> Option<Split>
             _ => {}
         }
     }
-    match by {
+    let split = match by {
         By::Cost => Some(Split::Cost),
         By::Even => Some(Split::Even),
         By::Driver => reader.required_text(&members, "name").map(Split::Driver),
@@ -118,7 +126,8 @@ fn split(reader: &mut Reader, field: &Field<'_>, names: &Names) -> Option<Split>
             }
             Some(Split::Percents(shares))
         }
-    }
+    };
+    split.map(|split| (split, weighed))
 }
 
 fn shares(reader: &mut Reader, field: &Field<'_>, names: &Names) -> Vec<(Target, Decimal)> {

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 
 use super::problem::{Mark, Problem, did_you_mean};
-use super::types::Dated;
+use super::types::{CostBasis, Dated};
 use super::yaml::{Entry, Node, Value};
 use crate::ids::Provider;
 use crate::money::parse_decimal;
@@ -263,6 +263,12 @@ impl Reader {
             return self.wrong_value(field, &format!("one of {}", known.join(", ")));
         }
         found
+    }
+
+    /// Which cost is billed, if an entry says so.
+    pub(super) fn basis(&mut self, members: &Members<'_>) -> Option<CostBasis> {
+        let words = CostBasis::ALL.map(|basis| (basis.as_str(), basis));
+        members.get("basis").and_then(|field| self.as_word(&field, &words))
     }
 
     /// The months in which an entry applies.

@@ -15,10 +15,10 @@ use crate::month::BillingMonth;
 use crate::text::clean;
 
 pub(super) const CUSTOMER: [&str; 4] = ["name", "formerly", "email", "cost_center"];
-pub(super) const ACCOUNT: [&str; 8] =
-    ["provider", "id", "name", "customer", "percentage", "product", "from", "to"];
-pub(super) const ALLOCATION: [&str; 8] =
-    ["name", "match", "customer", "percentage", "product", "priority", "from", "to"];
+pub(super) const ACCOUNT: [&str; 9] =
+    ["provider", "id", "name", "customer", "percentage", "basis", "product", "from", "to"];
+pub(super) const ALLOCATION: [&str; 9] =
+    ["name", "match", "customer", "percentage", "basis", "product", "priority", "from", "to"];
 pub(super) const POSITION: [&str; 6] = ["customer", "month", "reason", "amount", "instalments", "product"];
 pub(super) const MATCH: [&str; 11] = [
     "provider",
@@ -132,6 +132,7 @@ pub(super) fn accounts(reader: &mut Reader, root: &Members<'_>, names: &Names) -
         let (id, name) = (reader.text(&members, "id"), reader.text(&members, "name"));
         let customer = names.customer(reader, &members);
         let percentage = reader.share(&members, "percentage");
+        let basis = reader.basis(&members);
         let product = reader.text(&members, "product");
         let dated = reader.dated_by_day(&members);
         if members.get("id").is_none() && members.get("name").is_none() {
@@ -156,6 +157,7 @@ pub(super) fn accounts(reader: &mut Reader, root: &Members<'_>, names: &Names) -
             name,
             customer,
             percentage,
+            basis,
             product,
             dated,
             mark: members.mark,
@@ -173,6 +175,7 @@ pub(super) fn allocations(reader: &mut Reader, root: &Members<'_>, names: &Names
         let matching = reader.required(&members, "match").and_then(|field| matching(reader, &field));
         let customer = names.customer(reader, &members);
         let percentage = reader.share(&members, "percentage").unwrap_or(Decimal::ONE_HUNDRED);
+        let basis = reader.basis(&members);
         let product = reader.text(&members, "product");
         let priority = members.get("priority").and_then(|field| {
             let number = reader.as_decimal(&field)?;
@@ -188,7 +191,17 @@ pub(super) fn allocations(reader: &mut Reader, root: &Members<'_>, names: &Names
         let (Some(matching), Some(customer)) = (matching, customer) else { continue };
         let priority = priority.unwrap_or(0);
         let mark = members.mark;
-        allocations.push(Allocation { name, matching, customer, percentage, product, priority, dated, mark });
+        allocations.push(Allocation {
+            name,
+            matching,
+            customer,
+            percentage,
+            basis,
+            product,
+            priority,
+            dated,
+            mark,
+        });
     }
     allocations
 }

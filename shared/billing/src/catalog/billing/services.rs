@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use rust_decimal::Decimal;
 
+use super::Catalog;
 use super::names::Names;
 use super::reader::{Field, Members, Reader};
 use super::sections::{Unique, matching};
@@ -11,10 +12,11 @@ use super::types::{
     Component, Part, PartPrice, Pool, Price, Quantity, Service, Split, Target, TargetKind, Use,
 };
 
-pub(super) const SERVICE: [&str; 7] = ["name", "customer", "type", "product", "components", "from", "to"];
+pub(super) const SERVICE: [&str; 8] =
+    ["name", "customer", "type", "product", "components", "basis", "from", "to"];
 pub(super) const USE: [&str; 5] = ["component", "part", "quantity", "from", "to"];
 pub(super) const QUANTITY: [&str; 2] = ["driver", "target"];
-pub(super) const COMPONENT: [&str; 7] = ["name", "price", "match", "parts", "recover", "from", "to"];
+pub(super) const COMPONENT: [&str; 8] = ["name", "price", "match", "parts", "basis", "recover", "from", "to"];
 pub(super) const PRICE: [&str; 4] = ["fixed_per_service", "per_unit", "percent_of_cost", "absolute"];
 pub(super) const PART: [&str; 3] = ["name", "percent", "per_unit"];
 
@@ -26,12 +28,13 @@ pub(super) fn services(reader: &mut Reader, root: &Members<'_>, names: &Names) -
         let name = reader.required_text(&members, "name");
         let customer = names.customer(reader, &members);
         let (kind, product) = (reader.text(&members, "type"), reader.text(&members, "product"));
-        let dated = reader.dated(&members);
+        let (dated, basis) = (reader.dated(&members), reader.basis(&members));
         let components = uses(reader, &members, names);
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, dated);
         let Some(customer) = customer else { continue };
-        services.push(Service { name, customer, kind, product, components, dated, mark: members.mark });
+        let mark = members.mark;
+        services.push(Service { name, customer, kind, product, components, basis, dated, mark });
     }
     services
 }
@@ -76,13 +79,55 @@ pub(super) fn components(reader: &mut Reader, root: &Members<'_>) -> (Vec<Compon
         let recover = members.get("recover");
         let recover = recover.and_then(|field| reader.as_word(&field, &[("used", false), ("all", true)]));
         let recover_all = recover.unwrap_or(false);
-        let dated = reader.dated(&members);
+        let (dated, basis) = (reader.dated(&members), reader.basis(&members));
         let Some(name) = name else { continue };
         unique.check(reader, &members, "name", &name, dated);
         paths.push(format!("{}.price.percent_of_cost", item.path));
-        components.push(Component { name, price, matching, parts, recover_all, dated, mark: members.mark });
+        let mark = members.mark;
+        components.push(Component { name, price, matching, parts, basis, recover_all, dated, mark });
     }
     (components, paths)
+}
+
+/// A component is placed in one basis: its own, or that of all services that use it at the same time.
+pub(super) fn of_one_basis(reader: &mut Reader, catalog: &Catalog) {
+    for component in &catalog.components {
+        let services = catalog.services.iter().enumerate();
+        let uses = services.flat_map(|(at, service)| {
+            let uses = service.components.iter().filter(|one| one.component == component.name);
+            uses.map(move |one| (at, service, one))
+        });
+        let uses: Vec<_> = uses.collect();
+        for (place, (at, service, one)) in uses.iter().enumerate() {
+            let by = |service: &Service| service.basis.unwrap_or(catalog.basis);
+            let meets = |(_, other, of): &&(usize, &Service, &Use)| {
+                other.dated.overlaps(&service.dated) && of.dated.overlaps(&one.dated)
+            };
+            let other = match component.basis {
+                Some(own) => {
+                    let other = service.basis.filter(|basis| *basis != own);
+                    other.map(|_| format!("it states basis {} itself", own.as_str()))
+                }
+                None => {
+                    let mut before = uses[..place].iter().filter(meets);
+                    let other = before.find(|(_, other, _)| by(other) != by(service));
+                    other.map(|(_, other, _)| {
+                        let (name, line, basis) = (&other.name, other.mark.line, by(other).as_str());
+                        format!("the service '{name}' on line {line} pays for it by basis {basis}")
+                    })
+                }
+            };
+            if let Some(other) = other {
+                let message = format!(
+                    "'{}' pays for the component '{}' by basis {}, and {other}: a component has one, state it there",
+                    service.name,
+                    component.name,
+                    by(service).as_str()
+                );
+                reader.problem_at(service.mark, &format!("services[{at}].basis"), message);
+            }
+        }
+    }
 }
 
 /// A component that is priced by costs, though nothing can bring it any: no match, no pool. Not looked for while a pool is wrong,

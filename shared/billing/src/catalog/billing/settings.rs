@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::export::{self, ExportTemplate};
 use super::reader::{Field, Members, Reader};
-use super::types::{Fx, Rate, Rounding};
+use super::types::{CostBasis, Fx, Rate, Rounding};
 use crate::money::{self, Currency};
 use crate::month::BillingMonth;
 
@@ -52,6 +52,7 @@ impl PartialEq for CostCenterPattern {
 pub(super) struct Settings {
     pub(super) currency: Currency,
     pub(super) rounding: Rounding,
+    pub(super) basis: CostBasis,
     pub(super) fx: Fx,
     pub(super) cost_center_pattern: Option<CostCenterPattern>,
     pub(super) cost_center_tag: Option<String>,
@@ -73,6 +74,7 @@ pub(super) fn settings(reader: &mut Reader, root: &Members<'_>, billed: bool) ->
     Settings {
         currency,
         rounding: rounding.unwrap_or_default(),
+        basis: reader.basis(root).unwrap_or_default(),
         fx: root.get("fx").map(|field| fx(reader, &field, currency)).unwrap_or_default(),
         cost_center_pattern,
         cost_center_tag: reader.text(root, "cost_center_tag"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use super::problem::Mark;
 use crate::identity::{Id, Rule};
@@ -94,6 +95,8 @@ pub struct Account {
     pub customer: usize,
     /// Percent of the cost that is billed; 100 passes it on as it is.
     pub percentage: Decimal,
+    /// Which cost of its charges is billed; nothing for the catalog's.
+    pub basis: Option<CostBasis>,
     /// The invoicing system's product.
     pub product: Option<String>,
     /// When it applies.
@@ -134,6 +137,8 @@ pub struct Allocation {
     pub customer: usize,
     /// Percent of the cost that is billed.
     pub percentage: Decimal,
+    /// Which cost of its charges is billed; nothing for the catalog's.
+    pub basis: Option<CostBasis>,
     /// The invoicing system's product.
     pub product: Option<String>,
     /// Smaller ones are tried first, before the order of the document; 0 if nothing is said.
@@ -183,6 +188,8 @@ pub struct Service {
     pub product: Option<String>,
     /// What it is made of.
     pub components: Vec<Use>,
+    /// Which cost of components that state none themselves; nothing for the catalog's.
+    pub basis: Option<CostBasis>,
     /// When it applies.
     pub dated: Dated,
     /// Its place in the document.
@@ -229,6 +236,8 @@ pub struct Component {
     pub matching: Option<Match>,
     /// Parts that are priced by themselves.
     pub parts: Vec<Part>,
+    /// Which cost of its charges is billed; nothing for that of the services that use it.
+    pub basis: Option<CostBasis>,
     /// Whether those who use it share what nobody uses (`recover: all`).
     pub recover_all: bool,
     /// When it applies.
@@ -361,6 +370,10 @@ pub struct Pool {
     pub split: Split,
     /// Whose costs count, and for `cost` which; nothing for all.
     pub over: Option<Match>,
+    /// Which cost of its charges is shared; nothing for the catalog's.
+    pub basis: Option<CostBasis>,
+    /// Which cost of its targets it is shared by, for `cost`; nothing for its own basis.
+    pub weighed: Option<CostBasis>,
     /// Who shares it; nothing for everybody who has costs, or whom the driver names.
     pub targets: Option<Vec<Target>>,
     /// When it applies.
@@ -400,6 +413,47 @@ pub struct Rate {
     pub rate: Decimal,
     /// Its place in the document.
     pub mark: Mark,
+}
+
+/// Which cost of a charge is billed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CostBasis {
+    /// FOCUS `BilledCost`: what the provider invoices for it.
+    #[default]
+    Billed,
+    /// FOCUS `EffectiveCost`: what it costs when what was paid for commitments is spread over their use.
+    Effective,
+}
+
+impl CostBasis {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Billed, Self::Effective];
+
+    /// The word in the catalog.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Billed => "billed",
+            Self::Effective => "effective",
+        }
+    }
+
+    /// Of both costs the one that counts.
+    #[must_use]
+    pub fn of<T>(self, billed: T, effective: Option<T>) -> Option<T> {
+        match self {
+            Self::Billed => Some(billed),
+            Self::Effective => effective,
+        }
+    }
+
+    /// Whether it is what the provider invoices.
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    pub fn is_billed(&self) -> bool {
+        *self == Self::Billed
+    }
 }
 
 /// How the amount of a line is rounded.
