@@ -4,6 +4,7 @@ mod apportion;
 
 use std::fmt;
 
+pub(crate) use apportion::mul_div_rem;
 pub use apportion::{ApportionError, apportion};
 pub use iso_currency::Currency;
 pub use rust_decimal::Decimal;

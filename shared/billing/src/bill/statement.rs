@@ -10,7 +10,7 @@ use super::{BillError, NO_SUB_ACCOUNT};
 use crate::certificate::{
     Adjustment, Certificate, CertificateError, CertifiedRest, CertifiedTarget, Status, Subject,
 };
-use crate::charges::{Amount, Figures, OtherBill, SubAccount, Totals, round_to_total};
+use crate::charges::{Amount, Figures, OtherBill, SplitFigures, SubAccount, Totals, round_to_total};
 use crate::intake::{Decided, provider_of};
 use crate::manifest::Manifest;
 use crate::money::{Currency, MoneyError, minor_digits};
@@ -34,6 +34,26 @@ impl BillStatement {
     pub fn state_quantities(&mut self, not_stated: u64) {
         if let (1.., Some(figures)) = (not_stated, self.certificate.provider_figures.as_object_mut()) {
             figures.insert("quantities_not_stated".to_owned(), not_stated.into());
+        }
+    }
+
+    /// States what lines gave to their parts.
+    pub fn state_splits(&mut self, splits: &SplitFigures) {
+        let SplitFigures { parts, without_line, billed, effective } = splits;
+        if let Some(figures) = self.certificate.provider_figures.as_object_mut() {
+            let stated = json!({
+                "parts": parts,
+                "parts_without_line": without_line,
+                "billed_cost": billed.to_string(),
+                "effective_cost": effective.to_string(),
+            });
+            figures.insert("split_lines".to_owned(), stated);
+        }
+        if *without_line > 0 {
+            self.certificate.explanation.push_str(&format!(
+                "; of {parts} rows that are parts of a line, {without_line} have no line in the bill that divides: they cost \
+                 what they state themselves"
+            ));
         }
     }
 }

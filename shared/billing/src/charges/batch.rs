@@ -91,7 +91,7 @@ impl PlainTexts {
         self.ends.push((self.bytes.len(), text.is_some()));
     }
 
-    fn text(&self, row: usize) -> Option<&str> {
+    pub(super) fn text(&self, row: usize) -> Option<&str> {
         let &(end, present) = self.ends.get(row)?;
         let start = row.checked_sub(1).map_or(0, |before| self.ends[before].0);
         present.then(|| &self.bytes[start..end])
@@ -324,6 +324,8 @@ pub enum ReadError {
 pub(super) trait Sink {
     /// How the document is written, and the names of its columns; before its first batch.
     fn begin(&mut self, _dialect: &Dialect, _header: &[String]) {}
+    /// May change a batch before it is taken.
+    fn prepare(&mut self, _batch: &mut Batch, _dictionaries: &[Dictionary]) {}
     fn batch(&mut self, batch: &Batch, dictionaries: &[Dictionary]) -> Result<(), ReadError>;
     /// The dictionaries will be emptied: codes mean nothing any more.
     fn forget(&mut self);
@@ -336,6 +338,7 @@ pub(super) fn hand_on(
     sink: &mut dyn Sink,
 ) -> Result<(), ReadError> {
     if batch.rows > 0 || !batch.problems.is_empty() {
+        sink.prepare(batch, dictionaries);
         sink.batch(batch, dictionaries)?;
         batch.advance();
     }

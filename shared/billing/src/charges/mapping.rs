@@ -13,6 +13,7 @@ use crate::money::Currency;
 use crate::month::BillingMonth;
 
 use super::dates::{DateOrder, Days};
+use super::splits::SplitFormat;
 use super::{Amount, ReadError};
 
 /// The columns that a format reads. Each is a list of names, in any case, the newest version's first: of each row, the first that is
@@ -253,6 +254,11 @@ pub trait Mapping: Sync {
 
     /// The same format with days in this order; nothing if it has one way of writing them.
     fn in_order(&self, _dates: DateOrder) -> Option<&'static dyn Mapping> {
+        None
+    }
+
+    /// How the cost of one line divides among rows that are parts of it, for formats that state it.
+    fn splits(&self) -> Option<&'static SplitFormat> {
         None
     }
 

@@ -10,13 +10,14 @@ use std::thread;
 
 use super::adder::Adder;
 use super::batch::{BATCH_ROWS, Batch, ClassTexts, Dictionary, ReadError, Sink, hand_on};
-use super::binding::{Binding, columns_seen};
+use super::binding::{Binding, columns_seen, has_column};
 use super::columnar_reader::{Columnar, column_names};
 use super::dates::{DateOrder, Evidence};
 use super::dialect::Dialect;
 use super::file::FileReader;
 use super::mapping::{Columns, JsonRows, Mapping};
 use super::selection::Selection;
+use super::splits::{Divided, Division, with_parts};
 use super::text_reader::{Packing, Table, read_csv};
 use super::totals::Totals;
 
@@ -181,8 +182,17 @@ pub fn seen(document: &Document<'_>) -> Result<String, ReadError> {
 /// # Errors
 /// [`ReadError`] if it cannot be read to its end.
 pub fn bills(document: &Document<'_>, mapping: &dyn Mapping, threads: usize) -> Result<Totals, ReadError> {
-    let mut all = add_up_with(document, mapping, &Selection::nothing(), threads, true)?;
-    Ok(all.pop().unwrap_or_default())
+    let nothing = Selection::nothing();
+    let all = with_parts(document, mapping, |division| {
+        add_up_with(document, mapping, &nothing, threads, true, division)
+    });
+    Ok(all?.pop().unwrap_or_default())
+}
+
+/// Whether a document has one of some columns. One without a header has none: whoever reads it says what is wrong with it.
+pub(super) fn has_any(document: &Document<'_>, names: &[&str]) -> bool {
+    let has = |header: &Vec<String>| names.iter().any(|name| has_column(header, name));
+    headers(document).is_ok_and(|tables| tables.iter().any(has))
 }
 
 /// Adds up a document that holds one bill, with so many threads at the most.
@@ -209,7 +219,22 @@ pub fn add_up_each(
     selection: &Selection,
     threads: usize,
 ) -> Result<Vec<Totals>, ReadError> {
-    let mut bills = add_up_with(document, mapping, selection, threads, false)?;
+    with_common(add_up_with(document, mapping, selection, threads, false, None)?)
+}
+
+/// The same where lines of the document divide.
+pub(super) fn add_up_divided(
+    document: &Document<'_>,
+    selection: &Selection,
+    threads: usize,
+    division: Division<'_>,
+) -> Result<Vec<Totals>, ReadError> {
+    let mapping = division.reading.mapping;
+    with_common(add_up_with(document, mapping, selection, threads, false, Some(division))?)
+}
+
+/// Each bill, with what is of none of them.
+fn with_common(mut bills: Vec<Totals>) -> Result<Vec<Totals>, ReadError> {
     let common = bills.pop().unwrap_or_default();
     let own: Vec<_> = bills.iter().map(|bill| bill.own.clone()).collect();
     for (at, bill) in bills.iter_mut().enumerate() {
@@ -233,24 +258,28 @@ fn add_up_with(
     selection: &Selection,
     threads: usize,
     details: bool,
+    division: Option<Division<'_>>,
 ) -> Result<Vec<Totals>, ReadError> {
+    let mapping = division.map_or(mapping, |division| division.reading.mapping);
+    let reads_texts = details || division.is_some();
     if threads < 2 || !matches!(document.kind()?, Kind::Parquet) {
         let mut adder = Adder::new(mapping, selection, document.name(), details);
-        document.read(mapping, details, &mut adder)?;
+        document.read(mapping, reads_texts, &mut Divided::new(division, &mut adder))?;
         return Ok(adder.finish()?);
     }
-    let columnar = Columnar::open(document.reader(), mapping.columns(), details)?;
+    let columnar = Columnar::open(document.reader(), mapping.columns(), reads_texts)?;
     let dialect = document.dialect();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut adder = Adder::new(mapping, selection, document.name(), details);
-        adder.begin(&dialect, columnar.header());
+        let mut sink = Divided::new(division, &mut adder);
+        sink.begin(&dialect, columnar.header());
         loop {
             let group = next.fetch_add(1, Ordering::Relaxed);
             if group >= columnar.row_groups() {
                 return Ok(adder.finish()?);
             }
-            columnar.read(group, &mut adder)?;
+            columnar.read(group, &mut sink)?;
         }
     };
     thread::scope(|scope| {

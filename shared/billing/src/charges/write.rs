@@ -9,6 +9,7 @@ use super::classes::{Classes, Found};
 use super::mapping::{Class, Mapping, Row};
 use super::read::Document;
 use super::selection::{Selection, Whose};
+use super::splits::{Divided, Division};
 use super::totals::{Figures, HeldRow, NAMED, missing_amount, value};
 use crate::charge::{Charge, ChargesFileError, Period};
 use crate::money::MoneyError;
@@ -66,6 +67,28 @@ pub fn write_charges(
     bills: &[BillContext<'_>],
     each: &mut dyn FnMut(usize, &Charge<'_>) -> Result<(), ChargesFileError>,
 ) -> Result<Written, WriteError> {
+    write(document, mapping, selection, bills, each, None)
+}
+
+/// The same where lines of the document divide.
+pub(super) fn write_divided(
+    document: &Document<'_>,
+    selection: &Selection,
+    bills: &[BillContext<'_>],
+    each: &mut dyn FnMut(usize, &Charge<'_>) -> Result<(), ChargesFileError>,
+    division: Division<'_>,
+) -> Result<Written, WriteError> {
+    write(document, division.reading.mapping, selection, bills, each, Some(division))
+}
+
+fn write(
+    document: &Document<'_>,
+    mapping: &dyn Mapping,
+    selection: &Selection,
+    bills: &[BillContext<'_>],
+    each: &mut dyn FnMut(usize, &Charge<'_>) -> Result<(), ChargesFileError>,
+    division: Option<Division<'_>>,
+) -> Result<Written, WriteError> {
     let mut writer = Writer {
         mapping,
         selection,
@@ -76,7 +99,7 @@ pub fn write_charges(
         written: Written { bills: vec![WrittenBill::default(); bills.len()], ..Written::default() },
         failed: None,
     };
-    let read = document.read(mapping, true, &mut writer);
+    let read = document.read(mapping, true, &mut Divided::new(division, &mut writer));
     if let Some(error) = writer.failed {
         return Err(error.into());
     }

@@ -18,8 +18,8 @@ use crate::bill::{
 use crate::certificate::{Certificate, DocumentRef, Status};
 use crate::charge::{ChargesFile, ChargesFileError, Period};
 use crate::charges::{
-    Amount, BillContext, DateOrder, Document, Figures, HeldRow, Mapping, ReadError, Selection, Totals,
-    WriteError, add_up_each, write_charges,
+    Amount, BillContext, BillDocument, DateOrder, Document, Figures, HeldRow, Mapping, ReadError, Selection,
+    Splits, Totals, WriteError,
 };
 use crate::identity::Rule;
 use crate::keys::{self, InvoiceKey, RawDocumentKey};
@@ -112,12 +112,18 @@ const PARQUET: &str = "application/vnd.apache.parquet";
 
 /// A document, with the bills that have it among their parts, by their place.
 struct Shared<'b> {
-    key: &'b str,
-    file: Arc<File>,
+    document: Document<'b>,
     mapping: &'static dyn Mapping,
     dates: Option<DateOrder>,
     selection: Selection,
     bills: Vec<usize>,
+}
+
+impl Shared<'_> {
+    fn of_bills(&self) -> BillDocument<'_> {
+        let Self { document, mapping, selection, bills, .. } = self;
+        BillDocument { document, mapping: *mapping, selection, bills }
+    }
 }
 
 /// Judges bills; `files` are the documents by key, `new_file` makes an empty file. One that cannot be judged does not stop the others.
@@ -128,7 +134,8 @@ pub fn judge(
 ) -> Vec<Result<JudgedBill, JudgeError>> {
     let mut failed: Vec<Option<JudgeError>> = bills.iter().map(|_| None).collect();
     let documents = documents(bills, files, &mut failed);
-    let totals = sums(bills, &documents, &mut failed);
+    let splits = before(bills, &documents, &mut failed);
+    let totals = sums(bills, &documents, &splits, &mut failed);
     let mut statements: Vec<Option<BillStatement>> = Vec::with_capacity(bills.len());
     for ((at, bill), totals) in bills.iter().enumerate().zip(totals) {
         let statement = match (&failed[at], bill.manifest.withdrawn()) {
@@ -138,14 +145,19 @@ pub fn judge(
             (None, None) => Some(certify_bill(&bill.revision, &bill.manifest, totals)),
         };
         statements.push(match statement.transpose() {
-            Ok(statement) => statement,
+            Ok(mut statement) => {
+                if let (Some(statement), Some(figures)) = (&mut statement, splits.figures(at)) {
+                    statement.state_splits(figures);
+                }
+                statement
+            }
             Err(error) => {
                 failed[at] = Some(error.into());
                 None
             }
         });
     }
-    let written = charges_files(bills, &documents, &statements, &mut failed, new_file);
+    let written = charges_files(bills, &documents, &splits, &statements, &mut failed, new_file);
     let parts = failed.into_iter().zip(statements).zip(written).zip(bills);
     parts
         .map(|(((failed, statement), written), bill)| match (failed, statement, written) {
@@ -217,7 +229,8 @@ fn documents<'b>(
                     (false, Some(invoice)) => Selection::all_of_bill(invoice),
                     _ => Selection::only(&invoices),
                 };
-                shared.push(Shared { key, file, mapping, dates, selection, bills: of });
+                let document = Document { key, file };
+                shared.push(Shared { document, mapping, dates, selection, bills: of });
             }
             Err(error) => of.iter().for_each(|at| failed[*at] = Some(error.again())),
         }
@@ -251,24 +264,39 @@ fn read_failed(key: &str, error: ReadError) -> JudgeError {
     JudgeError::Read { document: key.to_owned(), error: Arc::new(error) }
 }
 
+/// What only several rows together say: lines that divide.
+fn before(bills: &[BillInput], documents: &[Shared<'_>], failed: &mut [Option<JudgeError>]) -> Splits {
+    let read: Vec<BillDocument<'_>> = documents.iter().map(Shared::of_bills).collect();
+    let mut broken = |at: usize, error| {
+        let error = read_failed(documents[at].document.key, error);
+        documents[at].bills.iter().for_each(|bill| failed[*bill] = Some(error.again()));
+    };
+    Splits::find(&read, bills.len(), &mut broken)
+}
+
 /// What each bill comes to.
-fn sums(bills: &[BillInput], documents: &[Shared<'_>], failed: &mut [Option<JudgeError>]) -> Vec<Totals> {
+fn sums(
+    bills: &[BillInput],
+    documents: &[Shared<'_>],
+    splits: &Splits,
+    failed: &mut [Option<JudgeError>],
+) -> Vec<Totals> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let empty = |bill: &BillInput| Totals::of(Rule::of(bill.manifest.provider.as_str()));
     let mut totals: Vec<Totals> = bills.iter().map(empty).collect();
-    for Shared { key, file, mapping, dates, selection, bills } in documents {
-        let document = Document { key, file: file.clone() };
-        let parts = match add_up_each(&document, *mapping, selection, threads) {
+    for shared in documents {
+        let Shared { document, dates, bills, .. } = shared;
+        let parts = match splits.add_up(&shared.of_bills(), threads) {
             Ok(parts) => parts,
             Err(error) => {
-                let error = read_failed(key, error);
+                let error = read_failed(document.key, error);
                 bills.iter().for_each(|at| failed[*at] = Some(error.again()));
                 continue;
             }
         };
         for (at, part) in bills.iter().zip(parts) {
             if let Some(dates) = dates {
-                totals[*at].date_orders.insert((*key).to_owned(), *dates);
+                totals[*at].date_orders.insert(document.key.to_owned(), *dates);
             }
             if let Err(error) = totals[*at].merge(part) {
                 failed[*at] = Some(error.into());
@@ -299,6 +327,7 @@ struct Open {
 fn charges_files(
     bills: &[BillInput],
     documents: &[Shared<'_>],
+    splits: &Splits,
     statements: &[Option<BillStatement>],
     failed: &mut [Option<JudgeError>],
     new_file: &dyn Fn() -> io::Result<File>,
@@ -315,7 +344,7 @@ fn charges_files(
         });
     }
     for document in documents {
-        write_document(document, bills, &mut open, failed);
+        write_document(document, splits, bills, &mut open, failed);
     }
     let ended = open.into_iter().zip(statements).zip(bills).zip(failed.iter_mut());
     ended
@@ -333,12 +362,13 @@ fn charges_files(
 }
 
 fn write_document(
-    document: &Shared<'_>,
+    shared: &Shared<'_>,
+    splits: &Splits,
     bills: &[BillInput],
     open: &mut [Option<Open>],
     failed: &mut [Option<JudgeError>],
 ) {
-    let Shared { key, file, mapping, selection, bills: of, .. } = document;
+    let Shared { document, bills: of, .. } = shared;
     if of.iter().all(|at| open[*at].is_none()) {
         return;
     }
@@ -352,9 +382,8 @@ fn write_document(
     };
     let contexts: Vec<BillContext<'_>> = of.iter().map(context).collect();
     let mut broken: Vec<Option<ChargesFileError>> = of.iter().map(|_| None).collect();
-    let read = Document { key, file: file.clone() };
     let mut waiting = 0;
-    let written = write_charges(&read, *mapping, selection, &contexts, &mut |bill, charge| {
+    let written = splits.write(&shared.of_bills(), &contexts, &mut |bill, charge| {
         if let Some(out) = of.get(bill).and_then(|at| open[*at].as_mut())
             && let Err(error) = out.out.push(charge)
         {
@@ -370,7 +399,7 @@ fn write_document(
     });
     match written {
         Err(error) => {
-            let error = JudgeError::Write { document: (*key).to_owned(), error: Arc::new(error) };
+            let error = JudgeError::Write { document: document.key.to_owned(), error: Arc::new(error) };
             of.iter().for_each(|at| failed[*at] = Some(error.again()));
         }
         Ok(written) => {
@@ -483,3 +512,6 @@ impl io::Write for Hashing {
         self.file.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,7 +165,7 @@ fn shift(mantissa: i128, digits: u32) -> Result<i128, ApportionError> {
 }
 
 /// `a * b / sum` and its remainder, exact: 128 bits where they suffice, else 256. Needs `b <= sum`.
-fn mul_div_rem(a: u128, b: u128, sum: u128) -> (u128, u128) {
+pub(crate) fn mul_div_rem(a: u128, b: u128, sum: u128) -> (u128, u128) {
     match a.checked_mul(b) {
         // hardware divides 64 bits many times faster than software divides 128
         Some(product) => match (u64::try_from(product), u64::try_from(sum)) {

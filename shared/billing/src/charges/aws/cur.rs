@@ -3,6 +3,8 @@
 //! `BilledCost` is the unblended cost, which adds up to the invoice. `EffectiveCost` is the amortised one: usage that a reservation
 //! or a savings plan covers bears its share of the fees, the fees keep what no usage drew on, and what was paid upfront is spread.
 
+mod split;
+
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +14,7 @@ use super::{AMAZON, AWS, services};
 use crate::charge::{Charge, ChargeCategory, Period};
 use crate::charges::focus::{currency, moment};
 use crate::charges::mapping::{Claims, Class, Columns, Mapping, Row, Sign, Terms, Texts, required};
+use crate::charges::splits::SplitFormat;
 use crate::charges::tags::RowTags;
 use crate::month::BillingMonth;
 
@@ -121,6 +124,10 @@ const USER_TAGS: [&str; 2] = ["user_", "user:"];
 impl Mapping for Cur {
     fn columns(&self) -> &Columns {
         &COLUMNS
+    }
+
+    fn splits(&self) -> Option<&'static SplitFormat> {
+        Some(&split::FORMAT)
     }
 
     fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String> {

@@ -1,0 +1,91 @@
+//! What only several rows of a bill together say: lines that divide.
+
+use std::io::Write as _;
+
+use super::*;
+use crate::ids::{BillingAccountId, InvoiceId, Provider};
+use crate::manifest::Part;
+use crate::period::Finality;
+
+type Files = BTreeMap<String, Arc<File>>;
+
+fn files(documents: &[(&str, String)]) -> Files {
+    let file = |text: &String| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Arc::new(file)
+    };
+    documents.iter().map(|(key, text)| ((*key).to_owned(), file(text))).collect()
+}
+
+/// A bill of October made of some documents.
+fn bill(provider: &str, account: &str, format: Format, parts: &[&str]) -> BillInput {
+    let part = |key: &&str| Part {
+        key: (*key).to_owned(),
+        sha256: sha256_hex(key.as_bytes()),
+        bytes: 1,
+        source: "test".to_owned(),
+        costs: None,
+    };
+    let manifest = Manifest {
+        manifest: Manifest::VERSION,
+        provider: Provider::new(provider).unwrap(),
+        billing_account: BillingAccountId::new(account).unwrap(),
+        period: "2025-10".parse().unwrap(),
+        invoice_id: InvoiceId::new("bill").unwrap(),
+        finality: Finality::Final,
+        provider_updated: None,
+        format,
+        parts: parts.iter().map(part).collect(),
+        documents: vec![],
+        invoices: vec![],
+        shared: true,
+        sub_account_names: BTreeMap::new(),
+        brought: None,
+    };
+    let revision = Revision::of(&manifest.to_json().unwrap());
+    let raw = "raw/manifest.json".to_owned();
+    BillInput { manifest, revision, raw, inputs: vec![], currency: None, rules: Rules::default() }
+}
+
+fn judged(bills: &[BillInput], files: &Files) -> Vec<Result<Certificate, String>> {
+    let judged = judge(bills, files, &tempfile::tempfile);
+    judged
+        .into_iter()
+        .map(|bill| bill.map(|bill| bill.certificate).map_err(|error| error.to_string()))
+        .collect()
+}
+
+const CUR: &str = "line_item_currency_code,line_item_line_item_type,bill_billing_period_start_date,line_item_usage_account_id,\
+                   bill_payer_account_id,line_item_usage_start_date,line_item_resource_id,line_item_usage_type,\
+                   line_item_unblended_cost,split_line_item_parent_resource_id,split_line_item_split_cost,split_line_item_unused_cost\n";
+
+fn line(payer: &str, cost: &str) -> String {
+    format!("USD,Usage,2025-10-01,1,{payer},2025-10-02T00:00:00Z,i-1,BoxUsage:m5,{cost},,,\n")
+}
+
+fn pod(payer: &str, instance: &str) -> String {
+    format!("USD,Usage,2025-10-01,2,{payer},2025-10-02T00:00:00Z,pod/a,EKS-vCPU,,{instance},0.3,0.7\n")
+        .replace(",2,", ",1,")
+}
+
+#[test]
+fn each_bill_states_what_its_lines_gave_and_one_without_parts_nothing() {
+    let bills = ["x", "y", "z"].map(|payer| bill("aws", payer, Format::Cur2, &["cur.csv"]));
+    let rows = [line("x", "10"), pod("x", "i-1"), line("y", "20"), pod("z", "i-1")].concat();
+    let certificates = judged(&bills, &files(&[("cur.csv", format!("{CUR}{rows}"))]));
+    let [x, y, z] = certificates.try_into().map(|bills: [_; 3]| bills.map(Result::unwrap)).unwrap();
+    let figures = |of: &Certificate| of.provider_figures["split_lines"].clone();
+    let stated =
+        serde_json::json!({"parts": 1, "parts_without_line": 0, "billed_cost": "3", "effective_cost": "3"});
+    assert_eq!(figures(&x), stated);
+    assert_eq!(figures(&y), serde_json::Value::Null, "the line of y is not that of the part of z");
+    assert_eq!(figures(&z)["parts_without_line"], 1);
+    assert!(
+        z.explanation.contains("; of 1 rows that are parts of a line, 1 have no line in the bill"),
+        "{}",
+        z.explanation
+    );
+    let totals = [&x, &y, &z].map(|bill| bill.charges_total.to_string());
+    assert_eq!(totals, ["10", "20", "0"]);
+}
