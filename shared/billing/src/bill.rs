@@ -122,6 +122,9 @@ pub enum BillError {
     /// The certificate contradicts itself: a fault of this software.
     #[error(transparent)]
     Certificate(#[from] crate::certificate::CertificateError),
+    /// A shared resource that stands whole and divided.
+    #[error(transparent)]
+    CountedTwice(#[from] Box<crate::charges::CountedTwice>),
 }
 
 /// The first few; the others are told by their number.

@@ -1,11 +1,14 @@
 //! FOCUS exports, versions 1.0 to 1.4, as providers really write them: `NULL` as text, dates with a space or without seconds,
 //! columns that are missing because an older version did not have them.
 
+mod allocated;
+
 use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 use super::mapping::{Claims, Class, Columns, Mapping, Row, Sign, Texts, required};
+use super::shared::SharedFormat;
 use super::tags::RowTags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period, service_category};
 use crate::money::{self, Currency};
@@ -113,6 +116,10 @@ const COLUMNS: Columns = Columns {
 impl Mapping for Focus {
     fn columns(&self) -> &Columns {
         &COLUMNS
+    }
+
+    fn shared(&self) -> Option<&'static SharedFormat> {
+        Some(&allocated::FORMAT)
     }
 
     fn classes(&self, texts: &dyn Texts) -> Result<Vec<Class>, String> {

@@ -13,6 +13,7 @@ use crate::money::Currency;
 use crate::month::BillingMonth;
 
 use super::dates::{DateOrder, Days};
+use super::shared::SharedFormat;
 use super::splits::SplitFormat;
 use super::{Amount, ReadError};
 
@@ -259,6 +260,11 @@ pub trait Mapping: Sync {
 
     /// How the cost of one line divides among rows that are parts of it, for formats that state it.
     fn splits(&self) -> Option<&'static SplitFormat> {
+        None
+    }
+
+    /// What tells parts of a shared resource from its own rows, for formats that have such parts.
+    fn shared(&self) -> Option<&'static SharedFormat> {
         None
     }
 

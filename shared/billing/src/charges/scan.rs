@@ -66,10 +66,14 @@ impl<'r> Cells<'r> {
 pub(super) struct BillRow<'r> {
     /// The bill, by its place among all.
     pub(super) bill: usize,
+    /// The same by its place in the selection.
+    pub(super) selected: usize,
     /// What rows of its kind have in common.
     pub(super) class: &'r Class,
     /// Its sub account.
     pub(super) account: Option<&'r str>,
+    /// Its service.
+    pub(super) service: &'r str,
     pub(super) cells: Cells<'r>,
 }
 
@@ -107,8 +111,10 @@ impl<'f> Finder<'f> {
         let parts = &self.classes.bills[found.bill];
         Some(BillRow {
             bill: *self.bills.get(selected)?,
+            selected,
             class,
             account: parts.accounts[found.account].id.as_deref(),
+            service: &parts.services[found.service].1,
             cells,
         })
     }

@@ -19,7 +19,7 @@ use crate::certificate::{Certificate, DocumentRef, Status};
 use crate::charge::{ChargesFile, ChargesFileError, Period};
 use crate::charges::{
     Amount, BillContext, BillDocument, DateOrder, Document, Figures, HeldRow, Mapping, ReadError, Selection,
-    Splits, Totals, WriteError,
+    Splits, Totals, WriteError, counted_twice,
 };
 use crate::identity::Rule;
 use crate::keys::{self, InvoiceKey, RawDocumentKey};
@@ -264,14 +264,21 @@ fn read_failed(key: &str, error: ReadError) -> JudgeError {
     JudgeError::Read { document: key.to_owned(), error: Arc::new(error) }
 }
 
-/// What only several rows together say: lines that divide.
+/// What only several rows together say: lines that divide, and shared resources that would count twice.
 fn before(bills: &[BillInput], documents: &[Shared<'_>], failed: &mut [Option<JudgeError>]) -> Splits {
     let read: Vec<BillDocument<'_>> = documents.iter().map(Shared::of_bills).collect();
     let mut broken = |at: usize, error| {
         let error = read_failed(documents[at].document.key, error);
         documents[at].bills.iter().for_each(|bill| failed[*bill] = Some(error.again()));
     };
-    Splits::find(&read, bills.len(), &mut broken)
+    let splits = Splits::find(&read, bills.len(), &mut broken);
+    let twice = counted_twice(&read, bills.len(), &mut broken);
+    for (failed, twice) in failed.iter_mut().zip(twice) {
+        if let Some(twice) = twice {
+            failed.get_or_insert_with(|| BillError::from(Box::new(twice)).into());
+        }
+    }
+    splits
 }
 
 /// What each bill comes to.

@@ -1,4 +1,4 @@
-//! What only several rows of a bill together say: lines that divide.
+//! What only several rows of a bill together say: lines that divide, resources that stand whole and divided.
 
 use std::io::Write as _;
 
@@ -54,6 +54,72 @@ fn judged(bills: &[BillInput], files: &Files) -> Vec<Result<Certificate, String>
         .into_iter()
         .map(|bill| bill.map(|bill| bill.certificate).map_err(|error| error.to_string()))
         .collect()
+}
+
+const FOCUS: &str = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,\
+                     SubAccountId,ProviderName,ResourceId,SkuId,ChargePeriodStart,AllocatedMethodId,AllocatedResourceId,AllocatedTags\n";
+
+/// A row of node-1: its cost, SKU and day, and what is allocated.
+fn node(cost: &str, sku: &str, day: &str, allocated: &str) -> String {
+    format!(
+        "{cost},{cost},EUR,acc-1,2025-10-01,Usage,Compute,p1,Nordwind,node-1,{sku},2025-10-{day},{allocated}\n"
+    )
+}
+
+fn parts_of_node() -> String {
+    let part = |cost: &str, pod: &str| {
+        node(cost, "cpu", "02", &format!("ratio,{pod},\"{{\"\"team\"\":\"\"{pod}\"\"}}\""))
+    };
+    part("60", "blue") + &part("40", "red") + &node("0", "cpu", "02", "ratio,,")
+}
+
+/// Judges an export of these documents.
+fn export(documents: &[String]) -> Result<Certificate, String> {
+    let keys = ["a.csv", "b.csv"];
+    let named: Vec<_> = keys.into_iter().zip(documents.iter().map(|rows| format!("{FOCUS}{rows}"))).collect();
+    let parts = &keys[..documents.len()];
+    judged(&[bill("nordwind", "acc-1", Format::Focus, parts)], &files(&named)).remove(0)
+}
+
+#[test]
+fn a_resource_that_stands_whole_beside_its_parts_is_held_with_both_figures() {
+    let whole = node("110", "cpu", "02", ",,{}");
+    let why = "the shared resource node-1 of p1 (Compute, 2025-10-02T00:00:00+00:00) stands there whole and divided: BilledCost of \
+               its own rows is 110, of its parts (rows with Allocated... columns) 100, and both would count; export it either \
+               whole or divided";
+    for documents in
+        [vec![parts_of_node() + &whole], vec![parts_of_node(), whole.clone()], vec![whole, parts_of_node()]]
+    {
+        assert_eq!(export(&documents).unwrap_err(), why);
+    }
+    let twice = parts_of_node()
+        + &node("1", "cpu", "02", ",,")
+        + &node("2", "gpu", "02", ",,")
+        + &node("2", "gpu", "02", "ratio,x,");
+    assert!(
+        export(&[twice]).unwrap_err().contains("100, and both would count; 1 more costs are like this; ")
+    );
+}
+
+#[test]
+fn a_resource_in_its_parts_alone_or_with_other_costs_beside_them_is_a_bill() {
+    let total = |documents: &[String]| export(documents).unwrap().charges_total.to_string();
+    assert_eq!(total(&[parts_of_node()]), "100");
+    assert_eq!(total(&[parts_of_node() + &node("0", "cpu", "02", ",,")]), "100", "its own row costs nothing");
+    assert_eq!(total(&[parts_of_node() + &node("7", "disk", "02", ",,")]), "107", "another SKU");
+    assert_eq!(total(&[parts_of_node(), node("7", "cpu", "03", ",,")]), "107", "another day");
+    assert_eq!(total(&[parts_of_node() + &node("7", "cpu", "02", ",,").replace("node-1", "node-2")]), "107");
+    assert_eq!(total(&[parts_of_node() + &node("7", "cpu", "02", ",,").replace("node-1", "")]), "107");
+}
+
+#[test]
+fn a_resource_of_one_bill_and_parts_of_another_are_two_costs() {
+    let other = node("110", "cpu", "02", ",,").replace("acc-1", "acc-2");
+    let files = files(&[("a.csv", format!("{FOCUS}{}{other}", parts_of_node()))]);
+    let bills = ["acc-1", "acc-2"].map(|account| bill("nordwind", account, Format::Focus, &["a.csv"]));
+    let totals: Vec<String> =
+        judged(&bills, &files).into_iter().map(|bill| bill.unwrap().charges_total.to_string()).collect();
+    assert_eq!(totals, ["100", "110"]);
 }
 
 const CUR: &str = "line_item_currency_code,line_item_line_item_type,bill_billing_period_start_date,line_item_usage_account_id,\
