@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use super::super::{BroughtFile, Choices, analyse};
 use super::*;
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::manifest::Part;
@@ -120,6 +121,36 @@ fn a_resource_of_one_bill_and_parts_of_another_are_two_costs() {
     let totals: Vec<String> =
         judged(&bills, &files).into_iter().map(|bill| bill.unwrap().charges_total.to_string()).collect();
     assert_eq!(totals, ["100", "110"]);
+}
+
+/// A person brings files: they are looked at first, then judged.
+#[test]
+fn brought_files_come_to_what_was_found_in_them() {
+    let cur = [line("x", "10"), pod("x", "i-1")].map(|row| format!("{CUR}{row}"));
+    let focus = [parts_of_node(), node("7", "disk", "02", ",,")].map(|rows| format!("{FOCUS}{rows}"));
+    for (documents, provider, account, format, expected) in
+        [(cur, "aws", "x", Format::Cur2, "10"), (focus, "nordwind", "acc-1", Format::Focus, "107")]
+    {
+        let [one, two] = documents;
+        let files = files(&[("a.csv", one), ("b.csv", two)]);
+        let brought = |(name, file): (&String, &Arc<File>)| BroughtFile {
+            name: name.clone(),
+            folder: "export".to_owned(),
+            sha256: name.clone(),
+            bytes: 1,
+            file: file.clone(),
+        };
+        let brought: Vec<BroughtFile> = files.iter().map(brought).collect();
+        let found = analyse(&brought, &Choices::default(), 2).unwrap();
+        assert_eq!((found.held, found.bills.len()), (vec![], 1));
+        let figures: Vec<String> = found.bills[0].figures.values().map(|it| it.billed.to_string()).collect();
+        let bill = bill(provider, account, format, &["a.csv", "b.csv"]);
+        let certificate = judged(&[bill], &files).remove(0).unwrap();
+        assert_eq!(
+            (figures, certificate.charges_total.to_string()),
+            (vec![expected.to_owned()], expected.to_owned())
+        );
+    }
 }
 
 const CUR: &str = "line_item_currency_code,line_item_line_item_type,bill_billing_period_start_date,line_item_usage_account_id,\
