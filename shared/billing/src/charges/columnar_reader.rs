@@ -424,6 +424,11 @@ fn text_at(array: &ArrayRef, row: usize) -> Result<Option<String>, String> {
         DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
         DataType::LargeUtf8 => array.as_string::<i64>().value(row).to_owned(),
         DataType::Utf8View => array.as_string_view().value(row).to_owned(),
+        DataType::Dictionary(key, _) if **key == DataType::Int32 => {
+            let coded = array.as_dictionary::<Int32Type>();
+            let at = usize::try_from(coded.keys().value(row)).map_err(|_| "a code is negative")?;
+            return text_at(coded.values(), at);
+        }
         DataType::Dictionary(..) => {
             let coded = array.as_any_dictionary();
             let keys = coded.normalized_keys();

@@ -38,7 +38,8 @@ const TEXT: usize = COLUMNS.texts.len();
 const NUMBER: usize = COLUMNS.numbers.len();
 const LINE_PLAN: usize = TEXT + 2;
 const LINE_RESERVATION: usize = TEXT + 3;
-const TEXTS: [Names; TEXT + 4] = joined(COLUMNS.texts, &[PARENT, OPERATION, NO_COLUMN, NO_COLUMN]);
+const TEXTS: [Names; TEXT + 5] =
+    joined(COLUMNS.texts, &[PARENT, OPERATION, NO_COLUMN, NO_COLUMN, COLUMNS.class[RESERVATION]]);
 const NUMBERS: [Names; NUMBER + 2] = joined(COLUMNS.numbers, &[SPLIT, UNUSED]);
 const COSTS: [usize; COLUMNS.costs.len() + 2] = joined(COLUMNS.costs, &[NUMBER, NUMBER + 1]);
 
@@ -53,7 +54,7 @@ const OF_SUMS: Columns = Columns {
         COLUMNS.texts[USAGE_TYPE],
         OPERATION,
         COLUMNS.texts[PLAN],
-        COLUMNS.texts[RESERVATION],
+        COLUMNS.class[RESERVATION],
     ],
     prose: &[],
     numbers: &[SPLIT, UNUSED, COLUMNS.numbers[PUBLIC_COST]],
@@ -88,7 +89,7 @@ pub(super) static FORMAT: SplitFormat = SplitFormat {
             start: START,
             usage_type: USAGE_TYPE,
             operation: TEXT + 1,
-            commitments: [PLAN, RESERVATION],
+            commitments: [PLAN, TEXT + 4],
             line_commitments: Some([LINE_PLAN, LINE_RESERVATION]),
             split: NUMBER,
             unused: NUMBER + 1,
