@@ -27,7 +27,7 @@ MANDATORY = {
     "BilledCost": DECIMAL, "BillingAccountId": TEXT, "BillingAccountName?": TEXT, "BillingCurrency": TEXT,
     "BillingPeriodStart": TIME, "BillingPeriodEnd": TIME, "ChargeCategory": TEXT, "ChargeClass?": TEXT,
     "ChargeDescription?": TEXT, "ChargePeriodStart": TIME, "ChargePeriodEnd": TIME, "ContractedCost": DECIMAL,
-    "EffectiveCost": DECIMAL, "InvoiceIssuerName": TEXT, "ListCost": DECIMAL, "PricingQuantity?": DECIMAL,
+    "EffectiveCost?": DECIMAL, "InvoiceIssuerName": TEXT, "ListCost": DECIMAL, "PricingQuantity?": DECIMAL,
     "PricingUnit?": TEXT, "ProviderName": TEXT, "PublisherName": TEXT, "ServiceCategory": TEXT, "ServiceName": TEXT,
 }
 OPTIONAL = {

@@ -42,7 +42,7 @@ pub use dialect::{AmbiguousDecimals, Dialect, Encoding};
 pub(crate) use file::FileReader;
 pub use focus::Focus;
 pub use gcp::BigQuery;
-pub use mapping::{Claims, Class, Columns, JsonRows, Mapping, Priced, Row, Sign, Terms, Texts};
+pub use mapping::{Claims, Class, Columns, Effective, JsonRows, Mapping, Priced, Row, Sign, Terms, Texts};
 pub use read::{Document, add_up, add_up_each, bills, headers, seen};
 pub use rounding::round_to_total;
 pub use scan::BillDocument;
@@ -56,4 +56,4 @@ pub use totals::{AccountDays, Figures, HeldRow, SubAccount, Totals, UnreadTags};
 pub use write::{BillContext, WriteError, Written, WrittenBill, write_charges};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

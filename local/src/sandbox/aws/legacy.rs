@@ -11,7 +11,7 @@ use super::{AWS_ACCOUNT, AWS_EXPORT_BUCKET};
 const REPORT: &str = "cur1";
 
 /// Columns of the report and those of CUR 2.0 that they come from.
-const COLUMNS: [(&str, &str); 28] = [
+const COLUMNS: [(&str, &str); 30] = [
     ("identity/LineItemId", "identity_line_item_id"),
     ("identity/TimeInterval", "identity_time_interval"),
     ("bill/InvoiceId", "bill_invoice_id"),
@@ -40,6 +40,8 @@ const COLUMNS: [(&str, &str); 28] = [
     ("reservation/EffectiveCost", "reservation_effective_cost"),
     ("savingsPlan/SavingsPlanARN", "savings_plan_savings_plan_a_r_n"),
     ("savingsPlan/SavingsPlanEffectiveCost", "savings_plan_savings_plan_effective_cost"),
+    ("savingsPlan/TotalCommitmentToDate", "savings_plan_total_commitment_to_date"),
+    ("savingsPlan/UsedCommitment", "savings_plan_used_commitment"),
 ];
 
 /// The report as objects, its manifest last.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::BillError;
 use crate::certificate::decimal_text;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
-use crate::charges::{Amount, Claims, Class, Figures, Totals};
+use crate::charges::{Amount, Claims, Class, Effective, Figures, Totals};
 use crate::ids::Provider;
 use crate::manifest::{InvoiceTotal, Manifest};
 use crate::money::{Currency, MoneyError, minor_digits};
@@ -112,7 +112,7 @@ pub(super) fn tax_class(manifest: &Manifest, invoice: &InvoiceTotal, currency: C
     let name = provider_name(&manifest.provider);
     Class {
         billed: Vec::new(),
-        effective: Vec::new(),
+        effective: Effective::Sum(Vec::new()),
         skip_zero: false,
         currency,
         billing_account_id: None,

@@ -346,10 +346,25 @@ fn explanation(manifest: &Manifest, totals: &Totals, compared: &Compared) -> Str
     if unread > 0 {
         text.push_str(&format!("; the tags of {unread} charges cannot be read: they count as untagged"));
     }
+    text.push_str(&not_stated(manifest, totals));
     if manifest.finality == Finality::Open {
         text.push_str("; the month is still open at the provider");
     }
     text
+}
+
+/// What is said of charges that state no effective cost.
+fn not_stated(manifest: &Manifest, totals: &Totals) -> String {
+    let of_documents = totals.all.charges - head_taxes(manifest).count() as u64;
+    match totals.all.unstated() {
+        0 => String::new(),
+        unstated if totals.is_amortised_missing && unstated == of_documents => {
+            "; the export has no columns of reservations and savings plans, so there is no amortised cost: EffectiveCost is not stated"
+                .to_owned()
+        }
+        1 => "; 1 charge states no effective cost".to_owned(),
+        unstated => format!("; {unstated} charges state no effective cost"),
+    }
 }
 
 /// An effective cost in words.
@@ -396,6 +411,9 @@ fn figures(
     }
     if !totals.columns_chosen.is_empty() {
         figures["columns_chosen"] = serde_json::to_value(&totals.columns_chosen)?;
+    }
+    if totals.all.unstated() > 0 {
+        figures["effective_cost_not_stated"] = json!({"charges": totals.all.unstated()});
     }
     if totals.unread_tags.figures.charges > 0 {
         figures["tags_not_read"] = json!({

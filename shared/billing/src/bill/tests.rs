@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::certificate::{Certificate, DocumentRef, Status};
+use crate::charges::tests::{both_readings, case_without};
 use crate::charges::{Amount, Document, Selection, Totals, add_up};
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::manifest::{InvoiceTotal, Manifest};
@@ -212,6 +213,53 @@ fn every_key_of_the_table_by_tag_adds_up_and_so_does_no_key() {
         by_tag(&(keys + &row("5", "1", ""))),
         ["(more than 2000 keys),,true,2001,2001,2001", "(more than 2000 keys),,false,5,5,1"]
     );
+}
+
+fn october(format: Format) -> Manifest {
+    Manifest { period: "2026-10".parse().unwrap(), format, ..manifest(vec![]) }
+}
+
+/// The rows of a table without what they begin with.
+fn table(name: &str, statement: &BillStatement) -> Vec<String> {
+    let tables = aggregates(&statement.certificate, &statement.totals).unwrap();
+    let table = tables.into_iter().find(|table| table.name == name).unwrap();
+    let rows = csv(table.csv);
+    rows.lines().skip(1).map(|row| row.splitn(7, ',').nth(6).unwrap().to_owned()).collect()
+}
+
+/// A savings plan that two teams use, in an export that has more or fewer of its columns.
+#[test]
+fn without_its_columns_there_is_no_amortised_cost() {
+    let certified = |cut: &[&str]| {
+        let text = case_without("basis/cur2.csv", cut);
+        let (totals, effective) = both_readings(&Cur, "2026-10", &text, |charge| {
+            charge.effective_cost.map_or("-".to_owned(), |cost| cost.normalize().to_string())
+        });
+        let statement = certify_bill(&Revision::of(b"x"), &october(Format::Cur2), totals).unwrap();
+        let figures = &statement.certificate.provider_figures;
+        let figures = format!("{} {}", figures["effective_cost"], figures["effective_cost_not_stated"]);
+        let explanation = statement.certificate.explanation.clone();
+        (effective.join(" "), figures, table("by-account", &statement), explanation)
+    };
+    let rows = "6 rows add up to the total; there is no invoice to compare with";
+    let all = certified(&[]);
+    assert_eq!((all.0.as_str(), all.1.as_str(), all.3.as_str()), ("0 70 0 30 0 10", "\"110\" null", rows));
+
+    let none = certified(&["reservation_", "savings_plan_"]);
+    assert_eq!((none.0.as_str(), none.1.as_str()), ("- - - - - -", "null {\"charges\":6}"));
+    let accounts = [
+        "111122223333,n-111122223333,0,,2",
+        "111122224444,n-111122224444,10,,3",
+        "999988887777,n-999988887777,100,,1",
+    ];
+    assert_eq!(none.2, accounts);
+    let why = "; the export has no columns of reservations and savings plans, so there is no amortised cost: EffectiveCost is not stated";
+    assert_eq!(none.3, format!("{rows}{why}"));
+
+    let some = certified(&["savings_plan_total", "savings_plan_used"]);
+    assert_eq!((some.0.as_str(), some.1.as_str()), ("- 70 0 30 0 10", "null {\"charges\":1}"));
+    assert_eq!(some.2[0], "111122223333,n-111122223333,0,70,2", "of whom it is known, it is stated");
+    assert_eq!(some.3, format!("{rows}; 1 charge states no effective cost"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::classes::{Classes, Found};
 use super::dialect::Dialect;
 use super::mapping::{Mapping, Row};
 use super::selection::{OtherBill, Selection, Whose};
-use super::totals::{Figures, Totals, missing_amount, value};
+use super::totals::{Figures, Totals, effective, missing_amount, value};
 use super::write::{BillContext, charge};
 use crate::charge::Period;
 use crate::money::MoneyError;
@@ -111,12 +111,13 @@ impl<'m> Adder<'m> {
         }
         let classes = self.classes.kinds[found.kind].classes.iter().zip(&mut self.sums.kinds[found.kind]);
         for ((class, whose), sum) in classes {
-            let (billed, effective) = (value(&class.billed, amount)?, value(&class.effective, amount)?);
-            if class.skip_zero && billed.is_zero() && effective.is_zero() {
+            let (billed, effective) = (value(&class.billed, amount)?, effective(&class.effective, amount)?);
+            if class.skip_zero && billed.is_zero() && effective.is_none_or(Amount::is_zero) {
                 continue;
             }
-            self.totals[found.bill].fine_rows += u64::from(billed.is_fine() || effective.is_fine());
-            let figures = Figures::of(billed, Some(effective), 1);
+            let is_fine = billed.is_fine() || effective.is_some_and(Amount::is_fine);
+            self.totals[found.bill].fine_rows += u64::from(is_fine);
+            let figures = Figures::of(billed, effective, 1);
             sum.add(&figures)?;
             if matches!(whose, Whose::Ours(_)) {
                 let sums = &mut self.sums.bills[found.bill];
@@ -201,7 +202,9 @@ impl Sink for Adder<'_> {
         let mut codes = vec![0; batch.class.len()];
         let (mut amounts, mut numbers) = (Vec::new(), Vec::new());
         let columns = self.mapping.columns();
-        self.common().rows += batch.rows as u64;
+        let common = self.common();
+        common.rows += batch.rows as u64;
+        common.is_amortised_missing |= !columns.has_amortised(&batch.has_amounts);
         for (column, rows) in self.header.iter().zip(&batch.chosen).filter(|(_, rows)| **rows > 0) {
             let last = self.totals.len() - 1;
             *self.totals[last].columns_chosen.entry(column.clone()).or_default() += rows;
@@ -221,7 +224,7 @@ impl Sink for Adder<'_> {
                 codes[column] = batch.class[column][row];
             }
             let amount = |column: usize| batch.amounts.get(column)?.get(row).copied().flatten();
-            let found = self.classes.find(self.mapping, self.selection, dictionaries, &codes);
+            let found = self.classes.find(self.mapping, self.selection, batch, dictionaries, &codes);
             let found = found.and_then(|found| missing_amount(columns, amount).map_or(Ok(found), Err));
             let found = found.and_then(|found| {
                 if self.details {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::dates::{DateOrder, Days, after};
 use super::focus::{currency, wrong};
-use super::mapping::{Claims, Class, Columns, Mapping, Priced, Row, Sign, Texts, Twin, required};
+use super::mapping::{Claims, Class, Columns, Effective, Mapping, Priced, Row, Sign, Texts, Twin, required};
 use super::tags::RowTags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
 use crate::month::BillingMonth;
@@ -155,6 +155,8 @@ const COLUMNS: Columns = Columns {
     costs: &[LIST_COST],
     required_class: &[CURRENCY, SUBSCRIPTION],
     required_amounts: &[COST],
+    may_be_empty: &[],
+    amortised: &[],
     nulls: &[],
 };
 
@@ -197,12 +199,15 @@ impl Mapping for AzureCostDetails {
         let (billing_period, month) = self.period(texts)?;
         let is_committed = text(PRICING_MODEL).and_then(commitment).is_some() || is_unused(charge_type);
         let (cost, nothing) = (vec![(COST, Sign::Plus)], Vec::new());
-        let (billed, effective, twin) = match (self.report, is_committed) {
-            (Report::Alone, _) => (cost.clone(), cost, None),
-            (Report::Billed, false) => (cost.clone(), cost, Some(Twin::Counted)),
-            (Report::Billed, true) => (cost, nothing, None),
-            (Report::Amortized, false) => (cost.clone(), cost, Some(Twin::Compared)),
-            (Report::Amortized, true) => (nothing, cost, None),
+        let both = || (cost.clone(), Effective::Sum(cost.clone()));
+        let ((billed, effective), twin) = match (self.report, is_committed) {
+            (Report::Alone, false) => (both(), None),
+            // which of the two reports it is, nobody knows
+            (Report::Alone, true) => ((cost, Effective::Unstated), None),
+            (Report::Billed, false) => (both(), Some(Twin::Counted)),
+            (Report::Billed, true) => ((cost, Effective::Sum(nothing)), None),
+            (Report::Amortized, false) => (both(), Some(Twin::Compared)),
+            (Report::Amortized, true) => ((nothing, Effective::Sum(cost)), None),
         };
         Ok(vec![Class {
             billed,

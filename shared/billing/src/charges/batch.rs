@@ -126,6 +126,8 @@ pub(super) struct Batch {
     pub(super) problems: Vec<RowProblem>,
     /// The rows of quantities and prices that cannot be read, in order; each as often as it has some.
     pub(super) unread: Vec<usize>,
+    /// Which of `amounts` the document has.
+    pub(super) has_amounts: Vec<bool>,
     /// How many rows took their cell from a column where they had a choice, by its place in the document.
     pub(super) chosen: Vec<u64>,
 }
@@ -148,6 +150,7 @@ impl Batch {
             numbers: vec![Vec::new(); binding.numbers.len()],
             problems: Vec::new(),
             unread: Vec::new(),
+            has_amounts: (0..binding.amounts.len()).map(|amount| binding.has_amount(amount)).collect(),
             chosen: vec![0; binding.header.len()],
         }
     }

@@ -181,16 +181,20 @@ impl Binding {
             true => binding.pairs.iter().any(|pair| !pair.currencies.is_empty()),
             false => !binding.class[*class].is_empty(),
         };
-        let has_amount = |amount: &usize| match binding.priced == Some(*amount) {
-            true => !binding.pairs.is_empty(),
-            false => !binding.amounts[*amount].is_empty(),
-        };
         if let Some(class) = columns.required_class.iter().find(|class| !is_there(class)) {
             return missing(columns.class_names(*class));
         }
-        match columns.required_amounts.iter().find(|amount| !has_amount(amount)) {
+        match columns.required_amounts.iter().find(|amount| !binding.has_amount(**amount)) {
             Some(amount) => missing(columns.amount_names(*amount)),
             None => Ok(binding),
+        }
+    }
+
+    /// Whether the document has an amount.
+    pub(super) fn has_amount(&self, amount: usize) -> bool {
+        match self.priced == Some(amount) {
+            true => !self.pairs.is_empty(),
+            false => self.amounts.get(amount).is_some_and(|places| !places.is_empty()),
         }
     }
 

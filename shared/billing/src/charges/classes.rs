@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::batch::{ClassTexts, Dictionary};
+use super::batch::{Batch, ClassTexts, Dictionary};
 use super::mapping::{Class, Columns, Mapping};
 use super::selection::{Selection, Whose};
 
@@ -149,7 +149,7 @@ impl Classes {
         }
     }
 
-    /// The places of a row with these codes.
+    /// The places of a row of a batch with these codes.
     ///
     /// # Errors
     /// What the mapping says of rows like this; nothing is remembered of them.
@@ -157,6 +157,7 @@ impl Classes {
         &mut self,
         mapping: &dyn Mapping,
         selection: &Selection,
+        batch: &Batch,
         dictionaries: &[Dictionary],
         codes: &[u32],
     ) -> Result<Found, String> {
@@ -181,6 +182,8 @@ impl Classes {
         let (account, service, tags) = parts.remember(codes, first);
         let kind = kind.unwrap_or_else(|| {
             let with_owner = |class: Class| {
+                let effective = class.effective.of_document(mapping.columns(), &batch.has_amounts);
+                let class = Class { effective, ..class };
                 let whose = selection.whose(&class);
                 (class, whose)
             };

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
-use super::mapping::{Claims, Class, Columns, Mapping, Row, Sign, Texts, required};
+use super::mapping::{Claims, Class, Columns, Effective, Mapping, Row, Sign, Texts, required};
 use super::shared::SharedFormat;
 use super::tags::RowTags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period, service_category};
@@ -110,6 +110,8 @@ const COLUMNS: Columns = Columns {
     costs: &[LIST, CONTRACTED],
     required_class: &[CURRENCY, ACCOUNT, PERIOD_START, CATEGORY, SERVICE],
     required_amounts: &[BILLED, EFFECTIVE],
+    may_be_empty: &[EFFECTIVE],
+    amortised: &[],
     nulls: &["NULL", "null"],
 };
 
@@ -141,7 +143,7 @@ impl Mapping for Focus {
         let publisher = text(PUBLISHER).or(provider).unwrap_or("unknown").to_owned();
         Ok(vec![Class {
             billed: vec![(BILLED, Sign::Plus)],
-            effective: vec![(EFFECTIVE, Sign::Plus)],
+            effective: Effective::Stated(EFFECTIVE),
             skip_zero: false,
             currency: currency(required(CURRENCY)?)?,
             billing_account_id: Some(required(ACCOUNT)?.to_owned()),

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use self::services::category_of;
 use super::ReadError;
 use super::focus::{currency, time, wrong};
-use super::mapping::{Claims, Class, Columns, JsonRows, Mapping, Row, Sign, Texts, required};
+use super::mapping::{Claims, Class, Columns, Effective, JsonRows, Mapping, Row, Sign, Texts, required};
 use super::tags::RowTags;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
 use crate::month::BillingMonth;
@@ -78,6 +78,8 @@ const COLUMNS: Columns = Columns {
     costs: &[],
     required_class: &[CURRENCY, COST_TYPE],
     required_amounts: &[COST, CREDITS],
+    may_be_empty: &[],
+    amortised: &[],
     nulls: &[],
 };
 
@@ -99,7 +101,7 @@ impl Mapping for BigQuery {
         let month = texts.text(INVOICE_MONTH).map(invoice_month).transpose()?;
         let charge = Class {
             billed: vec![(COST, Sign::Plus)],
-            effective: vec![(COST, Sign::Plus)],
+            effective: Effective::Sum(vec![(COST, Sign::Plus)]),
             skip_zero: false,
             currency: currency(required(CURRENCY)?)?,
             billing_account_id: None,
@@ -130,7 +132,7 @@ impl Mapping for BigQuery {
         };
         let credits = Class {
             billed: vec![(CREDITS, Sign::Plus)],
-            effective: vec![(CREDITS, Sign::Plus)],
+            effective: Effective::Sum(vec![(CREDITS, Sign::Plus)]),
             skip_zero: true,
             category: ChargeCategory::Credit,
             ..charge.clone()

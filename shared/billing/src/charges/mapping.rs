@@ -51,6 +51,10 @@ pub struct Columns {
     pub required_class: &'static [usize],
     /// Which of `amounts` must be there.
     pub required_amounts: &'static [usize],
+    /// Which of those a row may leave empty all the same.
+    pub may_be_empty: &'static [usize],
+    /// Amounts that only some exports have, and that effective costs are made of: a document that has none of them states none.
+    pub amortised: &'static [usize],
     /// Texts that mean "nothing", beside the empty one.
     pub nulls: &'static [&'static str],
 }
@@ -67,6 +71,12 @@ pub struct Priced {
 }
 
 impl Columns {
+    /// Whether a document with these amounts has some that effective costs are made of.
+    pub(super) fn has_amortised(&self, has: &[bool]) -> bool {
+        let is_there = |column: &usize| has.get(*column).copied().unwrap_or_default();
+        self.amortised.is_empty() || self.amortised.iter().any(is_there)
+    }
+
     /// The names of a column of the class.
     pub(crate) fn class_names(&self, class: usize) -> String {
         match self.priced {
@@ -142,6 +152,31 @@ pub enum Sign {
     Minus,
 }
 
+/// What a row costs when prepayments are spread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effective {
+    /// What its columns come to; an empty cell is nothing.
+    Sum(Terms),
+    /// What one column says; where it is empty, nobody does.
+    Stated(usize),
+    /// Nobody says it.
+    Unstated,
+}
+
+impl Effective {
+    /// The same in a document that has some of the amounts of its format: what needs others is not stated there.
+    pub(super) fn of_document(self, columns: &Columns, has: &[bool]) -> Self {
+        // what other rows bring has no column
+        let is_brought = |column: usize| columns.amounts.get(column).is_some_and(|names| names.is_empty());
+        let is_there =
+            |(column, _): &(usize, Sign)| is_brought(*column) || has.get(*column).copied().unwrap_or_default();
+        match self {
+            Self::Sum(terms) if !columns.has_amortised(has) || !terms.iter().all(is_there) => Self::Unstated,
+            stated => stated,
+        }
+    }
+}
+
 /// What becomes of a row that two documents of a bill have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Twin {
@@ -157,7 +192,7 @@ pub struct Class {
     /// What is payable, as columns of [`Columns::amounts`].
     pub billed: Terms,
     /// What it costs when prepayments are spread.
-    pub effective: Terms,
+    pub effective: Effective,
     /// Rows whose amounts are all zero are no charge of this class.
     pub skip_zero: bool,
     /// Currency of the amounts.

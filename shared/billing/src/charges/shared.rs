@@ -8,7 +8,7 @@ use super::focus::time;
 use super::mapping::Mapping;
 use super::read::has_any;
 use super::scan::{BillDocument, BillRow, Cells};
-use super::totals::value;
+use super::totals::{effective, value};
 use super::{Amount, ReadError};
 use crate::identity::Id;
 use crate::money::MoneyError;
@@ -96,7 +96,7 @@ impl Cost {
     fn add(&mut self, row: &BillRow<'_>) -> Result<(), MoneyError> {
         let cell = |column: usize| row.cells.amount(column);
         self.billed = self.billed.checked_add(value(&row.class.billed, cell)?)?;
-        self.effective = self.effective.checked_add(value(&row.class.effective, cell)?)?;
+        self.effective = self.effective.checked_add(effective(&row.class.effective, cell)?.unwrap_or_default())?;
         Ok(())
     }
 

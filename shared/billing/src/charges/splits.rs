@@ -19,7 +19,7 @@ use super::mapping::Mapping;
 use super::read::{Document, add_up_divided, add_up_each, has_any};
 use super::scan::{BillDocument, BillRow, Cells};
 use super::selection::Selection;
-use super::totals::{Totals, value};
+use super::totals::{Totals, effective, value};
 use super::write::{WriteError, Written, write_charges, write_divided};
 use super::{Amount, BillContext, ReadError};
 use crate::charge::{Charge, ChargeCategory, ChargesFileError};
@@ -120,7 +120,9 @@ impl SplitPlaces {
 
     fn costs(&self, row: &BillRow<'_>) -> Result<Units, MoneyError> {
         let cell = |column: usize| row.cells.amount(column);
-        let (billed, effective) = (value(&row.class.billed, cell)?, value(&row.class.effective, cell)?);
+        let (billed, effective) = (value(&row.class.billed, cell)?, effective(&row.class.effective, cell)?);
+        // what nobody states does not move
+        let effective = effective.unwrap_or_default();
         let list = row.cells.number(self.list).unwrap_or(billed);
         Ok([billed, effective, list].map(|cost| cost.split(18).0))
     }

@@ -89,11 +89,66 @@ fn bad_rows_are_named_and_the_others_are_read() {
             "export.csv row 3: BillingPeriodStart 'June' is not understood",
             "export.csv row 4: BilledCost is empty",
             "export.csv row 5: it has 4 cells, the header has 7",
-            "export.csv row 6: EffectiveCost is empty",
             "export.csv row 7: 'EURO' is no ISO 4217 currency",
         ]
     );
-    assert_eq!(totals.all.billed.to_string(), "1.5");
+    assert_eq!((totals.all.billed.to_string(), totals.all.unstated()), ("1.5000006035".to_owned(), 1));
+}
+
+/// The text of a case, without the columns whose names begin in some way.
+pub(crate) fn case_without(name: &str, prefixes: &[&str]) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/cases").join(name);
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let is_kept = |name: &str| !prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in [header.clone()].into_iter().chain(reader.records().map(Result::unwrap)) {
+        let cells = header.iter().zip(&row).filter(|(name, _)| is_kept(name)).map(|(_, cell)| cell);
+        writer.write_record(cells).unwrap();
+    }
+    String::from_utf8(writer.into_inner().unwrap()).unwrap()
+}
+
+/// What a bill of one month comes to in its first reading, which must be what it comes to in the second; and what `pick` tells of
+/// each charge.
+pub(crate) fn both_readings<T>(
+    mapping: &dyn Mapping,
+    month: &str,
+    text: &str,
+    pick: impl Fn(&crate::charge::Charge<'_>) -> T,
+) -> (Totals, Vec<T>) {
+    let month: crate::month::BillingMonth = month.parse().unwrap();
+    let (selection, names) = (Selection::all_of(month), BTreeMap::new());
+    let document = Document { key: "x/bill.csv", file: document(text.as_bytes()) };
+    let totals = add_up(&document, mapping, &selection, 2).unwrap();
+    let period = crate::charge::Period { start: month.start(), end: month.end() };
+    let bill = BillContext { billing_account: "a", period, sub_account_names: &names };
+    let mut told = Vec::new();
+    let written =
+        write_charges(&document, mapping, &selection, std::slice::from_ref(&bill), &mut |_, charge| {
+            told.push(pick(charge));
+            Ok(())
+        });
+    let written = written.unwrap();
+    assert_eq!((&totals.held, &written.held), (&vec![], &vec![]));
+    assert_eq!(written.bills[0].figures, totals.all);
+    (totals, told)
+}
+
+#[test]
+fn an_effective_cost_that_is_empty_is_not_nothing() {
+    let text = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,SubAccountId\n\
+                5,,USD,a,2025-06-01,Usage,S,one\n\
+                2,0,USD,a,2025-06-01,Usage,S,two\n\
+                3,NULL,USD,a,2025-06-01,Purchase,S,two\n";
+    let (totals, told) =
+        both_readings(&Focus, "2025-06", text, |charge| charge.effective_cost.map(|cost| cost.to_string()));
+    assert_eq!(told, [None, Some("0".to_owned()), None]);
+    assert_eq!((totals.all.billed.to_string(), totals.all.effective()), ("10".to_owned(), None));
+    assert_eq!((totals.all.charges, totals.all.unstated()), (3, 2));
+    let account = |id: &str| totals.sub_accounts[&Some(id.to_owned())].figures;
+    assert_eq!((account("one").effective(), account("two").effective()), (None, None));
+    assert_eq!(totals.categories["Usage"].unstated(), 1);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use super::Amount;
 use super::dates::DateOrder;
 use super::dialect::Dialect;
-use super::mapping::{Class, Columns, Sign, Terms};
+use super::mapping::{Class, Columns, Effective, Sign, Terms};
 use super::selection::OtherBill;
 use super::tag_sums::TagSums;
 use crate::identity::{Id, Rule};
@@ -148,6 +148,8 @@ pub struct Totals {
     pub dialects: BTreeSet<Dialect>,
     /// In which order each document writes its days, where that was found out or said.
     pub date_orders: BTreeMap<String, DateOrder>,
+    /// Whether some document has none of the columns that effective costs are made of.
+    pub is_amortised_missing: bool,
     /// Columns that stand for one another, and how many rows took their cell from each.
     pub columns_chosen: BTreeMap<String, u64>,
     /// The first rows that cannot be charges.
@@ -317,6 +319,7 @@ impl Totals {
         }
         self.dialects.extend(other.dialects);
         self.date_orders.extend(other.date_orders);
+        self.is_amortised_missing |= other.is_amortised_missing;
         for (column, rows) in other.columns_chosen {
             *self.columns_chosen.entry(column).or_default() += rows;
         }
@@ -341,8 +344,21 @@ pub(super) fn value(terms: &Terms, amount: impl Fn(usize) -> Option<Amount>) -> 
     })
 }
 
+/// What a row costs when prepayments are spread; nothing if nobody says it.
+pub(super) fn effective(
+    cost: &Effective,
+    amount: impl Fn(usize) -> Option<Amount>,
+) -> Result<Option<Amount>, MoneyError> {
+    match cost {
+        Effective::Sum(terms) => value(terms, amount).map(Some),
+        Effective::Stated(column) => Ok(amount(*column)),
+        Effective::Unstated => Ok(None),
+    }
+}
+
 /// A row whose first required amount is missing is no charge.
 pub(super) fn missing_amount(columns: &Columns, amount: impl Fn(usize) -> Option<Amount>) -> Option<String> {
-    let missing = columns.required_amounts.iter().find(|&&column| amount(column).is_none())?;
+    let is_missing = |column: &&usize| amount(**column).is_none() && !columns.may_be_empty.contains(*column);
+    let missing = columns.required_amounts.iter().find(is_missing)?;
     Some(format!("{} is empty", columns.amount_names(*missing)))
 }

@@ -10,7 +10,7 @@ use super::mapping::{Class, Mapping, Row};
 use super::read::Document;
 use super::selection::{Selection, Whose};
 use super::splits::{Divided, Division};
-use super::totals::{Figures, HeldRow, NAMED, missing_amount, value};
+use super::totals::{Figures, HeldRow, NAMED, effective, missing_amount, value};
 use crate::charge::{Charge, ChargesFileError, Period};
 use crate::money::MoneyError;
 
@@ -195,7 +195,7 @@ impl Sink for Writer<'_> {
             for &column in &batch.bound {
                 codes[column] = batch.class[column][row];
             }
-            let found = match self.classes.find(self.mapping, self.selection, dictionaries, &codes) {
+            let found = match self.classes.find(self.mapping, self.selection, batch, dictionaries, &codes) {
                 Ok(found) => found,
                 Err(why) => {
                     self.hold(number, why);
@@ -247,16 +247,17 @@ pub(super) fn charge<'r>(
     bill: &'r BillContext<'_>,
     amount: &impl Fn(usize) -> Option<Amount>,
 ) -> Result<Option<(Charge<'r>, Figures)>, MoneyError> {
-    let (billed, effective) = (value(&class.billed, amount)?, value(&class.effective, amount)?);
-    if class.skip_zero && billed.is_zero() && effective.is_zero() {
+    let (billed, effective) = (value(&class.billed, amount)?, effective(&class.effective, amount)?);
+    if class.skip_zero && billed.is_zero() && effective.is_none_or(Amount::is_zero) {
         return Ok(None);
     }
-    let (billed_cost, effective_cost) = (billed.to_decimal(18)?, effective.to_decimal(18)?);
+    let billed_cost = billed.to_decimal(18)?;
+    let effective_cost = effective.map(|cost| cost.to_decimal(18)).transpose()?;
     let period = class.billing_period.unwrap_or(bill.period);
     let borrowed = |text: &'r Option<String>| text.as_deref().map(Cow::Borrowed);
     let account = class.billing_account_id.as_deref().unwrap_or(bill.billing_account);
     let charge = Charge {
-        effective_cost: Some(effective_cost),
+        effective_cost,
         billing_account_name: borrowed(&class.billing_account_name),
         charge_category: class.category,
         correction: class.correction,
@@ -272,5 +273,5 @@ pub(super) fn charge<'r>(
             Cow::Borrowed(&class.provider_name),
         )
     };
-    Ok(Some((charge, Figures::of(billed, Some(effective), 1))))
+    Ok(Some((charge, Figures::of(billed, effective, 1))))
 }

@@ -12,7 +12,9 @@ use super::{AMAZON, AWS, services};
 use crate::charge::{Charge, Period};
 use crate::charges::ReadError;
 use crate::charges::focus::{currency, moment};
-use crate::charges::mapping::{Claims, Class, Columns, JsonRows, Mapping, Row, Sign, Texts, required};
+use crate::charges::mapping::{
+    Claims, Class, Columns, Effective, JsonRows, Mapping, Row, Sign, Texts, required,
+};
 use crate::month::BillingMonth;
 
 /// The format.
@@ -65,6 +67,8 @@ const COLUMNS: Columns = Columns {
     costs: &[],
     required_class: &[CURRENCY, KIND, ACCOUNT, SERVICE, START, END],
     required_amounts: &[UNBLENDED, AMORTIZED],
+    may_be_empty: &[],
+    amortised: &[],
     nulls: &[],
 };
 
@@ -156,7 +160,7 @@ impl Mapping for CostExplorer {
         let (kind, service) = (kind(required(KIND)?), required(SERVICE)?);
         Ok(vec![Class {
             billed: vec![(UNBLENDED, Sign::Plus)],
-            effective: vec![(AMORTIZED, Sign::Plus)],
+            effective: Effective::Sum(vec![(AMORTIZED, Sign::Plus)]),
             skip_zero: false,
             currency: currency(required(CURRENCY)?)?,
             // it speaks of accounts, and not of who pays for them, nor of invoices

@@ -13,7 +13,9 @@ use super::kinds::{Amortised, kind};
 use super::{AMAZON, AWS, services};
 use crate::charge::{Charge, ChargeCategory, Period};
 use crate::charges::focus::{currency, moment};
-use crate::charges::mapping::{Claims, Class, Columns, Mapping, Row, Sign, Terms, Texts, required};
+use crate::charges::mapping::{
+    Claims, Class, Columns, Effective, Mapping, Row, Sign, Terms, Texts, required,
+};
 use crate::charges::splits::SplitFormat;
 use crate::charges::tags::RowTags;
 use crate::month::BillingMonth;
@@ -115,6 +117,8 @@ const COLUMNS: Columns = Columns {
     costs: &[PUBLIC_COST],
     required_class: &[CURRENCY, KIND, PERIOD_START, ACCOUNT],
     required_amounts: &[UNBLENDED],
+    may_be_empty: &[],
+    amortised: &[RESERVED, PLANNED, UNUSED_UPFRONT, UNUSED_RECURRING, COMMITTED, USED],
     nulls: &[],
 };
 
@@ -142,7 +146,7 @@ impl Mapping for Cur {
         let publisher = if is_marketplace { text(SELLER).or(text(ENTITY)) } else { None };
         Ok(vec![Class {
             billed: vec![(UNBLENDED, Sign::Plus)],
-            effective: effective(kind.amortised, text(KIND), text(RESERVATION)),
+            effective: Effective::Sum(effective(kind.amortised, text(KIND), text(RESERVATION))),
             skip_zero: false,
             currency: currency(required(CURRENCY)?)?,
             billing_account_id: owned(PAYER),

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use super::super::tests::held_for_its_currencies;
+use super::super::tests::{both_readings, held_for_its_currencies};
 use super::*;
 use crate::charge::Charge;
 use crate::charges::{BillContext, Document, Mapping, Selection, Totals, add_up, write_charges};
@@ -175,6 +175,8 @@ fn legacy(name: &str) -> Vec<u8> {
         ("lineItem/CurrencyCode", "line_item_currency_code"),
         ("lineItem/UnblendedCost", "line_item_unblended_cost"),
         ("savingsPlan/SavingsPlanEffectiveCost", "savings_plan_savings_plan_effective_cost"),
+        ("savingsPlan/TotalCommitmentToDate", "savings_plan_total_commitment_to_date"),
+        ("savingsPlan/UsedCommitment", "savings_plan_used_commitment"),
     ];
     let mut writer = csv::Writer::from_writer(Vec::new());
     let tags = ["resourceTags/user:team", "resourceTags/user:env"];
@@ -344,4 +346,18 @@ fn two_currencies_in_one_bill_hold_it() {
     let rows = "USD,Usage,2025-06-01,1,1,,,\nEUR,Usage,2025-06-01,1,1,,,\n";
     let totals = totals(&Cur, &[("cur.csv", file(format!("{FEW}{rows}").as_bytes()))]);
     held_for_its_currencies(totals);
+}
+
+#[test]
+fn a_row_whose_columns_are_missing_states_no_amortised_cost() {
+    let header = "line_item_currency_code,line_item_line_item_type,bill_billing_period_start_date,line_item_usage_account_id,\
+                  line_item_unblended_cost,savings_plan_savings_plan_effective_cost\n";
+    let rows = "USD,SavingsPlanCoveredUsage,2025-06-01,1,9,7\nUSD,DiscountedUsage,2025-06-01,1,0,\nUSD,Usage,2025-06-01,2,1,\n";
+    let (totals, told) = both_readings(&Cur, "2025-06", &format!("{header}{rows}"), |charge| {
+        charge.effective_cost.map(|cost| cost.to_string())
+    });
+    assert_eq!(told, [Some("7".to_owned()), None, Some("1".to_owned())]);
+    let account = |id: &str| totals.sub_accounts[&Some(id.to_owned())].figures.effective();
+    assert_eq!((account("1"), account("2").map(|cost| cost.to_string())), (None, Some("1".to_owned())));
+    assert!(!totals.is_amortised_missing);
 }

@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use super::super::tests::held_for_its_currencies;
+use super::super::tests::{both_readings, held_for_its_currencies};
 use super::*;
 use crate::charges::{Amount, BillContext, Document, ReadError, Selection, Totals, add_up, write_charges};
 use crate::money::Decimal;
@@ -249,4 +249,31 @@ fn two_currencies_in_one_bill_hold_it() {
     let rows = format!("{ENTERPRISE}{dollars}{}", dollars.replace("USD", "EUR"));
     let totals = add("2023-09", "ea.csv", document(&rows)).unwrap();
     held_for_its_currencies(totals);
+}
+
+/// Whether a report has actual or amortized costs, it does not say: of what draws on a commitment the two differ.
+#[test]
+fn of_one_report_alone_nobody_knows_what_commitments_cost_when_they_are_spread() {
+    let rows = [
+        ("Usage", "OnDemand"),
+        ("Usage", "Reservation"),
+        ("Usage", "SavingsPlan"),
+        ("UnusedSavingsPlan", "SavingsPlan"),
+        ("Purchase", "Reservation"),
+        ("Refund", "Reservation"),
+        ("Purchase", "OnDemand"),
+    ];
+    let text = rows.map(|(charge_type, model)| enterprise("3", "", charge_type, model)).concat();
+    let text = format!("{ENTERPRISE}{text}");
+    let (totals, told) = both_readings(&AzureCostDetails::ALONE[0], "2023-09", &text, |charge| {
+        assert_eq!(charge.contracted_cost, charge.billed_cost);
+        charge.effective_cost.is_some()
+    });
+    assert_eq!(told, [true, false, false, false, false, false, true]);
+    assert_eq!((totals.all.unstated(), totals.all.effective()), (5, None));
+    assert!(!totals.is_amortised_missing);
+    for report in [&AzureCostDetails::BILLED[0], &AzureCostDetails::AMORTIZED[0]] {
+        let document = Document { key: "x.csv", file: document(&text) };
+        assert_eq!(add_up(&document, report, &selection("2023-09"), 1).unwrap().all.unstated(), 0);
+    }
 }

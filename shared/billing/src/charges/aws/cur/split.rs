@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{COLUMNS, Cur, PLAN, PUBLIC_COST, RESERVATION, RESOURCE, START, USAGE_TYPE};
 use crate::charge::Charge;
 use crate::charges::Amount;
-use crate::charges::mapping::{Class, Columns, Mapping, Row, Sign, Texts};
+use crate::charges::mapping::{Class, Columns, Effective, Mapping, Row, Sign, Texts};
 use crate::charges::splits::{SplitFormat, SplitPlaces, SplitReading};
 use crate::money;
 
@@ -114,7 +114,9 @@ impl Mapping for Split {
         let mut classes = Cur.classes(texts)?;
         for class in &mut classes {
             class.billed.push((billed, Sign::Plus));
-            class.effective.push((effective, Sign::Plus));
+            if let Effective::Sum(terms) = &mut class.effective {
+                terms.push((effective, Sign::Plus));
+            }
         }
         Ok(classes)
     }
