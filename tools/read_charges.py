@@ -37,6 +37,15 @@ OPTIONAL = {
     "ListUnitPrice": DECIMAL, "PricingCategory": TEXT, "RegionId": TEXT, "RegionName": TEXT, "ResourceId": TEXT,
     "ResourceName": TEXT, "ResourceType": TEXT, "SkuId": TEXT, "SkuPriceId": TEXT, "SubAccountId": TEXT,
     "SubAccountName": TEXT, "Tags": TEXT,
+    # since 1.1, some of them later than 1.2: kept where they came
+    "PricingCurrencyContractedUnitPrice": DECIMAL, "PricingCurrencyEffectiveCost": DECIMAL,
+    "PricingCurrencyListUnitPrice": DECIMAL, "CommitmentDiscountQuantity": DECIMAL,
+    "SkuMeter": TEXT, "SkuPriceDetails": TEXT, "PricingCurrency": TEXT, "CommitmentDiscountUnit": TEXT,
+    "CapacityReservationId": TEXT, "CapacityReservationStatus": TEXT, "ServiceSubcategory": TEXT,
+    "SubAccountType": TEXT, "BillingAccountType": TEXT, "HostProviderName": TEXT, "ServiceProviderName": TEXT,
+    "ContractApplied": TEXT, "CommitmentProgramEligibilityDetails": TEXT, "InvoiceDetailId": TEXT,
+    "AllocatedMethodId": TEXT, "AllocatedMethodDetails": TEXT, "AllocatedResourceId": TEXT,
+    "AllocatedResourceName": TEXT, "AllocatedTags": TEXT,
 }
 ALLOWED = {
     "ChargeCategory": {"Usage", "Purchase", "Tax", "Credit", "Adjustment"},

@@ -1,4 +1,4 @@
-//! One FOCUS 1.2 row: what a provider charged, in the field's standard terms.
+//! One FOCUS row: what a provider charged, in the field's standard terms.
 
 mod parquet;
 
@@ -126,7 +126,58 @@ pub struct Period {
     pub end: DateTime<Utc>,
 }
 
-/// One FOCUS 1.2 row. Field names are the FOCUS column names in snake case; costs are in `billing_currency`.
+/// Columns of FOCUS that few charges have, some of them from later versions (1.3, 1.4): kept as they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Further<'a> {
+    /// What the stock keeping unit measures.
+    pub sku_meter: Option<Cow<'a, str>>,
+    /// What the price hangs on, as a JSON object.
+    pub sku_price_details: Option<Cow<'a, str>>,
+    /// The currency of the price list.
+    pub pricing_currency: Option<Cow<'a, str>>,
+    /// Price of one pricing unit in it.
+    pub pricing_currency_contracted_unit_price: Option<Decimal>,
+    /// The amortised cost in it.
+    pub pricing_currency_effective_cost: Option<Decimal>,
+    /// The list price in it.
+    pub pricing_currency_list_unit_price: Option<Decimal>,
+    /// How much of a reservation or savings plan it is about.
+    pub commitment_discount_quantity: Option<Decimal>,
+    /// In what unit.
+    pub commitment_discount_unit: Option<Cow<'a, str>>,
+    /// The capacity that is reserved.
+    pub capacity_reservation_id: Option<Cow<'a, str>>,
+    /// `Used` or `Unused`.
+    pub capacity_reservation_status: Option<Cow<'a, str>>,
+    /// What kind of service within its category.
+    pub service_subcategory: Option<Cow<'a, str>>,
+    /// The provider's word for a sub account.
+    pub sub_account_type: Option<Cow<'a, str>>,
+    /// Its word for a billing account.
+    pub billing_account_type: Option<Cow<'a, str>>,
+    /// Whose machines it runs on.
+    pub host_provider_name: Option<Cow<'a, str>>,
+    /// Who offers it: of a marketplace, the seller.
+    pub service_provider_name: Option<Cow<'a, str>>,
+    /// Which commitments of contracts it counts towards, as a JSON object.
+    pub contract_applied: Option<Cow<'a, str>>,
+    /// Which programs of commitments it may be part of, as a JSON object.
+    pub commitment_program_eligibility_details: Option<Cow<'a, str>>,
+    /// The line of the invoice.
+    pub invoice_detail_id: Option<Cow<'a, str>>,
+    /// Of a part of a shared resource, how it was divided.
+    pub allocated_method_id: Option<Cow<'a, str>>,
+    /// The details of that, as a JSON object.
+    pub allocated_method_details: Option<Cow<'a, str>>,
+    /// Whom the part is for.
+    pub allocated_resource_id: Option<Cow<'a, str>>,
+    /// Its display name.
+    pub allocated_resource_name: Option<Cow<'a, str>>,
+    /// Its tags, as a flat JSON object.
+    pub allocated_tags: Option<Cow<'a, str>>,
+}
+
+/// One FOCUS row: version 1.2, and what came of later ones. Field names are the FOCUS column names in snake case; costs are in `billing_currency`.
 /// Texts borrow from the raw document where they can: a charge lives only as long as it takes to pass it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge<'a> {
@@ -214,8 +265,10 @@ pub struct Charge<'a> {
     pub commitment_discount_status: Option<Cow<'a, str>>,
     /// Tags as a flat JSON object.
     pub tags: Option<Cow<'a, str>>,
-    /// Custom column `x_UnreadTags`: the text of tags that cannot be read; then `tags` is empty.
+    /// Custom column `x_UnreadTags`: the text of tags that cannot be read; then `tags` is empty, and so are allocated ones.
     pub unread_tags: Option<Cow<'a, str>>,
+    /// What else it may say.
+    pub further: Further<'a>,
     /// Custom column `x_DiscountCents`: what the provider says it took off, for information.
     pub x_discount_cents: Option<Decimal>,
     /// Custom column `x_Document`: the raw document that holds the line, where an invoice comes as several.
@@ -278,6 +331,7 @@ impl<'a> Charge<'a> {
             commitment_discount_status: None,
             tags: None,
             unread_tags: None,
+            further: Further::default(),
             x_discount_cents: None,
             x_document: None,
             x_line_number: None,

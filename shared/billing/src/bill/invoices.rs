@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::BillError;
 use crate::certificate::decimal_text;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
-use crate::charges::{Amount, Claims, Class, Effective, Figures, Totals};
+use crate::charges::{Amount, Claims, Class, Effective, Figures, RowTags, Totals};
 use crate::ids::Provider;
 use crate::manifest::{InvoiceTotal, Manifest};
 use crate::money::{Currency, MoneyError, minor_digits};
@@ -127,9 +127,7 @@ pub(super) fn tax_class(manifest: &Manifest, invoice: &InvoiceTotal, currency: C
         category: ChargeCategory::Tax,
         correction: false,
         frequency: ChargeFrequency::OneTime,
-        tags: Vec::new(),
-        tags_json: None,
-        unread_tags: None,
+        tags: RowTags::default(),
         twin: None,
         claims: Claims::only(name),
         provider_name: name.to_owned(),

@@ -1,5 +1,6 @@
 //! What a bill says of itself: its certificate, its rows, its aggregates, and what holds it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
@@ -213,6 +214,33 @@ fn every_key_of_the_table_by_tag_adds_up_and_so_does_no_key() {
         by_tag(&(keys + &row("5", "1", ""))),
         ["(more than 2000 keys),,true,2001,2001,2001", "(more than 2000 keys),,false,5,5,1"]
     );
+}
+
+/// A shared resource, divided among two teams by what they use of it.
+#[test]
+fn the_tags_of_a_part_are_those_of_whom_it_is_for() {
+    let month = Manifest { provider: Provider::named("Nordwind Cloud").unwrap(), ..october(Format::Focus) };
+    let (totals, told) =
+        both_readings(&Focus, "2026-10", &case_without("columns/focus13-allocated.csv", &[]), |charge| {
+            let text = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or("-").to_owned();
+            [
+                text(&charge.tags),
+                text(&charge.further.allocated_tags),
+                text(&charge.further.allocated_resource_id),
+            ]
+        });
+    let expected =
+        [["-", r#"{"team":"blue"}"#, "pod-a"], ["-", r#"{"team":"red"}"#, "pod-b"], ["-", "-", "-"]];
+    assert_eq!(told, expected);
+    let table = table("by-tag", &certify_bill(&Revision::of(b"x"), &month, totals).unwrap());
+    let expected = [
+        ",,true,100,100,2",
+        ",,false,0,0,1",
+        "team,blue,true,60,60,1",
+        "team,red,true,40,40,1",
+        "team,,false,0,0,1",
+    ];
+    assert_eq!(table, expected);
 }
 
 fn october(format: Format) -> Manifest {

@@ -184,7 +184,7 @@ impl<'m> Adder<'m> {
                 totals.add_service(category, name, figures)?;
             }
             for (tags, figures) in parts.tags.iter().zip(&sums.tags).filter(|(_, f)| counts(f)) {
-                totals.add_tags(&tags.pairs, tags.unread.as_ref(), figures)?;
+                totals.add_tags(tags, figures)?;
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::dates::{DateOrder, Days, after};
 use super::focus::{currency, wrong};
 use super::mapping::{Claims, Class, Columns, Effective, Mapping, Priced, Row, Sign, Texts, Twin, required};
 use super::tags::RowTags;
-use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
+use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Further, Period};
 use crate::month::BillingMonth;
 
 /// The format: which of Azure's two reports of the same month it is, and how its days are written.
@@ -146,6 +146,7 @@ const COLUMNS: Columns = Columns {
         &["ReservationName"],
     ],
     prose: &[],
+    kept: &[],
     numbers: &[
         &["Quantity", "UsageQuantity"],
         &["UnitPrice", "ResourceRate"],
@@ -195,7 +196,7 @@ impl Mapping for AzureCostDetails {
         // pay-as-you-go knows nothing but usage
         let charge_type = text(CHARGE_TYPE).unwrap_or("Usage");
         let category = category(charge_type);
-        let tags = RowTags::of(text(TAGS), |pairs| pairs);
+        let tags = RowTags::of([text(TAGS)], |[tags]| tags);
         let (billing_period, month) = self.period(texts)?;
         let is_committed = text(PRICING_MODEL).and_then(commitment).is_some() || is_unused(charge_type);
         let (cost, nothing) = (vec![(COST, Sign::Plus)], Vec::new());
@@ -230,9 +231,7 @@ impl Mapping for AzureCostDetails {
             // it names the invoice whose charge is taken back
             correction: text(PREVIOUS_INVOICE).is_some(),
             frequency: frequency(text(FREQUENCY), category),
-            tags_json: tags.json,
-            tags: tags.pairs,
-            unread_tags: tags.unread,
+            tags,
             claims: Claims::only(MICROSOFT),
             provider_name: MICROSOFT.to_owned(),
             publisher_name: publisher(text(PUBLISHER), text(PUBLISHER_TYPE)),
@@ -252,6 +251,8 @@ impl Mapping for AzureCostDetails {
         let currency = charge.billing_currency.code();
         let is_priced = text(PRICING_CURRENCY).is_none_or(|code| code == currency);
         let price = |column: usize| row.quantity(column).filter(|_| is_priced);
+        let in_pricing_currency =
+            |column: usize| row.quantity(column).filter(|_| text(PRICING_CURRENCY).is_some());
         let list_cost = row.cost(LIST_COST)?.filter(|cost| !cost.is_zero());
         let model = row.class.text(PRICING_MODEL);
         let amortized = charge.effective_cost.filter(|_| self.report == Report::Amortized);
@@ -284,6 +285,14 @@ impl Mapping for AzureCostDetails {
             commitment_discount_category: benefit.map(|(category, _)| Cow::Borrowed(category)),
             commitment_discount_type: benefit.map(|(_, kind)| Cow::Borrowed(kind)),
             commitment_discount_status: benefit.and(commitment_status(charge_type)).map(Cow::Borrowed),
+            further: Further {
+                sku_meter: some(METER_NAME),
+                pricing_currency: some(PRICING_CURRENCY),
+                pricing_currency_contracted_unit_price: in_pricing_currency(UNIT_PRICE),
+                pricing_currency_list_unit_price: in_pricing_currency(LIST_PRICE)
+                    .filter(|price| !price.is_zero()),
+                ..charge.further
+            },
             ..charge
         })
     }

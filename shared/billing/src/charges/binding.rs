@@ -24,6 +24,7 @@ pub(super) struct Binding {
     pub(super) priced: Option<usize>,
     pub(super) texts: Vec<Vec<usize>>,
     pub(super) prose: &'static [usize],
+    pub(super) kept: &'static [usize],
     pub(super) numbers: Vec<Vec<usize>>,
     /// Which of `numbers` are money.
     pub(super) costs: &'static [usize],
@@ -167,6 +168,7 @@ impl Binding {
             priced: columns.priced.map(|priced| priced.amount),
             texts: with_details(columns.texts)?,
             prose: columns.prose,
+            kept: columns.kept,
             numbers: with_details(columns.numbers)?,
             costs: columns.costs,
             tags: columns.tags,

@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use super::batch::{Batch, ClassTexts, Dictionary};
 use super::mapping::{Class, Columns, Mapping};
 use super::selection::{Selection, Whose};
+use super::tags::RowTags;
 
 /// Nodes of one tree that are remembered before they are given up.
 pub(super) const REMEMBERED: usize = 100_000;
@@ -47,20 +48,13 @@ pub(super) struct Parts {
     by_tags: Places,
     pub(super) accounts: Vec<Account>,
     pub(super) services: Vec<(&'static str, String)>,
-    pub(super) tags: Vec<Tags>,
+    pub(super) tags: Vec<RowTags>,
 }
 
 /// A sub account.
 pub(super) struct Account {
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
-}
-
-/// A set of tags, and as a JSON object; or the text of what cannot be read.
-pub(super) struct Tags {
-    pub(super) pairs: Vec<(String, String)>,
-    pub(super) json: Option<String>,
-    pub(super) unread: Option<String>,
 }
 
 impl Parts {
@@ -219,8 +213,7 @@ impl Parts {
             self.by_service.remember(service.0, self.services.len() - 1)
         });
         let tags = tags.1.unwrap_or_else(|| {
-            let (pairs, json) = (class.tags.clone(), class.tags_json.clone());
-            self.tags.push(Tags { pairs, json, unread: class.unread_tags.clone() });
+            self.tags.push(class.tags.clone());
             self.by_tags.remember(tags.0, self.tags.len() - 1)
         });
         (account, service, tags)

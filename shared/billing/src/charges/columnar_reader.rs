@@ -189,11 +189,11 @@ impl Columnar {
             }
         }
         for (at, places) in self.binding.texts.iter().enumerate() {
-            let is_prose = self.binding.prose.contains(&at);
             let arrays: Vec<(usize, &ArrayRef)> =
                 places.iter().filter_map(|place| Some((*place, column(*place)?))).collect();
-            plain_texts(&arrays, rows, &self.binding, is_prose, &mut batch.texts[at])
+            let unread = plain_texts(at, &arrays, rows, &self.binding, &mut batch.texts[at])
                 .map_err(|(place, why)| named(place, why))?;
+            batch.unread.extend(unread);
         }
         for (at, places) in self.binding.amounts.iter().enumerate() {
             if self.binding.priced != Some(at) {
@@ -385,18 +385,26 @@ fn bits_of(array: &ArrayRef) -> Option<impl Fn(usize) -> u128> {
     })
 }
 
-/// Of each row, the text of the first of some columns that is filled.
+/// Of each row, the text of the first of some columns that is filled; the rows with one that cannot be read.
 fn plain_texts(
+    of: usize,
     arrays: &[(usize, &ArrayRef)],
     rows: usize,
     binding: &Binding,
-    is_prose: bool,
     into: &mut PlainTexts,
-) -> Result<(), (usize, String)> {
+) -> Result<Vec<usize>, (usize, String)> {
+    let (is_prose, is_kept) = (binding.prose.contains(&of), binding.kept.contains(&of));
+    let mut unread = Vec::new();
     for row in 0..rows {
         let mut found = None;
         for (place, array) in arrays {
-            let text = text_at(array, row).map_err(|why| (*place, why))?;
+            let text = match text_at(array, row) {
+                Err(_) if is_kept => {
+                    unread.push(row);
+                    None
+                }
+                text => text.map_err(|why| (*place, why))?,
+            };
             let text = text.map(|text| if is_prose { clean_prose(&text) } else { clean(&text) }.into_owned());
             found = text.filter(|text| !binding.is_null(text.as_bytes()));
             if found.is_some() {
@@ -405,7 +413,7 @@ fn plain_texts(
         }
         into.push(found.as_deref());
     }
-    Ok(())
+    Ok(unread)
 }
 
 /// One cell as text: times as RFC 3339, maps and what else may hold tags as JSON objects.

@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use super::mapping::{Claims, Class, Columns, Effective, Mapping, Row, Sign, Texts, required};
 use super::shared::SharedFormat;
 use super::tags::RowTags;
-use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period, service_category};
+use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Further, Period, service_category};
 use crate::money::{self, Currency};
 use crate::month::BillingMonth;
 
@@ -26,14 +26,20 @@ macro_rules! places {
 
 places! {
     CURRENCY ACCOUNT ACCOUNT_NAME PERIOD_START PERIOD_END INVOICE SUB_ACCOUNT SUB_ACCOUNT_NAME CATEGORY CLASS FREQUENCY
-    SERVICE_CATEGORY SERVICE PROVIDER SERVICE_PROVIDER PUBLISHER ISSUER TAGS
+    SERVICE_CATEGORY SERVICE PROVIDER SERVICE_PROVIDER PUBLISHER ISSUER TAGS ALLOCATED_TAGS
 }
 places! { BILLED EFFECTIVE }
 places! {
     CHARGE_START CHARGE_END DESCRIPTION SKU SKU_PRICE RESOURCE RESOURCE_NAME RESOURCE_TYPE REGION REGION_NAME ZONE CONSUMED_UNIT
     PRICING_UNIT PRICING_CATEGORY COMMITMENT COMMITMENT_NAME COMMITMENT_CATEGORY COMMITMENT_TYPE COMMITMENT_STATUS
+    SKU_METER SKU_PRICE_DETAILS PRICING_CURRENCY COMMITMENT_UNIT CAPACITY_RESERVATION CAPACITY_RESERVATION_STATUS SUBCATEGORY
+    SUB_ACCOUNT_TYPE ACCOUNT_TYPE HOST_PROVIDER CONTRACT_APPLIED COMMITMENT_PROGRAMS INVOICE_DETAIL ALLOCATED_METHOD
+    ALLOCATED_METHOD_DETAILS ALLOCATED_RESOURCE ALLOCATED_RESOURCE_NAME
 }
-places! { LIST CONTRACTED CONSUMED PRICED CONTRACTED_PRICE LIST_PRICE }
+places! {
+    LIST CONTRACTED CONSUMED PRICED CONTRACTED_PRICE LIST_PRICE COMMITMENT_QUANTITY PRICING_CONTRACTED_PRICE PRICING_EFFECTIVE
+    PRICING_LIST_PRICE
+}
 
 const COLUMNS: Columns = Columns {
     class: &[
@@ -55,6 +61,7 @@ const COLUMNS: Columns = Columns {
         &["PublisherName"],
         &["InvoiceIssuerName"],
         &["Tags"],
+        &["AllocatedTags"],
     ],
     kind: &[
         CURRENCY,
@@ -74,7 +81,7 @@ const COLUMNS: Columns = Columns {
     instead: &[],
     account: &[SUB_ACCOUNT, SUB_ACCOUNT_NAME],
     service: &[SERVICE_CATEGORY, SERVICE],
-    tags: &[TAGS],
+    tags: &[TAGS, ALLOCATED_TAGS],
     amounts: &[&["BilledCost"], &["EffectiveCost"]],
     priced: None,
     texts: &[
@@ -97,8 +104,42 @@ const COLUMNS: Columns = Columns {
         &["CommitmentDiscountCategory"],
         &["CommitmentDiscountType"],
         &["CommitmentDiscountStatus"],
+        &["SkuMeter"],
+        &["SkuPriceDetails"],
+        &["PricingCurrency"],
+        &["CommitmentDiscountUnit"],
+        &["CapacityReservationId"],
+        &["CapacityReservationStatus"],
+        &["ServiceSubcategory"],
+        &["SubAccountType"],
+        &["BillingAccountType"],
+        &["HostProviderName"],
+        &["ContractApplied"],
+        &["CommitmentProgramEligibilityDetails"],
+        &["InvoiceDetailId"],
+        &["AllocatedMethodId"],
+        &["AllocatedMethodDetails"],
+        &["AllocatedResourceId"],
+        &["AllocatedResourceName"],
     ],
     prose: &[DESCRIPTION],
+    kept: &[
+        SKU_METER,
+        SKU_PRICE_DETAILS,
+        PRICING_CURRENCY,
+        COMMITMENT_UNIT,
+        CAPACITY_RESERVATION,
+        CAPACITY_RESERVATION_STATUS,
+        SUBCATEGORY,
+        SUB_ACCOUNT_TYPE,
+        ACCOUNT_TYPE,
+        HOST_PROVIDER,
+        CONTRACT_APPLIED,
+        COMMITMENT_PROGRAMS,
+        INVOICE_DETAIL,
+        ALLOCATED_METHOD,
+        ALLOCATED_METHOD_DETAILS,
+    ],
     numbers: &[
         &["ListCost"],
         &["ContractedCost"],
@@ -106,6 +147,10 @@ const COLUMNS: Columns = Columns {
         &["PricingQuantity"],
         &["ContractedUnitPrice"],
         &["ListUnitPrice"],
+        &["CommitmentDiscountQuantity"],
+        &["PricingCurrencyContractedUnitPrice"],
+        &["PricingCurrencyEffectiveCost"],
+        &["PricingCurrencyListUnitPrice"],
     ],
     costs: &[LIST, CONTRACTED],
     required_class: &[CURRENCY, ACCOUNT, PERIOD_START, CATEGORY, SERVICE],
@@ -138,7 +183,6 @@ impl Mapping for Focus {
             ChargeCategory::Usage => ChargeFrequency::UsageBased,
             _ => ChargeFrequency::OneTime,
         });
-        let tags = RowTags::of(text(TAGS), |pairs| pairs);
         let provider = text(PROVIDER).or(text(SERVICE_PROVIDER));
         let publisher = text(PUBLISHER).or(provider).unwrap_or("unknown").to_owned();
         Ok(vec![Class {
@@ -158,9 +202,7 @@ impl Mapping for Focus {
             category,
             correction,
             frequency,
-            tags_json: tags.json,
-            tags: tags.pairs,
-            unread_tags: tags.unread,
+            tags: RowTags::allocated(text(TAGS), text(ALLOCATED_TAGS)),
             twin: None,
             claims: Claims {
                 provider: owned(PROVIDER),
@@ -206,8 +248,39 @@ impl Mapping for Focus {
             commitment_discount_category: text(COMMITMENT_CATEGORY),
             commitment_discount_type: text(COMMITMENT_TYPE),
             commitment_discount_status: text(COMMITMENT_STATUS),
+            further: further(charge.further, row),
             ..charge
         })
+    }
+}
+
+/// The columns that are kept as they came.
+fn further<'r>(charge: Further<'r>, row: &Row<'r>) -> Further<'r> {
+    let text = |column: usize| row.texts.text(column).map(Cow::Borrowed);
+    Further {
+        sku_meter: text(SKU_METER),
+        sku_price_details: text(SKU_PRICE_DETAILS),
+        pricing_currency: text(PRICING_CURRENCY),
+        pricing_currency_contracted_unit_price: row.quantity(PRICING_CONTRACTED_PRICE),
+        pricing_currency_effective_cost: row.quantity(PRICING_EFFECTIVE),
+        pricing_currency_list_unit_price: row.quantity(PRICING_LIST_PRICE),
+        commitment_discount_quantity: row.quantity(COMMITMENT_QUANTITY),
+        commitment_discount_unit: text(COMMITMENT_UNIT),
+        capacity_reservation_id: text(CAPACITY_RESERVATION),
+        capacity_reservation_status: text(CAPACITY_RESERVATION_STATUS),
+        service_subcategory: text(SUBCATEGORY),
+        sub_account_type: text(SUB_ACCOUNT_TYPE),
+        billing_account_type: text(ACCOUNT_TYPE),
+        host_provider_name: text(HOST_PROVIDER),
+        service_provider_name: row.class.text(SERVICE_PROVIDER).map(Cow::Borrowed),
+        contract_applied: text(CONTRACT_APPLIED),
+        commitment_program_eligibility_details: text(COMMITMENT_PROGRAMS),
+        invoice_detail_id: text(INVOICE_DETAIL),
+        allocated_method_id: text(ALLOCATED_METHOD),
+        allocated_method_details: text(ALLOCATED_METHOD_DETAILS),
+        allocated_resource_id: text(ALLOCATED_RESOURCE),
+        allocated_resource_name: text(ALLOCATED_RESOURCE_NAME),
+        allocated_tags: charge.allocated_tags,
     }
 }
 

@@ -74,6 +74,7 @@ const COLUMNS: Columns = Columns {
         &["adjustment_description"],
     ],
     prose: &[ADJUSTMENT],
+    kept: &[],
     numbers: &[],
     costs: &[],
     required_class: &[CURRENCY, COST_TYPE],
@@ -97,7 +98,7 @@ impl Mapping for BigQuery {
             _ => ChargeCategory::Adjustment,
         };
         let service = texts.text(SERVICE).unwrap_or(PROVIDER);
-        let tags = RowTags::of(texts.text(LABELS), |pairs| pairs);
+        let tags = RowTags::of([texts.text(LABELS)], |[labels]| labels);
         let month = texts.text(INVOICE_MONTH).map(invoice_month).transpose()?;
         let charge = Class {
             billed: vec![(COST, Sign::Plus)],
@@ -121,9 +122,7 @@ impl Mapping for BigQuery {
                 ChargeCategory::Usage => ChargeFrequency::UsageBased,
                 _ => ChargeFrequency::OneTime,
             },
-            tags_json: tags.json,
-            tags: tags.pairs,
-            unread_tags: tags.unread,
+            tags,
             twin: None,
             claims: Claims::only(PROVIDER),
             provider_name: PROVIDER.to_owned(),

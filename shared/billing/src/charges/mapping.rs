@@ -15,6 +15,7 @@ use crate::month::BillingMonth;
 use super::dates::{DateOrder, Days};
 use super::shared::SharedFormat;
 use super::splits::SplitFormat;
+use super::tags::RowTags;
 use super::{Amount, ReadError};
 
 /// The columns that a format reads. Each is a list of names, in any case, the newest version's first: of each row, the first that is
@@ -43,6 +44,8 @@ pub struct Columns {
     pub texts: &'static [&'static [&'static str]],
     /// Which of `texts` are prose.
     pub prose: &'static [usize],
+    /// Which of `texts` are only kept: one that cannot be read refuses no document, it is counted.
+    pub kept: &'static [usize],
     /// Further numbers of a charge.
     pub numbers: &'static [&'static [&'static str]],
     /// Which of `numbers` are money: one that cannot be read holds its row. Of a quantity or a price it is only counted.
@@ -221,12 +224,8 @@ pub struct Class {
     pub correction: bool,
     /// How often it occurs.
     pub frequency: ChargeFrequency,
-    /// Tags in the order of their keys.
-    pub tags: Vec<(String, String)>,
-    /// The same as a flat JSON object; nothing if there are none.
-    pub tags_json: Option<String>,
-    /// The text of tags that cannot be read: the charge has none then.
-    pub unread_tags: Option<String>,
+    /// Its tags.
+    pub tags: RowTags,
     /// Whether another document of the bill has the same rows; nothing if none has.
     pub twin: Option<Twin>,
     /// Who makes the service available.

@@ -44,28 +44,60 @@ pub fn overlaid(
 }
 
 /// Of each key the first tag.
-pub(super) fn first_of_each(tags: impl IntoIterator<Item = Pairs>, rule: Rule) -> Pairs {
+fn first_of_each(tags: impl IntoIterator<Item = Pairs>, rule: Rule) -> Pairs {
     let mut seen = HashSet::new();
     let is_first = |(key, _): &(String, String)| seen.insert(rule.key(Id::TagKey, key).into_owned());
     tags.into_iter().flatten().filter(is_first).collect()
 }
 
-/// What is read of a row: its tags, as a flat JSON object too, and the text of those that cannot be read.
-pub(super) struct RowTags {
-    pub(super) pairs: Pairs,
-    pub(super) json: Option<String>,
-    pub(super) unread: Option<String>,
+/// The tags of a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowTags {
+    /// What sums are made of: of keys that are the same by the provider's rule, the first counts.
+    pub pairs: Vec<(String, String)>,
+    /// FOCUS `Tags`: a flat JSON object; nothing if there are none.
+    pub json: Option<String>,
+    /// FOCUS `AllocatedTags`, in the same way; `pairs` has them too.
+    pub allocated: Option<String>,
+    /// The text of tags that cannot be read: the charge has none then.
+    pub unread: Option<String>,
 }
 
 impl RowTags {
-    pub(super) fn of(text: Option<&str>, named: impl FnOnce(Pairs) -> Pairs) -> Self {
-        match parse(text) {
-            Ok(pairs) => {
-                let pairs = named(pairs);
-                Self { json: to_json(&pairs), pairs, unread: None }
+    /// What `named` makes of the tags of some texts.
+    pub(super) fn of<const N: usize>(
+        texts: [Option<&str>; N],
+        named: impl FnOnce([Pairs; N]) -> Pairs,
+    ) -> Self {
+        match Self::read(texts) {
+            Ok(read) => {
+                let pairs = named(read);
+                Self { json: to_json(&pairs), pairs, ..Self::default() }
             }
-            Err(_) => Self { pairs: Vec::new(), json: None, unread: text.map(str::to_owned) },
+            Err(unread) => unread,
         }
+    }
+
+    /// Tags, and those of the part of a shared resource that the row is for.
+    pub(super) fn allocated(tags: Option<&str>, allocated: Option<&str>) -> Self {
+        match Self::read([tags, allocated]) {
+            Ok([tags, allocated]) => Self {
+                json: to_json(&tags),
+                allocated: to_json(&allocated),
+                // whose rule it is, the row does not know
+                pairs: first_of_each([allocated, tags], Rule::Exact),
+                unread: None,
+            },
+            Err(unread) => unread,
+        }
+    }
+
+    fn read<const N: usize>(texts: [Option<&str>; N]) -> Result<[Pairs; N], Self> {
+        let mut read = [const { Pairs::new() }; N];
+        for (text, pairs) in texts.into_iter().zip(&mut read) {
+            *pairs = parse(text).map_err(|_| Self { unread: text.map(str::to_owned), ..Self::default() })?;
+        }
+        Ok(read)
     }
 }
 
@@ -138,6 +170,10 @@ impl<'de> Deserialize<'de> for Read {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str) -> Vec<(String, String)> {
@@ -166,8 +202,53 @@ mod tests {
         for text in ["team=x", "{\"team\": ", "[1]", "[{\"value\": \"x\"}]", r#"{"team": "x", "team": "y"}"#]
         {
             assert!(parse(Some(text)).is_err(), "{text}");
-            let tags = RowTags::of(Some(text), |pairs| pairs);
-            assert_eq!((tags.pairs.len(), tags.json, tags.unread.as_deref()), (0, None, Some(text)));
+            let unread = RowTags { unread: Some(text.to_owned()), ..RowTags::default() };
+            assert_eq!(RowTags::of([Some(text)], |[pairs]| pairs), unread);
+            let good = Some(r#"{"team": "x"}"#);
+            assert_eq!(RowTags::allocated(good, Some(text)), unread, "which of them counts is not known");
+            assert_eq!(RowTags::allocated(Some(text), good), unread);
+        }
+    }
+
+    #[test]
+    fn the_tags_of_a_part_stand_over_those_of_the_whole() {
+        let (node, pod) = (r#"{"team": "platform", "env": "prod"}"#, r#"{"Team": "blue"}"#);
+        let names = |rule| {
+            let tags = overlaid(Some(node), Some(pod), rule).unwrap();
+            tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(Rule::of("azure")), "Team=blue env=prod");
+        assert_eq!(names(Rule::Exact), "Team=blue env=prod team=platform");
+        let row = RowTags::allocated(Some(node), Some(pod));
+        assert_eq!(row.json.as_deref(), Some(r#"{"env":"prod","team":"platform"}"#));
+        assert_eq!(row.allocated.as_deref(), Some(r#"{"Team":"blue"}"#));
+        assert_eq!(overlaid(None, None, Rule::Exact), Ok(Vec::new()));
+    }
+
+    fn any_tags() -> impl Strategy<Value = BTreeMap<String, String>> {
+        prop::collection::btree_map("[aAbB]{1,2}", "[xyz]", 0..5)
+    }
+
+    proptest! {
+        /// Each key has the part's value if the part has the key, else the whole's; there are no others.
+        #[test]
+        fn a_key_is_the_parts_before_the_wholes(whole in any_tags(), part in any_tags(), is_azure in any::<bool>()) {
+            let rule = if is_azure { Rule::of("azure") } else { Rule::Exact };
+            let same = |key: &str| rule.key(Id::TagKey, key).into_owned();
+            let first = |tags: &BTreeMap<String, String>, wanted: &str| {
+                tags.iter().find(|(key, _)| same(key) == wanted).map(|(_, value)| value.clone())
+            };
+            let text = |tags: &BTreeMap<String, String>| serde_json::to_string(tags).unwrap();
+            let found = overlaid(Some(&text(&whole)), Some(&text(&part)), rule).unwrap();
+            let keys: BTreeSet<String> = whole.keys().chain(part.keys()).map(|key| same(key)).collect();
+            let expected: BTreeMap<String, Option<String>> = keys
+                .into_iter()
+                .map(|key| (key.clone(), first(&part, &key).or_else(|| first(&whole, &key))))
+                .collect();
+            prop_assert_eq!(found.len(), expected.len());
+            for (key, value) in found {
+                prop_assert_eq!(Some(&Some(value)), expected.get(&same(&key)));
+            }
         }
     }
 }

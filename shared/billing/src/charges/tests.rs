@@ -319,8 +319,7 @@ fn parts(classes: &[Class]) -> [String; 4] {
         sub_account_name: None,
         service_category: "",
         service_name: String::new(),
-        tags: Vec::new(),
-        tags_json: None,
+        tags: RowTags::default(),
         ..class.clone()
     };
     let all = |part: &dyn Fn(&Class) -> String| classes.iter().map(part).collect::<Vec<_>>().join("\n");
@@ -329,7 +328,7 @@ fn parts(classes: &[Class]) -> [String; 4] {
         all(&|class| format!("{:?}", kind(class))),
         format!("{:?} {:?}", first.sub_account_id, first.sub_account_name),
         format!("{} {}", first.service_category, first.service_name),
-        format!("{:?} {:?}", first.tags, first.tags_json),
+        format!("{:?}", first.tags),
     ]
 }
 

@@ -10,6 +10,7 @@ use super::dialect::Dialect;
 use super::mapping::{Class, Columns, Effective, Sign, Terms};
 use super::selection::OtherBill;
 use super::tag_sums::TagSums;
+use super::tags::RowTags;
 use crate::identity::{Id, Rule};
 use crate::money::MoneyError;
 use crate::text::shown;
@@ -226,7 +227,7 @@ impl Totals {
         self.add_kind(class, figures)?;
         self.add_account(class.sub_account_id.as_ref(), class.sub_account_name.as_ref(), figures)?;
         self.add_service(class.service_category, &class.service_name, figures)?;
-        self.add_tags(&class.tags, class.unread_tags.as_ref(), figures)
+        self.add_tags(&class.tags, figures)
     }
 
     /// Nothing yet, of a provider with this rule.
@@ -235,16 +236,11 @@ impl Totals {
         Self { rule, ..Self::default() }
     }
 
-    pub(super) fn add_tags(
-        &mut self,
-        tags: &[(String, String)],
-        unread: Option<&String>,
-        figures: &Figures,
-    ) -> Result<(), MoneyError> {
-        if let Some(text) = unread {
+    pub(super) fn add_tags(&mut self, tags: &RowTags, figures: &Figures) -> Result<(), MoneyError> {
+        if let Some(text) = &tags.unread {
             self.unread_tags.add([shown(text)], figures)?;
         }
-        self.tags.add(tags, self.rule, figures)
+        self.tags.add(&tags.pairs, self.rule, figures)
     }
 
     pub(super) fn add_kind(&mut self, class: &Class, figures: &Figures) -> Result<(), MoneyError> {

@@ -11,7 +11,7 @@ use super::read::Document;
 use super::selection::{Selection, Whose};
 use super::splits::{Divided, Division};
 use super::totals::{Figures, HeldRow, NAMED, effective, missing_amount, value};
-use crate::charge::{Charge, ChargesFileError, Period};
+use crate::charge::{Charge, ChargesFileError, Further, Period};
 use crate::money::MoneyError;
 
 /// What the charges of a bill have in common.
@@ -155,6 +155,10 @@ impl Writer<'_> {
                 service_name: Cow::Borrowed(service_name),
                 tags: tags.json.as_deref().map(Cow::Borrowed),
                 unread_tags: tags.unread.as_deref().map(Cow::Borrowed),
+                further: Further {
+                    allocated_tags: tags.allocated.as_deref().map(Cow::Borrowed),
+                    ..Further::default()
+                },
                 x_document: Some(Cow::Borrowed(self.document)),
                 x_line_number: usize::try_from(number).ok(),
                 ..charge

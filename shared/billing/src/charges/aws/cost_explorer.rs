@@ -15,6 +15,7 @@ use crate::charges::focus::{currency, moment};
 use crate::charges::mapping::{
     Claims, Class, Columns, Effective, JsonRows, Mapping, Row, Sign, Texts, required,
 };
+use crate::charges::tags::RowTags;
 use crate::month::BillingMonth;
 
 /// The format.
@@ -63,6 +64,7 @@ const COLUMNS: Columns = Columns {
     priced: None,
     texts: &[],
     prose: &[],
+    kept: &[],
     numbers: &[],
     costs: &[],
     required_class: &[CURRENCY, KIND, ACCOUNT, SERVICE, START, END],
@@ -177,9 +179,7 @@ impl Mapping for CostExplorer {
             category: kind.category,
             correction: false,
             frequency: kind.frequency,
-            tags: Vec::new(),
-            tags_json: None,
-            unread_tags: None,
+            tags: RowTags::default(),
             twin: None,
             claims: Claims::only(AWS),
             provider_name: AWS.to_owned(),

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::kinds::{Amortised, kind};
 use super::{AMAZON, AWS, services};
-use crate::charge::{Charge, ChargeCategory, Period};
+use crate::charge::{Charge, ChargeCategory, Further, Period};
 use crate::charges::focus::{currency, moment};
 use crate::charges::mapping::{
     Claims, Class, Columns, Effective, Mapping, Row, Sign, Terms, Texts, required,
@@ -38,7 +38,8 @@ places! {
     UNBLENDED RESERVED PLANNED UNUSED_UPFRONT UNUSED_RECURRING COMMITTED USED
 }
 places! {
-    START END DESCRIPTION SKU SKU_PRICE USAGE_TYPE RESOURCE REGION ZONE UNIT PLAN
+    START END DESCRIPTION SKU SKU_PRICE USAGE_TYPE RESOURCE REGION ZONE UNIT PLAN PRICING_CURRENCY CAPACITY_RESERVATION
+    CAPACITY_RESERVATION_STATUS
 }
 places! { QUANTITY PUBLIC_COST PUBLIC_RATE RATE }
 
@@ -106,8 +107,12 @@ const COLUMNS: Columns = Columns {
         &["line_item_availability_zone", "lineItem/AvailabilityZone"],
         &["pricing_unit", "pricing/unit"],
         &["savings_plan_savings_plan_a_r_n", "savingsPlan/SavingsPlanARN"],
+        &["pricing_currency", "pricing/currency"],
+        &["capacity_reservation_capacity_reservation_arn"],
+        &["capacity_reservation_capacity_reservation_status"],
     ],
     prose: &[DESCRIPTION],
+    kept: &[PRICING_CURRENCY, CAPACITY_RESERVATION, CAPACITY_RESERVATION_STATUS],
     numbers: &[
         &["line_item_usage_amount", "lineItem/UsageAmount"],
         &["pricing_public_on_demand_cost", "pricing/publicOnDemandCost"],
@@ -140,7 +145,7 @@ impl Mapping for Cur {
         let owned = |column: usize| text(column).map(str::to_owned);
         let kind = kind(required(KIND)?);
         let (service_name, service_category) = service(texts);
-        let tags = RowTags::of(text(TAGS), user_tags);
+        let tags = RowTags::of([text(TAGS)], |[tags]| user_tags(tags));
         let (billing_period, month) = period(texts)?;
         let is_marketplace = text(ENTITY).is_some_and(|entity| entity != AWS);
         let publisher = if is_marketplace { text(SELLER).or(text(ENTITY)) } else { None };
@@ -162,9 +167,7 @@ impl Mapping for Cur {
             // a bill of refunds corrects what was invoiced before
             correction: text(BILL_TYPE) == Some("Refund"),
             frequency: kind.frequency,
-            tags_json: tags.json,
-            tags: tags.pairs,
-            unread_tags: tags.unread,
+            tags,
             twin: None,
             claims: Claims::only(AWS),
             provider_name: AWS.to_owned(),
@@ -219,6 +222,15 @@ impl Mapping for Cur {
             commitment_discount_id: id,
             commitment_discount_category: category,
             commitment_discount_type: kind_of_it,
+            further: Further {
+                sku_meter: text(USAGE_TYPE),
+                pricing_currency: text(PRICING_CURRENCY),
+                capacity_reservation_id: text(CAPACITY_RESERVATION),
+                // the others, Reserved and Cancelled, are none of FOCUS
+                capacity_reservation_status: text(CAPACITY_RESERVATION_STATUS)
+                    .filter(|status| matches!(status.as_ref(), "Used" | "Unused")),
+                ..charge.further
+            },
             ..charge
         })
     }

@@ -361,3 +361,25 @@ fn a_row_whose_columns_are_missing_states_no_amortised_cost() {
     assert_eq!((account("1"), account("2").map(|cost| cost.to_string())), (None, Some("1".to_owned())));
     assert!(!totals.is_amortised_missing);
 }
+
+#[test]
+fn a_line_says_its_meter_and_its_reserved_capacity() {
+    let header = "line_item_currency_code,line_item_line_item_type,bill_billing_period_start_date,line_item_usage_account_id,\
+                  line_item_unblended_cost,line_item_usage_type,pricing_currency,capacity_reservation_capacity_reservation_arn,\
+                  capacity_reservation_capacity_reservation_status\n";
+    let row = |status: &str| format!("USD,Usage,2025-06-01,1,1,BoxUsage:m5.large,USD,arn:cr/1,{status}\n");
+    let text = [header.to_owned(), row("Used"), row("Reserved")].concat();
+    let (_, told) = both_readings(&Cur, "2025-06", &text, |charge| {
+        let text = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().unwrap_or("-").to_owned();
+        let further = &charge.further;
+        [
+            &further.sku_meter,
+            &further.pricing_currency,
+            &further.capacity_reservation_id,
+            &further.capacity_reservation_status,
+        ]
+        .map(text)
+    });
+    assert_eq!(told[0], ["BoxUsage:m5.large", "USD", "arn:cr/1", "Used"]);
+    assert_eq!(told[1][3], "-", "FOCUS knows Used and Unused");
+}

@@ -277,3 +277,23 @@ fn of_one_report_alone_nobody_knows_what_commitments_cost_when_they_are_spread()
         assert_eq!(add_up(&document, report, &selection("2023-09"), 1).unwrap().all.unstated(), 0);
     }
 }
+
+#[test]
+fn prices_stand_in_the_currency_of_the_price_list_too() {
+    let row = enterprise("3", "", "Usage", "OnDemand");
+    let told = |text: &str| {
+        charge_of(text, |charge| {
+            let price = |price: Option<Decimal>| price.map_or("-".to_owned(), |price| price.to_string());
+            let text = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or("-").to_owned();
+            let further = &charge.further;
+            [
+                text(&further.sku_meter),
+                text(&further.pricing_currency),
+                price(further.pricing_currency_contracted_unit_price),
+                price(further.pricing_currency_list_unit_price),
+            ]
+        })
+    };
+    assert_eq!(told(&format!("PricingCurrency,{ENTERPRISE}EUR,{row}")), ["B1s", "EUR", "1.5", "2"]);
+    assert_eq!(told(&format!("{ENTERPRISE}{row}")), ["B1s", "-", "-", "-"]);
+}

@@ -369,6 +369,90 @@ fn an_amount_and_its_currency_are_of_one_pair() {
     }
 }
 
+/// Columns that are only kept, with a value each; those in numbers too.
+const KEPT: [(&str, &str); 23] = [
+    ("SkuMeter", "Compute Hours"),
+    ("SkuPriceDetails", r#"{"CoreCount":4}"#),
+    ("PricingCurrency", "EUR"),
+    ("PricingCurrencyContractedUnitPrice", "0.5"),
+    ("PricingCurrencyEffectiveCost", "1.25"),
+    ("PricingCurrencyListUnitPrice", "0.75"),
+    ("CommitmentDiscountQuantity", "24"),
+    ("CommitmentDiscountUnit", "Hours"),
+    ("CapacityReservationId", "cr-1"),
+    ("CapacityReservationStatus", "Unused"),
+    ("ServiceSubcategory", "Virtual Machines"),
+    ("SubAccountType", "Project"),
+    ("BillingAccountType", "Profile"),
+    ("HostProviderName", "AWS"),
+    ("ServiceProviderName", "Nordwind Cloud"),
+    ("ContractApplied", r#"{"Elements":[{"ContractId":"c-1"}]}"#),
+    ("CommitmentProgramEligibilityDetails", r#"{"Programs":[]}"#),
+    ("InvoiceDetailId", "I-1/7"),
+    ("AllocatedMethodId", "cpu"),
+    ("AllocatedMethodDetails", r#"{"Elements":[{"AllocatedRatio":0.6}]}"#),
+    ("AllocatedResourceId", "pod-a"),
+    ("AllocatedResourceName", "a"),
+    ("AllocatedTags", r#"{"team":"blue"}"#),
+];
+
+/// Each column stands in the file of charges under its own name, as it came.
+#[test]
+fn what_a_charge_says_further_is_kept() {
+    let base =
+        [("BilledCost", "1"), ("EffectiveCost", "1"), ("BillingCurrency", "USD"), ("BillingAccountId", "a")];
+    let more = [("BillingPeriodStart", "2025-06-01"), ("ChargeCategory", "Usage"), ("ServiceName", "S")];
+    let columns: Vec<(&str, &str)> = base.into_iter().chain(more).chain(KEPT).collect();
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(columns.iter().map(|(name, _)| name)).unwrap();
+    csv.write_record(columns.iter().map(|(_, value)| value)).unwrap();
+    csv.write_record(columns.iter().enumerate().map(|(at, (_, value))| if at < 7 { value } else { "" }))
+        .unwrap();
+    let file = std::sync::Mutex::new(crate::charge::ChargesFile::create(&[]).unwrap());
+    let (told, _) = write("x.csv", document(&csv.into_inner().unwrap()), |charge| {
+        file.lock().unwrap().push(charge).unwrap();
+        charge.further.clone() == crate::charge::Further::default()
+    });
+    assert_eq!(told, [false, true]);
+    let bytes = bytes::Bytes::from(file.into_inner().unwrap().finish().unwrap());
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+    let batch = reader.build().unwrap().next().unwrap().unwrap();
+    for (name, value) in KEPT {
+        let column = batch.column_by_name(name).unwrap();
+        assert!(column.is_null(1), "{name}");
+        match column.as_any().downcast_ref::<StringArray>() {
+            Some(texts) => assert_eq!(texts.value(0), value, "{name}"),
+            None => {
+                let units = column.as_any().downcast_ref::<Decimal128Array>().unwrap().value(0);
+                assert_eq!(Amount::scaled(units, 18).unwrap().to_string(), value, "{name}");
+            }
+        }
+    }
+}
+
+/// No cost hangs on it: a program may write it as whatever it likes.
+#[test]
+fn what_is_only_kept_refuses_no_document() {
+    let field = Arc::new(Field::new("ContractId", DataType::Utf8, true));
+    let mut contracts = ListBuilder::new(StructBuilder::from_fields(vec![field], 2));
+    for row in 0..2 {
+        if row == 0 {
+            contracts.values().field_builder::<StringBuilder>(0).unwrap().append_value("c-1");
+            contracts.values().append(true);
+        }
+        contracts.append(row == 0);
+    }
+    let columns = vec![
+        ("ContractApplied", Arc::new(contracts.finish()) as ArrayRef),
+        ("InvoiceDetailId", Arc::new(Float64Array::from(vec![None, Some(7.0)]))),
+    ];
+    let (told, written) = write("x.parquet", export(columns), |charge| {
+        charge.further.contract_applied.is_some() || charge.further.invoice_detail_id.is_some()
+    });
+    assert_eq!((told, &written.held), (vec![false, false], &vec![]));
+    assert_eq!(written.bills[0].quantities_not_stated, 2);
+}
+
 #[test]
 fn a_quote_after_a_space_or_after_what_nobody_sees_is_a_quote() {
     let text = "BilledCost,EffectiveCost,\u{200b}\"BillingCurrency\",BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName, \"SubAccountId\"\n\
