@@ -44,7 +44,7 @@ pub fn overlaid(
 }
 
 /// Of each key the first tag.
-fn first_of_each(tags: impl IntoIterator<Item = Pairs>, rule: Rule) -> Pairs {
+pub(super) fn first_of_each(tags: impl IntoIterator<Item = Pairs>, rule: Rule) -> Pairs {
     let mut seen = HashSet::new();
     let is_first = |(key, _): &(String, String)| seen.insert(rule.key(Id::TagKey, key).into_owned());
     tags.into_iter().flatten().filter(is_first).collect()

@@ -17,7 +17,8 @@ use crate::charges::mapping::{
     Claims, Class, Columns, Effective, Mapping, Row, Sign, Terms, Texts, required,
 };
 use crate::charges::splits::SplitFormat;
-use crate::charges::tags::RowTags;
+use crate::charges::tags::{Pairs, RowTags, first_of_each};
+use crate::identity::Rule;
 use crate::month::BillingMonth;
 
 /// The format, in both spellings.
@@ -32,7 +33,7 @@ macro_rules! places {
 
 places! {
     CURRENCY PAYER PAYER_NAME PERIOD_START PERIOD_END INVOICE BILL_TYPE ENTITY ISSUER SELLER ACCOUNT ACCOUNT_NAME KIND PRODUCT SERVICE
-    SERVICE_NAME RESERVATION TAGS
+    SERVICE_NAME RESERVATION TAGS ALL_TAGS COST_CATEGORIES
 }
 places! {
     UNBLENDED RESERVED PLANNED UNUSED_UPFRONT UNUSED_RECURRING COMMITTED USED
@@ -63,6 +64,8 @@ const COLUMNS: Columns = Columns {
         &["product_product_name", "product/ProductName"],
         &["reservation_reservation_a_r_n", "reservation/ReservationARN"],
         &["resource_tags", "resourceTags/*"],
+        &["tags"],
+        &["cost_category", "costCategory/*"],
     ],
     kind: &[
         CURRENCY,
@@ -81,7 +84,7 @@ const COLUMNS: Columns = Columns {
     instead: &[],
     account: &[ACCOUNT, ACCOUNT_NAME],
     service: &[PRODUCT, SERVICE, SERVICE_NAME],
-    tags: &[TAGS],
+    tags: &[TAGS, ALL_TAGS, COST_CATEGORIES],
     amounts: &[
         &["line_item_unblended_cost", "lineItem/UnblendedCost"],
         &["reservation_effective_cost", "reservation/EffectiveCost"],
@@ -145,7 +148,7 @@ impl Mapping for Cur {
         let owned = |column: usize| text(column).map(str::to_owned);
         let kind = kind(required(KIND)?);
         let (service_name, service_category) = service(texts);
-        let tags = RowTags::of([text(TAGS)], |[tags]| user_tags(tags));
+        let tags = RowTags::of([text(TAGS), text(ALL_TAGS), text(COST_CATEGORIES)], named);
         let (billing_period, month) = period(texts)?;
         let is_marketplace = text(ENTITY).is_some_and(|entity| entity != AWS);
         let publisher = if is_marketplace { text(SELLER).or(text(ENTITY)) } else { None };
@@ -277,12 +280,30 @@ fn pricing(kind: &super::kinds::Kind, usage_type: Option<&str>) -> &'static str 
     }
 }
 
-/// Tags as people named them; those of AWS keep what begins their name.
-fn user_tags(tags: Vec<(String, String)>) -> Vec<(String, String)> {
+/// Tags as people named them; those of AWS keep what begins their name. What the resource says counts before what its account says;
+/// cost categories and attributes of users keep the name of their kind, so that they are never taken for a tag.
+fn named([resource, all, categories]: [Pairs; 3]) -> Pairs {
+    let (mut of_resource, mut of_account, mut others) = (Pairs::new(), Pairs::new(), Pairs::new());
+    for (name, value) in all {
+        match name.split_once('/') {
+            Some(("accountTag", tag)) => of_account.push((tag.to_owned(), value)),
+            Some(("costCategory" | "userAttribute", _)) => others.push((name, value)),
+            Some(("resourceTags", tag)) => of_resource.push((tag.to_owned(), value)),
+            _ => of_resource.push((name, value)),
+        }
+    }
+    let categories = categories.into_iter().map(|(name, value)| (format!("costCategory/{name}"), value));
+    let [resource, of_resource, of_account] = [resource, of_resource, of_account].map(as_people_named_them);
+    let mut tags =
+        first_of_each([resource, of_resource, of_account, categories.collect(), others], Rule::Exact);
+    tags.sort();
+    tags
+}
+
+fn as_people_named_them(tags: Pairs) -> Pairs {
     let shown = |name: &str| USER_TAGS.iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_owned);
-    let mut tags: Vec<(String, String)> =
+    let mut tags: Pairs =
         tags.into_iter().map(|(name, value)| (shown(&name).unwrap_or(name), value)).collect();
     tags.sort();
-    tags.dedup_by(|later, earlier| later.0 == earlier.0);
     tags
 }

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use super::super::tests::{both_readings, held_for_its_currencies};
+use super::super::tests::{both_readings, case_without, held_for_its_currencies};
 use super::*;
 use crate::charge::Charge;
 use crate::charges::{BillContext, Document, Mapping, Selection, Totals, add_up, write_charges};
@@ -360,6 +360,67 @@ fn a_row_whose_columns_are_missing_states_no_amortised_cost() {
     let account = |id: &str| totals.sub_accounts[&Some(id.to_owned())].figures.effective();
     assert_eq!((account("1"), account("2").map(|cost| cost.to_string())), (None, Some("1".to_owned())));
     assert!(!totals.is_amortised_missing);
+}
+
+/// What `named` makes of three texts, as `name=value`.
+fn tags_of(resource: Option<&str>, all: Option<&str>, categories: Option<&str>) -> Result<String, String> {
+    let header = "line_item_currency_code,line_item_line_item_type,bill_billing_period_start_date,line_item_usage_account_id,\
+                  line_item_unblended_cost,resource_tags,tags,cost_category\n";
+    let cell = |text: Option<&str>| format!("\"{}\"", text.unwrap_or_default().replace('"', "\"\""));
+    let [resource, all, categories] = [resource, all, categories].map(cell);
+    let text = format!("{header}USD,Usage,2025-06-01,1,1,{resource},{all},{categories}\n");
+    let (_, told) = both_readings(&Cur, "2025-06", &text, |charge| match &charge.unread_tags {
+        Some(unread) => Err(unread.clone().into_owned()),
+        None => Ok(charge.tags.as_deref().unwrap_or_default().to_owned()),
+    });
+    told.into_iter().next().unwrap()
+}
+
+#[test]
+fn tags_of_the_resource_count_before_those_of_the_account_and_other_kinds_keep_their_name() {
+    let all = r#"{"resourceTags/user:team": "blue", "resourceTags/aws:createdBy": "x", "accountTag/team": "red", "accountTag/cost-center": "4711",
+                 "costCategory/Env": "prod", "userAttribute/Department": "it"}"#;
+    assert_eq!(
+        tags_of(None, Some(all), None).unwrap(),
+        r#"{"aws:createdBy":"x","cost-center":"4711","costCategory/Env":"prod","team":"blue","userAttribute/Department":"it"}"#
+    );
+    let own = r#"{"user_team": "green", "user_app": "shop"}"#;
+    assert_eq!(
+        tags_of(Some(own), Some(all), Some(r#"{"Env": "test", "Product": "Shop"}"#)).unwrap(),
+        r#"{"app":"shop","aws:createdBy":"x","cost-center":"4711","costCategory/Env":"test","costCategory/Product":"Shop","team":"green","userAttribute/Department":"it"}"#
+    );
+    for texts in
+        [(Some("{"), Some(all), None), (Some(own), Some("{"), None), (Some(own), Some(all), Some("{"))]
+    {
+        assert_eq!(tags_of(texts.0, texts.1, texts.2), Err("{".to_owned()));
+    }
+}
+
+#[test]
+fn categories_of_a_legacy_report_are_columns() {
+    let text = "lineItem/CurrencyCode,lineItem/LineItemType,bill/BillingPeriodStartDate,lineItem/UsageAccountId,lineItem/UnblendedCost,\
+                resourceTags/user:team,costCategory/Env,costCategory/Product\n\
+                USD,Usage,2025-06-01T00:00:00Z,1,0.5,x,prod,\n";
+    let (totals, _) = both_readings(&Cur, "2025-06", text, |_| ());
+    let has = |key: &str, value: &str| totals.tags.get(key).is_some_and(|values| values.contains_key(value));
+    assert!(
+        has("team", "x")
+            && has("costCategory/Env", "prod")
+            && totals.tags.get("costCategory/Product").is_none()
+    );
+}
+
+#[test]
+fn of_an_export_with_the_newer_column_of_tags_nothing_is_untagged() {
+    let (totals, _) =
+        both_readings(&Cur, "2026-10", &case_without("columns/cur2-tags-column.csv", &[]), |_| ());
+    let billed = |key: &str, value: &str| totals.tags.get(key).unwrap()[value].billed.to_string();
+    assert_eq!((billed("team", "blue"), billed("team", "red")), ("10".to_owned(), "20".to_owned()));
+    assert_eq!(
+        (billed("cost-center", "4711"), billed("costCategory/Env", "prod")),
+        ("10".to_owned(), "10".to_owned())
+    );
+    assert_eq!((totals.tags.untagged().charges, totals.unread_tags.figures.charges), (0, 0));
 }
 
 #[test]

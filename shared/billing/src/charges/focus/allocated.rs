@@ -30,6 +30,7 @@ const FEW: Columns = Columns {
         &["AllocatedTags"],
     ],
     prose: &[],
+    kept: &[],
     numbers: &[],
     costs: &[],
     ..COLUMNS

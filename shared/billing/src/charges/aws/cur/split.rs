@@ -57,6 +57,7 @@ const OF_SUMS: Columns = Columns {
         COLUMNS.class[RESERVATION],
     ],
     prose: &[],
+    kept: &[],
     numbers: &[SPLIT, UNUSED, COLUMNS.numbers[PUBLIC_COST]],
     costs: &[0, 1, 2],
     ..COLUMNS
