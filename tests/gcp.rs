@@ -118,6 +118,8 @@ async fn a_bill_has_the_recorded_totals_row_by_row() {
     let compute = rows.iter().find(|row| row["service"].as_deref() == Some("Compute Engine")).unwrap();
     assert_eq!(compute["cost"].as_deref(), Some("512.345678901"));
     assert_eq!(compute["labels"].as_deref(), Some(r#"[{"key":"team","value":"payments"}]"#));
+    let of_project = r#"[{"key":"department","value":"sales"},{"key":"team","value":"shop"}]"#;
+    assert_eq!(compute["project_labels"].as_deref(), Some(of_project));
     assert_eq!(
         compute["usage_day"].as_deref(),
         Some("2026-09-30"),
@@ -249,6 +251,14 @@ async fn a_bill_becomes_rows_that_add_up_to_it_and_a_late_row_another_revision()
     assert_eq!(certificate.provider_total.to_string(), "583.23");
     let rows: Vec<_> = certificate.targets.iter().map(|row| format!("{} {}", row.id, row.total)).collect();
     assert_eq!(rows, ["shop-prod 461.11", "(no sub account) 122.12"]);
+    let by_tag = world.read(&format!("aggregates/gcp/{ACCOUNT}/2025-06-invoice-202506/by-tag.csv")).await;
+    let by_tag = String::from_utf8(by_tag).unwrap();
+    // what the project says counts where the resource has no label of that name
+    for row in
+        ["department,sales,true,461.111115411", "team,payments,true,461.1111111", "team,shop,true,0.00000431"]
+    {
+        assert!(by_tag.contains(row), "{row} in {by_tag}");
+    }
     // the question stands among what the certificate was made from
     assert_eq!(certificate.inputs.len(), 3);
     let charges = world.keys("charges/").await;

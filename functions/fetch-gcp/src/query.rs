@@ -1,7 +1,7 @@
 //! What is asked of the export of billing data: a month of an invoice, summed to what allocation and reports need.
 //!
-//! One row for each project, service, SKU, day of usage, set of labels and so on; the export itself has one for each hour
-//! and resource. Sums are exact, so the same rows give the same bytes whatever order BigQuery adds them in: `cost` is a
+//! One row for each project, service, SKU, day of usage, set of labels (of the resource and of its project) and so on; the
+//! export itself has one for each hour and resource. Sums are exact, so the same rows give the same bytes whatever order BigQuery adds them in: `cost` is a
 //! FLOAT64, and each amount is taken as its shortest text (0.1, not 0.1000000000000000055), as a BIGNUMERIC, because a
 //! NUMERIC ends after nine decimals and would lose 1e-10 and the tail of 6.035e-07. 18 decimals stay, which is what charges
 //! hold; they are cut off before summing, so the total is the same however rows are grouped.
@@ -23,7 +23,7 @@ const QUANTITY_DECIMALS: u32 = 9;
 const PARTITION_MARGIN: Days = Days::new(5);
 
 /// Columns that rows are grouped and ordered by: name and where it comes from.
-const GROUPS: [(&str, &str); 14] = [
+const GROUPS: [(&str, &str); 15] = [
     ("invoice_month", "invoice.month"),
     ("project_id", "project.id"),
     ("service_id", "service.id"),
@@ -33,6 +33,10 @@ const GROUPS: [(&str, &str); 14] = [
     (
         "labels",
         "TO_JSON_STRING(ARRAY(SELECT AS STRUCT l.key, l.value FROM UNNEST(labels) AS l ORDER BY 1, 2))",
+    ),
+    (
+        "project_labels",
+        "TO_JSON_STRING(ARRAY(SELECT AS STRUCT l.key, l.value FROM UNNEST(project.labels) AS l ORDER BY 1, 2))",
     ),
     ("region", "location.region"),
     ("usage_day", "DATE(usage_start_time)"),
@@ -176,8 +180,10 @@ mod tests {
             "SUM(cost) AS cost, SUM(credits) AS credits, SUM(credits_commitment) AS credits_commitment",
             "FROM `billing-proj.billing.gcp_billing_export_v1_012345_567890_ABCDEF`",
             "WHERE invoice.month = @month AND DATE(_PARTITIONTIME) >= @lo\n)",
-            "\nGROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14\nORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14",
+            "\nGROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\nORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
             "MAX(project_name) AS project_name",
+            "FROM UNNEST(labels) AS l ORDER BY 1, 2)) AS labels",
+            "FROM UNNEST(project.labels) AS l ORDER BY 1, 2)) AS project_labels",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }

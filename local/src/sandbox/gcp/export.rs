@@ -21,8 +21,12 @@ const RECORDED: [&str; 3] = [
 /// For each service of the recorded rows, what they do not say.
 type More = &'static [(&'static str, &'static str)];
 
+/// The labels of its project.
+const SHOP: &str = r#"[{"key":"department","value":"sales"},{"key":"team","value":"shop"}]"#;
+
 const COMPUTE: More = &[
     ("project_name", "Shop, production"),
+    ("project_labels", SHOP),
     ("service_id", "6F81-5844-456A"),
     ("sku_id", "2E27-4F75-95CD"),
     ("sku", "N1 Predefined Instance Core running in Frankfurt"),
@@ -34,6 +38,7 @@ const COMPUTE: More = &[
 ];
 const STORAGE: More = &[
     ("project_name", "Shop, production"),
+    ("project_labels", SHOP),
     ("service_id", "95FF-2EF5-5EA3"),
     ("sku_id", "E5F0-6A5D-7BAD"),
     ("sku", "Standard Storage Frankfurt"),
@@ -89,7 +94,7 @@ impl Export {
             for (name, value) in [("project_key", project), ("project_id", project), ("cost", cost)] {
                 row.insert(name.to_owned(), Some(value.to_owned()));
             }
-            row.insert("project_name".to_owned(), None);
+            row.extend(["project_name", "project_labels"].map(|name| (name.to_owned(), None)));
             self.months.entry(closing).or_default().push(row);
         }
     }

@@ -12,7 +12,7 @@ use super::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT};
 const BYTES_READ: u64 = 10_485_760;
 
 /// Columns and their types; amounts are of the type that the query casts to.
-const COLUMNS: [(&str, &str); 27] = [
+const COLUMNS: [(&str, &str); 28] = [
     ("invoice_month", "STRING"),
     ("project_key", "STRING"),
     ("project_id", "STRING"),
@@ -24,6 +24,7 @@ const COLUMNS: [(&str, &str); 27] = [
     ("cost_type", "STRING"),
     ("currency", "STRING"),
     ("labels", "STRING"),
+    ("project_labels", "STRING"),
     ("region", "STRING"),
     ("usage_day", "DATE"),
     ("first_usage", "TIMESTAMP"),

@@ -19,8 +19,9 @@ use self::services::category_of;
 use super::ReadError;
 use super::focus::{currency, time, wrong};
 use super::mapping::{Claims, Class, Columns, Effective, JsonRows, Mapping, Row, Sign, Texts, required};
-use super::tags::RowTags;
+use super::tags::{RowTags, first_of_each};
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
+use crate::identity::Rule;
 use crate::month::BillingMonth;
 
 /// The format.
@@ -35,7 +36,7 @@ macro_rules! places {
     (@ $at:expr;) => {};
 }
 
-places! { CURRENCY COST_TYPE INVOICE_MONTH PROJECT PROJECT_KEY PROJECT_NAME SERVICE LABELS ADJUSTMENT_TYPE }
+places! { CURRENCY COST_TYPE INVOICE_MONTH PROJECT PROJECT_KEY PROJECT_NAME SERVICE LABELS ADJUSTMENT_TYPE PROJECT_LABELS }
 places! { COST CREDITS }
 places! {
     USAGE_DAY FIRST_USAGE SKU_ID SKU REGION USAGE_UNIT USAGE_AMOUNT PRICING_UNIT PRICING_AMOUNT ADJUSTMENT
@@ -52,12 +53,13 @@ const COLUMNS: Columns = Columns {
         &["service"],
         &["labels"],
         &["adjustment_type"],
+        &["project_labels", "project.labels"],
     ],
     kind: &[CURRENCY, COST_TYPE, INVOICE_MONTH, ADJUSTMENT_TYPE],
     instead: &[],
     account: &[PROJECT, PROJECT_KEY, PROJECT_NAME, SERVICE],
     service: &[SERVICE],
-    tags: &[LABELS],
+    tags: &[LABELS, PROJECT_LABELS],
     amounts: &[&["cost"], &["credits"]],
     priced: None,
     // quantities among them: one that is too long for a decimal must not hold a charge up
@@ -98,7 +100,9 @@ impl Mapping for BigQuery {
             _ => ChargeCategory::Adjustment,
         };
         let service = texts.text(SERVICE).unwrap_or(PROVIDER);
-        let tags = RowTags::of([texts.text(LABELS)], |[labels]| labels);
+        // a label of the resource itself is nearer than its project's
+        let labels = [texts.text(LABELS), texts.text(PROJECT_LABELS)];
+        let tags = RowTags::of(labels, |labels| first_of_each(labels, Rule::Exact));
         let month = texts.text(INVOICE_MONTH).map(invoice_month).transpose()?;
         let charge = Class {
             billed: vec![(COST, Sign::Plus)],

@@ -221,3 +221,21 @@ fn a_label_that_stands_twice_counts_once_and_one_with_two_values_is_told() {
         assert_eq!(totals.unread_tags.texts.first().map(String::as_str), Some(labels));
     }
 }
+
+#[test]
+fn labels_of_the_project_count_where_the_resource_has_none_of_that_name() {
+    for column in ["project_labels", "project.labels"] {
+        let columns: Vec<&str> = OURS.into_iter().chain([column]).collect();
+        let row = |labels: Value| ours("2", "-1", "1").into_iter().chain([labels]).collect::<Vec<_>>();
+        let labels = r#"[{"key":"a","value":"9"},{"key":"team","value":"shop"}]"#;
+        let rows = [row(json!(labels)), row(Value::Null)];
+        let said = charges(&answer(&columns, &rows));
+        assert!(said[0].contains(r#"{"a":"1","b":"","team":"shop"}"#), "{}", said[0]);
+        assert!(said[1].contains(r#"{"a":"1","b":"","team":"shop"}"#), "its credits, too: {}", said[1]);
+        assert!(said[2].contains(r#"{"a":"1","b":""}"#), "{}", said[2]);
+        let totals = sums(&answer(&columns, &rows)).unwrap();
+        assert_eq!(totals.tags.get("team").unwrap()["shop"].billed.to_string(), "1");
+        let unread = sums(&answer(&columns, &[row(json!("team=shop"))])).unwrap();
+        assert_eq!((unread.held_rows, unread.unread_tags.figures.charges), (0, 2));
+    }
+}
