@@ -8,6 +8,8 @@ mod basis;
 mod bill;
 #[path = "command_line/catalog.rs"]
 mod catalog;
+#[path = "command_line/columns.rs"]
+mod columns;
 #[path = "command_line/homes.rs"]
 mod homes;
 #[path = "command_line/import.rs"]

@@ -101,3 +101,16 @@ fn a_plan_that_is_billed_in_two_ways_is_held_with_the_amount() {
         assert!((held.out.clone() + &held.err).contains(part), "{part}: {}{}", held.out, held.err);
     }
 }
+
+#[test]
+fn a_report_without_the_columns_of_commitments_states_no_effective_cost_and_is_not_billed_by_one() {
+    let desk = october(false);
+    let status = desk.json(&["status"]);
+    let row = &status["invoices"][0];
+    assert_eq!((&row["charges"], &row["effective_cost"]), (&json!("110"), &json!("not stated")), "{row}");
+    assert_eq!(previewed(&desk, "catalog.yaml")[0], bills([("Platform", "100.00")])[0]);
+    desk.run(&["catalog", "apply", "catalog-effective.yaml"]);
+    let held = desk.run(&["bill", "--month", "2026-10", "--dry-run"]);
+    assert_eq!(held.code, 3, "{}{}", held.out, held.err);
+    assert!((held.out.clone() + &held.err).contains("state no EffectiveCost"), "{}{}", held.out, held.err);
+}

@@ -40,12 +40,13 @@ impl BillStatement {
     /// States what lines gave to their parts.
     pub fn state_splits(&mut self, splits: &SplitFigures) {
         let SplitFigures { parts, without_line, billed, effective } = splits;
+        let is_stated = self.totals.all.effective().is_some();
         if let Some(figures) = self.certificate.provider_figures.as_object_mut() {
             let stated = json!({
                 "parts": parts,
                 "parts_without_line": without_line,
                 "billed_cost": billed.to_string(),
-                "effective_cost": effective.to_string(),
+                "effective_cost": is_stated.then(|| effective.to_string()),
             });
             figures.insert("split_lines".to_owned(), stated);
         }

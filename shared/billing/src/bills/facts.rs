@@ -85,7 +85,7 @@ impl<'a> Facts<'a> {
             service: &charge.service_name,
             region: charge.region_id.as_deref(),
             resource: charge.resource_id.as_deref(),
-            allocated_resource: None,
+            allocated_resource: charge.further.allocated_resource_id.as_deref(),
             tags: match (charge.tags.as_deref(), charge.unread_tags.as_deref()) {
                 (Some(tags), _) => Tags::Json(tags),
                 (None, Some(unread)) => Tags::Unread(unread),

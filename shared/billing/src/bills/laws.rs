@@ -403,12 +403,12 @@ proptest! {
         for (charge, (more, commitment)) in charges.iter_mut().zip(costs.iter().cycle()) {
             let billed: Decimal = charge.cost.parse().unwrap_or_default();
             charge.effective = Some((billed + Decimal::new(*more, 1)).to_string());
-            charge.category = [ChargeCategory::Purchase, ChargeCategory::Usage][*commitment % 2 & usize::from(*commitment != 7)];
+            charge.category = [ChargeCategory::Purchase, ChargeCategory::Usage][usize::from(*commitment % 2 == 1 && *commitment != 7)];
             charge.commitment = (*commitment % 4 < 3).then(|| format!("sp/{}", commitment % 4 / 2));
         }
         // by currency: what is counted; by provider and currency: what is billed in both bases, where it matters
         let mut counted: BTreeMap<&str, Decimal> = BTreeMap::new();
-        let mut groups: BTreeMap<(String, String, &str), [(Decimal, bool); 2]> = BTreeMap::new();
+        let mut groups: BTreeMap<_, [(Decimal, bool); 2]> = BTreeMap::new();
         let is_unnamed = |provider: &str| {
             let mut of = charges.iter().filter(|one| {
                 one.provider == provider && one.commitment.is_none() && one.category == ChargeCategory::Purchase

@@ -363,6 +363,53 @@ mod tests {
         assert_eq!(seen, expected);
     }
 
+    #[test]
+    fn a_part_of_a_shared_resource_has_its_own_tags_over_those_of_the_resource() {
+        let of = |allocated: Option<&'static str>, tags: Option<&'static str>| {
+            let mut charge = focus_charge("one", "1");
+            charge.tags = tags.map(Into::into);
+            charge.further.allocated_tags = allocated.map(Into::into);
+            charge.further.allocated_resource_id = allocated.map(|_| "pod-a".into());
+            charge.commitment_discount_id = Some("sp/1".into());
+            charge
+        };
+        let charges = [
+            of(Some(r#"{"team": "blue"}"#), Some(r#"{"team": "all", "env": "prod"}"#)),
+            of(Some(r#"{"team": "red"}"#), None),
+            of(None, Some(r#"{"team": "all"}"#)),
+            of(Some("{"), None),
+        ];
+        let rows = ChargeRows::open(file(&charges, &[(RAW, "raw/aws/1/2026-10/x/y.json")])).unwrap();
+        let told = |wanted: Wanted| {
+            let mut told = Vec::new();
+            rows.each("aws", wanted, |row| {
+                let tags = match row.facts.tags {
+                    Tags::Json(json) => json.to_owned(),
+                    Tags::Unread(text) => format!("unread {text}"),
+                    Tags::None | Tags::Pairs(_) => String::new(),
+                };
+                let [resource, commitment] = [row.facts.allocated_resource, row.facts.commitment];
+                told.push(format!(
+                    "{tags} {} {}",
+                    resource.unwrap_or_default(),
+                    commitment.unwrap_or_default()
+                ));
+                Ok(())
+            })
+            .unwrap();
+            told
+        };
+        let expected = [
+            r#"{"env":"prod","team":"blue"} pod-a "#,
+            r#"{"team":"red"} pod-a "#,
+            r#"{"team": "all"}  "#,
+            "unread { pod-a ",
+        ];
+        assert_eq!(told(Wanted::default()), expected);
+        let with_commitments = Wanted { commitments: true, ..Wanted::default() };
+        assert_eq!(told(with_commitments), expected.map(|row| format!("{row}sp/1")));
+    }
+
     /// The same file as older versions of this software wrote it.
     fn without_unread_tags(file: Arc<File>) -> Arc<File> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(FileReader::new(file)).unwrap();

@@ -171,8 +171,9 @@ impl Effective {
     pub(super) fn of_document(self, columns: &Columns, has: &[bool]) -> Self {
         // what other rows bring has no column
         let is_brought = |column: usize| columns.amounts.get(column).is_some_and(|names| names.is_empty());
-        let is_there =
-            |(column, _): &(usize, Sign)| is_brought(*column) || has.get(*column).copied().unwrap_or_default();
+        let is_there = |(column, _): &(usize, Sign)| {
+            is_brought(*column) || has.get(*column).copied().unwrap_or_default()
+        };
         match self {
             Self::Sum(terms) if !columns.has_amortised(has) || !terms.iter().all(is_there) => Self::Unstated,
             stated => stated,

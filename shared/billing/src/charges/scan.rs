@@ -102,7 +102,8 @@ impl<'f> Finder<'f> {
             self.codes[column] = cells.batch.class[column][cells.row];
         }
         // rows that cannot be told are held when they are added up
-        let found = self.classes.find(self.mapping, self.selection, cells.batch, dictionaries, &self.codes).ok()?;
+        let found =
+            self.classes.find(self.mapping, self.selection, cells.batch, dictionaries, &self.codes).ok()?;
         let classes = &self.classes.kinds[found.kind].classes;
         let (class, selected) = classes.iter().find_map(|(class, whose)| match whose {
             Whose::Ours(selected) => Some((class, *selected)),

@@ -96,7 +96,8 @@ impl Cost {
     fn add(&mut self, row: &BillRow<'_>) -> Result<(), MoneyError> {
         let cell = |column: usize| row.cells.amount(column);
         self.billed = self.billed.checked_add(value(&row.class.billed, cell)?)?;
-        self.effective = self.effective.checked_add(effective(&row.class.effective, cell)?.unwrap_or_default())?;
+        self.effective =
+            self.effective.checked_add(effective(&row.class.effective, cell)?.unwrap_or_default())?;
         Ok(())
     }
 

@@ -450,7 +450,6 @@ impl CostBasis {
 
     /// Whether it is what the provider invoices.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
     pub fn is_billed(&self) -> bool {
         *self == Self::Billed
     }

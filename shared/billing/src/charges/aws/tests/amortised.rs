@@ -160,10 +160,11 @@ fn discounts_credits_taxes_and_support_are_what_they_are() {
 #[test]
 fn only_a_fee_with_a_reservation_is_spread() {
     let legacy = "lineItem/CurrencyCode,lineItem/LineItemType,bill/BillingPeriodStartDate,lineItem/UsageAccountId,\
-                  lineItem/UnblendedCost,reservation/ReservationARN,reservation/SubscriptionId\n\
-                  USD,Fee,2025-06-01,1,68,arn:aws:ec2:us-east-1:111122223333:reserved-instances/1,363\n\
-                  USD,Fee,2025-06-01,1,29,,364\n\
-                  USD,Fee,2025-06-01,1,7,,\n";
+                  lineItem/UnblendedCost,reservation/ReservationARN,reservation/SubscriptionId,\
+                  reservation/EffectiveCost\n\
+                  USD,Fee,2025-06-01,1,68,arn:aws:ec2:us-east-1:111122223333:reserved-instances/1,363,\n\
+                  USD,Fee,2025-06-01,1,29,,364,\n\
+                  USD,Fee,2025-06-01,1,7,,,\n";
     let told = told(&Cur, "cur.csv", file(legacy.as_bytes()), |charge| {
         let id = charge.commitment_discount_id.as_deref().map(str::to_owned);
         (charge.effective_cost.unwrap().to_string(), id)
