@@ -107,7 +107,8 @@ pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
     if !charges.is_empty() {
         output.listing(&charges)?;
     }
-    for (currency, proof) in proofs().filter(|(_, proof)| !proof["basis"].is_null()) {
+    let counts = |basis: &Value| !basis.is_null() && (basis["billed"] != "0" || basis["effective"] != "0");
+    for (currency, proof) in proofs().filter(|(_, proof)| counts(&proof["basis"])) {
         output.line(&basis_difference(currency, &proof["basis"]));
     }
     for rest in list(&month["unallocated"]) {

@@ -97,8 +97,6 @@ pub struct Adder {
     blank: u64,
     unknown: BTreeMap<String, Costs>,
     unknown_cost: Costs,
-    /// Only where the catalog bills anything by its effective cost.
-    commitments: Option<Commitments>,
 }
 
 fn add_to(sums: &mut Vec<(Currency, Figures)>, currency: Currency, cost: &Figures) -> Result<(), MoneyError> {
@@ -113,9 +111,7 @@ impl Adder {
     /// Begins with nothing.
     #[must_use]
     pub fn new(placer: Placer) -> Self {
-        let commitments = placer.by_effective.then(Commitments::default);
         Self {
-            commitments,
             placer,
             kinds: Vec::new(),
             total: Vec::new(),
@@ -151,9 +147,6 @@ impl Adder {
         cost: &Figures,
     ) -> Result<Placed, ChargeError> {
         let placed = self.placer.place(facts)?;
-        if let Some(commitments) = &mut self.commitments {
-            commitments.add(facts, placed.place, currency, cost)?;
-        }
         add_to(&mut self.total, currency, cost)?;
         if self.kinds.len() <= placed.kind {
             self.kinds.resize(placed.kind + 1, Vec::new());
@@ -212,7 +205,6 @@ impl Adder {
             blank: self.blank,
             unknown_cost_centers: self.unknown,
             unknown_cost: self.unknown_cost,
-            commitments: self.commitments.unwrap_or_default(),
             ..Charged::default()
         };
         for ((place, origin), costs) in self.by_origin {

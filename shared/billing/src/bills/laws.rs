@@ -267,6 +267,9 @@ fn result(run: &BillRun, catalog: &Catalog) -> String {
     format!("{text}{shares:#?}{:#?}", run.unallocated)
 }
 
+/// Of a commitment, by currency and basis what effective costs are more than billed ones; and in which bases it is billed.
+type Group<'c> = (BTreeMap<&'c str, [Decimal; 2]>, [bool; 2]);
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -406,34 +409,36 @@ proptest! {
             charge.category = [ChargeCategory::Purchase, ChargeCategory::Usage][usize::from(*commitment % 2 == 1 && *commitment != 7)];
             charge.commitment = (*commitment % 4 < 3).then(|| format!("sp/{}", commitment % 4 / 2));
         }
-        // by currency: what is counted; by provider and currency: what is billed in both bases, where it matters
+        // by currency: what is counted; by commitment: what both bases differ by, and which are there
         let mut counted: BTreeMap<&str, Decimal> = BTreeMap::new();
-        let mut groups: BTreeMap<_, [(Decimal, bool); 2]> = BTreeMap::new();
-        let is_unnamed = |provider: &str| {
-            let mut of = charges.iter().filter(|one| {
-                one.provider == provider && one.commitment.is_none() && one.category == ChargeCategory::Purchase
-            });
-            of.any(|one| one.effective.as_deref().unwrap().parse::<Decimal>().unwrap() != one.cost.parse().unwrap_or_default())
+        let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
+        let costs_of = |charge: &Charge| -> (Decimal, Decimal) {
+            (charge.cost.parse().unwrap_or_default(), charge.effective.as_deref().unwrap().parse().unwrap())
+        };
+        let is_bought = |provider: &str, name: Option<&String>| {
+            let of = charges.iter().filter(|one| one.provider == provider && one.commitment.as_ref() == name);
+            let mut of = of.filter(|one| one.category == ChargeCategory::Purchase);
+            of.any(|one| costs_of(one).0 != costs_of(one).1)
         };
         let mut placer = Placer::new(&in_force);
         for charge in &charges {
             let basis = placer.place(&charge.facts()).unwrap().place.basis(&in_force);
-            let billed: Decimal = charge.cost.parse().unwrap_or_default();
-            let effective: Decimal = charge.effective.as_deref().unwrap().parse().unwrap();
-            let code = charge.currency.code();
+            let ((billed, effective), code) = (costs_of(charge), charge.currency.code());
             *counted.entry(code).or_default() += if basis.is_billed() { billed } else { effective };
+            let (provider, name) = (&charge.provider, charge.commitment.as_ref());
+            let name = match (is_bought(provider, name), name) {
+                (true, name) => name,
+                (false, None) => continue,
+                (false, name) => name.filter(|_| !is_bought(provider, None)),
+            };
             if billed != effective {
-                let name = match &charge.commitment {
-                    _ if is_unnamed(&charge.provider) => String::new(),
-                    Some(name) => name.clone(),
-                    None => continue,
-                };
-                let of = groups.entry((charge.provider.clone(), name, code)).or_default();
-                of[usize::from(!basis.is_billed())].0 += effective - billed;
-                of[usize::from(!basis.is_billed())].1 = true;
+                let (sums, bases) = groups.entry((provider.clone(), name.cloned())).or_default();
+                sums.entry(code).or_default()[usize::from(!basis.is_billed())] += effective - billed;
+                bases[usize::from(!basis.is_billed())] = true;
             }
         }
-        let is_mixed = groups.values().any(|[billed, effective]| billed.1 && !effective.0.is_zero());
+        let is_astray = |sums: &BTreeMap<&str, [Decimal; 2]>| sums.values().flatten().any(|sum| !sum.is_zero());
+        let is_mixed = groups.values().any(|(sums, bases)| *bases == [true, true] && is_astray(sums));
         let is_mixed = is_mixed && catalog.bills_effective_costs();
         let run = match try_run(&catalog, october(), &charges, &before()) {
             Ok(run) => run,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
 use super::adder::{Adder, ChargeError, Charged, Costs};
+use super::commitments::Commitments;
 use super::facts::{ChargePeriod, Facts};
 use super::placer::Placer;
 use crate::catalog::billing::InForce;
@@ -156,6 +157,8 @@ pub struct MonthAdder<'c> {
     adders: BTreeMap<usize, Adder>,
     divided: Costs,
     earlier: Costs,
+    /// Only where the catalog bills anything by its effective cost.
+    commitments: Option<Commitments>,
 }
 
 impl<'c> MonthAdder<'c> {
@@ -163,7 +166,8 @@ impl<'c> MonthAdder<'c> {
     #[must_use]
     pub fn new(in_force: &'c InForce<'c>) -> Self {
         let (adders, divided, earlier) = (BTreeMap::new(), Costs::new(), Costs::new());
-        Self { in_force, owners: Owners::new(in_force), adders, divided, earlier }
+        let commitments = in_force.catalog.bills_effective_costs().then(Commitments::default);
+        Self { in_force, owners: Owners::new(in_force), adders, divided, earlier, commitments }
     }
 
     /// Adds a charge. A blank cost is nothing: it counts, and nothing else happens.
@@ -185,13 +189,19 @@ impl<'c> MonthAdder<'c> {
         let divided = match billed {
             Some(billed) if !parts.divided.is_empty() => parts.divide_both(billed, effective)?,
             _ => {
-                self.adder(parts.stretch).add(facts, currency, billed, effective)?;
+                let placed = self.adder(parts.stretch).add(facts, currency, billed, effective)?;
+                if let Some(commitments) = &mut self.commitments {
+                    commitments.add(facts, (placed.place, parts.is_earlier), currency, &cost())?;
+                }
                 return Ok(());
             }
         };
         self.divided.entry(currency.code()).or_default().add(&cost())?;
         for (stretch, cost) in divided {
-            self.adder(stretch).add_figures(facts, currency, &cost)?;
+            let placed = self.adder(stretch).add_figures(facts, currency, &cost)?;
+            if let Some(commitments) = &mut self.commitments {
+                commitments.add(facts, (placed.place, parts.is_earlier), currency, &cost)?;
+            }
         }
         Ok(())
     }
@@ -212,6 +222,7 @@ impl<'c> MonthAdder<'c> {
             all.merge(&adder.finish()?)?;
         }
         (all.divided, all.earlier) = (self.divided, self.earlier);
+        all.commitments = self.commitments.unwrap_or_default();
         Ok(all)
     }
 }

@@ -1,6 +1,6 @@
 //! The costs that bills are made of, as decimals that add up to the charges.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
@@ -27,14 +27,35 @@ pub(super) struct PlacedCosts {
     /// Of places that are told apart by accounts: their parts. What belongs to a cost centre stands under its place, too.
     pub(super) by_origin: BTreeMap<(Place, Origin), Amounts>,
     /// In the basis of the pool that shares by them. Only for weights: these need not add up.
-    pub(super) over: BTreeMap<(usize, Place), Amounts>,
+    over: BTreeMap<(usize, Place), Weight>,
     /// In the other basis than that of the place. Only for weights.
-    other: BTreeMap<Place, Amounts>,
+    other: BTreeMap<Place, Weight>,
     pub(super) total: Amounts,
     /// FOCUS `BilledCost` of all charges.
     pub(super) billed: Amounts,
     /// What is billed by its effective cost, if the catalog does that at all.
     pub(super) by_effective: BTreeMap<&'static str, BasisProof>,
+}
+
+/// What charges cost that a pool is shared by.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Weight {
+    pub(super) amounts: Amounts,
+    /// How many of them do not say it, by currency.
+    pub(super) unstated: BTreeMap<&'static str, u64>,
+}
+
+impl Weight {
+    fn of(costs: &Costs, basis: CostBasis) -> Result<Self, MoneyError> {
+        let mut weight = Self::default();
+        for (currency, figures) in costs {
+            match basis.of(figures.billed, figures.effective()) {
+                Some(amount) => drop(weight.amounts.insert(currency, amount.to_decimal(SCALE)?)),
+                None => drop(weight.unstated.insert(currency, figures.unstated())),
+            }
+        }
+        Ok(weight)
+    }
 }
 
 fn decimal(units: i128) -> Result<Decimal, MoneyError> {
@@ -81,27 +102,18 @@ struct Placing<'a> {
 
 impl Placing<'_> {
     /// The cost that counts; of charges that do not state it, what was billed, and a problem.
-    fn chosen(
-        &mut self,
-        place: Place,
-        basis: CostBasis,
-        currency: &'static str,
-        figures: &Figures,
-    ) -> Amount {
+    fn chosen(&mut self, whose: &Whose<'_>, currency: &'static str, figures: &Figures) -> Amount {
+        let basis = whose.place().basis(self.in_force);
         basis.of(figures.billed, figures.effective()).unwrap_or_else(|| {
             let catalog = self.in_force.catalog;
-            let place = format!("{}, {}", Recipient::Place(place).label(catalog), place.rule(catalog));
+            let place = Recipient::Place(whose.place()).label_in(catalog, self.in_force.month);
+            let place = match whose {
+                Whose::Place(of) => format!("{place}, {}", of.rule(catalog)),
+                Whose::Origin(_, origin) => format!("{} ({place})", origin.label()),
+            };
             self.problems.push(BillProblem::NoEffectiveCost { place, charges: figures.unstated(), currency });
             figures.billed
         })
-    }
-
-    fn amounts(&mut self, place: Place, basis: CostBasis, costs: &Costs) -> Result<Amounts, MoneyError> {
-        let mut amounts = Amounts::new();
-        for (currency, figures) in costs {
-            amounts.insert(*currency, self.chosen(place, basis, currency, figures).to_decimal(SCALE)?);
-        }
-        Ok(amounts)
     }
 }
 
@@ -117,7 +129,7 @@ impl PlacedCosts {
         for (currency, total) in &charged.total {
             placed.place(currency, total, &mut placing)?;
         }
-        placed.weights(&mut placing)?;
+        placed.weights(in_force, charged)?;
         if in_force.catalog.bills_effective_costs() {
             charged.commitments.mixed(in_force, placing.problems)?;
             placed.prove(in_force, charged)?;
@@ -143,8 +155,7 @@ impl PlacedCosts {
         let (mut sum, mut chosen) = (Figures::default(), Amount::ZERO);
         let mut amounts = Vec::with_capacity(all.len());
         for (whose, figures) in &all {
-            let place = whose.place();
-            let amount = placing.chosen(place, place.basis(in_force), currency, figures);
+            let amount = placing.chosen(whose, currency, figures);
             sum.add(figures)?;
             chosen = chosen.checked_add(amount)?;
             amounts.push((whose.key(in_force.catalog), amount));
@@ -179,36 +190,41 @@ impl PlacedCosts {
     }
 
     /// What pools are shared by, in the basis that each asks for.
-    fn weights(&mut self, placing: &mut Placing<'_>) -> Result<(), MoneyError> {
-        let (in_force, charged) = (placing.in_force, placing.charged);
+    fn weights(&mut self, in_force: &InForce<'_>, charged: &Charged) -> Result<(), MoneyError> {
         for ((pool, place), costs) in &charged.over {
-            let basis = basis_of_weights(in_force, *pool);
-            self.over.insert((*pool, *place), placing.amounts(*place, basis, costs)?);
+            let weight = Weight::of(costs, basis_of_weights(in_force, *pool))?;
+            self.over.insert((*pool, *place), weight);
         }
-        let weighed: BTreeSet<CostBasis> =
-            in_force.pools().into_iter().map(|pool| basis_of_weights(in_force, pool)).collect();
+        if !in_force.catalog.bills_effective_costs() {
+            return Ok(());
+        }
         let mut all: BTreeMap<Place, Costs> = charged.places.clone();
-        for ((place, _), of) in
-            charged.by_origin.iter().filter(|((place, _), _)| matches!(place, Place::CostCenter(_)))
-        {
-            add_all(all.entry(*place).or_default(), &of.costs)?;
+        let by_origin = charged.by_origin.iter().map(|((place, _), of)| (*place, &of.costs));
+        for (place, costs) in by_origin.filter(|(place, _)| matches!(place, Place::CostCenter(_))) {
+            add_all(all.entry(place).or_default(), costs)?;
         }
         for (place, costs) in all {
-            let others = weighed.iter().find(|basis| **basis != place.basis(in_force));
-            if let Some(basis) = others {
-                let amounts = placing.amounts(place, *basis, &costs)?;
-                self.other.insert(place, amounts);
-            }
+            let other = match place.basis(in_force) {
+                CostBasis::Billed => CostBasis::Effective,
+                CostBasis::Effective => CostBasis::Billed,
+            };
+            self.other.insert(place, Weight::of(&costs, other)?);
         }
         Ok(())
     }
 
-    /// What charges cost in the basis by which a pool is shared, by place.
-    pub(super) fn in_basis_of(&self, in_force: &InForce<'_>, pool: usize) -> BTreeMap<Place, &Amounts> {
+    /// What charges cost by which a pool is shared, by place.
+    pub(super) fn weights_of(&self, in_force: &InForce<'_>, pool: usize) -> BTreeMap<Place, Weight> {
+        let first = Place::Account { account: 0, customer: 0 };
+        if in_force.catalog.pools.get(pool).is_some_and(|pool| pool.over.is_some()) {
+            let over = self.over.range((pool, first)..(pool + 1, first));
+            return over.map(|((_, place), weight)| (*place, weight.clone())).collect();
+        }
         let basis = basis_of_weights(in_force, pool);
-        let of = |(place, amounts)| {
+        let of = |(place, amounts): (&Place, &Amounts)| {
+            let own = || Weight { amounts: amounts.clone(), ..Weight::default() };
             let other = self.other.get(place).filter(|_| place.basis(in_force) != basis);
-            (*place, other.unwrap_or(amounts))
+            (*place, other.cloned().unwrap_or_else(own))
         };
         self.places.iter().map(of).collect()
     }

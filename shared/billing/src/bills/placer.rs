@@ -126,8 +126,6 @@ pub struct Placer {
     tagged: Vec<usize>,
     over: Vec<(usize, Conditions)>,
     account_customers: Vec<usize>,
-    /// Whether the catalog bills anything by its effective cost.
-    pub(super) by_effective: bool,
     cost_center_tag: Option<String>,
     cost_centers: HashMap<Pattern, usize, RandomState>,
     any_cost_center: Option<Pattern>,
@@ -157,7 +155,6 @@ impl Placer {
             tagged: Vec::new(),
             over: Vec::new(),
             account_customers: catalog.accounts.iter().map(|account| account.customer).collect(),
-            by_effective: catalog.bills_effective_costs(),
             cost_center_tag: catalog.cost_center_tag.clone(),
             cost_centers: HashMap::default(),
             any_cost_center: None,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::drivers::Drivers;
 use super::exact::Exact;
 use super::fx::Rates;
-use super::placed_costs::{Amounts, PlacedCosts, SCALE, basis_of_weights};
+use super::placed_costs::{Amounts, PlacedCosts, SCALE, Weight, basis_of_weights};
 use super::placer::Place;
 use super::problems::{BillProblem, BillsError};
 use super::recipient::Recipient;
@@ -216,7 +216,7 @@ impl Sharing<'_> {
                 shares.iter().map(|(target, weight)| self.target(target, *weight)).collect()
             }
             Split::Driver(driver) => self.by_driver(pool, driver, problems),
-            Split::Cost | Split::Even => self.by_cost(at, pool)?,
+            Split::Cost | Split::Even => self.by_cost(at, pool, problems)?,
         };
         Ok(merged(weighed)?)
     }
@@ -291,14 +291,14 @@ impl Sharing<'_> {
 
     /// What each target's own charges cost together; less than nothing weighs nothing. For `even` all weigh the same, without targets
     /// all that have charges. A target that stands there under two names counts once.
-    fn by_cost(&self, at: usize, pool: &Pool) -> Result<Vec<Weighed>, BillsError> {
+    fn by_cost(
+        &self,
+        at: usize,
+        pool: &Pool,
+        problems: &mut Vec<BillProblem>,
+    ) -> Result<Vec<Weighed>, BillsError> {
         let catalog = self.in_force.catalog;
-        let costs: BTreeMap<Place, &Amounts> = if pool.over.is_some() {
-            let over = self.placed.over.range((at, first())..(at + 1, first()));
-            over.map(|((_, place), amounts)| (*place, amounts)).collect()
-        } else {
-            self.placed.in_basis_of(self.in_force, at)
-        };
+        let costs = self.placed.weights_of(self.in_force, at);
         let mut all: Vec<Weighed> = match &pool.targets {
             Some(targets) => targets.iter().map(|target| self.target(target, Decimal::ONE)).collect(),
             None => {
@@ -320,21 +320,29 @@ impl Sharing<'_> {
         let mut known = BTreeSet::new();
         all.retain(|target| known.insert(target.key.clone()));
         if pool.split == Split::Cost {
+            let mut weight = |place: &Place, weight: &Weight| {
+                for (currency, charges) in &weight.unstated {
+                    let place = Recipient::Place(*place).label_in(catalog, self.in_force.month);
+                    let pool = format!("pools '{}', line {}", pool.name, pool.mark.line);
+                    problems.push(BillProblem::NoWeight { pool, place, charges: *charges, currency });
+                }
+                self.rates.convert(&weight.amounts)
+            };
             for target in &mut all {
                 let cost = match target.recipient {
                     // of an account what its own customer pays: the rest is others', by their cost centres
                     Some(Recipient::Place(own)) => {
-                        costs.get(&own).map_or(Ok(Exact::ZERO), |amounts| self.rates.convert(amounts))?
+                        costs.get(&own).map_or(Ok(Exact::ZERO), |of| weight(&own, of))?
                     }
                     // nobody is listed: its cost centre's charges alone, because its accounts stand for themselves
                     Some(Recipient::Customer(customer)) if pool.targets.is_none() => {
-                        let own = costs.get(&Place::CostCenter(customer));
-                        own.map_or(Ok(Exact::ZERO), |amounts| self.rates.convert(amounts))?
+                        let own = Place::CostCenter(customer);
+                        costs.get(&own).map_or(Ok(Exact::ZERO), |of| weight(&own, of))?
                     }
                     Some(Recipient::Customer(customer)) => {
                         let mut own =
                             costs.iter().filter(|(place, _)| payer(catalog, **place) == Some(customer));
-                        own.try_fold(Exact::ZERO, |sum, (_, amounts)| sum.plus(self.rates.convert(amounts)?))?
+                        own.try_fold(Exact::ZERO, |sum, (place, of)| sum.plus(weight(place, of)?))?
                     }
                     Some(Recipient::Service(_)) | None => Exact::ZERO,
                 };
@@ -343,11 +351,6 @@ impl Sharing<'_> {
         }
         Ok(all)
     }
-}
-
-/// The smallest place.
-fn first() -> Place {
-    Place::Account { account: 0, customer: 0 }
 }
 
 /// The customer who pays for a place.

@@ -56,26 +56,36 @@ pub enum BillProblem {
     },
     /// A commitment is billed by its effective cost in some places, and by what was billed for it in others.
     #[error(
-        "{commitment}: {amount} {currency} would be billed {}: by effective cost are billed {effective}, by billed cost {billed}; give all of them one basis",
-        if *.twice { "twice" } else { "to nobody" }
+        "{commitment}: {astray}: by effective cost are billed {effective}, by billed cost {billed}; give all of them one basis"
     )]
     MixedBasis {
         /// The commitment, in words.
         commitment: String,
-        /// What its effective costs are more, or less, than what was billed where they count.
-        amount: String,
-        /// Whether they are more.
-        twice: bool,
-        /// ISO 4217 code.
-        currency: &'static str,
+        /// How much would be billed twice, or to nobody, in words.
+        astray: String,
         /// Where effective costs count.
         effective: String,
         /// Where billed costs count.
         billed: String,
     },
+    /// A pool is shared by what some charges cost by their use, and these do not say it.
+    #[error(
+        "{pool} is shared by effective cost, and {charges} charges in {currency} of {place} state none: bring an export that has it, or write \
+         basis: billed in its split"
+    )]
+    NoWeight {
+        /// The pool, with its line in the catalog.
+        pool: String,
+        /// Where the charges belong.
+        place: String,
+        /// How many.
+        charges: u64,
+        /// ISO 4217 code.
+        currency: &'static str,
+    },
     /// Charges do not say what they cost by their use.
     #[error(
-        "{place}: {charges} charges in {currency} state no EffectiveCost, which is to be billed: bring an export that has it, or write basis: billed"
+        "{place}: {charges} charges in {currency} state no EffectiveCost, which is to be billed: bring an export that has it, or bill them by basis: billed"
     )]
     NoEffectiveCost {
         /// Where they belong, with the rule's line in the catalog.

@@ -99,7 +99,7 @@ fn a_commitment_whose_purchase_and_uses_are_in_two_bases_is_held() {
     let teams = TEAMS.replace("customer: Blue}", "customer: Blue, basis: effective}");
     assert_eq!(
         problems(&teams, &savings_plan()),
-        "2026-10 cannot be billed: the commitment sp/1 of aws/payer: 70 USD would be billed twice: by effective cost are billed \
+        "2026-10 cannot be billed: the commitment sp/1 of aws: 70 USD would be billed twice: by effective cost are billed \
          account:aws/blue, by billed cost account:aws/platform, account:aws/red; give all of them one basis"
     );
     let platform = TEAMS.replace("customer: Platform}", "customer: Platform, basis: effective}");
@@ -221,7 +221,7 @@ fn charges_that_state_no_effective_cost_are_not_billed_by_it() {
     assert_eq!(
         problems(&effective, &charges),
         "2026-10 cannot be billed: account:aws/blue, accounts[0], line 5: 1 charges in USD state no EffectiveCost, which is to be billed: \
-         bring an export that has it, or write basis: billed"
+         bring an export that has it, or bill them by basis: billed"
     );
     let blue_billed = TEAMS.replace("customer: Red}", "customer: Red, basis: effective}");
     let red_only = [charges[1].clone(), usd("aws/red", "10", "10")];
@@ -244,7 +244,11 @@ accounts: [{provider: aws, id: blue, customer: Blue, basis: effective}]
     let other = super::run(&catalog(yaml), &charges[1..]);
     assert_eq!(other.bills[0].total, decimal("5"));
     let plan = charges.map(|charge| charge.of_commitment("sp/1", Usage));
-    assert!(problems(yaml, &plan).contains("7 USD would be billed twice"));
+    assert!(
+        problems(yaml, &plan).contains("1 USD would be billed to nobody, or 7 USD twice"),
+        "{}",
+        problems(yaml, &plan)
+    );
 }
 
 #[test]
@@ -261,4 +265,112 @@ accounts:
     let run = run(&catalog(yaml), &[charge]);
     assert_eq!(run.bills.iter().map(|bill| bill.total.to_string()).collect::<Vec<_>>(), ["10", "21"]);
     assert_eq!(CostBasis::ALL.map(CostBasis::as_str), ["billed", "effective"]);
+}
+
+#[test]
+fn what_goes_astray_of_a_commitment_is_said_as_far_as_a_month_can_tell() {
+    let astray = |own: [&str; 3], charges: &[Charge]| {
+        let [platform, blue, red] = own;
+        let yaml = TEAMS
+            .replace("customer: Platform}", &format!("customer: Platform, basis: {platform}}}"))
+            .replace("customer: Blue}", &format!("customer: Blue, basis: {blue}}}"))
+            .replace("customer: Red}", &format!("customer: Red, basis: {red}}}"));
+        let held = problems(&yaml, charges);
+        let (_, said) = held.split_once("sp/1 of aws: ").unwrap();
+        said.split_once(": by effective").unwrap().0.to_owned()
+    };
+    let of = |account, billed, effective, category| {
+        usd(account, billed, effective).of_commitment("sp/1", category)
+    };
+    let uses = [of("aws/blue", "0", "70", Usage), of("aws/red", "0", "30", Usage)];
+    let with = |billed, effective| [&[of("aws/platform", billed, effective, Purchase)], &uses[..]].concat();
+    let (effective, billed) = ("effective", "billed");
+    // the year was paid in this month
+    assert_eq!(
+        astray([effective, effective, billed], &with("1200", "0")),
+        "30 USD would be billed to nobody"
+    );
+    assert_eq!(astray([billed, effective, billed], &with("1200", "0")), "70 USD would be billed twice");
+    // it was paid in another one, by whichever cost
+    let either = "30 USD would be billed to nobody, or 70 USD twice";
+    assert_eq!(astray([effective, effective, billed], &uses), either);
+    // half of it is paid each month, and comes to what one of both uses
+    assert_eq!(astray([effective, effective, billed], &with("70", "0")), "30 USD would be billed to nobody");
+    let unstated = [of("aws/platform", "100", "0", Purchase), of("aws/blue", "0", "", Usage)];
+    assert_eq!(astray([effective, billed, billed], &unstated), "100 USD would be billed to nobody");
+    let mut euro = with("100", "0");
+    euro[2] = euro[2].clone().in_currency(Currency::EUR);
+    let yaml = format!("fx: {{rates: {{2026-10: {{EUR: 1}}}}}}{TEAMS}");
+    let held = problems(&yaml.replace("customer: Red}", "customer: Red, basis: effective}"), &euro);
+    assert!(
+        held.contains("sp/1 of aws: 30 EUR would be billed twice; 30 USD would be billed twice:"),
+        "{held}"
+    );
+}
+
+#[test]
+fn purchases_and_uses_of_azure_are_of_one_order() {
+    let yaml = TEAMS
+        .replace("provider: aws", "provider: azure")
+        .replace("customer: Blue}", "customer: Blue, basis: effective}");
+    let orders = "/providers/Microsoft.Capacity/reservationOrders/8A2B";
+    for (purchase, of_use) in [
+        (format!("{orders}/reservations/"), format!("{orders}/reservations/77").to_lowercase()),
+        ("8a2b".to_owned(), format!("{orders}/reservations/77")),
+    ] {
+        let charges = [
+            usd("azure/platform", "100", "0").of_commitment(&purchase, Purchase),
+            usd("azure/blue", "0", "100").of_commitment(&of_use, Usage),
+        ];
+        let held = problems(&yaml, &charges);
+        assert!(held.contains("the commitment 8a2b of azure: 100 USD would be billed twice"), "{held}");
+    }
+}
+
+#[test]
+fn what_is_in_one_basis_is_not_held_for_others() {
+    let of = |account, billed, effective, id, category| {
+        usd(account, billed, effective).of_commitment(id, category)
+    };
+    let teams = TEAMS
+        .replace("customer: Blue}", "customer: Blue, basis: effective}")
+        .replace("customer: Platform}", "customer: Platform, basis: effective}");
+    // a purchase that names nothing may be of c1, but not of c2, which has its own
+    let charges = [
+        usd("aws/platform", "50", "0").of_commitment("", Purchase),
+        of("aws/blue", "0", "100", "c1", Usage),
+        of("aws/red", "40", "0", "c2", Purchase),
+        of("aws/red", "0", "40", "c2", Usage),
+    ];
+    assert_eq!(run(&catalog(&teams), &charges).bills.len(), 3);
+    // a correction of a month in which the account was billed otherwise
+    let dated = TEAMS.replace(
+        "  - {provider: aws, id: blue, customer: Blue}\n",
+        "  - {provider: aws, id: blue, customer: Blue, to: 2026-08}\n  - {provider: aws, id: blue, customer: Blue, basis: effective, from: 2026-09}\n",
+    );
+    let dated = dated.replace("customer: Platform}", "customer: Platform, basis: effective}");
+    let charges = [
+        of("aws/platform", "50", "0", "sp/1", Purchase),
+        of("aws/blue", "0", "100", "sp/1", Usage).used("2026-10-01T00", "2026-11-01T00"),
+        of("aws/blue", "0", "-8", "sp/1", Usage).used("2026-08-01T00", "2026-09-01T00").correction(),
+    ];
+    assert_eq!(shown(&run(&catalog(&dated), &charges)).lines().next(), Some("Blue 100"));
+    // a pool that is not shared by the costs of who states none
+    let pool = |split: &str| {
+        format!(
+            "{teams}pools:\n  - {{name: p, match: {{service: Support}}, basis: effective, split: {{{split}}}}}\n"
+        )
+    };
+    let charges = [
+        usd("aws/other", "5", "5").of_service("Support"),
+        usd("aws/red", "7", ""),
+        usd("aws/blue", "1", "1"),
+    ];
+    let shared = run(&catalog(&pool("by: percent, percents: {'customer:Blue': 100}")), &charges);
+    assert_eq!(shared.bills.iter().map(|bill| bill.total.to_string()).collect::<Vec<_>>(), ["6", "7"]);
+    let held = problems(&pool("by: cost"), &charges);
+    assert!(
+        held.contains("pools 'p', line 9 is shared by effective cost, and 1 charges in USD of account:aws/red state none"),
+        "{held}"
+    );
 }
