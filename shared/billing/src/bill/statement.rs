@@ -52,8 +52,8 @@ impl BillStatement {
         }
         if *without_line > 0 {
             self.certificate.explanation.push_str(&format!(
-                "; of {parts} rows that are parts of a line, {without_line} have no line in the bill that divides: they cost \
-                 what they state themselves"
+                "; of {parts} rows that are parts of a line, {without_line} have no line in the bill whose division is stated: they \
+                 cost what they state themselves"
             ));
         }
     }

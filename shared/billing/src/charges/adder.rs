@@ -9,7 +9,7 @@ use super::Amount;
 use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
 use super::classes::{Classes, Found};
 use super::dialect::Dialect;
-use super::mapping::{Mapping, Row};
+use super::mapping::{Class, Mapping, Row};
 use super::selection::{OtherBill, Selection, Whose};
 use super::totals::{Figures, Totals, effective, missing_amount, value};
 use super::write::{BillContext, charge};
@@ -58,6 +58,8 @@ impl Sums {
 /// Adds up documents.
 pub(super) struct Adder<'m> {
     mapping: &'m dyn Mapping,
+    /// See [`Columns::moved`](super::mapping::Columns::moved).
+    moved: &'static [usize],
     selection: &'m Selection,
     document: &'m str,
     classes: Classes,
@@ -81,6 +83,7 @@ impl<'m> Adder<'m> {
     ) -> Self {
         Self {
             mapping,
+            moved: mapping.columns().moved,
             selection,
             document,
             classes: Classes::new(mapping, selection),
@@ -118,7 +121,11 @@ impl<'m> Adder<'m> {
             let is_fine = billed.is_fine() || effective.is_some_and(Amount::is_fine);
             self.totals[found.bill].fine_rows += u64::from(is_fine);
             let figures = Figures::of(billed, effective, 1);
-            sum.add(&figures)?;
+            sum.add(&if self.moved.is_empty() {
+                figures
+            } else {
+                unmoved(class, figures, self.moved, amount)?
+            })?;
             if matches!(whose, Whose::Ours(_)) {
                 let sums = &mut self.sums.bills[found.bill];
                 sums.accounts[found.account].add(&figures)?;
@@ -189,6 +196,21 @@ impl<'m> Adder<'m> {
         }
         Ok(())
     }
+}
+
+/// The figures of a charge before anything moved; it states an effective cost where it does after.
+fn unmoved(
+    class: &Class,
+    figures: Figures,
+    moved: &[usize],
+    amount: impl Fn(usize) -> Option<Amount>,
+) -> Result<Figures, MoneyError> {
+    let amount = |column: usize| match moved.contains(&column) {
+        true => Some(Amount::ZERO),
+        false => amount(column),
+    };
+    let effective = figures.effective().map(|_| effective(&class.effective, amount)).transpose()?.flatten();
+    Ok(Figures::of(value(&class.billed, amount)?, effective, figures.charges))
 }
 
 impl Sink for Adder<'_> {

@@ -158,6 +158,7 @@ const COLUMNS: Columns = Columns {
     required_amounts: &[COST],
     may_be_empty: &[],
     amortised: &[],
+    moved: &[],
     nulls: &[],
 };
 

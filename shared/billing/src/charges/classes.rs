@@ -176,7 +176,8 @@ impl Classes {
         let (account, service, tags) = parts.remember(codes, first);
         let kind = kind.unwrap_or_else(|| {
             let with_owner = |class: Class| {
-                let effective = class.effective.of_document(mapping.columns(), &batch.has_amounts);
+                let effective =
+                    class.effective.of_document(mapping.columns(), &batch.has_amounts, &batch.bound);
                 let class = Class { effective, ..class };
                 let whose = selection.whose(&class);
                 (class, whose)

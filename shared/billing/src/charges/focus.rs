@@ -157,6 +157,7 @@ const COLUMNS: Columns = Columns {
     required_amounts: &[BILLED, EFFECTIVE],
     may_be_empty: &[EFFECTIVE],
     amortised: &[],
+    moved: &[],
     nulls: &["NULL", "null"],
 };
 

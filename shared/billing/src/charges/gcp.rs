@@ -83,6 +83,7 @@ const COLUMNS: Columns = Columns {
     required_amounts: &[COST, CREDITS],
     may_be_empty: &[],
     amortised: &[],
+    moved: &[],
     nulls: &[],
 };
 

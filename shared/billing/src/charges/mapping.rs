@@ -58,6 +58,8 @@ pub struct Columns {
     pub may_be_empty: &'static [usize],
     /// Amounts that only some exports have, and that effective costs are made of: a document that has none of them states none.
     pub amortised: &'static [usize],
+    /// Amounts that only move between rows of a bill: sums by kind of row, as by invoice, leave them out.
+    pub moved: &'static [usize],
     /// Texts that mean "nothing", beside the empty one.
     pub nulls: &'static [&'static str],
 }
@@ -160,6 +162,15 @@ pub enum Sign {
 pub enum Effective {
     /// What its columns come to; an empty cell is nothing.
     Sum(Terms),
+    /// The same, where rows and documents may say too little.
+    Cells {
+        /// Its columns.
+        terms: Terms,
+        /// Columns that a row must fill: where one is empty, nobody says it.
+        filled: Vec<usize>,
+        /// Which of [`Columns::class`] decides about it: in a document without that column, nobody says it.
+        decided_by: Option<usize>,
+    },
     /// What one column says; where it is empty, nobody does.
     Stated(usize),
     /// Nobody says it.
@@ -167,17 +178,22 @@ pub enum Effective {
 }
 
 impl Effective {
-    /// The same in a document that has some of the amounts of its format: what needs others is not stated there.
-    pub(super) fn of_document(self, columns: &Columns, has: &[bool]) -> Self {
+    /// The same in a document that has some of the amounts and some of the texts of its format: what needs others is not stated there.
+    pub(super) fn of_document(self, columns: &Columns, has: &[bool], has_texts: &[usize]) -> Self {
         // what other rows bring has no column
         let is_brought = |column: usize| columns.amounts.get(column).is_some_and(|names| names.is_empty());
         let is_there = |(column, _): &(usize, Sign)| {
             is_brought(*column) || has.get(*column).copied().unwrap_or_default()
         };
-        match self {
-            Self::Sum(terms) if !columns.has_amortised(has) || !terms.iter().all(is_there) => Self::Unstated,
-            stated => stated,
-        }
+        let is_decided = |by: &Option<usize>| by.is_none_or(|column| has_texts.contains(&column));
+        let is_stated = match &self {
+            Self::Sum(terms) => columns.has_amortised(has) && terms.iter().all(is_there),
+            Self::Cells { terms, decided_by, .. } => {
+                columns.has_amortised(has) && terms.iter().all(is_there) && is_decided(decided_by)
+            }
+            Self::Stated(_) | Self::Unstated => true,
+        };
+        if is_stated { self } else { Self::Unstated }
     }
 }
 

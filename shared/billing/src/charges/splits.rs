@@ -25,7 +25,7 @@ use super::{Amount, BillContext, ReadError};
 use crate::charge::{Charge, ChargeCategory, ChargesFileError};
 use crate::money::MoneyError;
 
-use plan::{Key, Plan, Rank, ReadLine, Units, amount};
+use plan::{Key, Plan, Rank, ReadLine, Taken, Units, amount};
 pub(super) use sink::Divided;
 
 /// How a format states that a line divides.
@@ -69,7 +69,8 @@ pub(super) struct SplitPlaces {
     pub(super) unused: usize,
     /// Number: the cost at list price.
     pub(super) list: usize,
-    /// Amounts of no column: what a row takes (or, negative, gives) of billed, effective and list cost.
+    /// Amounts of no column: what a row takes (or, negative, gives) of billed, effective and list cost. That of the effective cost is
+    /// filled in all rows but the parts of a line that states none.
     pub(super) moved: [usize; 3],
 }
 
@@ -79,7 +80,8 @@ struct Part<'r> {
     instance: &'r str,
     start: i64,
     split: u128,
-    unused: u128,
+    /// Nothing where it is not stated.
+    unused: Option<u128>,
 }
 
 impl SplitPlaces {
@@ -95,11 +97,11 @@ impl SplitPlaces {
 
     fn part<'r>(&self, cells: &Cells<'r>) -> Option<Part<'r>> {
         let units = |column: usize| {
-            let units = cells.number(column).unwrap_or_default().split(18).0;
+            let units = cells.number(column)?.split(18).0;
             // less than nothing is no weight
-            u128::try_from(units).unwrap_or_default()
+            Some(u128::try_from(units).unwrap_or_default())
         };
-        let (split, unused) = (units(self.split), units(self.unused));
+        let (split, unused) = (units(self.split).unwrap_or_default(), units(self.unused));
         Some(Part { instance: self.instance_of_part(cells)?, start: self.start(cells), split, unused })
     }
 
@@ -115,16 +117,20 @@ impl SplitPlaces {
         let Some(rank) = Rank::of(usage_type, operation).filter(|_| is_usage) else { return Ok(None) };
         let commitment = self.commitments.into_iter().enumerate();
         let commitment = commitment.filter_map(|(at, column)| Some((row.cells.text(column)?, at))).next();
-        Ok(Some(ReadLine { rank, usage_type, commitment, costs: self.costs(row)? }))
+        let (costs, states_effective) = self.costs(row)?;
+        Ok(Some(ReadLine { rank, usage_type, commitment, costs, states_effective }))
     }
 
-    fn costs(&self, row: &BillRow<'_>) -> Result<Units, MoneyError> {
-        let cell = |column: usize| row.cells.amount(column);
+    /// What a row costs before anything moves, and whether it states the effective cost.
+    fn costs(&self, row: &BillRow<'_>) -> Result<(Units, bool), MoneyError> {
+        let cell = |column: usize| match self.moved.contains(&column) {
+            true => Some(Amount::ZERO),
+            false => row.cells.amount(column),
+        };
         let (billed, effective) = (value(&row.class.billed, cell)?, effective(&row.class.effective, cell)?);
-        // what nobody states does not move
-        let effective = effective.unwrap_or_default();
         let list = row.cells.number(self.list).unwrap_or(billed);
-        Ok([billed, effective, list].map(|cost| cost.split(18).0))
+        let costs = [billed, effective.unwrap_or_default(), list];
+        Ok((costs.map(|cost| cost.split(18).0), effective.is_some()))
     }
 
     /// Seconds; rows that do not say when are of one time.
@@ -134,7 +140,7 @@ impl SplitPlaces {
 }
 
 /// `i-1` of `arn:aws:ec2:eu-central-1:111122223333:instance/i-1`.
-fn instance(id: &str) -> &str {
+pub(super) fn instance(id: &str) -> &str {
     match id.strip_prefix("arn:").and_then(|arn| arn.rsplit_once(":instance/")) {
         Some((_, instance)) => instance,
         None => id,
@@ -164,9 +170,9 @@ pub struct SplitFigures {
 }
 
 impl SplitFigures {
-    fn add(&mut self, taken: Option<Units>) -> Result<(), MoneyError> {
+    fn add(&mut self, taken: Option<Taken>) -> Result<(), MoneyError> {
         self.parts += 1;
-        let Some([billed, effective, _]) = taken else {
+        let Some(Taken { costs: [billed, effective, _], .. }) = taken else {
             self.without_line += 1;
             return Ok(());
         };
@@ -278,7 +284,8 @@ impl Splits {
         };
         let read = of.scan(reading.mapping, &wants, &mut |row| {
             let Some(part) = places.part(&row.cells) else { return Ok(()) };
-            let cost = part.split.checked_add(part.unused).ok_or(MoneyError::Overflow)?;
+            let cost = |unused: u128| part.split.checked_add(unused).ok_or(MoneyError::Overflow);
+            let cost = part.unused.map(cost).transpose()?;
             self.figures[row.bill].parts += 1;
             self.plan.part(row.bill, row.account, part.instance, part.start, cost)
         });

@@ -347,6 +347,8 @@ pub(super) fn effective(
 ) -> Result<Option<Amount>, MoneyError> {
     match cost {
         Effective::Sum(terms) => value(terms, amount).map(Some),
+        Effective::Cells { filled, .. } if filled.iter().any(|column| amount(*column).is_none()) => Ok(None),
+        Effective::Cells { terms, .. } => value(terms, amount).map(Some),
         Effective::Stated(column) => Ok(amount(*column)),
         Effective::Unstated => Ok(None),
     }

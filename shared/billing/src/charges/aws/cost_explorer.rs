@@ -71,6 +71,7 @@ const COLUMNS: Columns = Columns {
     required_amounts: &[UNBLENDED, AMORTIZED],
     may_be_empty: &[],
     amortised: &[],
+    moved: &[],
     nulls: &[],
 };
 

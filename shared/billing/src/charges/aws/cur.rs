@@ -127,6 +127,7 @@ const COLUMNS: Columns = Columns {
     required_amounts: &[UNBLENDED],
     may_be_empty: &[],
     amortised: &[RESERVED, PLANNED, UNUSED_UPFRONT, UNUSED_RECURRING, COMMITTED, USED],
+    moved: &[],
     nulls: &[],
 };
 
@@ -154,7 +155,7 @@ impl Mapping for Cur {
         let publisher = if is_marketplace { text(SELLER).or(text(ENTITY)) } else { None };
         Ok(vec![Class {
             billed: vec![(UNBLENDED, Sign::Plus)],
-            effective: Effective::Sum(effective(kind.amortised, text(KIND), text(RESERVATION))),
+            effective: effective(kind.amortised, texts),
             skip_zero: false,
             currency: currency(required(CURRENCY)?)?,
             billing_account_id: owned(PAYER),
@@ -239,8 +240,26 @@ impl Mapping for Cur {
     }
 }
 
+/// The amortised cost.
+fn effective(amortised: Amortised, texts: &dyn Texts) -> Effective {
+    let kind = texts.text(KIND);
+    let filled = match amortised {
+        // covered usage has a share of the fees: an empty cell is none of nothing
+        Amortised::Reservation => vec![RESERVED],
+        Amortised::SavingsPlan => vec![PLANNED],
+        _ => Vec::new(),
+    };
+    // without the column, nobody says whether a fee was paid upfront for a reservation; those of sellers were not, and what is paid
+    // upfront stands on bills of purchases, not on those of the month
+    let is_of_aws = texts.text(ENTITY).is_none_or(|entity| entity == AWS);
+    let may_be_upfront = is_of_aws && texts.text(BILL_TYPE) != Some("Anniversary");
+    let is_fee = amortised == Amortised::Billed && kind == Some("Fee");
+    let decided_by = (is_fee && may_be_upfront).then_some(RESERVATION);
+    Effective::Cells { terms: terms(amortised, kind, texts.text(RESERVATION)), filled, decided_by }
+}
+
 /// The columns of the amortised cost.
-fn effective(amortised: Amortised, kind: Option<&str>, reservation: Option<&str>) -> Terms {
+fn terms(amortised: Amortised, kind: Option<&str>, reservation: Option<&str>) -> Terms {
     match amortised {
         // what is paid upfront for a reservation is a fee like any other, but for its ARN; numbers of subscriptions
         // (`reservation_subscription_id`) stand with support fees, too

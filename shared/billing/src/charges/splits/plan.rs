@@ -56,22 +56,58 @@ impl Rank {
 /// The commitment that the lines of an hour draw on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Drawn {
-    Unseen,
-    /// All on this one (a name and which column it stands in), or none of them on any.
-    Same(Option<(u32, usize)>),
-    Differs,
+    /// None of them on any.
+    Nothing,
+    /// On this one (a name and which column it stands in); some may draw on none.
+    One(u32, usize),
+    /// On several.
+    Several,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Hour {
     /// Split and unused cost of all parts.
     all: u128,
+    /// Some part does not say what is unused, so nobody says how the hour divides.
+    is_unused_unstated: bool,
     first: Option<u32>,
     rank: Option<Rank>,
     usage_type: u32,
     /// Lines of several usage types, and nothing says which is the instance's.
     unclear: bool,
     drawn: Drawn,
+    /// Some line states no effective cost: none moves, and parts state none.
+    is_effective_unstated: bool,
+}
+
+impl Hour {
+    /// Without lines.
+    fn new(all: u128) -> Self {
+        Self {
+            all,
+            is_unused_unstated: false,
+            first: None,
+            rank: None,
+            usage_type: 0,
+            unclear: false,
+            drawn: Drawn::Nothing,
+            is_effective_unstated: false,
+        }
+    }
+
+    /// What divides of a line.
+    fn divides(&self, line: &Line) -> Units {
+        let [billed, effective, list] = line.costs;
+        [billed, if self.is_effective_unstated { 0 } else { effective }, list]
+    }
+}
+
+/// What a part takes from the lines of its hour.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) costs: Units,
+    /// Whether all lines state their effective cost.
+    pub(super) states_effective: bool,
 }
 
 /// Lines of one hour that cost the same.
@@ -92,6 +128,8 @@ pub(super) struct ReadLine<'r> {
     /// Its commitment, and which column it stands in.
     pub(super) commitment: Option<(&'r str, usize)>,
     pub(super) costs: Units,
+    /// Whether it states an effective cost; of one that does not, 0 stands in `costs`.
+    pub(super) states_effective: bool,
 }
 
 /// Grows with the hours of instances that have parts, not with the parts.
@@ -122,7 +160,7 @@ impl Plan {
         self.hours_by_key.contains_key(&key).then_some(key)
     }
 
-    /// Takes a part down: `cost` is what is split to it and what is unused beside it.
+    /// Takes a part down: `cost` is what is split to it and what is unused beside it; nothing if it does not say what is unused.
     ///
     /// # Errors
     /// [`MoneyError::Overflow`].
@@ -132,24 +170,18 @@ impl Plan {
         account: Option<&str>,
         instance: &str,
         start: i64,
-        cost: u128,
+        cost: Option<u128>,
     ) -> Result<(), MoneyError> {
         let bill = u32::try_from(bill).map_err(|_| MoneyError::Overflow)?;
         let (account, instance) = (self.name(account.unwrap_or_default())?, self.name(instance)?);
         let place = place(self.hours.len())?;
         let at = *self.hours_by_key.entry(Key { start, bill, account, instance }).or_insert(place);
         if at == place {
-            self.hours.push(Hour {
-                all: 0,
-                first: None,
-                rank: None,
-                usage_type: 0,
-                unclear: false,
-                drawn: Drawn::Unseen,
-            });
+            self.hours.push(Hour::new(0));
         }
         let hour = &mut self.hours[at as usize];
-        hour.all = hour.all.checked_add(cost).ok_or(MoneyError::Overflow)?;
+        hour.is_unused_unstated |= cost.is_none();
+        hour.all = hour.all.checked_add(cost.unwrap_or_default()).ok_or(MoneyError::Overflow)?;
         Ok(())
     }
 
@@ -160,28 +192,24 @@ impl Plan {
     pub(super) fn line(&mut self, key: Key, line: &ReadLine<'_>) -> Result<(), MoneyError> {
         let usage_type = self.name(line.usage_type.unwrap_or_default())?;
         let drawn = line.commitment.map(|(id, column)| Ok::<_, MoneyError>((self.name(id)?, column)));
-        let drawn = Drawn::Same(drawn.transpose()?);
+        let drawn = drawn.transpose()?;
         let Some(at) = self.hours_by_key.get(&key) else { return Ok(()) };
         let hour = &mut self.hours[*at as usize];
         if hour.rank.is_some_and(|rank| rank < line.rank) {
             return Ok(());
         }
         if hour.rank != Some(line.rank) {
-            *hour = Hour {
-                all: hour.all,
-                first: None,
-                rank: Some(line.rank),
-                usage_type,
-                unclear: false,
-                drawn: Drawn::Unseen,
-            };
+            let is_unused_unstated = hour.is_unused_unstated;
+            *hour = Hour { is_unused_unstated, rank: Some(line.rank), usage_type, ..Hour::new(hour.all) };
         }
+        hour.is_effective_unstated |= !line.states_effective;
         hour.unclear |= line.rank == Rank::Unsaid && hour.usage_type != usage_type;
-        if hour.drawn == Drawn::Unseen {
-            hour.drawn = drawn;
-        } else if hour.drawn != drawn {
-            hour.drawn = Drawn::Differs;
-        }
+        hour.drawn = match (hour.drawn, drawn.map(|(name, column)| Drawn::One(name, column))) {
+            (before, None) => before,
+            (Drawn::Nothing, Some(one)) => one,
+            (before, Some(one)) if before == one => one,
+            _ => Drawn::Several,
+        };
         let mut next = hour.first;
         while let Some(known) = next.and_then(|at| self.lines.get_mut(at as usize)) {
             if known.costs == line.costs {
@@ -200,12 +228,12 @@ impl Plan {
     ///
     /// # Errors
     /// [`MoneyError::Overflow`].
-    pub(super) fn give(&mut self, key: Key, split: u128) -> Result<Option<Units>, MoneyError> {
+    pub(super) fn give(&mut self, key: Key, split: u128) -> Result<Option<Taken>, MoneyError> {
         let taken = self.taken(key, split)?;
-        if let (Some(hour), Some(_)) = (self.dividing(key), taken) {
-            let (all, mut next) = (hour.all, hour.first);
+        if let (Some(&hour), Some(_)) = (self.dividing(key), taken) {
+            let mut next = hour.first;
             while let Some(line) = next.and_then(|at| self.lines.get_mut(at as usize)) {
-                line.given = plus(line.given, line.costs.map(|cost| share(cost, split, all)))?;
+                line.given = plus(line.given, hour.divides(line).map(|cost| share(cost, split, hour.all)))?;
                 next = line.next;
             }
         }
@@ -216,16 +244,16 @@ impl Plan {
     ///
     /// # Errors
     /// [`MoneyError::Overflow`].
-    pub(super) fn taken(&self, key: Key, split: u128) -> Result<Option<Units>, MoneyError> {
+    pub(super) fn taken(&self, key: Key, split: u128) -> Result<Option<Taken>, MoneyError> {
         let Some(hour) = self.dividing(key) else { return Ok(None) };
-        let mut taken = Units::default();
+        let mut costs = Units::default();
         for line in self.lines_of(hour) {
-            for (sum, cost) in taken.iter_mut().zip(line.costs) {
+            for (sum, cost) in costs.iter_mut().zip(hour.divides(line)) {
                 let share = share(cost, split, hour.all).checked_mul(i128::from(line.count));
                 *sum = share.and_then(|share| sum.checked_add(share)).ok_or(MoneyError::Overflow)?;
             }
         }
-        Ok(Some(taken))
+        Ok(Some(Taken { costs, states_effective: !hour.is_effective_unstated }))
     }
 
     /// What a line gives to the parts of its hour.
@@ -234,16 +262,17 @@ impl Plan {
         self.lines_of(hour).find(|line| line.costs == costs).map(|line| line.given)
     }
 
-    /// The commitment that all lines of an hour draw on, and which column it stands in.
+    /// The commitment that lines of an hour draw on, and which column it stands in; nothing if they draw on several.
     pub(super) fn commitment(&self, key: Key) -> Option<(&str, usize)> {
-        let Drawn::Same(Some((name, column))) = self.dividing(key)?.drawn else { return None };
+        let Drawn::One(name, column) = self.dividing(key)?.drawn else { return None };
         Some((self.names.get(name as usize)?, column))
     }
 
     /// An hour whose lines divide among its parts.
     fn dividing(&self, key: Key) -> Option<&Hour> {
         let hour = self.hours.get(*self.hours_by_key.get(&key)? as usize)?;
-        (hour.all > 0 && hour.first.is_some() && !hour.unclear).then_some(hour)
+        let is_stated = hour.all > 0 && !hour.is_unused_unstated;
+        (is_stated && hour.first.is_some() && !hour.unclear).then_some(hour)
     }
 
     fn lines_of(&self, hour: &Hour) -> impl Iterator<Item = &Line> {

@@ -1,6 +1,6 @@
 //! Rows as both readings of a bill see them: parts have taken, lines have given.
 
-use super::plan::{Key, Units, amount};
+use super::plan::{Key, Taken, Units, amount};
 use super::{Division, hour_of_line};
 use crate::charges::Amount;
 use crate::charges::batch::{Batch, Dictionary, PlainTexts, ReadError, Sink};
@@ -20,7 +20,9 @@ pub(in crate::charges) struct Divided<'s> {
 struct Change {
     row: usize,
     is_part: bool,
-    moved: Units,
+    /// A part that takes from lines.
+    takes: bool,
+    moved: Taken,
     /// The hour of a part's line.
     hour: Option<Key>,
 }
@@ -48,7 +50,9 @@ impl Division<'_> {
             let found = finder.find(cells, dictionaries);
             let hour = found.and_then(|of| self.plan.hour(of.bill, of.account, part.instance, part.start));
             let taken = hour.map_or(Ok(None), |hour| self.plan.taken(hour, part.split))?;
-            return Ok(Some(Change { row, is_part: true, moved: taken.unwrap_or_default(), hour }));
+            let takes = taken.is_some();
+            let moved = taken.unwrap_or(Taken { costs: Units::default(), states_effective: true });
+            return Ok(Some(Change { row, is_part: true, takes, moved, hour }));
         }
         if !places.instance_of_line(&cells).is_some_and(|instance| self.plan.knows(instance)) {
             return Ok(None);
@@ -56,22 +60,35 @@ impl Division<'_> {
         let Some(found) = finder.find(cells, dictionaries) else { return Ok(None) };
         let Some((hour, line)) = hour_of_line(self.plan, places, &found)? else { return Ok(None) };
         let given = self.plan.given(hour, line.rank, line.costs);
-        let change =
-            |given: Units| Change { row, is_part: false, moved: given.map(std::ops::Neg::neg), hour: None };
+        let change = |given: Units| {
+            let moved = Taken { costs: given.map(std::ops::Neg::neg), states_effective: true };
+            Change { row, is_part: false, takes: false, moved, hour: None }
+        };
         Ok(given.map(change))
     }
 
     fn apply(&self, batch: &mut Batch, changes: &[Change]) -> Result<(), MoneyError> {
-        let rows = batch.rows;
+        let (rows, columns) = (batch.rows, self.reading.mapping.columns());
+        let moved = self.reading.places.moved;
+        for column in moved {
+            batch.amounts[column].clear();
+            batch.amounts[column].resize(rows, None);
+        }
+        let [_, effective, _] = moved;
+        // what stays is stated, see the classes of the reading
+        batch.amounts[effective].fill(Some(Amount::ZERO));
         for change in changes {
-            for (column, units) in self.reading.places.moved.into_iter().zip(change.moved) {
-                let amounts = &mut batch.amounts[column];
-                amounts.resize(rows, None);
-                amounts[change.row] = Some(amount(units)?);
+            for (column, units) in moved.into_iter().zip(change.moved.costs) {
+                let states = column != effective || change.moved.states_effective;
+                batch.amounts[column][change.row] = if states { Some(amount(units)?) } else { None };
             }
-            let required = self.reading.mapping.columns().required_amounts.iter();
-            for column in required.filter(|_| change.is_part) {
-                batch.amounts[*column][change.row].get_or_insert(Amount::ZERO);
+            let required = columns.required_amounts.iter().filter(|_| change.is_part);
+            // one that takes its share need not state more of it
+            let amortised = columns.amortised.iter().filter(|_| change.takes);
+            for column in required.chain(amortised) {
+                if let Some(cell) = batch.amounts[*column].get_mut(change.row) {
+                    cell.get_or_insert(Amount::ZERO);
+                }
             }
         }
         if let Some(columns) = self.reading.places.line_commitments {

@@ -83,6 +83,14 @@ fn parquet(rows: &[&str]) -> Arc<File> {
     file(&writer.into_inner().unwrap())
 }
 
+/// What a charge is of; a part is of its instance, too.
+fn resource<'c>(charge: &'c Charge<'_>) -> Option<&'c str> {
+    let part = charge.further.allocated_resource_id.as_deref();
+    let method = charge.further.allocated_method_id.as_deref();
+    assert_eq!(method, part.map(|_| "aws-split-cost-allocation"));
+    part.or(charge.resource_id.as_deref())
+}
+
 /// What a bill of some documents comes to.
 struct Told {
     all: Figures,
@@ -90,6 +98,10 @@ struct Told {
     /// Of each charge: resource, billed, effective and list cost, commitment; in an order of their own.
     charges: Vec<String>,
     list: Amount,
+    /// Of each part: itself, and what the charge is of.
+    parts: Vec<String>,
+    /// Of each invoice, what was billed.
+    invoices: Vec<String>,
 }
 
 impl Told {
@@ -112,18 +124,19 @@ fn told(files: &[Arc<File>]) -> Told {
     let period = Period { start: month.start(), end: month.end() };
     let bill = BillContext { billing_account: "999", period, sub_account_names: &names };
     let (mut totals, mut written) = (Totals::default(), Figures::default());
-    let (mut charges, mut list) = (Vec::new(), Amount::ZERO);
+    let (mut charges, mut parts, mut list) = (Vec::new(), Vec::new(), Amount::ZERO);
     for document in &documents {
         let part = splits.add_up(document, 2).unwrap().remove(0);
         assert_eq!(part.held, []);
         totals.merge(part).unwrap();
         let wrote = splits.write(document, std::slice::from_ref(&bill), &mut |_, charge| {
-            let [billed, effective, listed] =
-                [charge.billed_cost, charge.effective_cost.unwrap(), charge.list_cost]
-                    .map(|it| it.normalize());
-            let (id, commitment) = (charge.resource_id.as_deref(), charge.commitment_discount_id.as_deref());
+            let [billed, listed] = [charge.billed_cost, charge.list_cost].map(|it| it.normalize());
+            let effective = charge.effective_cost.map_or("-".to_owned(), |cost| cost.normalize().to_string());
+            let (id, commitment) = (resource(charge), charge.commitment_discount_id.as_deref());
             let (id, commitment) = (id.unwrap_or("-"), commitment.unwrap_or("-"));
             charges.push(format!("{id} {billed} {effective} {listed} {commitment}"));
+            let of = charge.resource_id.as_deref().unwrap_or("-");
+            parts.extend(charge.further.allocated_resource_id.as_deref().map(|part| format!("{part} {of}")));
             list = list.checked_add(Amount::from_decimal(listed).unwrap()).unwrap();
             Ok(())
         });
@@ -133,7 +146,12 @@ fn told(files: &[Arc<File>]) -> Told {
     }
     assert!(written.equals(&totals.all).unwrap(), "both readings agree");
     charges.sort();
-    Told { all: totals.all, figures: splits.figures(0).copied(), charges, list }
+    let invoice = |(id, figures): (&Option<String>, &Figures)| {
+        format!("{} {}", id.as_deref().unwrap_or("-"), figures.billed)
+    };
+    let mut invoices: Vec<String> = totals.invoices.iter().map(invoice).collect();
+    invoices.sort();
+    Told { all: totals.all, figures: splits.figures(0).copied(), charges, list, parts, invoices }
 }
 
 const ON_DEMAND: [&str; 3] = [
@@ -171,6 +189,124 @@ fn covered_usage_and_its_negation_divide_alike() {
         (told.all.billed.to_string(), told.all.effective().unwrap().to_string()),
         ("0".into(), "70".into())
     );
+}
+
+/// The report has columns of savings plans, and none of reservations.
+#[test]
+fn parts_of_a_line_that_states_no_effective_cost_state_none_either() {
+    let discounted = "DiscountedUsage i-1 - 00 BoxUsage:m5.large RunInstances 1.00 - 1.20 - - -";
+    for file in [csv, parquet] {
+        let told = told(&[file(&[discounted, ON_DEMAND[1], ON_DEMAND[2]])]);
+        assert_eq!(told.charges, ["i-1 0.5 - 0.6 -", "pod/a 0.3 - 0.36 -", "pod/b 0.2 - 0.24 -"]);
+        assert_eq!((told.all.billed.to_string(), told.all.unstated()), ("1".into(), 3));
+        assert_eq!(told.figures.unwrap().effective, Amount::ZERO);
+    }
+    // other hours, and what stands beside the parts, are as they are
+    let others = [
+        "Usage i-1 - 01 BoxUsage:m5.large RunInstances 1.00 - 1.20 - - -",
+        "Usage pod/a i-1 01 - - - - - - 0.30 0.70",
+        "Usage i-2 - 00 BoxUsage:m5.large RunInstances 1.00 - 1.20 - - -",
+    ];
+    let told = told(&[csv(&[&[discounted, ON_DEMAND[1], ON_DEMAND[2]], &others[..]].concat())]);
+    assert_eq!(told.of("i-1"), ["i-1 0.5 - 0.6 -", "i-1 0.7 0.7 0.84 -"]);
+    assert_eq!(told.of("pod/a"), ["pod/a 0.3 - 0.36 -", "pod/a 0.3 0.3 0.36 -"]);
+    assert_eq!((told.of("i-2"), told.all.unstated()), (vec!["i-2 1 1 1.2 -"], 3));
+}
+
+#[test]
+fn where_only_one_line_of_an_hour_states_none_no_effective_cost_moves() {
+    let rows = [
+        "DiscountedUsage i-1 - 00 BoxUsage:m5.large RunInstances 0.50 - - - - -",
+        "Usage i-1 - 00 BoxUsage:m5.large RunInstances 0.50 - - - - -",
+        ON_DEMAND[1],
+        ON_DEMAND[2],
+    ];
+    let told = told(&[csv(&rows)]);
+    assert_eq!(told.of("i-1"), ["i-1 0.25 - 0.25 -", "i-1 0.25 0.5 0.25 -"]);
+    assert_eq!((told.of("pod/a"), told.of("pod/b")), (vec!["pod/a 0.3 - 0.3 -"], vec!["pod/b 0.2 - 0.2 -"]));
+}
+
+/// A part has its share of the line's: what it leaves empty itself is nothing more.
+#[test]
+fn a_part_of_covered_usage_need_not_state_an_effective_cost_itself() {
+    let part = "SavingsPlanCoveredUsage pod/a i-1 00 EKS-EC2-vCPU-Hours EKSPod-EC2 - - - - 30 40";
+    for file in [csv, parquet] {
+        let told = told(&[file(&[COVERED[0], COVERED[1], part])]);
+        assert_eq!(told.of("pod/a"), ["pod/a 0 30 0 plan-1"]);
+        assert_eq!(told.all.effective().unwrap().to_string(), "70");
+    }
+    // without a line nobody states it
+    assert_eq!(told(&[csv(&[part])]).of("pod/a"), ["pod/a 0 - 0 -"]);
+}
+
+#[test]
+fn parts_of_covered_usage_whose_cell_is_empty_state_none() {
+    let empty = COVERED[0].replace(" 140 70 ", " 140 - ");
+    let told = told(&[csv(&[&empty, COVERED[1], COVERED[2], COVERED[3]])]);
+    assert_eq!(
+        told.charges,
+        ["i-1 -60 0 -60 plan-1", "i-1 60 - 60 plan-1", "pod/a 0 - 0 plan-1", "pod/a 0 - 0 plan-1"]
+    );
+}
+
+/// So nobody pays for the plan in one bill, and in another for usage without it.
+#[test]
+fn parts_of_a_partly_covered_hour_name_the_plan() {
+    let rest = "Usage i-1 - 00 BoxUsage:m5 RunInstances 70 - 70 - - -";
+    for rows in [[COVERED[0], COVERED[1], rest], [rest, COVERED[0], COVERED[1]]] {
+        let told = told(&[csv(&[&rows[..], &COVERED[2..]].concat())]);
+        assert_eq!(told.of("i-1").last(), Some(&"i-1 60 30 60 plan-1"));
+        assert_eq!(told.of("pod/a"), ["pod/a 10 20 10 plan-1", "pod/a 30 60 30 plan-1"]);
+    }
+    let other = "SavingsPlanCoveredUsage i-1 - 00 BoxUsage:m5 RunInstances 70 35 70 plan-2 - -";
+    let told = told(&[csv(&[&[other, rest], &COVERED[..]].concat())]);
+    assert!(told.of("pod/a").iter().all(|pod| pod.ends_with(" -")), "{:?}", told.charges);
+}
+
+#[test]
+fn a_part_is_of_its_instance_and_itself_what_cost_is_allocated_to() {
+    let told = told(&[csv(&[ON_DEMAND[0], ON_DEMAND[1], COVERED[2]])]);
+    assert_eq!(
+        told.parts,
+        ["pod/a i-1", "pod/a arn:aws:ec2:eu-west-1:111122223333:instance/i-1"],
+        "as the report writes it"
+    );
+}
+
+/// The provider's invoices are those of the rows before anything moved.
+#[test]
+fn what_moves_is_billed_by_the_invoice_of_its_line() {
+    let (mut header, mut rows) = cells(&ON_DEMAND);
+    header.push("bill_invoice_id");
+    for (row, invoice) in rows.iter_mut().zip(["9001", "", "9002"]) {
+        row.push(invoice.to_owned());
+    }
+    let told_with = told(&[csv_of((header, rows))]);
+    assert_eq!(told_with.invoices, ["- 0", "9001 1", "9002 0"]);
+    assert_eq!(told_with.charges, told(&[csv(&ON_DEMAND)]).charges);
+}
+
+#[test]
+fn where_some_part_does_not_say_what_is_unused_nobody_says_how_the_hour_divides() {
+    let silent = ON_DEMAND[1].replace(" 0.30 0.20", " 0.30 -");
+    let next =
+        ["Usage i-1 - 01 BoxUsage:m5.large RunInstances 1 - - - - -", "Usage pod/a i-1 01 - - - - - - 0.3 0"];
+    let told_of = told(&[csv(&[ON_DEMAND[0], &silent, ON_DEMAND[2], next[0], next[1]])]);
+    assert_eq!(
+        told_of.charges,
+        ["i-1 0 0 0 -", "i-1 1 1 1.2 -", "pod/a 0 0 0 -", "pod/a 1 1 1 -", "pod/b 0 0 0 -"]
+    );
+    let figures = told_of.figures.unwrap();
+    assert_eq!((figures.parts, figures.without_line), (3, 2));
+    // nor does a report without the column
+    let (header, rows) = cells(&ON_DEMAND);
+    let without = |row: &Vec<String>| {
+        row.iter().enumerate().filter(|(at, _)| *at != 11).map(|(_, cell)| cell.clone()).collect()
+    };
+    let header = header.into_iter().filter(|name| *name != COLUMNS[11]).collect();
+    let told = told(&[csv_of((header, rows.iter().map(without).collect()))]);
+    assert_eq!(told.charges, ["i-1 1 1 1.2 -", "pod/a 0 0 0 -", "pod/b 0 0 0 -"]);
+    assert_eq!(told.figures.unwrap().without_line, 2);
 }
 
 #[test]

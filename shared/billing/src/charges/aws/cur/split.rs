@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::{COLUMNS, Cur, PLAN, PUBLIC_COST, RESERVATION, RESOURCE, START, USAGE_TYPE};
-use crate::charge::Charge;
+use crate::charge::{Charge, Further};
 use crate::charges::Amount;
 use crate::charges::mapping::{Class, Columns, Effective, Mapping, Row, Sign, Texts};
-use crate::charges::splits::{SplitFormat, SplitPlaces, SplitReading};
+use crate::charges::splits::{SplitFormat, SplitPlaces, SplitReading, instance};
 use crate::money;
 
 /// A column: its names.
@@ -44,7 +44,7 @@ const NUMBERS: [Names; NUMBER + 2] = joined(COLUMNS.numbers, &[SPLIT, UNUSED]);
 const COSTS: [usize; COLUMNS.costs.len() + 2] = joined(COLUMNS.costs, &[NUMBER, NUMBER + 1]);
 
 const OF_CHARGES: Columns =
-    Columns { amounts: &AMOUNTS, texts: &TEXTS, numbers: &NUMBERS, costs: &COSTS, ..COLUMNS };
+    Columns { amounts: &AMOUNTS, texts: &TEXTS, numbers: &NUMBERS, costs: &COSTS, moved: &MOVED, ..COLUMNS };
 const OF_SUMS: Columns = Columns {
     amounts: &AMOUNTS,
     texts: &[
@@ -60,6 +60,7 @@ const OF_SUMS: Columns = Columns {
     kept: &[],
     numbers: &[SPLIT, UNUSED, COLUMNS.numbers[PUBLIC_COST]],
     costs: &[0, 1, 2],
+    moved: &MOVED,
     ..COLUMNS
 };
 
@@ -115,8 +116,10 @@ impl Mapping for Split {
         let mut classes = Cur.classes(texts)?;
         for class in &mut classes {
             class.billed.push((billed, Sign::Plus));
-            if let Effective::Sum(terms) = &mut class.effective {
+            if let Effective::Cells { terms, filled, .. } = &mut class.effective {
                 terms.push((effective, Sign::Plus));
+                // empty where a part is of a line that states none
+                filled.push(effective);
             }
         }
         Ok(classes)
@@ -139,7 +142,26 @@ impl Mapping for Split {
         let list = moved(2)
             .map(|list| money::sub(list, taken).and_then(|list| money::add(charge.list_cost, list)))?;
         let charge = Charge { list_cost: list.map_err(|error| error.to_string())?, ..charge };
-        Ok(with_commitment_of_line(charge, row))
+        Ok(allocated(with_commitment_of_line(charge, row), row))
+    }
+}
+
+/// FOCUS `AllocatedMethodId` of parts.
+const METHOD: &str = "aws-split-cost-allocation";
+
+/// A part is of its instance, and itself what cost is allocated to.
+fn allocated<'r>(charge: Charge<'r>, row: &Row<'r>) -> Charge<'r> {
+    let resource = row.texts.text(RESOURCE);
+    let is_part = |parent: &&str| resource.map(instance) != Some(instance(parent));
+    let Some(parent) = row.texts.text(TEXT).filter(is_part) else { return charge };
+    Charge {
+        resource_id: Some(Cow::Borrowed(parent)),
+        further: Further {
+            allocated_method_id: Some(Cow::Borrowed(METHOD)),
+            allocated_resource_id: resource.map(Cow::Borrowed),
+            ..charge.further
+        },
+        ..charge
     }
 }
 

@@ -173,6 +173,55 @@ fn only_a_fee_with_a_reservation_is_spread() {
     assert_eq!(told, [("0".into(), Some(arn)), ("29".into(), None), ("7".into(), None)]);
 }
 
+/// What each line states, in the order of the lines; `-` is nothing.
+fn effective_of_each(report: Arc<File>) -> Vec<String> {
+    told(&Cur, "cur.csv", report, |charge| {
+        charge.effective_cost.map_or("-".to_owned(), |cost| cost.normalize().to_string())
+    })
+}
+
+#[test]
+fn covered_usage_with_an_empty_cell_states_no_effective_cost() {
+    let report = report(
+        "line_item_line_item_type,line_item_usage_account_id,line_item_unblended_cost,savings_plan_savings_plan_effective_cost,\
+         reservation_effective_cost,reservation_reservation_a_r_n",
+        "SavingsPlanCoveredUsage,222233334444,500,300,,
+         SavingsPlanCoveredUsage,222233334444,500,,0,
+         SavingsPlanCoveredUsage,222233334444,500,0,,
+         DiscountedUsage,222233334444,0,,15,arn
+         DiscountedUsage,222233334444,0,0,,arn
+         SavingsPlanNegation,222233334444,-500,,,
+         Usage,222233334444,1,,,",
+    );
+    let sums = totals(&Cur, &[("cur.csv", report.clone())]).all;
+    assert_eq!((sums.unstated(), sums.effective()), (2, None));
+    assert_eq!(effective_of_each(report), ["300", "-", "0", "15", "-", "0", "1"]);
+}
+
+/// By the column alone the upfront fee of a reservation is told from other fees: 876 is one, and is in the hours that it pays for.
+#[test]
+fn without_the_column_of_reservations_nobody_says_what_a_fee_is() {
+    let rows = "Fee,111122223333,876,,arn
+                Fee,111122223333,29,,
+                RIFee,111122223333,36,,arn
+                DiscountedUsage,222233334444,0,75,arn
+                Tax,111122223333,7,,";
+    let columns = "line_item_line_item_type,line_item_usage_account_id,line_item_unblended_cost,reservation_effective_cost";
+    let with = report(&format!("{columns},reservation_reservation_a_r_n"), rows);
+    assert_eq!(effective_of_each(with), ["0", "29", "-", "75", "7"]);
+    let without =
+        report(columns, &"Fee,1,876,\n Fee,1,29,\n RIFee,1,36,\n DiscountedUsage,1,0,75\n Tax,1,7,");
+    assert_eq!(effective_of_each(without), ["-", "-", "-", "75", "7"]);
+    // but for those that the bill says enough of
+    let told_otherwise = report(
+        &format!("{columns},bill_bill_type,bill_billing_entity"),
+        "Fee,111122223333,876,,Purchase,AWS
+         Fee,111122223333,29,,Anniversary,AWS
+         Fee,111122223333,250,,Purchase,AWS Marketplace",
+    );
+    assert_eq!(effective_of_each(told_otherwise), ["-", "29", "250"]);
+}
+
 /// A commitment and who used it. Amounts are millionths.
 #[derive(Clone, Debug)]
 struct Commitment {
