@@ -10,6 +10,7 @@ use super::binding::{Binding, HeaderError, Pair};
 use super::dates::AmbiguousDates;
 use super::dialect::{AmbiguousDecimals, Dialect};
 use super::mapping::Texts;
+use super::tags::UNREADABLE;
 use crate::money::MoneyError;
 use crate::text::{clean, clean_bytes, clean_prose};
 
@@ -224,7 +225,7 @@ impl Batch {
                 Some(text) => codes.push(dictionary.code_of_bytes(&text).unwrap_or_default()),
                 // tags are no money: what is not UTF-8 is no tag, and told as such
                 None if binding.tags.contains(&class) => {
-                    codes.push(dictionary.code(&format!("\u{fffd}{}", String::from_utf8_lossy(bytes))));
+                    codes.push(dictionary.code(&format!("{UNREADABLE}{}", String::from_utf8_lossy(bytes))));
                 }
                 None => {
                     codes.push(0);

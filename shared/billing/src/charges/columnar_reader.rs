@@ -25,6 +25,7 @@ use super::dialect::Dialect;
 use super::file::FileReader;
 use super::guard::guarded;
 use super::mapping::Columns;
+use super::tags::UNREADABLE;
 use crate::text::{clean, clean_prose};
 
 /// A Parquet document, opened: its row groups may be read by several threads.
@@ -336,7 +337,7 @@ impl Coder {
                 }
                 let text = match text_at(array, row) {
                     // tags are no money: what cannot be read is no tag, and told as such
-                    Err(why) if are_tags => Some(format!("\u{fffd}{why}")),
+                    Err(why) if are_tags => Some(format!("{UNREADABLE}{why}")),
                     text => text?,
                 };
                 let code = text.map_or(0, |text| code(&text));

@@ -50,6 +50,9 @@ pub(super) fn first_of_each(tags: impl IntoIterator<Item = Pairs>, rule: Rule) -
     tags.into_iter().flatten().filter(is_first).collect()
 }
 
+/// Begins what readers hand on in place of a cell that can be no tags, so that nothing takes it for some.
+pub(super) const UNREADABLE: char = '\u{fffd}';
+
 /// The tags of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowTags {
@@ -59,7 +62,8 @@ pub struct RowTags {
     pub json: Option<String>,
     /// FOCUS `AllocatedTags`, in the same way; `pairs` has them too.
     pub allocated: Option<String>,
-    /// The text of tags that cannot be read: the charge has none then.
+    /// The text of tags that cannot be read: there are no `pairs` then. What can be read of tags and allocated tags stays in its
+    /// column.
     pub unread: Option<String>,
 }
 
@@ -88,14 +92,19 @@ impl RowTags {
                 pairs: first_of_each([allocated, tags], Rule::Exact),
                 unread: None,
             },
-            Err(unread) => unread,
+            Err(unread) => {
+                let readable = |text| parse(text).ok().and_then(|pairs| to_json(&pairs));
+                Self { json: readable(tags), allocated: readable(allocated), ..unread }
+            }
         }
     }
 
     fn read<const N: usize>(texts: [Option<&str>; N]) -> Result<[Pairs; N], Self> {
         let mut read = [const { Pairs::new() }; N];
         for (text, pairs) in texts.into_iter().zip(&mut read) {
-            *pairs = parse(text).map_err(|_| Self { unread: text.map(str::to_owned), ..Self::default() })?;
+            // readers mark cells that are no text of tags at all
+            let unread = |text: &str| text.strip_prefix(UNREADABLE).unwrap_or(text).to_owned();
+            *pairs = parse(text).map_err(|_| Self { unread: text.map(unread), ..Self::default() })?;
         }
         Ok(read)
     }
@@ -205,9 +214,14 @@ mod tests {
             let unread = RowTags { unread: Some(text.to_owned()), ..RowTags::default() };
             assert_eq!(RowTags::of([Some(text)], |[pairs]| pairs), unread);
             let good = Some(r#"{"team": "x"}"#);
-            assert_eq!(RowTags::allocated(good, Some(text)), unread, "which of them counts is not known");
-            assert_eq!(RowTags::allocated(Some(text), good), unread);
+            // which of them counts is not known, so neither decides anything; the readable one stays where it is
+            let json = Some(r#"{"team":"x"}"#.to_owned());
+            let kept = RowTags { json: json.clone(), ..unread.clone() };
+            assert_eq!(RowTags::allocated(good, Some(text)), kept);
+            assert_eq!(RowTags::allocated(Some(text), good), RowTags { allocated: json, ..unread });
         }
+        let marked = RowTags::of([Some("\u{fffd}a list of texts")], |[pairs]| pairs);
+        assert_eq!(marked.unread.as_deref(), Some("a list of texts"), "without the mark of the reader");
     }
 
     #[test]
