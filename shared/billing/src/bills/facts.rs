@@ -87,8 +87,8 @@ impl<'a> Facts<'a> {
             resource: charge.resource_id.as_deref(),
             allocated_resource: charge.further.allocated_resource_id.as_deref(),
             tags: match (charge.tags.as_deref(), charge.unread_tags.as_deref()) {
-                (Some(tags), _) => Tags::Json(tags),
-                (None, Some(unread)) => Tags::Unread(unread),
+                (_, Some(unread)) => Tags::Unread(unread),
+                (Some(tags), None) => Tags::Json(tags),
                 (None, None) => Tags::None,
             },
             category: charge.charge_category,

@@ -209,8 +209,7 @@ fn without_the_column_of_reservations_nobody_says_what_a_fee_is() {
     let columns = "line_item_line_item_type,line_item_usage_account_id,line_item_unblended_cost,reservation_effective_cost";
     let with = report(&format!("{columns},reservation_reservation_a_r_n"), rows);
     assert_eq!(effective_of_each(with), ["0", "29", "-", "75", "7"]);
-    let without =
-        report(columns, &"Fee,1,876,\n Fee,1,29,\n RIFee,1,36,\n DiscountedUsage,1,0,75\n Tax,1,7,");
+    let without = report(columns, "Fee,1,876,\n Fee,1,29,\n RIFee,1,36,\n DiscountedUsage,1,0,75\n Tax,1,7,");
     assert_eq!(effective_of_each(without), ["-", "-", "-", "75", "7"]);
     // but for those that the bill says enough of
     let told_otherwise = report(
