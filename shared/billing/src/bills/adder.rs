@@ -43,15 +43,15 @@ pub struct Charged {
     pub total: Costs,
     /// Charges whose cost is blank. They cost nothing and are counted.
     pub blank: u64,
-    /// Values of the cost-centre tag that are no customer's, and what they cost: the first thousand in order of the values.
+    /// Values of the cost-centre tag that are no customer's, and what they cost (by whichever cost is billed): the first thousand in order of the values.
     pub unknown_cost_centers: BTreeMap<String, Costs>,
     /// What the charges of all such values cost.
     pub unknown_cost: Costs,
     /// Charges whose effective cost is not what was billed for them, if the catalog bills anything by it.
     pub commitments: Commitments,
-    /// What charges cost whose period several owners share.
+    /// What charges cost whose period several owners share, by whichever cost is billed.
     pub divided: Costs,
-    /// What charges cost that are of a time before the month: its owners' of that time.
+    /// What charges cost that are of a time before the month, its owners' of that time, by whichever cost is billed.
     pub earlier: Costs,
 }
 
@@ -155,9 +155,6 @@ impl Adder {
         if placed.place.is_by_origin() {
             self.by_origin(placed.place, facts, currency, cost)?;
         }
-        if placed.unknown_cost_center {
-            self.unknown(facts, currency, cost)?;
-        }
         Ok(placed)
     }
 
@@ -186,7 +183,13 @@ impl Adder {
         costs.entry(currency.code()).or_default().add(&cost)
     }
 
-    fn unknown(&mut self, facts: &Facts<'_>, currency: Currency, cost: &Figures) -> Result<(), MoneyError> {
+    /// Counts a charge whose cost centre is no customer's.
+    pub(super) fn unknown(
+        &mut self,
+        facts: &Facts<'_>,
+        currency: Currency,
+        cost: &Figures,
+    ) -> Result<(), MoneyError> {
         let value = self.placer.cost_center(facts);
         self.unknown_cost.entry(currency.code()).or_default().add(cost)?;
         self.unknown.entry(value).or_default().entry(currency.code()).or_default().add(cost)?;

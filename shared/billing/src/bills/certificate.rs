@@ -19,6 +19,7 @@ use super::problems::BillsError;
 use super::recovery::{ComponentProof, Recovery, RecoveryProof};
 use super::unknown::{UnknownCostCenters, UnknownCosts, costs, unread_tags};
 use crate::canonical;
+use crate::catalog::billing::CostBasis;
 use crate::certificate::{DocumentRef, Status, decimal_text};
 use crate::money::{self, MoneyError};
 use crate::month::BillingMonth;
@@ -385,10 +386,10 @@ impl RunCertificate {
             held,
             carried_out: money::sum(bills.iter().map(|bill| bill.carried_out))?.normalize(),
             blank_costs: input.charged.blank,
-            unknown_cost_centers: UnknownCostCenters::of(input.charged, catalog.basis)?,
+            unknown_cost_centers: UnknownCostCenters::of(input.charged)?,
             unread_tags: unread_tags(input.charged, catalog.basis)?,
-            divided_by_time: costs(&input.charged.divided, catalog.basis)?,
-            of_earlier_months: costs(&input.charged.earlier, catalog.basis)?,
+            divided_by_time: costs(&input.charged.divided, CostBasis::Billed)?,
+            of_earlier_months: costs(&input.charged.earlier, CostBasis::Billed)?,
             status,
             explanation,
             released: None,

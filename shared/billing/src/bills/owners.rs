@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime};
 use super::adder::{Adder, ChargeError, Charged, Costs};
 use super::commitments::Commitments;
 use super::facts::{ChargePeriod, Facts};
-use super::placer::Placer;
+use super::placer::{Placed, Placer};
 use crate::catalog::billing::InForce;
 use crate::charges::{Amount, Figures};
 use crate::money::{Currency, MoneyError};
@@ -182,28 +182,50 @@ impl<'c> MonthAdder<'c> {
         effective: Option<Amount>,
     ) -> Result<(), ChargeError> {
         let parts = self.owners.parts(facts);
-        let cost = || Figures::of(billed.unwrap_or_default(), effective, 1);
-        if parts.is_earlier {
-            self.earlier.entry(currency.code()).or_default().add(&cost())?;
-        }
-        let divided = match billed {
-            Some(billed) if !parts.divided.is_empty() => parts.divide_both(billed, effective)?,
+        match billed {
+            Some(billed) if !parts.divided.is_empty() => {
+                for (stretch, cost) in parts.divide_both(billed, effective)? {
+                    let placed = self.adder(stretch).add_figures(facts, currency, &cost)?;
+                    let counted = self.tell(facts, currency, (&parts, stretch), placed, &cost)?;
+                    self.divided.entry(currency.code()).or_default().add(&counted)?;
+                }
+            }
             _ => {
                 let placed = self.adder(parts.stretch).add(facts, currency, billed, effective)?;
-                if let Some(commitments) = &mut self.commitments {
-                    commitments.add(facts, (placed.place, parts.is_earlier), currency, &cost())?;
+                if parts.is_earlier || placed.unknown_cost_center || self.commitments.is_some() {
+                    let cost = Figures::of(billed.unwrap_or_default(), effective, 1);
+                    self.tell(facts, currency, (&parts, parts.stretch), placed, &cost)?;
                 }
-                return Ok(());
-            }
-        };
-        self.divided.entry(currency.code()).or_default().add(&cost())?;
-        for (stretch, cost) in divided {
-            let placed = self.adder(stretch).add_figures(facts, currency, &cost)?;
-            if let Some(commitments) = &mut self.commitments {
-                commitments.add(facts, (placed.place, parts.is_earlier), currency, &cost)?;
             }
         }
         Ok(())
+    }
+
+    /// Counts what is told of some charges beside where they belong, by the cost that is billed there: answers that.
+    fn tell(
+        &mut self,
+        facts: &Facts<'_>,
+        currency: Currency,
+        (parts, stretch): (&Parts, usize),
+        placed: Placed,
+        cost: &Figures,
+    ) -> Result<Figures, ChargeError> {
+        if let Some(commitments) = &mut self.commitments {
+            commitments.add(facts, (placed.place, parts.is_earlier), currency, cost)?;
+        }
+        if parts.divided.is_empty() && !parts.is_earlier && !placed.unknown_cost_center {
+            return Ok(*cost);
+        }
+        let basis = placed.place.basis(self.in_force);
+        let counted = basis.of(cost.billed, cost.effective()).unwrap_or(cost.billed);
+        let counted = Figures::of(counted, Some(counted), cost.charges);
+        if parts.is_earlier {
+            self.earlier.entry(currency.code()).or_default().add(&counted)?;
+        }
+        if placed.unknown_cost_center {
+            self.adder(stretch).unknown(facts, currency, &counted)?;
+        }
+        Ok(counted)
     }
 
     fn adder(&mut self, stretch: usize) -> &mut Adder {

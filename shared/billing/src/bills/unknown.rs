@@ -37,11 +37,11 @@ pub struct UnknownCostCenters {
 }
 
 impl UnknownCostCenters {
-    pub(super) fn of(charged: &Charged, basis: CostBasis) -> Result<Self, MoneyError> {
+    pub(super) fn of(charged: &Charged) -> Result<Self, MoneyError> {
         let named = charged.unknown_cost_centers.iter();
-        let named = named.map(|(value, all)| Ok((value.clone(), costs(all, basis)?)));
+        let named = named.map(|(value, all)| Ok((value.clone(), costs(all, CostBasis::Billed)?)));
         Ok(Self {
-            total: costs(&charged.unknown_cost, basis)?,
+            total: costs(&charged.unknown_cost, CostBasis::Billed)?,
             named: named.collect::<Result<_, MoneyError>>()?,
         })
     }
@@ -61,7 +61,7 @@ pub(super) fn unread_tags(charged: &Charged, basis: CostBasis) -> Result<Unknown
     costs(&all, basis)
 }
 
-/// What charges cost in the catalog's basis.
+/// What charges cost in a basis.
 pub(super) fn costs(all: &Costs, basis: CostBasis) -> Result<UnknownCosts, MoneyError> {
     let one = |(currency, figures): (&&str, &Figures)| {
         let amount = basis

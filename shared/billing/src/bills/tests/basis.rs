@@ -264,6 +264,8 @@ accounts:
     let charge = usd("aws/one", "0", "31").used("2026-10-01T00", "2026-11-01T00");
     let run = run(&catalog(yaml), &[charge]);
     assert_eq!(run.bills.iter().map(|bill| bill.total.to_string()).collect::<Vec<_>>(), ["10", "21"]);
+    let told = &run.certificate.divided_by_time["USD"];
+    assert_eq!((told.amount, told.charges), (decimal("31"), 1));
     assert_eq!(CostBasis::ALL.map(CostBasis::as_str), ["billed", "effective"]);
 }
 
@@ -373,4 +375,18 @@ fn what_is_in_one_basis_is_not_held_for_others() {
         held.contains("pools 'p', line 9 is shared by effective cost, and 1 charges in USD of account:aws/red state none"),
         "{held}"
     );
+}
+
+#[test]
+fn what_a_run_tells_of_charges_is_in_the_cost_that_it_bills() {
+    let yaml = TEAMS.replace("currency: USD", "currency: USD\ncost_center_tag: cc");
+    let yaml = yaml.replace("customer: Blue}", "customer: Blue, basis: effective}");
+    let charges = [
+        usd("aws/blue", "0", "70").tagged("cc", "9"),
+        usd("aws/blue", "0", "30").used("2026-08-01T00", "2026-09-01T00").correction(),
+    ];
+    let certificate = run(&catalog(&yaml), &charges).certificate;
+    let amount = |costs: &UnknownCosts| costs["USD"].amount;
+    assert_eq!(amount(&certificate.unknown_cost_centers.named["9"]), decimal("70"));
+    assert_eq!(amount(&certificate.of_earlier_months), decimal("30"));
 }
