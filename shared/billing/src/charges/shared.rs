@@ -101,6 +101,13 @@ impl Cost {
         Ok(())
     }
 
+    /// The same, if both are the same.
+    fn equal(&self, other: &Self) -> Result<Option<(&'static str, Amount, Amount)>, MoneyError> {
+        let both = self.beside(other);
+        let is_equal = both.map(|(_, own, parts)| Ok(own.checked_add(-parts)?.is_zero())).transpose()?;
+        Ok(both.filter(|_| is_equal == Some(true)))
+    }
+
     /// Both costs, and their name, if both are something.
     fn beside(&self, other: &Self) -> Option<(&'static str, Amount, Amount)> {
         let both = |one: Amount, other: Amount| !one.is_zero() && !other.is_zero();
@@ -165,12 +172,13 @@ pub fn counted_twice(
             continue;
         };
         let read = of.scan(format.mapping, &|cells| format.is_part(cells), &mut |row| {
-            let key = format.key(of, row);
-            let spelled = row.cells.text(format.resource).filter(|spelled| *spelled != key.resource);
-            let sides = costs
-                .entry(key)
-                .or_insert_with(|| Sides { spelled: spelled.map(str::to_owned), ..Sides::default() });
-            sides.parts.add(row)
+            format.key(of, row).with_whole().into_iter().try_for_each(|key| {
+                let spelled = row.cells.text(format.resource).filter(|spelled| *spelled != key.resource);
+                let sides = costs
+                    .entry(key)
+                    .or_insert_with(|| Sides { spelled: spelled.map(str::to_owned), ..Sides::default() });
+                sides.parts.add(row)
+            })
         });
         read.unwrap_or_else(|error| failed(at, error));
     }
@@ -181,14 +189,25 @@ pub fn counted_twice(
             continue;
         }
         let read = of.scan(format.mapping, &|cells| format.is_own(cells), &mut |row| {
-            costs.get_mut(&format.key(of, row)).map_or(Ok(()), |sides| sides.own.add(row))
+            let keys = format.key(of, row).with_whole();
+            keys.iter().try_for_each(|key| costs.get_mut(key).map_or(Ok(()), |sides| sides.own.add(row)))
         });
         read.unwrap_or_else(|error| failed(at, error));
     }
     let mut found: Vec<Option<CountedTwice>> = vec![None; bills];
-    for (key, sides) in costs {
-        let both = sides.own.beside(&sides.parts);
+    // exports write SKUs and periods of parts in their own ways: of the whole resource both tell the same cost if they are equal
+    let (whole, each): (Vec<_>, Vec<_>) = costs.into_iter().partition(|(key, _)| key.is_whole());
+    let mut known: BTreeSet<Key> = BTreeSet::new();
+    for (key, sides) in each.into_iter().chain(whole) {
+        let both = match key.is_whole() {
+            // sums that do not fit are told when the bill is added up
+            true => sides.own.equal(&sides.parts).unwrap_or_default(),
+            false => sides.own.beside(&sides.parts),
+        };
         let (Some((cost, own, parts)), Some(found)) = (both, found.get_mut(key.bill)) else { continue };
+        if !known.insert(key.whole()) && key.is_whole() {
+            continue;
+        }
         match found {
             Some(first) => first.others += 1,
             None => *found = Some(key.twice(sides.spelled, cost, own, parts)),
@@ -198,6 +217,19 @@ pub fn counted_twice(
 }
 
 impl Key {
+    /// All costs of the resource, of whatever SKU and period.
+    fn whole(&self) -> Self {
+        Self { skus: Vec::new(), period: Default::default(), ..self.clone() }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.skus.is_empty()
+    }
+
+    fn with_whole(self) -> [Self; 2] {
+        [self.whole(), self]
+    }
+
     fn twice(self, spelled: Option<String>, cost: &'static str, own: Amount, parts: Amount) -> CountedTwice {
         let Self { resource, account, service, period: [start, _], .. } = self;
         let resource = spelled.unwrap_or(resource);

@@ -102,6 +102,24 @@ fn a_resource_that_stands_whole_beside_its_parts_is_held_with_both_figures() {
     );
 }
 
+/// Exports write SKUs and periods of parts in their own ways.
+#[test]
+fn a_resource_whose_own_cost_is_that_of_its_parts_is_held_whatever_sku_and_period_they_state() {
+    for own in [
+        node("100", "gpu", "02", ",,"),
+        node("100", "cpu", "01", ",,"),
+        node("40", "", "01", ",,") + &node("60", "", "03", ",,"),
+    ] {
+        let why = export(&[parts_of_node() + &own]).unwrap_err();
+        assert!(
+            why.contains(
+                "node-1 of p1 (Compute) stands there whole and divided: BilledCost of its own rows is 100,"
+            ),
+            "{why}"
+        );
+    }
+}
+
 #[test]
 fn a_resource_in_its_parts_alone_or_with_other_costs_beside_them_is_a_bill() {
     let total = |documents: &[String]| export(documents).unwrap().charges_total.to_string();
