@@ -399,7 +399,13 @@ fn plain_texts(
     for row in 0..rows {
         let mut found = None;
         for (place, array) in arrays {
-            let text = match text_at(array, row) {
+            let is_json = is_kept && array.data_type().is_nested() && !array.is_null(row);
+            let text = if is_json {
+                json_at(array, row).map(|json| Some(json.to_string()))
+            } else {
+                text_at(array, row)
+            };
+            let text = match text {
                 Err(_) if is_kept => {
                     unread.push(row);
                     None
@@ -483,6 +489,46 @@ fn text_at(array: &ArrayRef, row: usize) -> Result<Option<String>, String> {
         DataType::LargeList(_) => list_text(&array.as_list::<i64>().value(row))?,
         other => return Err(format!("its type {other} cannot be read as text")),
     }))
+}
+
+/// A nested cell as JSON, for what is kept as it came.
+fn json_at(array: &ArrayRef, row: usize) -> Result<serde_json::Value, String> {
+    use serde_json::Value;
+
+    if array.is_null(row) {
+        return Ok(Value::Null);
+    }
+    let list = |items: ArrayRef| (0..items.len()).map(|item| json_at(&items, item)).collect::<Result<_, _>>();
+    let number = |text: String| serde_json::from_str(&text).map_err(|error| error.to_string());
+    match array.data_type() {
+        DataType::Struct(fields) => {
+            let members = fields.iter().zip(array.as_struct().columns());
+            let members = members.map(|(field, of)| Ok((field.name().clone(), json_at(of, row)?)));
+            members.collect::<Result<_, String>>().map(Value::Object)
+        }
+        DataType::Map(..) => {
+            let entries = array.as_map().value(row);
+            let [keys, values] = entries.columns() else {
+                return Err("it has not one key and one value".to_owned());
+            };
+            let mut object = serde_json::Map::new();
+            for entry in 0..keys.len() {
+                let key = text_at(keys, entry)?.unwrap_or_default();
+                if object.insert(key.clone(), json_at(values, entry)?).is_some() {
+                    return Err(format!("the key '{key}' stands twice"));
+                }
+            }
+            Ok(Value::Object(object))
+        }
+        DataType::List(_) => list(array.as_list::<i32>().value(row)).map(Value::Array),
+        DataType::LargeList(_) => list(array.as_list::<i64>().value(row)).map(Value::Array),
+        DataType::Boolean => Ok(Value::Bool(array.as_boolean().value(row))),
+        DataType::Float64 => number(array.as_primitive::<Float64Type>().value(row).to_string()),
+        DataType::Float32 => number(array.as_primitive::<Float32Type>().value(row).to_string()),
+        DataType::Decimal128(..) => number(array.as_primitive::<Decimal128Type>().value_as_string(row)),
+        kind if kind.is_integer() => number(text_at(array, row)?.unwrap_or_default()),
+        _ => Ok(Value::from(text_at(array, row)?)),
+    }
 }
 
 /// Keys and values as a JSON object.

@@ -449,8 +449,9 @@ fn what_is_only_kept_refuses_no_document() {
     let (told, written) = write("x.parquet", export(columns), |charge| {
         charge.further.contract_applied.is_some() || charge.further.invoice_detail_id.is_some()
     });
-    assert_eq!((told, &written.held), (vec![false, false], &vec![]));
-    assert_eq!(written.bills[0].quantities_not_stated, 2);
+    // the list is kept as JSON; a float is no certain text
+    assert_eq!((told, &written.held), (vec![true, false], &vec![]));
+    assert_eq!(written.bills[0].quantities_not_stated, 1);
 }
 
 #[test]
@@ -518,4 +519,37 @@ proptest::proptest! {
         let _ = bills(&Document { key: "x.parquet", file: file.clone() }, &Focus, 1);
         let _ = add_up_focus("x.parquet", file);
     }
+}
+
+/// FOCUS has objects in some columns; Parquet may nest them.
+#[test]
+fn an_object_that_is_kept_may_be_nested() {
+    use arrow_array::{ListArray, StructArray};
+    use arrow_schema::{DataType, Field, Fields};
+
+    let numbers = Arc::new(Float64Array::from(vec![0.5, 4.0, 2.0])) as ArrayRef;
+    let names = texts(&["c-1", "c-2", "c-3"]);
+    let fields = Fields::from(vec![
+        Field::new("ContractId", DataType::Utf8, true),
+        Field::new("Quantity", DataType::Float64, true),
+    ]);
+    let elements = StructArray::new(fields.clone(), vec![names, numbers], None);
+    let item = Arc::new(Field::new("item", DataType::Struct(fields), true));
+    let list = ListArray::new(
+        item.clone(),
+        arrow_buffer::OffsetBuffer::from_lengths([2, 1]),
+        Arc::new(elements),
+        None,
+    );
+    let of = Fields::from(vec![Field::new("Elements", DataType::List(item), true)]);
+    let applied = Arc::new(StructArray::new(of, vec![Arc::new(list)], None)) as ArrayRef;
+    let file = export(vec![("ContractApplied", applied)]);
+    let (told, written) =
+        write("x.parquet", file, |charge| charge.further.contract_applied.as_deref().map(str::to_owned));
+    let expected = [
+        r#"{"Elements":[{"ContractId":"c-1","Quantity":0.5},{"ContractId":"c-2","Quantity":4}]}"#,
+        r#"{"Elements":[{"ContractId":"c-3","Quantity":2}]}"#,
+    ];
+    assert_eq!(told, expected.map(|text| Some(text.to_owned())));
+    assert_eq!(written.bills[0].quantities_not_stated, 0);
 }
