@@ -173,6 +173,6 @@ fn recovery(recovery: &Value, currency: &str) -> Vec<String> {
     lines
 }
 
-pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> + Clone {
     value.as_array().into_iter().flatten()
 }

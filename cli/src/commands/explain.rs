@@ -121,7 +121,7 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
                 ));
             }
         }
-        output.listing(&charges_listing(of["largest"].as_array().into_iter().flatten().take(most)))?;
+        output.listing(&charges_listing(list(&of["largest"]).take(most)))?;
     }
     list(&explained["remarks"]).for_each(|remark| output.note(&text(remark)));
     Ok(())

@@ -265,7 +265,7 @@ pub struct Charge<'a> {
     pub commitment_discount_status: Option<Cow<'a, str>>,
     /// Tags as a flat JSON object.
     pub tags: Option<Cow<'a, str>>,
-    /// Custom column `x_UnreadTags`: the text of tags that cannot be read; then `tags` is empty, and so are allocated ones.
+    /// Custom column `x_UnreadTags`: the text of tags that cannot be read, its own or allocated ones; the column of these is empty then.
     pub unread_tags: Option<Cow<'a, str>>,
     /// What else it may say.
     pub further: Further<'a>,

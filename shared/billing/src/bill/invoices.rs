@@ -112,7 +112,7 @@ pub(super) fn tax_class(manifest: &Manifest, invoice: &InvoiceTotal, currency: C
     let name = provider_name(&manifest.provider);
     Class {
         billed: Vec::new(),
-        effective: Effective::Sum(Vec::new()),
+        effective: Effective::sum(Vec::new()),
         skip_zero: false,
         currency,
         billing_account_id: None,

@@ -63,8 +63,6 @@ impl Charges {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commitments {
     all: BTreeMap<Commitment, Charges>,
-    /// What charges said last, and the commitment and billing account that it means.
-    last: Option<([String; 3], Commitment, String)>,
 }
 
 impl Commitments {
@@ -85,29 +83,15 @@ impl Commitments {
             return Ok(());
         }
         let at = At { place, category: facts.category, currency, is_earlier };
-        let (commitment, billing_account) = self.commitment(facts, id);
-        let charges = self.all.entry(commitment).or_default();
-        charges.billing_accounts.insert(billing_account);
-        charges.sums.entry(at).or_default().add(cost)
-    }
-
-    /// Charges of one commitment mostly follow each other.
-    fn commitment(&mut self, facts: &Facts<'_>, id: Option<&str>) -> (Commitment, String) {
-        let written = [facts.provider, facts.billing_account, id.unwrap_or_default()];
-        if let Some((known, commitment, billing_account)) = &self.last
-            && *known == written
-        {
-            return (commitment.clone(), billing_account.clone());
-        }
         let rule = Rule::named(facts.provider);
         let billing_account = rule.key(Id::BillingAccount, facts.billing_account).into_owned();
         let name = match id {
             Some(id) => Name::Id(order(&rule.key(Id::Resource, id)).to_owned()),
             None => Name::Of(billing_account.clone()),
         };
-        let commitment = Commitment { provider: facts.provider.to_owned(), name };
-        self.last = Some((written.map(str::to_owned), commitment.clone(), billing_account.clone()));
-        (commitment, billing_account)
+        let charges = self.all.entry(Commitment { provider: facts.provider.to_owned(), name }).or_default();
+        charges.billing_accounts.insert(billing_account);
+        charges.sums.entry(at).or_default().add(cost)
     }
 
     /// Both together.

@@ -30,7 +30,8 @@ pub(super) struct PlacedCosts {
     over: BTreeMap<(usize, Place), Weight>,
     /// In the other basis than that of the place. Only for weights.
     other: BTreeMap<Place, Weight>,
-    pub(super) total: Amounts,
+    /// What all of them come to.
+    total: Amounts,
     /// FOCUS `BilledCost` of all charges.
     pub(super) billed: Amounts,
     /// What is billed by its effective cost, if the catalog does that at all.

@@ -246,7 +246,7 @@ impl Sharing<'_> {
 
     /// With targets, theirs; without, everybody's whom the driver names.
     fn by_driver(&self, pool: &Pool, name: &str, problems: &mut Vec<BillProblem>) -> Vec<Weighed> {
-        let needed_by = format!("pools '{}', line {}", pool.name, pool.mark.line);
+        let needed_by = in_catalog(pool);
         let Some(driver) = self.drivers.0.get(name) else {
             let hint = did_you_mean(name, self.drivers.0.keys().map(String::as_str));
             let (driver, month) = (name.to_owned(), self.in_force.month);
@@ -323,8 +323,8 @@ impl Sharing<'_> {
             let mut weight = |place: &Place, weight: &Weight| {
                 for (currency, charges) in &weight.unstated {
                     let place = Recipient::Place(*place).label_in(catalog, self.in_force.month);
-                    let pool = format!("pools '{}', line {}", pool.name, pool.mark.line);
-                    problems.push(BillProblem::NoWeight { pool, place, charges: *charges, currency });
+                    let (pool, charges) = (in_catalog(pool), *charges);
+                    problems.push(BillProblem::NoWeight { pool, place, charges, currency });
                 }
                 self.rates.convert(&weight.amounts)
             };
@@ -351,6 +351,11 @@ impl Sharing<'_> {
         }
         Ok(all)
     }
+}
+
+/// A pool with its line in the catalog.
+fn in_catalog(pool: &Pool) -> String {
+    format!("pools '{}', line {}", pool.name, pool.mark.line)
 }
 
 /// The customer who pays for a place.

@@ -201,15 +201,15 @@ impl Mapping for AzureCostDetails {
         let (billing_period, month) = self.period(texts)?;
         let is_committed = text(PRICING_MODEL).and_then(commitment).is_some() || is_unused(charge_type);
         let (cost, nothing) = (vec![(COST, Sign::Plus)], Vec::new());
-        let both = || (cost.clone(), Effective::Sum(cost.clone()));
+        let both = || (cost.clone(), Effective::sum(cost.clone()));
         let ((billed, effective), twin) = match (self.report, is_committed) {
             (Report::Alone, false) => (both(), None),
             // which of the two reports it is, nobody knows
             (Report::Alone, true) => ((cost, Effective::Unstated), None),
             (Report::Billed, false) => (both(), Some(Twin::Counted)),
-            (Report::Billed, true) => ((cost, Effective::Sum(nothing)), None),
+            (Report::Billed, true) => ((cost, Effective::sum(nothing)), None),
             (Report::Amortized, false) => (both(), Some(Twin::Compared)),
-            (Report::Amortized, true) => ((nothing, Effective::Sum(cost)), None),
+            (Report::Amortized, true) => ((nothing, Effective::sum(cost)), None),
         };
         Ok(vec![Class {
             billed,

@@ -107,7 +107,7 @@ impl Mapping for BigQuery {
         let month = texts.text(INVOICE_MONTH).map(invoice_month).transpose()?;
         let charge = Class {
             billed: vec![(COST, Sign::Plus)],
-            effective: Effective::Sum(vec![(COST, Sign::Plus)]),
+            effective: Effective::sum(vec![(COST, Sign::Plus)]),
             skip_zero: false,
             currency: currency(required(CURRENCY)?)?,
             billing_account_id: None,
@@ -136,7 +136,7 @@ impl Mapping for BigQuery {
         };
         let credits = Class {
             billed: vec![(CREDITS, Sign::Plus)],
-            effective: Effective::Sum(vec![(CREDITS, Sign::Plus)]),
+            effective: Effective::sum(vec![(CREDITS, Sign::Plus)]),
             skip_zero: true,
             category: ChargeCategory::Credit,
             ..charge.clone()

@@ -160,9 +160,7 @@ pub enum Sign {
 /// What a row costs when prepayments are spread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effective {
-    /// What its columns come to; an empty cell is nothing.
-    Sum(Terms),
-    /// The same, where rows and documents may say too little.
+    /// What its columns come to; an empty cell is nothing, if it need not be filled.
     Cells {
         /// Its columns.
         terms: Terms,
@@ -178,6 +176,12 @@ pub enum Effective {
 }
 
 impl Effective {
+    /// What some columns come to, whatever cells are empty.
+    #[must_use]
+    pub fn sum(terms: Terms) -> Self {
+        Self::Cells { terms, filled: Vec::new(), decided_by: None }
+    }
+
     /// The same in a document that has some of the amounts and some of the texts of its format: what needs others is not stated there.
     pub(super) fn of_document(self, columns: &Columns, has: &[bool], has_texts: &[usize]) -> Self {
         // what other rows bring has no column
@@ -187,7 +191,6 @@ impl Effective {
         };
         let is_decided = |by: &Option<usize>| by.is_none_or(|column| has_texts.contains(&column));
         let is_stated = match &self {
-            Self::Sum(terms) => columns.has_amortised(has) && terms.iter().all(is_there),
             Self::Cells { terms, decided_by, .. } => {
                 columns.has_amortised(has) && terms.iter().all(is_there) && is_decided(decided_by)
             }

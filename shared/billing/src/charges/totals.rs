@@ -346,7 +346,6 @@ pub(super) fn effective(
     amount: impl Fn(usize) -> Option<Amount>,
 ) -> Result<Option<Amount>, MoneyError> {
     match cost {
-        Effective::Sum(terms) => value(terms, amount).map(Some),
         Effective::Cells { filled, .. } if filled.iter().any(|column| amount(*column).is_none()) => Ok(None),
         Effective::Cells { terms, .. } => value(terms, amount).map(Some),
         Effective::Stated(column) => Ok(amount(*column)),

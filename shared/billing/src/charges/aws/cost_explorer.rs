@@ -163,7 +163,7 @@ impl Mapping for CostExplorer {
         let (kind, service) = (kind(required(KIND)?), required(SERVICE)?);
         Ok(vec![Class {
             billed: vec![(UNBLENDED, Sign::Plus)],
-            effective: Effective::Sum(vec![(AMORTIZED, Sign::Plus)]),
+            effective: Effective::sum(vec![(AMORTIZED, Sign::Plus)]),
             skip_zero: false,
             currency: currency(required(CURRENCY)?)?,
             // it speaks of accounts, and not of who pays for them, nor of invoices
