@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::console::{PASSWORD, console};
+use crate::doors::ports;
 use crate::world::World;
 
 struct Browser {
@@ -28,7 +29,9 @@ async fn browser(width: u32, height: u32, javascript: bool) -> Browser {
     let downloads = tempfile::tempdir().unwrap();
     let (driver, port) = driver().await;
     let capabilities = json!({"goog:chromeOptions": {
-        "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en-US", format!("--window-size={width},{height}")],
+        "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en-US",
+            // a name that somebody else owns, and that leads here
+            "--host-resolver-rules=MAP evil.example 127.0.0.1", format!("--window-size={width},{height}")],
         "prefs": {
             "download.default_directory": downloads.path(),
             "profile.managed_default_content_settings.javascript": if javascript { 1 } else { 2 },
@@ -287,4 +290,67 @@ async fn it_works_without_javascript_and_says_what_is_held() {
     browser.find("form.report button").await.click().await.unwrap();
     let csv = browser.downloaded("datastore-usage_2026-10-31_2026-10-31.csv").await;
     assert_eq!(csv, browser.by_api("csv", "2026-10-31", "2026-10-31").await);
+}
+
+/// What a page can try against a server: to read, to ask as the SDK does, to ask without reading the answer, and a form.
+const ATTACK: &str = r#"
+    const done = arguments[arguments.length - 1], url = arguments[0], got = [];
+    const json = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "DynamoDB_20120810.Scan"};
+    const tries = [
+        ["read", {}],
+        ["ask", {method: "POST", headers: json, body: '{"TableName": "monthend-state"}'}],
+        ["blind", {method: "POST", mode: "no-cors", headers: {"content-type": "text/plain"}, body: "{}"}],
+        ["put", {method: "PUT", body: "teams: []"}],
+    ];
+    (async () => {
+        for (const [name, options] of tries) {
+            try {
+                const answer = await fetch(url, options);
+                if (answer.type !== "opaque") got.push(`${name} ${answer.status}: ${await answer.text()}`);
+            } catch (error) {}
+        }
+        done(got);
+    })();
+"#;
+
+#[tokio::test]
+#[ignore = "needs Chromium, which tools/test-browser installs"]
+async fn a_page_from_elsewhere_gets_nothing_from_any_port() {
+    let browser = browser(1200, 800, true).await;
+    let router = axum::Router::new().fallback(async || axum::response::Html("<title>elsewhere</title>"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let before = browser.world.bucket.list("").await.unwrap();
+    for page in [format!("http://{elsewhere}/"), format!("http://evil.example:{}/", elsewhere.port())] {
+        browser.client.goto(&page).await.unwrap();
+        for (name, address) in ports(&browser.world) {
+            for path in ["/", "/monthend-data/catalog/current.yaml", "/sandbox/faults"] {
+                let url = format!("http://{address}{path}");
+                let got = browser.client.execute_async(ATTACK, vec![json!(url)]).await.unwrap();
+                assert_eq!(got, json!([]), "{page} of {name}{path}");
+            }
+        }
+    }
+    // a name of somebody else's that leads to the port itself: then the page is of the same origin, and reads what it is answered
+    for (name, address) in ports(&browser.world) {
+        let port = address.rsplit(':').next().unwrap();
+        browser.client.goto(&format!("http://evil.example:{port}/")).await.unwrap();
+        let said = browser.find("body").await.text().await.unwrap();
+        assert!(said.starts_with("refused: the request is for another host"), "{name}: {said}");
+    }
+    // a form needs no permission to be sent
+    let (_, s3) = ports(&browser.world).into_iter().find(|(name, _)| name == "s3").unwrap();
+    browser.client.goto(&format!("http://{elsewhere}/")).await.unwrap();
+    let form = r#"
+        const form = document.createElement("form");
+        form.method = "POST", form.enctype = "multipart/form-data", form.action = `http://${arguments[0]}/monthend-data`;
+        form.innerHTML = '<input name=key value="catalog/current.yaml"><input name=file value="teams: []">';
+        document.body.append(form);
+        form.submit();
+    "#;
+    browser.client.execute(form, vec![json!(s3)]).await.unwrap();
+    browser.shows("body", "refused: this answers programs, not web pages").await;
+    let after = browser.world.bucket.list("").await.unwrap();
+    assert_eq!(before.len(), after.len());
 }

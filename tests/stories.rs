@@ -22,6 +22,7 @@ mod console;
 mod console_limits;
 mod datastores;
 mod datastores_world;
+mod doors;
 mod errors;
 mod faults;
 mod gcp;

@@ -55,6 +55,11 @@ pub(crate) enum Command {
     /// Run the embedded cloud until Ctrl-C
     #[command(after_help = "Example: monthend up --sandbox --format json")]
     Up(Up),
+    /// The variables that point AWS' tools to the embedded cloud that `monthend up` runs
+    #[command(
+        after_help = "Example: eval \"$(monthend env)\"; aws s3 ls s3://monthend-data/raw/ --recursive"
+    )]
+    Env,
     /// Fetch from every configured provider, then follow until everything is allocated, certified and metered
     #[command(
         after_help = "Example: PUBLIC_KEY=... PRIVATE_KEY=... ORG_ID=... monthend run --month 2026-10\n\

@@ -9,6 +9,7 @@ pub(crate) mod demo_reports;
 pub(crate) mod demo_teams;
 pub(crate) mod diff;
 pub(crate) mod drivers;
+pub(crate) mod env;
 pub(crate) mod explain;
 pub(crate) mod held;
 pub(crate) mod import;

@@ -77,6 +77,7 @@ async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
     match &args.command {
         Command::Demo(demo) => Box::pin(commands::demo::demo(demo, output)).await,
         Command::Up(up) => commands::up::up(up, output).await,
+        Command::Env => commands::env::env(output),
         Command::Run(run) => {
             commands::run::run(
                 run,

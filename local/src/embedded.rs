@@ -1,6 +1,6 @@
 //! The embedded cloud: servers, functions and the delivery of notifications in one process.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use dynoxide::Database;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
-use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::NotifyingBucket;
 use crate::dispatcher::Dispatcher;
+use crate::dynamodb::{self, LedgerFileError};
 use crate::functions::Functions;
-use crate::home::{Endpoints, Exported, GcpEndpoint, Home};
+use crate::home::{Endpoints, Exported, GcpEndpoint, Home, HomeError};
 use crate::queue::Queue;
 use crate::sandbox::{
     self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport,
     PrometheusSandbox, SesSandbox, VaultSandbox, secrets,
 };
-use crate::serve::{listen, serve};
+use crate::serve::{Door, listen, serve, serve_router};
 use crate::template::{Template, TemplateError};
-use crate::{ACCESS_KEY, BUCKET, EXPORT_BUCKET, REGION, TABLE};
+use crate::{BUCKET, EXPORT_BUCKET, REGION, TABLE};
 
 /// How to run an embedded cloud.
 #[derive(Debug)]
@@ -93,8 +93,10 @@ pub enum EmbeddedError {
     Listen { address: IpAddr, port: u16, source: std::io::Error },
     #[error("the embedded S3 cannot use its folder: {0}")]
     S3(String),
-    #[error("the embedded DynamoDB cannot use its file: {0}")]
-    Ledger(String),
+    #[error(transparent)]
+    Ledger(#[from] LedgerFileError),
+    #[error(transparent)]
+    Home(#[from] HomeError),
     #[error("the sandbox cannot use its files: {0}")]
     Sandbox(std::io::Error),
     #[error("the queue of notifications cannot be read: {0}")]
@@ -124,7 +126,7 @@ impl Embedded {
     /// # Errors
     /// [`EmbeddedError`].
     pub async fn start(home: &Home, options: Options) -> Result<Self, EmbeddedError> {
-        let template = Template::built_in()?;
+        let (template, credentials) = (Template::built_in()?, home.credentials()?);
         let queue = Queue::new(home);
         queue.recover(home).map_err(EmbeddedError::Queue)?;
         let (stop, mut tasks) = (CancellationToken::new(), Vec::new());
@@ -137,21 +139,25 @@ impl Embedded {
         let (s3_listener, s3) = bind(1).await?;
         let bucket = NotifyingBucket::new(files(home, &options.vars)?, home.s3(), template, queue.clone());
         let mut service = S3ServiceBuilder::new(bucket);
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, ACCESS_KEY));
-        tasks.push(tokio::spawn(serve(s3_listener, service.build(), stop.clone())));
+        service.set_auth(SimpleAuth::from_single(
+            credentials.access_key_id.clone(),
+            credentials.secret_access_key.clone(),
+        ));
+        tasks.push(tokio::spawn(serve(s3_listener, Door::Programs, service.build(), stop.clone())));
 
-        let (ledger_listener, dynamodb) = bind(2).await?;
-        let database = ledger(home, options.ledger_in_memory)?;
-        let stopped = stop.clone().cancelled_owned();
-        let serving = dynoxide::server::serve_with_shutdown(ledger_listener, database.clone(), stopped);
-        tasks.push(tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!("the embedded DynamoDB ended: {error}");
-            }
-        }));
+        let (ledger_listener, dynamodb_url) = bind(2).await?;
+        let database =
+            if options.ledger_in_memory { dynamodb::in_memory()? } else { dynamodb::open(&home.dynamodb())? };
+        let (opens, stopped) = (credentials.clone(), stop.clone());
+        tasks.push(tokio::spawn(dynamodb::serve(ledger_listener, database.clone(), opens, stopped)));
 
         let (secrets_listener, secrets_url) = bind(3).await?;
-        tasks.push(tokio::spawn(secrets::serve(secrets_listener, home.admin(), stop.clone())));
+        tasks.push(tokio::spawn(secrets::serve(
+            secrets_listener,
+            home.admin(),
+            credentials.clone(),
+            stop.clone(),
+        )));
         let (console_listener, console) = bind(0).await?;
         let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
         let (mut aws, mut azure, mut gcp, mut ses) = (None, None, None, None);
@@ -176,7 +182,11 @@ impl Embedded {
             aws = Some(url);
             let exports = home.s3().join(sandbox::AWS_EXPORT_BUCKET);
             sandboxes.aws.write_to(&exports).map_err(EmbeddedError::Sandbox)?;
-            tasks.push(tokio::spawn(sandboxes.aws.clone().serve(listener, stop.clone())));
+            tasks.push(tokio::spawn(sandboxes.aws.clone().serve(
+                listener,
+                credentials.clone(),
+                stop.clone(),
+            )));
             let (listener, url) = bind(9).await?;
             gcp = Some(GcpEndpoint { url, service_account_key: GcpSandbox::service_account_key() });
             tasks.push(tokio::spawn(sandboxes.gcp.clone().serve(listener, stop.clone())));
@@ -186,7 +196,7 @@ impl Embedded {
             let (listener, url) = bind(12).await?;
             ses = Some(url);
             let sandbox = sandboxes.ses.take().unwrap_or_else(|| SesSandbox::in_folder(home.mails()));
-            tasks.push(tokio::spawn(sandbox.clone().serve(listener, stop.clone())));
+            tasks.push(tokio::spawn(sandbox.clone().serve(listener, credentials.clone(), stop.clone())));
             sandboxes.ses = Some(sandbox);
             let (listener, url) = bind(10).await?;
             prometheus = Some(url);
@@ -200,7 +210,7 @@ impl Embedded {
 
         let endpoints = Endpoints {
             s3,
-            dynamodb,
+            dynamodb: dynamodb_url,
             console,
             secrets: secrets_url,
             atlas,
@@ -215,17 +225,13 @@ impl Embedded {
             omnistrate,
             bucket: BUCKET.into(),
             table: TABLE.into(),
+            credentials,
             pid: std::process::id(),
         };
         let vars = vars_for(&endpoints, &options.vars);
         let functions = Arc::new(Functions::new(vars.clone()));
         let router = console::router(console::App::connect(&console_vars(&vars)).await?);
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        tasks.push(tokio::spawn(async move {
-            if let Err(error) = axum::serve(console_listener, service).await {
-                tracing::error!("the console ended: {error}");
-            }
-        }));
+        tasks.push(tokio::spawn(serve_router(console_listener, Door::Pages, router, stop.clone())));
         if options.follow {
             let dispatcher =
                 Dispatcher::new(queue.clone(), functions.clone(), options.retry_delay, options.concurrency);
@@ -358,8 +364,8 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         ("AWS_ENDPOINT_URL_DYNAMODB", &endpoints.dynamodb),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoints.secrets),
         ("AWS_REGION", REGION),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
+        ("AWS_ACCESS_KEY_ID", &endpoints.credentials.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &endpoints.credentials.secret_access_key),
         ("DATA_BUCKET", &endpoints.bucket),
         ("STATE_TABLE", &endpoints.table),
         ("ADMIN_SECRET_ARN", secrets::ADMIN_SECRET_ARN),
@@ -474,25 +480,4 @@ fn files(home: &Home, vars: &Vars) -> Result<FileSystem, EmbeddedError> {
         std::fs::create_dir_all(folder.join(bucket)).map_err(|error| EmbeddedError::S3(error.to_string()))?;
     }
     FileSystem::new(folder).map_err(|error| EmbeddedError::S3(format!("{error:?}")))
-}
-
-fn ledger(home: &Home, in_memory: bool) -> Result<Database, EmbeddedError> {
-    let failed = |error: dynoxide::DynoxideError| EmbeddedError::Ledger(error.to_string());
-    let database =
-        if in_memory { Database::memory() } else { Database::new(&home.dynamodb().to_string_lossy()) };
-    let database = database.map_err(failed)?;
-    if database.get_table_metadata(TABLE).map_err(failed)?.is_none() {
-        let table = json!({
-            "TableName": TABLE,
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [
-                {"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        });
-        let table =
-            serde_json::from_value(table).map_err(|error| EmbeddedError::Ledger(error.to_string()))?;
-        database.create_table(table).map_err(failed)?;
-    }
-    Ok(database)
 }

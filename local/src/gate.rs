@@ -18,7 +18,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::serve::{listen, serve};
+use crate::serve::{Door, listen, serve};
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl Gate {
             let (state, upstream) = (state.clone(), upstream.clone());
             async move { state.pass(service, &upstream, request).await }
         });
-        tokio::spawn(serve(listener, answer, self.stop.clone()));
+        tokio::spawn(serve(listener, Door::Programs, answer, self.stop.clone()));
         Ok(format!("{gate}{path}"))
     }
 

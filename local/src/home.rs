@@ -1,11 +1,30 @@
 //! Where the embedded cloud keeps its state: `.monthend/`, or the folder that `MONTHEND_HOME` names.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::credentials::Credentials;
+use crate::files;
+
+/// What the names of files and folders of a home begin with.
+const OURS: [&str; 12] = [
+    "s3",
+    "store",
+    "queue",
+    "dead-letters",
+    "dynamodb.sqlite",
+    "admin",
+    "clazar",
+    "credentials",
+    "mails",
+    "kind",
+    "lock",
+    "endpoints",
+];
 
 /// A folder of state.
 #[derive(Clone, Debug)]
@@ -65,6 +84,8 @@ pub struct Endpoints {
     pub bucket: String,
     /// The ledger's table.
     pub table: String,
+    /// What opens S3, DynamoDB, Secrets Manager and what else speaks as AWS does.
+    pub credentials: Credentials,
     /// The process that runs it.
     pub pid: u32,
 }
@@ -164,11 +185,25 @@ impl Home {
     /// [`HomeError::Io`].
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, HomeError> {
         let root = root.into();
+        let home = Self { root };
+        home.close_to_others();
         for folder in ["s3", "queue", "dead-letters"] {
-            let path = root.join(folder);
-            fs::create_dir_all(&path).map_err(|source| io_error("create", path, source))?;
+            let path = home.root.join(folder);
+            files::make_folders(&path).map_err(|source| io_error("create", path, source))?;
         }
-        Ok(Self { root })
+        Ok(home)
+    }
+
+    /// Whoever else works on this machine has no business in it. A folder with other things in it stays as it is.
+    fn close_to_others(&self) {
+        let is_ours = |entry: io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|entry| {
+                OURS.iter().any(|ours| entry.file_name().to_string_lossy().starts_with(ours))
+            })
+        };
+        if fs::read_dir(&self.root).is_ok_and(|mut entries| entries.all(is_ours)) {
+            let _ = fs::set_permissions(&self.root, fs::Permissions::from_mode(0o700)); // not ours, then: the next step says so
+        }
     }
 
     /// The folder.
@@ -215,13 +250,34 @@ impl Home {
         self.s3().join(crate::BUCKET).join(key)
     }
 
+    /// What opens its cloud, made when it is first asked for. The same from then on, so that tools keep what they were told.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`].
+    pub fn credentials(&self) -> Result<Credentials, HomeError> {
+        let path = self.root.join("credentials.json");
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let read = serde_json::from_slice(&bytes).map_err(io::Error::from);
+                read.map_err(|error| io_error("read", path, error))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let credentials = Credentials::random();
+                let bytes = serde_json::to_vec(&credentials).unwrap_or_default(); // texts always serialise
+                files::replace(&path, &bytes).map_err(|error| io_error("write", path, error))?;
+                Ok(credentials)
+            }
+            Err(error) => Err(io_error("read", path, error)),
+        }
+    }
+
     /// Takes the home for this process, or answers nothing if another has it.
     ///
     /// # Errors
     /// [`HomeError::Io`].
     pub fn lock(&self) -> Result<Option<HomeLock>, HomeError> {
         let path = self.root.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let file = file.map_err(|source| io_error("open", path.clone(), source))?;
         match file.try_lock() {
             Ok(()) => {
@@ -254,7 +310,7 @@ impl Home {
         }
         let path = self.mark();
         let bytes = serde_json::to_vec(&wanted).unwrap_or_default(); // a word always serialises
-        fs::write(&path, bytes).map_err(|error| io_error("write", path, error))
+        files::replace(&path, &bytes).map_err(|error| io_error("write", path, error))
     }
 
     /// Whose data it holds; nothing while it is new.
@@ -274,8 +330,8 @@ impl Home {
     }
 
     fn holds_something(&self) -> bool {
-        self.admin().exists()
-            || [self.s3(), self.queue(), self.dead_letters()].iter().any(|folder| holds_a_file(folder))
+        // the console's password is neither invented nor own data
+        [self.s3(), self.queue(), self.dead_letters()].iter().any(|folder| holds_a_file(folder))
     }
 
     /// Removes all state. The folder itself goes too, if nothing else is in it.
@@ -297,6 +353,7 @@ impl Home {
         let _ = fs::remove_file(self.clazar()); // only there with the sandbox
         let _ = fs::remove_dir_all(self.mails()); // the same
         let _ = fs::remove_file(self.mark());
+        let _ = fs::remove_file(self.root.join("credentials.json"));
         drop(lock);
         let _ = fs::remove_file(self.root.join("lock"));
         let _ = fs::remove_dir(&self.root);
@@ -311,13 +368,8 @@ impl HomeLock {
     /// [`HomeError::Io`].
     pub fn announce(&self, endpoints: &Endpoints) -> Result<(), HomeError> {
         let bytes = serde_json::to_vec(endpoints).unwrap_or_default(); // texts and numbers always serialise
-        let new = self.endpoints.with_extension("new");
-        let _ = fs::remove_file(&new); // of a process that was killed
-        // readable by its owner only: it says what opens the sandboxes
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&new);
-        let written = file.and_then(|mut file| file.write_all(&bytes));
-        let written = written.and_then(|()| fs::rename(&new, &self.endpoints));
-        written.map_err(|source| io_error("write", self.endpoints.clone(), source))
+        files::replace(&self.endpoints, &bytes)
+            .map_err(|source| io_error("write", self.endpoints.clone(), source))
     }
 }
 
@@ -383,7 +435,7 @@ mod tests {
         );
         fs::remove_file(home.object("bills/a.csv")).unwrap();
         fs::write(home.admin(), "{}").unwrap();
-        assert_eq!(home.kind(), Some(HomeKind::Own));
+        assert_eq!(home.kind(), None, "a password is nobody's data");
         // what the sandbox has marked stays the sandbox's, whatever is in it
         fs::remove_file(home.admin()).unwrap();
         home.claim(HomeKind::Sandbox).unwrap();

@@ -6,9 +6,12 @@
 #![warn(missing_docs)]
 
 mod bucket;
+mod credentials;
 mod dispatcher;
+mod dynamodb;
 mod embedded;
 mod etags;
+mod files;
 mod functions;
 mod gate;
 mod home;
@@ -19,8 +22,11 @@ mod queue;
 mod reading;
 pub mod sandbox;
 mod serve;
+mod signature;
 mod template;
 
+pub use credentials::Credentials;
+pub use dynamodb::LedgerFileError;
 pub use embedded::{Embedded, EmbeddedError, Options, Sandboxes, console_vars, vars_for};
 pub use functions::Functions;
 pub use gate::{Call, Gate, GateMode};
@@ -34,7 +40,5 @@ pub const BUCKET: &str = "monthend-data";
 pub const EXPORT_BUCKET: &str = "omnistrate-export";
 /// The table of an embedded cloud.
 pub const TABLE: &str = "monthend-state";
-/// The access key id and the secret access key of an embedded cloud.
-pub const ACCESS_KEY: &str = "monthend";
 /// The region that an embedded cloud says it is in.
 pub const REGION: &str = "us-east-1";

@@ -39,6 +39,8 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
         ("console", endpoints.console.clone()),
         ("bucket", endpoints.bucket.clone()),
         ("table", endpoints.table.clone()),
+        ("access_key_id", endpoints.credentials.access_key_id.clone()),
+        ("secret_access_key", endpoints.credentials.secret_access_key.clone()),
     ]);
     let exported = endpoints.omnistrate.as_ref().map(|exported| exported.bucket.clone());
     let sandboxes = [
@@ -63,7 +65,7 @@ pub(crate) async fn up(up: &args::Up, output: &Output) -> anyhow::Result<Ended> 
         }
         output.listing(&listing)?;
         output.note(&format!(
-            "State in {}. Access key and secret: monthend / monthend, region us-east-1. Ctrl-C ends it.",
+            "State in {}. `eval \"$(monthend env)\"` points AWS' tools here. Ctrl-C ends it.",
             home.root().display()
         ));
     }

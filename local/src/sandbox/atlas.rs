@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::{Door, serve_router};
+
 use access::Access;
 pub use faults::{Fault, FaultKind};
 pub use organisation::Organisation;
@@ -131,10 +133,7 @@ impl AtlasSandbox {
             .route("/sandbox/faults", post(add_fault))
             .layer(middleware::from_fn_with_state(self.clone(), note_and_fail))
             .with_state(self);
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!("the sandbox of Atlas ended: {error}");
-        }
+        serve_router(listener, Door::Programs, router, stop).await;
     }
 }
 

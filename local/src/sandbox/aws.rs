@@ -13,7 +13,6 @@ mod export;
 mod faults;
 mod invoices;
 mod legacy;
-mod signature;
 #[cfg(test)]
 mod tests;
 
@@ -22,16 +21,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use billing::month::BillingMonth;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::credentials::Credentials;
+use crate::serve::{Door, serve_router};
+use crate::signature::{self, Refusal};
 
 use self::example::Bill;
 pub use self::export::Packing;
@@ -68,20 +71,6 @@ struct SandboxState {
     /// Lists that are under way: the request without its token, and how many were told already.
     tokens: BTreeMap<String, (Value, usize)>,
 }
-
-/// Whether a POST to a path is signed for that service; else the error's type and what it says.
-pub(super) fn signed(
-    headers: &HeaderMap,
-    body: &[u8],
-    service: &str,
-    path: &str,
-) -> Result<(), (StatusCode, &'static str, String)> {
-    signature::verify(headers, body, service, path)
-        .map_err(|Refusal(status, kind, message)| (status, kind, message))
-}
-
-/// An answer that is none: status, `__type` and what it says.
-struct Refusal(StatusCode, &'static str, String);
 
 impl AwsSandbox {
     /// An organisation of three accounts over the month that closes, the one before and the one after. The same every time.
@@ -173,17 +162,20 @@ impl AwsSandbox {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        credentials: Credentials,
+        stop: CancellationToken,
+    ) {
         let router = Router::new()
             .route("/", post(answer))
+            .layer(Extension(credentials))
             .route("/sandbox/amend", post(async |State(sandbox): State<Self>| written(sandbox.amend())))
             .route("/sandbox/deliver", post(async |State(sandbox): State<Self>| written(sandbox.deliver())))
             .route("/sandbox/faults", post(add_fault))
             .with_state(self);
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!("the sandbox of AWS ended: {error}");
-        }
+        serve_router(listener, Door::Programs, router, stop).await;
     }
 }
 
@@ -229,7 +221,12 @@ fn bills(closing: Bill) -> Arc<[Bill]> {
     [Bill::before(month.previous()), closing, Bill::running(month.next())].into()
 }
 
-async fn answer(State(sandbox): State<AwsSandbox>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(sandbox): State<AwsSandbox>,
+    Extension(credentials): Extension<Credentials>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (service, operation) = match target {
         "AWSInsightsIndexService.GetCostAndUsage" => ("ce", "GetCostAndUsage"),
@@ -243,7 +240,7 @@ async fn answer(State(sandbox): State<AwsSandbox>, headers: HeaderMap, body: Byt
         state.requests.push(operation.to_owned());
         faults::take(&mut state.faults, operation)
     });
-    if let Err(refusal) = signature::verify(&headers, &body, service, "/") {
+    if let Err(refusal) = signature::verify(&credentials, &headers, &body, service, "/") {
         return refuse(service, &refusal);
     }
     if let Some(refusal) = fault.as_ref().and_then(|kind| faults::refusal(kind, service)) {

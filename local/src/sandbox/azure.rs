@@ -28,6 +28,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::{Door, serve_router};
+
 use self::access::{Access, Resource};
 use self::content::Content;
 pub use self::faults::{AzureFault, AzureFaultKind, AzureReportFault};
@@ -150,10 +152,7 @@ impl AzureSandbox {
             .route("/sandbox/faults", post(add_fault))
             .fallback(entry)
             .with_state(self);
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!("the sandbox of Azure ended: {error}");
-        }
+        serve_router(listener, Door::Programs, router, stop).await;
     }
 }
 

@@ -28,6 +28,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::{Door, serve_router};
+
 use self::datastores::{Datastores, Spelling, Window};
 pub use self::faults::{CcxFault, CcxFaultKind};
 use crate::sandbox::CCX_CREDENTIALS;
@@ -96,10 +98,7 @@ impl CcxSandbox {
             .fallback(async || Html("<!doctype html><title>CCX</title>"))
             .layer(middleware::from_fn_with_state(self.clone(), note_and_fail))
             .with_state(self);
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!("the sandbox of CCX ended: {error}");
-        }
+        serve_router(listener, Door::Programs, router, stop).await;
     }
 }
 

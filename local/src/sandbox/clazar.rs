@@ -30,6 +30,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::{Door, serve_router};
+
 use self::contracts::Contracts;
 pub use self::faults::{ClazarFault, ClazarFaultKind};
 pub use self::records::HeldRecord;
@@ -198,10 +200,7 @@ impl ClazarSandbox {
             })
             .layer(middleware::from_fn_with_state(self.clone(), attend))
             .with_state(self);
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!("the sandbox of Clazar ended: {error}");
-        }
+        serve_router(listener, Door::Programs, router, stop).await;
     }
 }
 

@@ -24,6 +24,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::{Door, serve_router};
+
 use self::access::Access;
 use self::export::Export;
 pub use self::export::GcpRow;
@@ -141,10 +143,7 @@ impl GcpSandbox {
             .fallback(async || refuse(404, "notFound", "Not Found"))
             .layer(middleware::from_fn_with_state(self.clone(), note_and_fail))
             .with_state(self);
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!("the sandbox of Google Cloud ended: {error}");
-        }
+        serve_router(listener, Door::Programs, router, stop).await;
     }
 }
 

@@ -27,6 +27,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::{Door, serve_router};
+
 pub use self::faults::{PrometheusFault, PrometheusFaultKind};
 use self::promql::Question;
 use self::workloads::Workloads;
@@ -113,10 +115,7 @@ impl PrometheusSandbox {
             .fallback(async || (StatusCode::NOT_FOUND, "404 page not found\n"))
             .layer(middleware::from_fn_with_state(self.clone(), fail_if_asked))
             .with_state(self);
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!("the sandbox of Prometheus ended: {error}");
-        }
+        serve_router(listener, Door::Programs, router, stop).await;
     }
 }
 

@@ -1,17 +1,14 @@
 //! Secrets Manager, as far as it is needed: the credentials of the sandbox providers, to read, and the password of the console's admin,
 //! which is kept in the home.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +17,10 @@ use super::{
     ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS, GcpSandbox,
     PROMETHEUS_CREDENTIALS, VAULT_CREDENTIALS,
 };
-use crate::ACCESS_KEY;
+use crate::credentials::Credentials;
+use crate::files;
+use crate::serve::{Door, serve_router};
+use crate::signature::{self, Refusal};
 
 /// The secret with the sandbox's Atlas credentials.
 pub const ATLAS_SECRET_ARN: &str =
@@ -53,22 +53,28 @@ pub const ADMIN_SECRET_ARN: &str =
     "arn:aws:secretsmanager:us-east-1:000000000000:secret:admin-basic-auth-AbCdEf";
 
 /// Serves; `admin` is the file with the admin's secret.
-pub(crate) async fn serve(listener: TcpListener, admin: PathBuf, stop: CancellationToken) {
-    let router = Router::new().route("/", post(answer)).with_state(admin);
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!("the sandbox of Secrets Manager ended: {error}");
-    }
+pub(crate) async fn serve(
+    listener: TcpListener,
+    admin: PathBuf,
+    credentials: Credentials,
+    stop: CancellationToken,
+) {
+    let router = Router::new().route("/", post(answer)).layer(Extension(credentials)).with_state(admin);
+    serve_router(listener, Door::Programs, router, stop).await;
 }
 
-async fn answer(State(admin): State<PathBuf>, headers: HeaderMap, body: Bytes) -> Response {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !header("authorization").starts_with(&format!("AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/")) {
-        return refuse(
-            "UnrecognizedClientException",
-            "The security token included in the request is invalid.",
-        );
+async fn answer(
+    State(admin): State<PathBuf>,
+    Extension(credentials): Extension<Credentials>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(Refusal(status, kind, message)) =
+        signature::verify(&credentials, &headers, &body, "secretsmanager", "/")
+    {
+        return amz_json(status, &json!({"__type": kind, "Message": message}));
     }
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let is_admin = matches!(request["SecretId"].as_str(), Some(ADMIN_SECRET_ARN | "admin-basic-auth"));
     match (header("x-amz-target"), is_admin) {
@@ -80,7 +86,7 @@ async fn answer(State(admin): State<PathBuf>, headers: HeaderMap, body: Bytes) -
         ("secretsmanager.GetSecretValue", false) => {}
         ("secretsmanager.PutSecretValue", true) => {
             let secret = request["SecretString"].as_str().unwrap_or_default();
-            return match keep(&admin, secret) {
+            return match files::replace(&admin, secret.as_bytes()) {
                 Ok(()) => found(ADMIN_SECRET_ARN, "admin-basic-auth", ""),
                 Err(error) => refuse("InternalServiceError", &error.to_string()),
             };
@@ -117,15 +123,6 @@ pub(super) fn of_providers() -> [(&'static str, &'static str, Value); 6] {
 
 fn texts(members: &[(&str, &str)]) -> Value {
     Value::Object(members.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect())
-}
-
-/// Readable by its owner only, and never half of it.
-fn keep(admin: &Path, secret: &str) -> std::io::Result<()> {
-    let new = admin.with_extension("new");
-    let _ = std::fs::remove_file(&new); // of a process that was killed
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(secret.as_bytes())?;
-    std::fs::rename(new, admin)
 }
 
 fn found(arn: &str, name: &str, secret: &str) -> Response {

@@ -6,12 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -19,8 +19,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::MAIL_FROM;
 use super::faults::{AnswerFault, take};
-use super::{MAIL_FROM, aws};
+use crate::credentials::Credentials;
+use crate::serve::{Door, serve_router};
+use crate::signature::{self, Refusal};
 
 const PATH: &str = "/v2/email/outbound-emails";
 
@@ -98,13 +101,18 @@ impl SesSandbox {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let router =
-            Router::new().route(PATH, post(send)).route("/sandbox/faults", post(add_fault)).with_state(self);
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!("the sandbox of SES ended: {error}");
-        }
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        credentials: Credentials,
+        stop: CancellationToken,
+    ) {
+        let router = Router::new()
+            .route(PATH, post(send))
+            .layer(Extension(credentials))
+            .route("/sandbox/faults", post(add_fault))
+            .with_state(self);
+        serve_router(listener, Door::Programs, router, stop).await;
     }
 
     fn keep(&self, mut mail: SentMail) -> std::io::Result<String> {
@@ -163,8 +171,14 @@ fn read(request: &Value) -> Result<SentMail, &'static str> {
     })
 }
 
-async fn send(State(sandbox): State<SesSandbox>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err((status, kind, message)) = aws::signed(&headers, &body, "ses", PATH) {
+async fn send(
+    State(sandbox): State<SesSandbox>,
+    Extension(credentials): Extension<Credentials>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(Refusal(status, kind, message)) = signature::verify(&credentials, &headers, &body, "ses", PATH)
+    {
         return refuse(status, kind, &message);
     }
     let bad = |message: &str| refuse(StatusCode::BAD_REQUEST, "BadRequestException", message);

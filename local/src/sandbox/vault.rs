@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::{Door, serve_router};
+
 use self::documents::Documents;
 pub use self::faults::{VaultFault, VaultFaultKind};
 use crate::sandbox::faults::take as take_fault;
@@ -112,10 +114,7 @@ impl VaultSandbox {
             .fallback(async || refuse(StatusCode::NOT_FOUND, "no handler for route. route entry not found."))
             .layer(middleware::from_fn_with_state(self.clone(), attend))
             .with_state(self);
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!("the sandbox of Vault ended: {error}");
-        }
+        serve_router(listener, Door::Programs, router, stop).await;
     }
 }
 

@@ -1,6 +1,7 @@
 use hmac::Mac as _;
 
 use super::*;
+use crate::credentials::Credentials;
 use crate::serve::listen;
 
 const JUNE: &str = "2025-06";
@@ -127,7 +128,8 @@ async fn signed(url: &str, change: impl FnOnce(&mut Vec<(&str, String)>, &mut St
 async fn only_requests_that_are_signed_for_the_service_are_answered() {
     let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
     let stop = CancellationToken::new();
-    tokio::spawn(june().serve(listener, stop.clone()));
+    let credentials = Credentials { access_key_id: "monthend".into(), secret_access_key: "monthend".into() };
+    tokio::spawn(june().serve(listener, credentials, stop.clone()));
     let (status, answer) = signed(&url, |_, _| ()).await;
     assert_eq!((status, &answer["Accounts"]), (200, &json!([])), "{answer}");
     assert!(answer["NextToken"].is_string(), "an empty page has a next one");

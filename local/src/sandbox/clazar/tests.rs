@@ -329,7 +329,7 @@ async fn what_was_sent_is_done_even_if_the_client_goes_away() {
     let body = json!({"request": [record("c1", 1, "1")]}).to_string();
     let (token, length) = (&running.token, body.len());
     let head = format!(
-        "POST /metering/ HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n"
+        "POST /metering/ HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n"
     );
     let connect = async || TcpStream::connect(running.url.trim_start_matches("http://")).await.unwrap();
     let mut connection = connect().await;

@@ -6,11 +6,15 @@ use chrono::{NaiveDateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::Refusal;
-use crate::{ACCESS_KEY, REGION};
+use crate::REGION;
+use crate::credentials::Credentials;
 
 /// How far the clock of a request may be off.
 const LONGEST_SKEW_MINUTES: i64 = 15;
+
+/// An error as AWS answers it: status, type and message.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) &'static str, pub(crate) String);
 
 /// The parts of the header `Authorization`.
 struct Authorization<'h> {
@@ -22,8 +26,14 @@ struct Authorization<'h> {
     signature: &'h str,
 }
 
-/// Whether a POST to a path is signed for that service with the embedded cloud's key.
-pub(super) fn verify(headers: &HeaderMap, body: &[u8], service: &str, path: &str) -> Result<(), Refusal> {
+/// Whether a POST to a path is signed for that service with these credentials.
+pub(crate) fn verify(
+    credentials: &Credentials,
+    headers: &HeaderMap,
+    body: &[u8],
+    service: &str,
+    path: &str,
+) -> Result<(), Refusal> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let authorization = parse(header("authorization")).ok_or_else(|| {
         Refusal(
@@ -32,7 +42,7 @@ pub(super) fn verify(headers: &HeaderMap, body: &[u8], service: &str, path: &str
             "Missing Authentication Token".into(),
         )
     })?;
-    if authorization.key != ACCESS_KEY {
+    if authorization.key != credentials.access_key_id {
         let message = "The security token included in the request is invalid.".to_owned();
         return Err(Refusal(StatusCode::BAD_REQUEST, "UnrecognizedClientException", message));
     }
@@ -60,7 +70,10 @@ pub(super) fn verify(headers: &HeaderMap, body: &[u8], service: &str, path: &str
     let request = format!("POST\n{path}\n\n{lines}\n{}\n{}", authorization.signed_headers, sha256_hex(body));
     let scope = format!("{}/{REGION}/{service}/aws4_request", authorization.date);
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", sha256_hex(request.as_bytes()));
-    if hex(&sign(&key(authorization.date, service), &text)) == authorization.signature {
+    let mut mac = keyed(&key(credentials, authorization.date, service));
+    mac.update(text.as_bytes());
+    // in constant time
+    if unhex(authorization.signature).is_some_and(|given| mac.verify_slice(&given).is_ok()) {
         return Ok(());
     }
     Err(invalid("The request signature we calculated does not match the signature you provided.".to_owned()))
@@ -79,18 +92,23 @@ fn parse(header: &str) -> Option<Authorization<'_>> {
 }
 
 /// The key of a day, region and service.
-fn key(date: &str, service: &str) -> Vec<u8> {
-    let secret = format!("AWS4{ACCESS_KEY}").into_bytes(); // the secret is the same text as the key's id
-    [date, REGION, service, "aws4_request"].iter().fold(secret, |key, part| sign(&key, part))
+fn key(credentials: &Credentials, date: &str, service: &str) -> Vec<u8> {
+    let secret = format!("AWS4{}", credentials.secret_access_key).into_bytes();
+    [date, REGION, service, "aws4_request"].iter().fold(secret, |key, part| {
+        let mut mac = keyed(&key);
+        mac.update(part.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    })
 }
 
-fn sign(key: &[u8], text: &str) -> Vec<u8> {
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
     // HMAC takes keys of any length
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
-    mac.update(text.as_bytes());
-    mac.finalize().into_bytes().to_vec()
+    Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("a key of any length is one"))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }

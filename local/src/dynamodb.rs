@@ -1,0 +1,205 @@
+//! DynamoDB on a file: the operations on items that the product and people who look need, each signed as on AWS.
+//!
+//! The library behind it has a server of its own, but that answers everybody, web pages too. So this is its only door.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Router};
+use dynoxide::{Database, DynoxideError};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::TABLE;
+use crate::credentials::Credentials;
+use crate::serve::{Door, serve_router};
+use crate::signature::{self, Refusal};
+
+/// What DynamoDB takes.
+const LARGEST_BODY: usize = 16 * 1024 * 1024;
+const TARGET: &str = "DynamoDB_20120810.";
+
+/// Why the ledger's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum LedgerFileError {
+    #[error(
+        "the ledger {path} cannot be read ({error}): put a copy from before in its place, and what the bucket has will be compared with it; \
+         a home of invented data starts anew after `monthend reset`"
+    )]
+    Damaged { path: String, error: String },
+    #[error("failed to make the ledger {path}: {error}")]
+    Make { path: String, error: String },
+}
+
+/// The ledger of a home, which is made if it is not there.
+pub(crate) fn open(path: &Path) -> Result<Database, LedgerFileError> {
+    if path.exists() {
+        let damaged = |error: DynoxideError| {
+            let (path, error) = (path.display().to_string(), error.to_string());
+            LedgerFileError::Damaged { path, error }
+        };
+        let database = Database::new(&path.to_string_lossy()).map_err(damaged)?;
+        if has_table(&database).map_err(damaged)? {
+            return Ok(database);
+        }
+        // of a start that died before it had made the table: nothing was ever in it
+        drop(database);
+    }
+    make(path).map_err(|error| LedgerFileError::Make { path: path.display().to_string(), error })?;
+    Database::new(&path.to_string_lossy())
+        .map_err(|error| LedgerFileError::Make { path: path.display().to_string(), error: error.to_string() })
+}
+
+/// A ledger that ends with the process, for tests.
+pub(crate) fn in_memory() -> Result<Database, LedgerFileError> {
+    let made = Database::memory().and_then(|database| {
+        create_table(&database)?;
+        Ok(database)
+    });
+    made.map_err(|error| LedgerFileError::Make { path: "in memory".into(), error: error.to_string() })
+}
+
+/// Makes the file whole under another name first: whoever dies on the way leaves nothing that looks like a ledger.
+fn make(path: &Path) -> Result<(), String> {
+    let text = |error: std::io::Error| error.to_string();
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::path::PathBuf::from(name)
+    };
+    let new = beside(".new");
+    for left in [&new, &beside("-wal"), &beside("-shm")] {
+        match fs::remove_file(left) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(text(error)),
+            _ => {}
+        }
+    }
+    let database = in_memory().map_err(|error| error.to_string())?;
+    database.vacuum_into(&new.to_string_lossy()).map_err(|error| error.to_string())?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).map_err(text)?;
+    File::open(&new).and_then(|file| file.sync_all()).map_err(text)?;
+    fs::rename(&new, path).map_err(text)
+}
+
+fn has_table(database: &Database) -> Result<bool, DynoxideError> {
+    if database.get_table_metadata(TABLE)?.is_none() {
+        return Ok(false);
+    }
+    // the table may be announced and not be there
+    let request = json!({"TableName": TABLE, "Key": {"pk": {"S": "-"}, "sk": {"S": "-"}}});
+    let request = serde_json::from_value(request).map_err(internal)?;
+    match database.get_item(request) {
+        Ok(_) => Ok(true),
+        Err(error) if error.to_string().contains("no such table") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn create_table(database: &Database) -> Result<(), DynoxideError> {
+    let table = json!({
+        "TableName": TABLE,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [
+            {"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    });
+    database.create_table(serde_json::from_value(table).map_err(internal)?).map(drop)
+}
+
+fn internal(error: impl ToString) -> DynoxideError {
+    DynoxideError::InternalServerError(error.to_string())
+}
+
+/// Serves.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    database: Database,
+    credentials: Credentials,
+    stop: CancellationToken,
+) {
+    let router = Router::new()
+        .route("/", post(answer))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(Extension(credentials))
+        .with_state(database);
+    serve_router(listener, Door::Programs, router, stop).await;
+}
+
+async fn answer(
+    State(database): State<Database>,
+    Extension(credentials): Extension<Credentials>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(Refusal(status, kind, message)) =
+        signature::verify(&credentials, &headers, &body, "dynamodb", "/")
+    {
+        return refuse(status, kind, &message);
+    }
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.strip_prefix(TARGET).unwrap_or_default().to_owned();
+    // a write waits for the disk
+    let done = tokio::task::spawn_blocking(move || run(&database, &operation, &body)).await;
+    match done.unwrap_or_else(|error| Err(internal(error))) {
+        Ok(Some(document)) => amz_json(StatusCode::OK, document),
+        Ok(None) => refuse(StatusCode::BAD_REQUEST, "UnknownOperationException", OPERATIONS),
+        Err(error) => {
+            let status =
+                StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            amz_json(status, error.to_json())
+        }
+    }
+}
+
+macro_rules! operations {
+    ($($name:literal => $call:ident,)*) => {
+        /// Which there are.
+        const OPERATIONS: &str = concat!("the embedded cloud knows", $(" ", $name,)*);
+
+        /// Does what is asked; nothing if it is none of the operations.
+        fn run(database: &Database, operation: &str, body: &[u8]) -> Result<Option<String>, DynoxideError> {
+            match operation {
+                $($name => {
+                    let request = serde_json::from_slice(body)
+                        .map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
+                    let answer = database.$call(request)?;
+                    serde_json::to_string(&answer).map(Some).map_err(internal)
+                })*
+                _ => Ok(None),
+            }
+        }
+    };
+}
+
+operations! {
+    "GetItem" => get_item,
+    "PutItem" => put_item,
+    "UpdateItem" => update_item,
+    "DeleteItem" => delete_item,
+    "Query" => query,
+    "Scan" => scan,
+    "BatchGetItem" => batch_get_item,
+    "BatchWriteItem" => batch_write_item,
+    "TransactGetItems" => transact_get_items,
+    "TransactWriteItems" => transact_write_items,
+    "DescribeTable" => describe_table,
+    "ListTables" => list_tables,
+}
+
+fn refuse(status: StatusCode, kind: &str, message: &str) -> Response {
+    let kind = format!("com.amazon.coral.service#{kind}");
+    amz_json(status, json!({"__type": kind, "message": message}).to_string())
+}
+
+fn amz_json(status: StatusCode, document: String) -> Response {
+    (status, [("content-type", "application/x-amz-json-1.0")], document).into_response()
+}
