@@ -377,9 +377,9 @@ impl Stage {
             if due.is_empty() {
                 return;
             }
-            for (file, function, event) in due {
+            for (id, function, event) in due {
                 self.deliver(&function, &event).await;
-                self.world.cloud.queue().delivered(&file).unwrap();
+                self.world.cloud.queue().delivered(id).unwrap();
             }
         }
     }

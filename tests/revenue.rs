@@ -45,9 +45,9 @@ impl World {
             if due.is_empty() {
                 return answers;
             }
-            for (file, function, event) in due {
+            for (id, function, event) in due {
                 answers.push(self.invoke(&function, event).await);
-                self.cloud.queue().delivered(&file).unwrap();
+                self.cloud.queue().delivered(id).unwrap();
             }
         }
     }

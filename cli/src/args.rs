@@ -127,6 +127,10 @@ pub(crate) enum Command {
     /// The console's admin
     #[command(subcommand)]
     Admin(Admin),
+    /// Events of the embedded cloud that were given up, with their last error
+    #[command(after_help = "Example: monthend dead-letters --remove 3\n\n\
+                      One goes by itself when its document succeeds. What you have settled in another way is removed by its number.")]
+    DeadLetters(DeadLetters),
     /// Remove all state of the embedded cloud
     #[command(after_help = "Example: monthend reset")]
     Reset(Reset),
@@ -616,6 +620,13 @@ pub(crate) enum Admin {
                             With --cloud aws the secret is the one that ADMIN_SECRET_ARN names (output AdminSecret of the stack),\n\
                             with SECRETS=vault the one at ADMIN_VAULT_PATH in Vault")]
     SetPassword,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeadLetters {
+    /// Remove the one with this number; several times for several
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) remove: Vec<i64>,
 }
 
 #[derive(Debug, clap::Args)]

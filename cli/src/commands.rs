@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod bill;
 pub(crate) mod catalog;
+pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod demo_bills;
 pub(crate) mod demo_reports;

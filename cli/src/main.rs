@@ -140,6 +140,9 @@ async fn run(args: &Args, output: &Output) -> anyhow::Result<Ended> {
         Command::Admin(Admin::SetPassword) => {
             commands::admin::set_password(&Session::look(args, output).await?, output).await
         }
+        Command::DeadLetters(letters) => {
+            commands::dead_letters::dead_letters(letters, &Session::look(args, output).await?, output)
+        }
         Command::Reset(reset) => commands::reset::reset(reset, output),
     }
 }

@@ -1,7 +1,6 @@
 //! What a command works on: the embedded cloud of the home, started here or reached in the process that runs
 //! it, or a deployed stack.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +38,8 @@ pub(crate) struct Session {
 pub(crate) struct EmbeddedSession {
     pub(crate) home: Home,
     pub(crate) queue: Queue,
-    /// Files of those that were given up before this session.
-    dead_letters_before: BTreeSet<PathBuf>,
+    /// The number of the last one that was given up before this session.
+    last_dead_letter: i64,
     /// Nothing if another process runs it. Dropped before the lock.
     pub(crate) running: Option<Embedded>,
     _lock: Option<HomeLock>,
@@ -119,7 +118,12 @@ impl Session {
                 };
                 let embedded = Box::pin(Embedded::start(&home, options)).await?;
                 lock.announce(embedded.endpoints())?;
-                Box::pin(Self::of_embedded(home, embedded, lock)).await
+                let session = Box::pin(Self::of_embedded(home, embedded, lock)).await?;
+                if follow {
+                    // what an earlier command has begun comes to its end before this one looks
+                    session.follow(output, "finishing what was begun").await?;
+                }
+                Ok(session)
             }
             None => {
                 let endpoints = wait_for_endpoints(&home).await?;
@@ -128,9 +132,9 @@ impl Session {
                     "`monthend up` runs on this home without its sandbox: start it with --sandbox"
                 );
                 is_sandboxed(&home, used, &vars, output)?;
-                let queue = Queue::new(&home);
+                let queue = Queue::open(&home)?;
                 let session = EmbeddedSession {
-                    dead_letters_before: queue.dead_letters()?.into_iter().map(|(file, _)| file).collect(),
+                    last_dead_letter: last_dead_letter(&queue)?,
                     home,
                     queue,
                     running: None,
@@ -145,9 +149,9 @@ impl Session {
     pub(crate) async fn of_embedded(home: Home, embedded: Embedded, lock: HomeLock) -> anyhow::Result<Self> {
         let (vars, queue, functions) =
             (embedded.vars().clone(), embedded.queue().clone(), embedded.functions().clone());
-        let dead_letters_before = queue.dead_letters()?.into_iter().map(|(file, _)| file).collect();
+        let last_dead_letter = last_dead_letter(&queue)?;
         let session =
-            EmbeddedSession { home, queue, dead_letters_before, running: Some(embedded), _lock: Some(lock) };
+            EmbeddedSession { home, queue, last_dead_letter, running: Some(embedded), _lock: Some(lock) };
         Self::connect(vars, Some(session), Some(functions)).await
     }
 
@@ -185,18 +189,25 @@ impl Session {
             if waiting == 0 {
                 return Ok(());
             }
+            if let Some(trouble) = embedded.queue.trouble() {
+                anyhow::bail!("{waiting} notifications wait, the next command delivers them: {trouble}");
+            }
             progress.get_or_insert_with(|| output.progress(what)).waiting(waiting);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// Events given up since this session began.
-    pub(crate) fn new_dead_letters(&self) -> anyhow::Result<Vec<(PathBuf, DeadLetter)>> {
+    pub(crate) fn new_dead_letters(&self) -> anyhow::Result<Vec<(i64, DeadLetter)>> {
         let Some(embedded) = &self.embedded else { return Ok(Vec::new()) };
         let mut letters = embedded.queue.dead_letters()?;
-        letters.retain(|(file, _)| !embedded.dead_letters_before.contains(file));
+        letters.retain(|(id, _)| *id > embedded.last_dead_letter);
         Ok(letters)
     }
+}
+
+fn last_dead_letter(queue: &Queue) -> anyhow::Result<i64> {
+    Ok(queue.dead_letters()?.last().map_or(0, |(id, _)| *id))
 }
 
 /// Whether the home is one of the sandbox. Own and invented data are not mixed: somebody who has credentials of

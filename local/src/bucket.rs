@@ -1,284 +1,637 @@
-//! S3 on a folder: `s3s-fs`, with conditional writes that are atomic, and a notification for every new object.
+//! S3 on the store of a home: what the tools and libraries ask that people point at it. What S3 has beyond (versions, tags, access lists)
+//! is answered with `NotImplemented`.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
-use std::sync::Arc;
+mod access;
+mod conditions;
+mod describe;
+mod listing;
+mod parts;
+mod receive;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CopySource, CreateBucketInput,
-    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
-    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketLocationInput,
-    GetBucketLocationOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
-    HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput,
-    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
-    PostObjectInput, PostObjectOutput, PutObjectInput, PutObjectOutput, UploadPartCopyInput,
-    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, BucketLocationConstraint, CommonPrefix,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput,
+    CopyObjectResult, CopyPartResult, CopySource, CreateBucketInput, CreateBucketOutput,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag,
+    Error, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
+    GetBucketVersioningOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
+    HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput,
+    ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    ListPartsInput, ListPartsOutput, MetadataDirective, MultipartUpload, Part as PartInfo, PostObjectInput,
+    PostObjectOutput, PutBucketVersioningInput, PutBucketVersioningOutput, PutObjectInput, PutObjectOutput,
+    Timestamp, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
-use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
-use s3s_fs::FileSystem;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
-use crate::etags::Etags;
-use crate::queue::{Intent, Queue};
-use crate::template::Template;
-use crate::{listing, reading};
+pub(crate) use self::access::{AllSigned, OneKey};
+use self::conditions::Conditions;
+use self::describe::{head_of, head_output, object_output};
+use self::receive::{Checksums, checksums_of, receive};
+use crate::store::{NewFile, Object, Part, Store, StoreError, Upload, Written};
 
-mod place;
+const LAST_PART: i32 = 10_000;
+const LONGEST_KEY: usize = 1024;
+/// Objects of one request to delete.
+const MOST_DELETED: usize = 1000;
 
-const LOCKS: usize = 64;
-/// The file system underneath takes file names of 255 bytes and makes one of the whole key, in Base64.
-const LONGEST_KEY: usize = 150;
-
-pub(crate) struct NotifyingBucket(Arc<Inner>);
-
-struct Inner {
-    files: FileSystem,
-    root: PathBuf,
-    template: Template,
-    queue: Queue,
-    etags: Etags,
-    /// A reader must not see the bytes of one write with the ETag of another, and between the check of a
-    /// condition and the write nobody else may write: one lock for each object (or several that share it).
-    locks: Vec<RwLock<()>>,
+/// The S3 of a home.
+#[derive(Clone)]
+pub(crate) struct EmbeddedS3 {
+    store: Store,
 }
 
-impl NotifyingBucket {
-    pub(crate) fn new(files: FileSystem, root: PathBuf, template: Template, queue: Queue) -> Self {
-        let locks = (0..LOCKS).map(|_| RwLock::new(())).collect();
-        let etags = Etags::new(root.clone());
-        Self(Arc::new(Inner { files, root, template, queue, etags, locks }))
-    }
-}
-
-impl Inner {
-    fn lock(&self, bucket: &str, key: &str) -> &RwLock<()> {
-        let mut hasher = DefaultHasher::new();
-        (bucket, key).hash(&mut hasher);
-        let index = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
-        &self.locks[index]
+impl EmbeddedS3 {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
     }
 
-    async fn reading(&self, bucket: &str, key: &str) -> S3Result<RwLockReadGuard<'_, ()>> {
-        place::check_key(key)?;
-        Ok(self.lock(bucket, key).read().await)
+    async fn check_bucket(&self, bucket: &str) -> S3Result<()> {
+        if self.store.has_bucket(bucket).await? {
+            Ok(())
+        } else {
+            Err(s3_error!(NoSuchBucket, "there is no such bucket"))
+        }
     }
 
-    async fn writing(&self, bucket: &str, key: &str) -> S3Result<RwLockWriteGuard<'_, ()>> {
-        place::check_key(key)?;
+    /// Whether something can be put there.
+    async fn check_target(&self, bucket: &str, key: &str) -> S3Result<()> {
         if key.len() > LONGEST_KEY {
-            return Err(s3_error!(KeyTooLongError, "the embedded cloud takes keys of at most 150 bytes"));
+            return Err(s3_error!(KeyTooLongError, "a key has at most 1024 bytes"));
         }
-        // the file system underneath would make a bucket of any name
-        if !self.root.join(bucket).is_dir() {
-            return Err(s3_error!(NoSuchBucket));
-        }
-        Ok(self.lock(bucket, key).write().await)
+        self.check_bucket(bucket).await
     }
 
-    /// The object, if it is a small file and nothing else.
-    async fn read_small(self: &Arc<Self>, input: &GetObjectInput) -> S3Result<Option<GetObjectOutput>> {
-        if !reading::is_unconditional(input) {
-            return Ok(None);
+    async fn find(&self, bucket: &str, key: &str) -> S3Result<Option<(Object, std::fs::File)>> {
+        Ok(self.store.find(bucket, key).await?)
+    }
+
+    fn upload(&self, id: &str, bucket: &str, key: &str) -> S3Result<Upload> {
+        self.store.upload(id, bucket, key)?.ok_or_else(|| {
+            s3_error!(NoSuchUpload, "there is no such upload; it was completed or aborted, or never begun")
+        })
+    }
+
+    async fn put(self, mut request: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
+        let input = &mut request.input;
+        self.check_target(&input.bucket, &input.key).await?;
+        Conditions::on_write(input.if_match.as_ref(), input.if_none_match.as_ref())?;
+        let body = input.body.take();
+        let given = checksums_of!(input);
+        let checksums = Checksums::new(given, input.checksum_algorithm.as_ref(), &request.headers)?;
+        let trailers = request.trailing_headers.take();
+        let received = receive(&self.store, body, input.content_md5.as_deref(), checksums, trailers).await?;
+        let input = &request.input;
+        let conditions = Conditions::on_write(input.if_match.as_ref(), input.if_none_match.as_ref())?;
+        let (file, written) = received.written(head_of!(input));
+        let object = self.place((&input.bucket, &input.key), &conditions, file, written).await?;
+        let mut output = PutObjectOutput { e_tag: Some(etag(&object)), ..PutObjectOutput::default() };
+        describe::set_checksums!(output, object.head.checksums);
+        Ok(output)
+    }
+
+    /// Puts a file under a key, if what stands there is as the caller has seen it.
+    async fn place(
+        &self,
+        (bucket, key): (&str, &str),
+        conditions: &Conditions<'_>,
+        file: NewFile,
+        written: Written,
+    ) -> S3Result<Object> {
+        let writing = self.store.writing(bucket, key).await;
+        let standing = if conditions.is_any() { self.find(bucket, key).await } else { Ok(None) };
+        let allowed =
+            standing.and_then(|standing| conditions.check(standing.as_ref().map(|(object, _)| object)));
+        if let Err(error) = allowed {
+            file.discard();
+            return Err(error);
         }
-        let (inner, bucket, key) = (self.clone(), input.bucket.clone(), input.key.clone());
-        let read = move || reading::read_small(&inner.root, &inner.etags, &bucket, &key);
-        tokio::task::spawn_blocking(read).await.map_err(S3Error::internal_error)
+        Ok(self.store.put(&writing, (bucket, key), file, written).await?)
     }
 
-    async fn list(self: &Arc<Self>, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
-        let inner = self.clone();
-        let list = move || listing::list_objects_v2(&inner.root, &inner.etags, input);
-        tokio::task::spawn_blocking(list).await.map_err(S3Error::internal_error)?
-    }
-
-    /// Whether an upload may be completed: the files underneath do not look at its conditions.
-    fn check_condition(&self, input: &CompleteMultipartUploadInput) -> S3Result<()> {
-        let path = self.root.join(&input.bucket).join(&input.key);
-        let standing =
-            self.etags.describe(&input.bucket, &input.key, &path).map_err(S3Error::internal_error)?;
-        let standing = standing.map(|described| described.etag);
-        let same = |wanted: &str| standing.as_deref().is_some_and(|etag| etag.trim_matches('"') == wanted);
-        let holds = match (&input.if_match, &input.if_none_match) {
-            (Some(wanted), _) => wanted.as_etag().is_none_or(|etag| same(etag.value())),
-            (None, Some(_)) => standing.is_none(),
-            (None, None) => true,
+    async fn copy(self, request: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
+        let input = request.input;
+        self.check_target(&input.bucket, &input.key).await?;
+        let (bucket, key) = source(&input.copy_source)?;
+        let replaces = input
+            .metadata_directive
+            .as_ref()
+            .is_some_and(|found| found.as_str() == MetadataDirective::REPLACE);
+        if !replaces && (bucket, key) == (input.bucket.as_str(), input.key.as_str()) {
+            return Err(s3_error!(
+                InvalidRequest,
+                "an object is copied onto itself only to replace its metadata"
+            ));
+        }
+        let conditions = Conditions {
+            if_match: input.copy_source_if_match.as_ref(),
+            if_none_match: input.copy_source_if_none_match.as_ref(),
+            modified_since: input.copy_source_if_modified_since.as_ref(),
+            unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
+            ..Conditions::default()
         };
-        if holds { Ok(()) } else { Err(s3_error!(PreconditionFailed)) }
+        let (object, received) = self.read_source(bucket, key, &conditions, None).await?;
+        let checksums = object.head.checksums.clone();
+        let (file, mut written) = received.written(if replaces { head_of!(input) } else { object.head });
+        written.head.checksums = checksums;
+        let object = self.place((&input.bucket, &input.key), &Conditions::default(), file, written).await?;
+        let result = CopyObjectResult {
+            e_tag: Some(etag(&object)),
+            last_modified: Some(time(object.modified)),
+            ..CopyObjectResult::default()
+        };
+        Ok(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() })
     }
 
-    fn intend(&self, bucket: &str, key: &str) -> S3Result<Option<Intent>> {
-        let Some(function) = self.template.started_by(key) else { return Ok(None) };
-        self.queue.intend(function, bucket, key).map(Some).map_err(S3Error::internal_error)
+    /// An object that is copied, and a new file with its bytes, or some of them.
+    async fn read_source(
+        &self,
+        bucket: &str,
+        key: &str,
+        conditions: &Conditions<'_>,
+        range: Option<&str>,
+    ) -> S3Result<(Object, receive::Received)> {
+        self.check_bucket(bucket).await?;
+        let reading = self.store.reading(bucket, key).await;
+        let (object, file) = self.find(bucket, key).await?.ok_or_else(no_such_key)?;
+        drop(reading);
+        conditions.check_source(&object)?;
+        let bytes = match range {
+            None => 0..object.size,
+            Some(range) => match s3s::dto::Range::parse(range) {
+                Ok(s3s::dto::Range::Int { first, last: Some(last) })
+                    if first <= last && last < object.size =>
+                {
+                    first..last + 1
+                }
+                _ => return Err(s3_error!(InvalidRange, "the range is not bytes=FIRST-LAST in the object")),
+            },
+        };
+        let store = self.store.clone();
+        let copied = tokio::task::spawn_blocking(move || receive::copy(&store, file, bytes)).await;
+        Ok((object, copied.map_err(S3Error::internal_error)??))
     }
-}
 
-/// What a request that writes an object copies, if it copies.
-trait Source {
-    fn source(&self) -> Option<&CopySource> {
-        None
-    }
-}
-
-impl Source for PutObjectInput {}
-
-impl Source for CopyObjectInput {
-    fn source(&self) -> Option<&CopySource> {
-        Some(&self.copy_source)
-    }
-}
-
-/// The notification becomes due if the write succeeded, and is withdrawn if not.
-fn conclude<T>(intent: Option<Intent>, written: S3Result<T>) -> S3Result<T> {
-    match (intent, written) {
-        (Some(intent), Ok(response)) => intent.due().map(|()| response).map_err(S3Error::internal_error),
-        (Some(intent), Err(error)) => {
-            intent.withdraw();
-            Err(error)
+    async fn delete(self, input: DeleteObjectInput) -> S3Result<DeleteObjectOutput> {
+        self.check_bucket(&input.bucket).await?;
+        if input.version_id.is_some() {
+            return Err(s3_error!(NotImplemented, "the embedded cloud keeps no versions"));
         }
-        (None, written) => written,
+        let conditions = Conditions {
+            if_match: input.if_match.as_ref(),
+            size: input.if_match_size,
+            modified: input.if_match_last_modified_time.as_ref(),
+            ..Conditions::default()
+        };
+        self.remove(&input.bucket, &input.key, &conditions).await?;
+        Ok(DeleteObjectOutput::default())
     }
-}
 
-/// The operations: those that need nothing but the files, those about a key, and those that write an object and so start a function.
-macro_rules! operations {
-    (
-        plain { $($plain:ident: $plain_input:ident -> $plain_output:ident;)* }
-        keyed { $($keyed:ident: $keyed_input:ident -> $keyed_output:ident;)* }
-        writing { $($write:ident: $write_input:ident -> $write_output:ident;)* }
-    ) => {
-        #[async_trait::async_trait]
-        impl S3 for NotifyingBucket {
-            $(async fn $plain(&self, request: S3Request<$plain_input>) -> S3Result<S3Response<$plain_output>> {
-                self.0.files.$plain(request).await
-            })*
+    async fn remove(&self, bucket: &str, key: &str, conditions: &Conditions<'_>) -> S3Result<()> {
+        let writing = self.store.writing(bucket, key).await;
+        let standing = self.find(bucket, key).await?;
+        conditions.check(standing.as_ref().map(|(object, _)| object))?;
+        Ok(self.store.remove(&writing, bucket, key).await?)
+    }
 
-            $(async fn $keyed(&self, request: S3Request<$keyed_input>) -> S3Result<S3Response<$keyed_output>> {
-                place::check_key(&request.input.key)?;
-                self.0.files.$keyed(request).await
-            })*
-
-            $(async fn $write(&self, request: S3Request<$write_input>) -> S3Result<S3Response<$write_output>> {
-                let bucket = self.0.clone();
-                if let Some(source) = request.input.source() {
-                    place::check_source(&bucket.root, source)?;
-                }
-                // in a task of its own: a caller that goes away half-way must not leave an object without its
-                // notification
-                let writing = tokio::spawn(async move {
-                    let _guard = bucket.writing(&request.input.bucket, &request.input.key).await?;
-                    place::check_place(&bucket.root, &request.input.bucket, &request.input.key)?;
-                    let intent = bucket.intend(&request.input.bucket, &request.input.key)?;
-                    conclude(intent, bucket.files.$write(request).await)
-                });
-                writing.await.map_err(S3Error::internal_error)?
-            })*
-
-            /// What the forms of web pages send.
-            async fn post_object(&self, _: S3Request<PostObjectInput>) -> S3Result<S3Response<PostObjectOutput>> {
-                Err(s3_error!(AccessDenied, "the embedded cloud takes no forms: put the object"))
-            }
-
-            async fn complete_multipart_upload(
-                &self,
-                request: S3Request<CompleteMultipartUploadInput>,
-            ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-                let bucket = self.0.clone();
-                let writing = tokio::spawn(async move {
-                    let _guard = bucket.writing(&request.input.bucket, &request.input.key).await?;
-                    place::check_place(&bucket.root, &request.input.bucket, &request.input.key)?;
-                    bucket.check_condition(&request.input)?;
-                    let intent = bucket.intend(&request.input.bucket, &request.input.key)?;
-                    conclude(intent, bucket.files.complete_multipart_upload(request).await)
-                });
-                writing.await.map_err(S3Error::internal_error)?
-            }
-
-            async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-                let _guard = self.0.reading(&request.input.bucket, &request.input.key).await?;
-                if place::is_no_object(&self.0.root, &request.input.bucket, &request.input.key) {
-                    return Err(s3_error!(NoSuchKey));
-                }
-                match self.0.read_small(&request.input).await? {
-                    Some(output) => Ok(S3Response::new(output)),
-                    None => self.0.files.get_object(request).await,
-                }
-            }
-
-            async fn list_objects_v2(
-                &self,
-                request: S3Request<ListObjectsV2Input>,
-            ) -> S3Result<S3Response<ListObjectsV2Output>> {
-                self.0.list(request.input).await.map(S3Response::new)
-            }
-
-            async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-                let (bucket, key) = (&request.input.bucket, &request.input.key);
-                let _guard = self.0.reading(bucket, key).await?;
-                // a folder that a tool made is answered for by its name with a slash
-                if !key.ends_with('/') && place::is_no_object(&self.0.root, bucket, key) {
-                    return Err(s3_error!(NoSuchKey));
-                }
-                self.0.files.head_object(request).await
-            }
-
-            async fn delete_object(
-                &self,
-                request: S3Request<DeleteObjectInput>,
-            ) -> S3Result<S3Response<DeleteObjectOutput>> {
-                let (bucket, key) = (&request.input.bucket, &request.input.key);
-                let _guard = self.0.writing(bucket, key).await?;
-                if !key.ends_with('/') && place::is_no_object(&self.0.root, bucket, key) {
-                    return Ok(S3Response::new(DeleteObjectOutput::default()));
-                }
-                self.0.files.delete_object(request).await
-            }
-
-            async fn delete_objects(
-                &self,
-                request: S3Request<DeleteObjectsInput>,
-            ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-                request.input.delete.objects.iter().try_for_each(|object| place::check_key(&object.key))?;
-                self.0.files.delete_objects(request).await
-            }
-
-            async fn create_multipart_upload(
-                &self,
-                request: S3Request<CreateMultipartUploadInput>,
-            ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-                place::check_key(&request.input.key)?;
-                place::check_place(&self.0.root, &request.input.bucket, &request.input.key)?;
-                self.0.files.create_multipart_upload(request).await
-            }
-
-            async fn upload_part_copy(
-                &self,
-                request: S3Request<UploadPartCopyInput>,
-            ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-                place::check_key(&request.input.key)?;
-                place::check_source(&self.0.root, &request.input.copy_source)?;
-                self.0.files.upload_part_copy(request).await
+    async fn delete_many(self, input: DeleteObjectsInput) -> S3Result<DeleteObjectsOutput> {
+        self.check_bucket(&input.bucket).await?;
+        if input.delete.objects.len() > MOST_DELETED {
+            return Err(s3_error!(MalformedXML, "at most 1000 objects are deleted at once"));
+        }
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for object in input.delete.objects {
+            let expected = object.e_tag.map(s3s::dto::ETagCondition::ETag);
+            let conditions = Conditions { if_match: expected.as_ref(), ..Conditions::default() };
+            match self.remove(&input.bucket, &object.key, &conditions).await {
+                Ok(()) => deleted.push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),
+                Err(error) => errors.push(Error {
+                    key: Some(object.key),
+                    code: Some(error.code().as_str().to_owned()),
+                    message: error.message().map(str::to_owned),
+                    version_id: None,
+                }),
             }
         }
-    };
+        let is_quiet = input.delete.quiet.unwrap_or_default();
+        Ok(DeleteObjectsOutput {
+            deleted: Some(deleted).filter(|_| !is_quiet),
+            errors: Some(errors).filter(|errors| !errors.is_empty()),
+            ..DeleteObjectsOutput::default()
+        })
+    }
+
+    async fn part(self, mut request: S3Request<UploadPartInput>) -> S3Result<UploadPartOutput> {
+        let input = &mut request.input;
+        let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        check_number(input.part_number)?;
+        let body = input.body.take();
+        let given = checksums_of!(input);
+        let checksums = Checksums::new(given, input.checksum_algorithm.as_ref(), &request.headers)?;
+        let trailers = request.trailing_headers.take();
+        let received = receive(&self.store, body, input.content_md5.as_deref(), checksums, trailers).await?;
+        let (md5, number) = (received.md5.clone(), request.input.part_number);
+        let mut output =
+            UploadPartOutput { e_tag: Some(ETag::Strong(md5.clone())), ..UploadPartOutput::default() };
+        describe::set_checksums!(output, received.checksums);
+        self.store.put_part(&upload, number, received.file, (received.size, md5, received.checksums)).await?;
+        Ok(output)
+    }
+
+    async fn part_copy(self, input: UploadPartCopyInput) -> S3Result<UploadPartCopyOutput> {
+        let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        check_number(input.part_number)?;
+        let (bucket, key) = source(&input.copy_source)?;
+        let conditions = Conditions {
+            if_match: input.copy_source_if_match.as_ref(),
+            if_none_match: input.copy_source_if_none_match.as_ref(),
+            modified_since: input.copy_source_if_modified_since.as_ref(),
+            unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
+            ..Conditions::default()
+        };
+        let range = input.copy_source_range.as_deref();
+        let (_, received) = self.read_source(bucket, key, &conditions, range).await?;
+        let result = CopyPartResult {
+            e_tag: Some(ETag::Strong(received.md5.clone())),
+            last_modified: Some(time(crate::store::now_ms())),
+            ..CopyPartResult::default()
+        };
+        let known = (received.size, received.md5, received.checksums);
+        self.store.put_part(&upload, input.part_number, received.file, known).await?;
+        Ok(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() })
+    }
+
+    async fn complete(self, input: CompleteMultipartUploadInput) -> S3Result<CompleteMultipartUploadOutput> {
+        self.check_bucket(&input.bucket).await?;
+        let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        let parts = parts::chosen(&self.store.parts(&upload.id)?, &input)?;
+        let etag_of_all = parts::etag(&parts);
+        let composite = parts::composite(&parts, &upload)?;
+        // of the whole, if the client says that it is
+        let (of_parts, given): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            checksums_of!(input).into_iter().partition(|(_, sum)| sum.contains('-'));
+        if of_parts.iter().any(|(name, sum)| composite.get(name) != Some(sum)) {
+            return Err(s3_error!(BadDigest, "the parts have not the checksum that was stated of them all"));
+        }
+        let mut checksums = Checksums::new(given, None, &http::HeaderMap::new())?;
+        let (store, joined) = (self.store.clone(), upload.clone());
+        let joined = tokio::task::spawn_blocking(move || {
+            let (file, size, md5) = store.join(&joined, &parts, |bytes| checksums.update(bytes))?;
+            match checksums.check(None) {
+                Ok(checksums) => Ok(receive::Received { file, size, md5, checksums }),
+                Err(error) => {
+                    file.discard();
+                    Err(error)
+                }
+            }
+        });
+        let received = joined.await.map_err(S3Error::internal_error)??;
+        let conditions = Conditions::on_write(input.if_match.as_ref(), input.if_none_match.as_ref())?;
+        let (file, mut written) = received.written(parts::without_statement(&upload.head));
+        written.etag.clone_from(&etag_of_all);
+        written.head.checksums.extend(composite.clone());
+        let stated = written.head.checksums.clone();
+        self.place((&input.bucket, &input.key), &conditions, file, written).await?;
+        self.store.end_upload(&upload.id).await?;
+        let mut output = CompleteMultipartUploadOutput {
+            e_tag: Some(ETag::Strong(etag_of_all)),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            ..CompleteMultipartUploadOutput::default()
+        };
+        describe::set_checksums!(output, stated);
+        Ok(output)
+    }
 }
 
-operations! {
-    plain {
-        create_bucket: CreateBucketInput -> CreateBucketOutput;
-        get_bucket_location: GetBucketLocationInput -> GetBucketLocationOutput;
-        head_bucket: HeadBucketInput -> HeadBucketOutput;
-        list_buckets: ListBucketsInput -> ListBucketsOutput;
-        list_objects: ListObjectsInput -> ListObjectsOutput;
+/// Runs to its end, also if the caller goes away: an object must not stand without its notification.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = S3Result<T>> + Send + 'static,
+) -> S3Result<S3Response<T>> {
+    tokio::spawn(work).await.map_err(S3Error::internal_error)?.map(S3Response::new)
+}
+
+#[async_trait::async_trait]
+impl S3 for EmbeddedS3 {
+    async fn create_bucket(
+        &self,
+        request: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
+        let bucket = request.input.bucket;
+        if !self.store.make_bucket(&bucket).await? {
+            return Err(s3_error!(BucketAlreadyOwnedByYou, "the bucket is there"));
+        }
+        Ok(S3Response::new(CreateBucketOutput {
+            location: Some(format!("/{bucket}")),
+            ..CreateBucketOutput::default()
+        }))
     }
-    keyed {
-        abort_multipart_upload: AbortMultipartUploadInput -> AbortMultipartUploadOutput;
-        list_parts: ListPartsInput -> ListPartsOutput;
-        upload_part: UploadPartInput -> UploadPartOutput;
+
+    async fn delete_bucket(
+        &self,
+        request: S3Request<DeleteBucketInput>,
+    ) -> S3Result<S3Response<DeleteBucketOutput>> {
+        self.check_bucket(&request.input.bucket).await?;
+        if !self.store.remove_bucket(&request.input.bucket).await? {
+            return Err(s3_error!(BucketNotEmpty, "the bucket is not empty"));
+        }
+        Ok(S3Response::with_status(DeleteBucketOutput::default(), http::StatusCode::NO_CONTENT))
     }
-    writing {
-        put_object: PutObjectInput -> PutObjectOutput;
-        copy_object: CopyObjectInput -> CopyObjectOutput;
+
+    async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.check_bucket(&request.input.bucket).await?;
+        let region = Some(crate::REGION.to_owned());
+        Ok(S3Response::new(HeadBucketOutput { bucket_region: region, ..HeadBucketOutput::default() }))
+    }
+
+    async fn get_bucket_location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        self.check_bucket(&request.input.bucket).await?;
+        // us-east-1 is said by saying nothing
+        let location_constraint = None::<BucketLocationConstraint>;
+        Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
+    }
+
+    async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+        let buckets = self.store.buckets().await?.into_iter().map(|(name, made)| Bucket {
+            name: Some(name),
+            creation_date: Some(time(made)),
+            bucket_region: Some(crate::REGION.to_owned()),
+            ..Bucket::default()
+        });
+        Ok(S3Response::new(ListBucketsOutput {
+            buckets: Some(buckets.collect()),
+            ..ListBucketsOutput::default()
+        }))
+    }
+
+    async fn get_bucket_versioning(
+        &self,
+        request: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        self.check_bucket(&request.input.bucket).await?;
+        Ok(S3Response::new(GetBucketVersioningOutput::default()))
+    }
+
+    async fn put_bucket_versioning(
+        &self,
+        _: S3Request<PutBucketVersioningInput>,
+    ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+        Err(s3_error!(NotImplemented, "the embedded cloud keeps no versions"))
+    }
+
+    async fn list_objects(
+        &self,
+        request: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
+        self.check_bucket(&request.input.bucket).await?;
+        listing::list_objects(&self.store, request.input).await.map(S3Response::new)
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        self.check_bucket(&request.input.bucket).await?;
+        listing::list_objects_v2(&self.store, request.input).await.map(S3Response::new)
+    }
+
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let input = request.input;
+        self.check_bucket(&input.bucket).await?;
+        let _reading = self.store.reading(&input.bucket, &input.key).await;
+        let (object, _) = self.find(&input.bucket, &input.key).await?.ok_or_else(no_such_key)?;
+        Conditions::of_head(&input).check_read(&object)?;
+        let output = head_output(&input, &object)?;
+        let is_part = output.content_range.is_some();
+        let status = if is_part { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
+        Ok(S3Response::with_status(output, status))
+    }
+
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        self.check_bucket(&input.bucket).await?;
+        let reading = self.store.reading(&input.bucket, &input.key).await;
+        let (object, file) = self.find(&input.bucket, &input.key).await?.ok_or_else(no_such_key)?;
+        drop(reading); // an open file stays what it is
+        Conditions::of_get(&input).check_read(&object)?;
+        object_output(&input, &object, file).await.map(S3Response::new)
+    }
+
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        to_its_end(self.clone().put(request)).await
+    }
+
+    /// What the forms of web pages send.
+    async fn post_object(&self, _: S3Request<PostObjectInput>) -> S3Result<S3Response<PostObjectOutput>> {
+        Err(s3_error!(AccessDenied, "the embedded cloud takes no forms: put the object"))
+    }
+
+    async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        to_its_end(self.clone().copy(request)).await
+    }
+
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        to_its_end(self.clone().delete(request.input)).await
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        to_its_end(self.clone().delete_many(request.input)).await
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let input = request.input;
+        self.check_target(&input.bucket, &input.key).await?;
+        let mut head = head_of!(input);
+        parts::state(&mut head, input.checksum_algorithm.as_ref(), input.checksum_type.as_ref());
+        let id = self.store.begin_upload(&input.bucket, &input.key, &head).await?;
+        Ok(S3Response::new(CreateMultipartUploadOutput {
+            upload_id: Some(id),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            checksum_algorithm: input.checksum_algorithm,
+            checksum_type: input.checksum_type,
+            ..CreateMultipartUploadOutput::default()
+        }))
+    }
+
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        to_its_end(self.clone().part(request)).await
+    }
+
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        to_its_end(self.clone().part_copy(request.input)).await
+    }
+
+    async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+        let input = request.input;
+        let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        let after = input.part_number_marker.unwrap_or_default();
+        let most = usize::try_from(input.max_parts.unwrap_or(1000).clamp(0, 1000)).unwrap_or_default();
+        let mut parts = self.store.parts(&upload.id)?;
+        parts.retain(|part| part.number > after);
+        let is_truncated = parts.len() > most;
+        parts.truncate(most);
+        let shown = |part: &Part| PartInfo {
+            part_number: Some(part.number),
+            size: i64::try_from(part.size).ok(),
+            e_tag: Some(ETag::Strong(part.md5.clone())),
+            last_modified: Some(time(part.modified)),
+            ..PartInfo::default()
+        };
+        Ok(S3Response::new(ListPartsOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(input.upload_id),
+            part_number_marker: Some(after),
+            next_part_number_marker: parts.last().map(|part| part.number).filter(|_| is_truncated),
+            max_parts: i32::try_from(most).ok(),
+            is_truncated: Some(is_truncated),
+            parts: Some(parts.iter().map(shown).collect()),
+            ..ListPartsOutput::default()
+        }))
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        let input = request.input;
+        self.check_bucket(&input.bucket).await?;
+        let most = usize::try_from(input.max_uploads.unwrap_or(1000).clamp(0, 1000)).unwrap_or_default();
+        let url = listing::is_url(input.encoding_type.as_ref());
+        let mut uploads = self.store.uploads(&input.bucket, input.prefix.as_deref().unwrap_or_default())?;
+        let after = (input.key_marker.as_deref(), input.upload_id_marker.as_deref());
+        if let (Some(key), id) = after {
+            let seen = |upload: &Upload| upload.key == key && Some(upload.id.as_str()) == id;
+            let at = uploads.iter().position(seen).map_or_else(
+                || uploads.iter().position(|upload| upload.key.as_str() > key).unwrap_or(uploads.len()),
+                |at| at + 1,
+            );
+            uploads.drain(..at);
+        }
+        let groups = parts::groups(&mut uploads, input.prefix.as_deref(), input.delimiter.as_deref());
+        let is_truncated = uploads.len() > most;
+        uploads.truncate(most);
+        let next = uploads.last().filter(|_| is_truncated).cloned();
+        let shown = |upload: Upload| MultipartUpload {
+            key: Some(listing::encoded(upload.key, url)),
+            upload_id: Some(upload.id),
+            initiated: Some(time(upload.begun)),
+            ..MultipartUpload::default()
+        };
+        Ok(S3Response::new(ListMultipartUploadsOutput {
+            bucket: Some(input.bucket),
+            prefix: input.prefix.map(|text| listing::encoded(text, url)),
+            delimiter: input.delimiter.map(|text| listing::encoded(text, url)),
+            encoding_type: input.encoding_type,
+            common_prefixes: Some(
+                groups
+                    .into_iter()
+                    .map(|group| CommonPrefix { prefix: Some(listing::encoded(group, url)) })
+                    .collect(),
+            ),
+            key_marker: input.key_marker.map(|text| listing::encoded(text, url)),
+            upload_id_marker: input.upload_id_marker,
+            next_key_marker: next.as_ref().map(|upload| listing::encoded(upload.key.clone(), url)),
+            next_upload_id_marker: next.map(|upload| upload.id),
+            max_uploads: i32::try_from(most).ok(),
+            is_truncated: Some(is_truncated),
+            uploads: Some(uploads.into_iter().map(shown).collect()),
+            ..ListMultipartUploadsOutput::default()
+        }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        to_its_end(self.clone().complete(request.input)).await
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let input = request.input;
+        let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        self.store.end_upload(&upload.id).await?;
+        Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), http::StatusCode::NO_CONTENT))
+    }
+}
+
+fn check_number(number: i32) -> S3Result<()> {
+    if (1..=LAST_PART).contains(&number) {
+        return Ok(());
+    }
+    Err(s3_error!(InvalidArgument, "parts have numbers from 1 to 10000"))
+}
+
+fn source(source: &CopySource) -> S3Result<(&str, &str)> {
+    match source {
+        CopySource::Bucket { bucket, key, version_id: None } => Ok((bucket, key)),
+        _ => Err(s3_error!(
+            NotImplemented,
+            "the embedded cloud copies from its own buckets, which have no versions"
+        )),
+    }
+}
+
+fn no_such_key() -> S3Error {
+    s3_error!(NoSuchKey, "there is no such object")
+}
+
+fn etag(object: &Object) -> ETag {
+    ETag::Strong(object.etag.clone())
+}
+
+fn time(ms: i64) -> Timestamp {
+    Timestamp::from(moment(ms))
+}
+
+fn moment(ms: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}
+
+impl From<StoreError> for S3Error {
+    fn from(error: StoreError) -> Self {
+        let mut answer = Self::internal_error(error.clone());
+        answer.set_message(error.to_string());
+        if let StoreError::Full { .. } = error {
+            // trying again makes no room
+            answer = Self::with_message(S3ErrorCode::Custom("DiskFull".into()), error.to_string());
+            answer.set_status_code(http::StatusCode::INSUFFICIENT_STORAGE);
+        }
+        answer
     }
 }
 

@@ -1,7 +1,6 @@
 //! Delivers notifications to functions as Lambda does: at least once, three attempts, then a dead letter.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,10 +8,13 @@ use chrono::Utc;
 use tokio_util::task::TaskTracker;
 
 use crate::functions::Functions;
-use crate::queue::Queue;
+use crate::queue::{Message, Queue};
+use crate::store::{DISK_IS_FULL, StoreError};
 
 /// Attempts of an asynchronous invocation on Lambda: the first and two more.
 const ATTEMPTS: u32 = 3;
+/// Before a delivery is begun again whose outcome could not be noted.
+const UNNOTED: Duration = Duration::from_secs(2);
 
 /// Delivers what is due until it is dropped with its task.
 pub(crate) struct Dispatcher {
@@ -20,7 +22,7 @@ pub(crate) struct Dispatcher {
     functions: Arc<Functions>,
     /// Before the second attempt; doubled before the third. A minute on Lambda, less where somebody waits.
     retry_delay: Duration,
-    under_way: Arc<Mutex<HashSet<PathBuf>>>,
+    under_way: Arc<Mutex<HashSet<i64>>>,
     permits: Arc<tokio::sync::Semaphore>,
 }
 
@@ -39,9 +41,9 @@ impl Dispatcher {
     pub(crate) async fn run(self) {
         let tasks = TaskTracker::new();
         loop {
-            match self.queue.due_files() {
-                Ok(due) => due.into_iter().filter(|path| self.take(path)).for_each(|path| {
-                    tasks.spawn(self.deliver(path));
+            match self.queue.messages() {
+                Ok(due) => due.into_iter().filter(|(id, _)| self.take(*id)).for_each(|(id, message)| {
+                    tasks.spawn(self.deliver(id, message));
                 }),
                 Err(error) => tracing::error!("the queue of notifications cannot be read: {error}"),
             }
@@ -49,19 +51,22 @@ impl Dispatcher {
         }
     }
 
-    fn take(&self, path: &Path) -> bool {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned())
+    fn take(&self, id: i64) -> bool {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(id)
     }
 
-    fn deliver(&self, path: PathBuf) -> impl Future<Output = ()> + Send + 'static {
+    fn deliver(&self, id: i64, message: Message) -> impl Future<Output = ()> + Send + 'static {
         let (queue, functions, delay) = (self.queue.clone(), self.functions.clone(), self.retry_delay);
         let (under_way, permits) = (self.under_way.clone(), self.permits.clone());
         async move {
-            if let Err(error) = deliver(&queue, &functions, delay, &permits, &path).await {
-                tracing::error!("the notification {} stays queued: {error}", path.display());
-                return; // it stays among those under way: the next start of the cloud takes it up
+            // what is not noted (the disk is full) is tried again: nobody else does, and somebody waits for it
+            while let Err(error) = deliver(&queue, &functions, delay, &permits, id, &message).await {
+                tracing::error!("the notification {id} stays queued: {error}");
+                queue.set_trouble(Some(error));
+                tokio::time::sleep(UNNOTED).await;
             }
-            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+            queue.set_trouble(None);
+            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         }
     }
 }
@@ -71,27 +76,29 @@ async fn deliver(
     functions: &Functions,
     delay: Duration,
     permits: &tokio::sync::Semaphore,
-    path: &Path,
-) -> std::io::Result<()> {
-    let mut message = Queue::read(path)?;
+    id: i64,
+    message: &Message,
+) -> Result<(), String> {
+    let text = |error: StoreError| error.to_string();
+    let mut message = message.clone();
     loop {
-        let id =
-            format!("{}-{}", path.file_stem().unwrap_or_default().to_string_lossy(), message.attempts + 1);
+        let invocation = format!("{id:06}-{}", message.attempts + 1);
         let permit = permits.acquire().await;
-        let answer = functions.invoke(&message.function, &message.event, &id, Utc::now()).await;
+        let answer = functions.invoke(&message.function, &message.event, &invocation, Utc::now()).await;
         drop(permit);
         let failure = match answer {
-            Ok(answer) => {
-                queue.settle(&message.function, &message.event, &answer)?;
-                return Queue::done(path);
-            }
+            Ok(answer) => return queue.done(id, &message, &answer).await.map_err(text),
             Err(failure) => failure,
         };
+        if failure.message.contains(DISK_IS_FULL) {
+            return Err(failure.message); // no fault of the document: it waits until there is room
+        }
         message.attempts += 1;
         if message.attempts >= ATTEMPTS {
-            return queue.give_up(path, message, &failure.outcome.to_string(), &failure.message);
+            let outcome = failure.outcome.to_string();
+            return queue.give_up(id, message, &outcome, &failure.message).await.map_err(text);
         }
-        Queue::note_attempt(path, &message)?;
+        queue.note_attempt(id).await.map_err(text)?;
         tokio::time::sleep(delay * message.attempts).await;
     }
 }

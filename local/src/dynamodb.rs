@@ -21,6 +21,7 @@ use crate::TABLE;
 use crate::credentials::Credentials;
 use crate::serve::{Door, serve_router};
 use crate::signature::{self, Refusal};
+use crate::store::DISK_IS_FULL;
 
 /// What DynamoDB takes.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
@@ -86,7 +87,8 @@ fn make(path: &Path) -> Result<(), String> {
     database.vacuum_into(&new.to_string_lossy()).map_err(|error| error.to_string())?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).map_err(text)?;
     File::open(&new).and_then(|file| file.sync_all()).map_err(text)?;
-    fs::rename(&new, path).map_err(text)
+    fs::rename(&new, path).map_err(text)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()).map_err(text)
 }
 
 fn has_table(database: &Database) -> Result<bool, DynoxideError> {
@@ -152,12 +154,28 @@ async fn answer(
     match done.unwrap_or_else(|error| Err(internal(error))) {
         Ok(Some(document)) => amz_json(StatusCode::OK, document),
         Ok(None) => refuse(StatusCode::BAD_REQUEST, "UnknownOperationException", OPERATIONS),
-        Err(error) => {
-            let status =
-                StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            amz_json(status, error.to_json())
-        }
+        Err(error) => failed(&error),
     }
+}
+
+/// An error as DynamoDB says it. What the disk or the file does is none of its own, and trying again mends neither.
+fn failed(error: &DynoxideError) -> Response {
+    let text = error.to_string();
+    let of_file = |what: &str| {
+        refuse(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "LedgerFile",
+            &format!("{what} (dynamodb.sqlite in the home: {text})"),
+        )
+    };
+    if text.contains("disk is full") {
+        return of_file(&format!("{DISK_IS_FULL}: the ledger cannot be written; make room, and do it again"));
+    }
+    if text.contains("malformed") || text.contains("not a database") {
+        return of_file("the ledger is damaged: put a copy from before in its place");
+    }
+    let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    amz_json(status, error.to_json())
 }
 
 macro_rules! operations {

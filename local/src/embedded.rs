@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use cloud::vars::Vars;
 use dynoxide::Database;
-use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
-use s3s_fs::FileSystem;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::bucket::NotifyingBucket;
+use crate::bucket::{AllSigned, EmbeddedS3, OneKey};
 use crate::dispatcher::Dispatcher;
 use crate::dynamodb::{self, LedgerFileError};
 use crate::functions::Functions;
@@ -23,8 +21,12 @@ use crate::sandbox::{
     PrometheusSandbox, SesSandbox, VaultSandbox, secrets,
 };
 use crate::serve::{Door, listen, serve, serve_router};
+use crate::store::{Store, StoreError};
 use crate::template::{Template, TemplateError};
 use crate::{BUCKET, EXPORT_BUCKET, REGION, TABLE};
+
+/// How often files are looked after that were written a while ago.
+const SETTLE: Duration = Duration::from_secs(60);
 
 /// How to run an embedded cloud.
 #[derive(Debug)]
@@ -91,16 +93,14 @@ impl Default for Options {
 pub enum EmbeddedError {
     #[error("failed to listen on {address} port {port}: {source}; choose other ports with --port-base")]
     Listen { address: IpAddr, port: u16, source: std::io::Error },
-    #[error("the embedded S3 cannot use its folder: {0}")]
-    S3(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error(transparent)]
     Ledger(#[from] LedgerFileError),
     #[error(transparent)]
     Home(#[from] HomeError),
     #[error("the sandbox cannot use its files: {0}")]
     Sandbox(std::io::Error),
-    #[error("the queue of notifications cannot be read: {0}")]
-    Queue(std::io::Error),
     #[error(transparent)]
     Template(#[from] TemplateError),
     #[error(transparent)]
@@ -118,6 +118,7 @@ pub struct Embedded {
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     database: Database,
+    store: Store,
 }
 
 impl Embedded {
@@ -127,8 +128,11 @@ impl Embedded {
     /// [`EmbeddedError`].
     pub async fn start(home: &Home, options: Options) -> Result<Self, EmbeddedError> {
         let (template, credentials) = (Template::built_in()?, home.credentials()?);
-        let queue = Queue::new(home);
-        queue.recover(home).map_err(EmbeddedError::Queue)?;
+        let store = Store::open(home, template)?;
+        for bucket in buckets(&options.vars) {
+            store.make_bucket(bucket).await?;
+        }
+        let queue = Queue::of(&store);
         let (stop, mut tasks) = (CancellationToken::new(), Vec::new());
         let bind = async |offset: u16| {
             let port = if options.port_base == 0 { 0 } else { options.port_base.saturating_add(offset) };
@@ -137,12 +141,9 @@ impl Embedded {
         };
 
         let (s3_listener, s3) = bind(1).await?;
-        let bucket = NotifyingBucket::new(files(home, &options.vars)?, home.s3(), template, queue.clone());
-        let mut service = S3ServiceBuilder::new(bucket);
-        service.set_auth(SimpleAuth::from_single(
-            credentials.access_key_id.clone(),
-            credentials.secret_access_key.clone(),
-        ));
+        let mut service = S3ServiceBuilder::new(EmbeddedS3::new(store.clone()));
+        service.set_auth(OneKey(credentials.clone()));
+        service.set_access(AllSigned);
         tasks.push(tokio::spawn(serve(s3_listener, Door::Programs, service.build(), stop.clone())));
 
         let (ledger_listener, dynamodb_url) = bind(2).await?;
@@ -237,7 +238,10 @@ impl Embedded {
                 Dispatcher::new(queue.clone(), functions.clone(), options.retry_delay, options.concurrency);
             tasks.push(tokio::spawn(dispatcher.run()));
         }
-        Ok(Self { endpoints, vars, functions, queue, sandboxes, vault, stop, tasks, database })
+        // what was written into the data bucket's folder since, also while nothing ran
+        store.take_in(BUCKET, "").await?;
+        tasks.push(tokio::spawn(settle(store.clone())));
+        Ok(Self { endpoints, vars, functions, queue, sandboxes, vault, stop, tasks, database, store })
     }
 
     /// Where it answers.
@@ -328,6 +332,7 @@ impl Embedded {
             let _ = task.await; // aborted
         }
         let _ = self.database.vacuum(); // folds the write-ahead log into the file
+        self.store.close();
     }
 }
 
@@ -472,12 +477,18 @@ fn export(home: &Home, export: &OmnistrateExport) -> std::io::Result<Exported> {
 }
 
 /// The buckets: the data bucket, and those that usage and costs are exported to if the variables name them.
-fn files(home: &Home, vars: &Vars) -> Result<FileSystem, EmbeddedError> {
-    let folder = home.s3();
-    for bucket in
-        [Some(BUCKET), vars.get("S3_BUCKET_NAME"), vars.get("AWS_EXPORT_BUCKET")].into_iter().flatten()
-    {
-        std::fs::create_dir_all(folder.join(bucket)).map_err(|error| EmbeddedError::S3(error.to_string()))?;
+fn buckets(vars: &Vars) -> impl Iterator<Item = &str> {
+    [Some(BUCKET), vars.get("S3_BUCKET_NAME"), vars.get("AWS_EXPORT_BUCKET")].into_iter().flatten()
+}
+
+/// Forgets from time to time what the disk has by now.
+async fn settle(store: Store) {
+    loop {
+        tokio::time::sleep(SETTLE).await;
+        let settling = store.clone();
+        match tokio::task::spawn_blocking(move || settling.settle_moves()).await {
+            Ok(Err(error)) => tracing::warn!("{error}"),
+            _ => {} // a panic was told where it happened
+        }
     }
-    FileSystem::new(folder).map_err(|error| EmbeddedError::S3(format!("{error:?}")))
 }

@@ -11,8 +11,9 @@ use crate::credentials::Credentials;
 use crate::files;
 
 /// What the names of files and folders of a home begin with.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "s3",
+    "new",
     "store",
     "queue",
     "dead-letters",
@@ -187,10 +188,8 @@ impl Home {
         let root = root.into();
         let home = Self { root };
         home.close_to_others();
-        for folder in ["s3", "queue", "dead-letters"] {
-            let path = home.root.join(folder);
-            files::make_folders(&path).map_err(|source| io_error("create", path, source))?;
-        }
+        let path = home.s3();
+        files::make_folders(&path).map_err(|source| io_error("create", path, source))?;
         Ok(home)
     }
 
@@ -220,12 +219,14 @@ impl Home {
         self.root.join("dynamodb.sqlite")
     }
 
-    pub(crate) fn queue(&self) -> PathBuf {
-        self.root.join("queue")
+    /// What stands in the buckets, and which notifications wait.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.root.join("store.sqlite")
     }
 
-    pub(crate) fn dead_letters(&self) -> PathBuf {
-        self.root.join("dead-letters")
+    /// Files that are no object yet.
+    pub(crate) fn new_files(&self) -> PathBuf {
+        self.root.join("new")
     }
 
     /// The secret of the console's admin.
@@ -331,7 +332,10 @@ impl Home {
 
     fn holds_something(&self) -> bool {
         // the console's password is neither invented nor own data
-        [self.s3(), self.queue(), self.dead_letters()].iter().any(|folder| holds_a_file(folder))
+        // and of an older version's home
+        [self.s3(), self.root.join("queue"), self.root.join("dead-letters")]
+            .iter()
+            .any(|folder| holds_a_file(folder))
     }
 
     /// Removes all state. The folder itself goes too, if nothing else is in it.
@@ -340,14 +344,20 @@ impl Home {
     /// [`HomeError::Busy`] while a process runs its cloud.
     pub fn reset(&self) -> Result<(), HomeError> {
         let lock = self.lock()?.ok_or_else(|| HomeError::Busy(self.root.clone()))?;
-        for folder in [self.s3(), self.queue(), self.dead_letters()] {
-            fs::remove_dir_all(&folder).map_err(|source| io_error("remove", folder, source))?;
+        for folder in ["s3", "new", "queue", "dead-letters"].map(|folder| self.root.join(folder)) {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("remove", folder, error));
+                }
+                _ => {}
+            }
         }
-        let database = self.dynamodb();
-        for suffix in ["", "-wal", "-shm"] {
-            let mut file = database.clone().into_os_string();
-            file.push(suffix);
-            let _ = fs::remove_file(file); // not there in a home that was never used
+        for database in [self.dynamodb(), self.store()] {
+            for suffix in ["", "-wal", "-shm"] {
+                let mut file = database.clone().into_os_string();
+                file.push(suffix);
+                let _ = fs::remove_file(file); // not there in a home that was never used
+            }
         }
         let _ = fs::remove_file(self.admin()); // only there if a password was set
         let _ = fs::remove_file(self.clazar()); // only there with the sandbox

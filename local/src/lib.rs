@@ -10,19 +10,17 @@ mod credentials;
 mod dispatcher;
 mod dynamodb;
 mod embedded;
-mod etags;
 mod files;
 mod functions;
 mod gate;
 mod home;
 pub mod journal;
-mod listing;
 pub mod platform;
 mod queue;
-mod reading;
 pub mod sandbox;
 mod serve;
 mod signature;
+mod store;
 mod template;
 
 pub use credentials::Credentials;
@@ -32,6 +30,7 @@ pub use functions::Functions;
 pub use gate::{Call, Gate, GateMode};
 pub use home::{Endpoints, Exported, GcpEndpoint, Home, HomeError, HomeKind, HomeLock};
 pub use queue::{DeadLetter, Queue};
+pub use store::StoreError;
 pub use template::{Template, TemplateError};
 
 /// The bucket of an embedded cloud.

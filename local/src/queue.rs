@@ -1,38 +1,32 @@
-//! Notifications that wait for delivery: one file each, so that they survive the process.
-//!
-//! A notification is written as an intent before its object is, and becomes due once the object stands: no
-//! death in between loses it.
+//! Notifications that wait for delivery, and events that were given up. They stand beside the objects in the store of the home, so that a
+//! notification becomes due in the step in which its object stands.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::Utc;
+use rusqlite::{Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::home::Home;
+use crate::store::{Database, Store, StoreError};
 
 /// The waiting notifications of a home.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    folder: PathBuf,
-    dead_letters: PathBuf,
+    database: Arc<Database>,
     due: Arc<Notify>,
-    counter: Arc<AtomicU64>,
+    /// Why nothing is delivered at the moment.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 /// One notification.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) function: String,
     pub(crate) event: Value,
     pub(crate) attempts: u32,
-    bucket: String,
-    key: String,
 }
 
 /// An event that its function failed on every time.
@@ -52,103 +46,100 @@ pub struct DeadLetter {
     pub given_up_at: String,
 }
 
-/// A notification whose object is being written.
-#[derive(Debug)]
-pub(crate) struct Intent {
-    path: PathBuf,
-    queue: Queue,
+impl Message {
+    /// That an object was written which starts a function.
+    pub(crate) fn created(function: &str, bucket: &str, key: &str) -> Self {
+        let now = Utc::now();
+        let event = json!({"Records": [{
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "awsRegion": crate::REGION,
+            "eventTime": now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            "eventName": "ObjectCreated:Put",
+            "s3": {
+                "s3SchemaVersion": "1.0",
+                "bucket": {"name": bucket, "arn": format!("arn:aws:s3:::{bucket}")},
+                "object": {"key": cloud::events::encode_key(key), "sequencer": format!("{:016X}", now.timestamp_micros())},
+            },
+        }]});
+        Self { function: function.to_owned(), event, attempts: 0 }
+    }
+
+    pub(crate) fn insert(&self, change: &Transaction<'_>) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO notifications (function, event, attempts) VALUES (?, ?, ?)";
+        let values = params![self.function, self.event.to_string(), self.attempts];
+        change.prepare_cached(sql)?.execute(values).map(drop)
+    }
+}
+
+impl DeadLetter {
+    pub(crate) fn insert(&self, change: &Transaction<'_>) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO dead_letters (function, event, error, outcome, attempts, given_up_at) VALUES (?, ?, ?, ?, ?, ?)";
+        let values = params![
+            self.function,
+            self.event.to_string(),
+            self.error,
+            self.outcome,
+            self.attempts,
+            self.given_up_at
+        ];
+        change.prepare_cached(sql)?.execute(values).map(drop)
+    }
 }
 
 impl Queue {
-    /// The queue of a home, in this or another process.
-    #[must_use]
-    pub fn new(home: &Home) -> Self {
-        let counter = Arc::new(AtomicU64::new(0));
-        Self {
-            folder: home.queue(),
-            dead_letters: home.dead_letters(),
-            due: Arc::new(Notify::new()),
-            counter,
-        }
+    /// The queue of a home that another process runs.
+    ///
+    /// # Errors
+    /// If the store cannot be opened.
+    pub fn open(home: &Home) -> Result<Self, StoreError> {
+        let database = Arc::new(Database::open(&home.store())?);
+        Ok(Self { database, due: Arc::default(), trouble: Arc::default() })
     }
 
-    /// Takes up what an earlier process left: intents whose object stands become due, others go.
-    pub(crate) fn recover(&self, home: &Home) -> io::Result<()> {
-        for path in self.files("intent")? {
-            let message: Option<Message> =
-                fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            match message {
-                Some(message) if home.s3().join(&message.bucket).join(&message.key).is_file() => {
-                    fs::rename(&path, path.with_extension("json"))?;
-                }
-                _ => fs::remove_file(&path)?,
-            }
-        }
-        Ok(())
+    pub(crate) fn of(store: &Store) -> Self {
+        Self { database: store.database().clone(), due: store.due(), trouble: Arc::default() }
     }
 
-    /// Notes that an object is about to be written which starts a function.
-    pub(crate) fn intend(&self, function: &str, bucket: &str, key: &str) -> io::Result<Intent> {
-        // sorts by time, and two of one instant differ
-        let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{}-{number:06}", Utc::now().format("%Y%m%dT%H%M%S%6f"), std::process::id());
-        let message = Message {
-            function: function.to_owned(),
-            event: json!({"Records": [{
-                "eventVersion": "2.1",
-                "eventSource": "aws:s3",
-                "awsRegion": crate::REGION,
-                "eventTime": Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-                "eventName": "ObjectCreated:Put",
-                "s3": {
-                    "s3SchemaVersion": "1.0",
-                    "bucket": {"name": bucket, "arn": format!("arn:aws:s3:::{bucket}")},
-                    "object": {"key": cloud::events::encode_key(key), "sequencer": name},
-                },
-            }]}),
-            attempts: 0,
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-        };
-        let path = self.folder.join(format!("{name}.intent"));
-        fs::write(&path, serde_json::to_vec_pretty(&message)?)?;
-        Ok(Intent { path, queue: self.clone() })
-    }
-
-    /// Files of the notifications that are due, oldest first.
-    pub(crate) fn due_files(&self) -> io::Result<Vec<PathBuf>> {
-        self.files("json")
-    }
-
-    fn files(&self, extension: &str) -> io::Result<Vec<PathBuf>> {
-        let mut files = list(&self.folder)?;
-        files.retain(|path| path.extension().is_some_and(|found| found == extension));
-        Ok(files)
-    }
-
-    pub(crate) fn read(path: &Path) -> io::Result<Message> {
-        Ok(serde_json::from_slice(&fs::read(path)?)?)
+    /// Notifications that wait, oldest first, by number.
+    pub(crate) fn messages(&self) -> Result<Vec<(i64, Message)>, StoreError> {
+        self.database.read(|database| {
+            let sql = "SELECT id, function, event, attempts FROM notifications ORDER BY id";
+            let mut statement = database.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| {
+                let message =
+                    Message { function: row.get(1)?, event: read_json(row, 2)?, attempts: row.get(3)? };
+                Ok((row.get(0)?, message))
+            })?;
+            rows.collect()
+        })
     }
 
     /// Notes one more failed attempt.
-    pub(crate) fn note_attempt(path: &Path, message: &Message) -> io::Result<()> {
-        let new = path.with_extension("new");
-        fs::write(&new, serde_json::to_vec_pretty(message)?)?;
-        fs::rename(new, path)
+    pub(crate) async fn note_attempt(&self, id: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE notifications SET attempts = attempts + 1 WHERE id = ?";
+        self.database.write(move |change| change.execute(sql, [id]).map(drop)).await
     }
 
-    pub(crate) fn done(path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+    /// Removes a notification that succeeded, and what it settles.
+    pub(crate) async fn done(&self, id: i64, message: &Message, answer: &Value) -> Result<(), StoreError> {
+        let settled = self.settled(&message.function, &message.event, answer)?;
+        self.database
+            .write(move |change| {
+                change.execute("DELETE FROM notifications WHERE id = ?", [id])?;
+                remove_letters(change, &settled)
+            })
+            .await
     }
 
     /// Gives a notification up: it goes to the dead letters with the last error.
-    pub(crate) fn give_up(
+    pub(crate) async fn give_up(
         &self,
-        path: &Path,
+        id: i64,
         message: Message,
         outcome: &str,
         error: &str,
-    ) -> io::Result<()> {
+    ) -> Result<(), StoreError> {
         let letter = DeadLetter {
             function: message.function,
             event: message.event,
@@ -157,9 +148,22 @@ impl Queue {
             attempts: message.attempts,
             given_up_at: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         };
-        let name = path.file_name().unwrap_or_default();
-        fs::write(self.dead_letters.join(name), serde_json::to_vec_pretty(&letter)?)?;
-        Self::done(path)
+        self.database
+            .write(move |change| {
+                change.execute("DELETE FROM notifications WHERE id = ?", [id])?;
+                letter.insert(change)
+            })
+            .await
+    }
+
+    /// Why what waits is not delivered by this process at the moment, if something stands in the way: a full disk, say.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// Waits until something may be due.
@@ -167,41 +171,50 @@ impl Queue {
         self.due.notified().await;
     }
 
-    /// The notifications that are due, for a caller that delivers them itself: (file, function, event).
+    /// The notifications that are due, for a caller that delivers them itself: (number, function, event).
     ///
     /// # Errors
-    /// If a file cannot be read.
-    pub fn due(&self) -> io::Result<Vec<(PathBuf, String, Value)>> {
-        let read = |path: PathBuf| Self::read(&path).map(|message| (path, message.function, message.event));
-        self.due_files()?.into_iter().map(read).collect()
+    /// If the store cannot be read.
+    pub fn due(&self) -> Result<Vec<(i64, String, Value)>, StoreError> {
+        let messages = self.messages()?.into_iter();
+        Ok(messages.map(|(id, message)| (id, message.function, message.event)).collect())
     }
 
     /// Removes a notification that was delivered.
     ///
     /// # Errors
-    /// If its file cannot be removed.
-    pub fn delivered(&self, path: &Path) -> io::Result<()> {
-        Self::done(path)
+    /// If the store cannot be written.
+    pub fn delivered(&self, id: i64) -> Result<(), StoreError> {
+        let sql = "DELETE FROM notifications WHERE id = ?";
+        self.database.write_now(move |change| change.execute(sql, [id]).map(drop))
     }
 
     /// How many notifications wait, in whichever process.
     ///
     /// # Errors
-    /// If the folder cannot be read.
-    pub fn waiting(&self) -> io::Result<usize> {
-        Ok(list(&self.folder)?.len())
+    /// If the store cannot be read.
+    pub fn waiting(&self) -> Result<usize, StoreError> {
+        let count: i64 = self.database.read(|database| {
+            database.query_row("SELECT count(*) FROM notifications", [], |row| row.get(0))
+        })?;
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 
     /// Removes the events that a success settles: those about the same document, and of months and plans that are read whole those about any of
     /// their documents. What is held of an invoice goes with its next revision.
     ///
     /// # Errors
-    /// If a file cannot be read or removed.
-    pub fn settle(&self, function: &str, event: &Value, answer: &Value) -> io::Result<()> {
-        let letters = list(&self.dead_letters)?;
-        if letters.is_empty() {
+    /// If the store cannot be read or written.
+    pub async fn settle(&self, function: &str, event: &Value, answer: &Value) -> Result<(), StoreError> {
+        let settled = self.settled(function, event, answer)?;
+        if settled.is_empty() {
             return Ok(());
         }
+        self.database.write(move |change| remove_letters(change, &settled)).await
+    }
+
+    fn settled(&self, function: &str, event: &Value, answer: &Value) -> Result<Vec<i64>, StoreError> {
+        let letters = self.dead_letters()?;
         let done = keys(event);
         let settled = |letter: &DeadLetter| {
             let given_up = keys(&letter.event);
@@ -213,48 +226,52 @@ impl Queue {
                         || covers(function, event, answer, key)
                 })
         };
-        for path in letters {
-            // another may be at it: writing one, or removing it
-            let letter = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            if letter.as_ref().is_some_and(settled) {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
+        Ok(letters.into_iter().filter(|(_, letter)| settled(letter)).map(|(id, _)| id).collect())
     }
 
-    /// Events given up, oldest first, with the file each stands in.
+    /// Events given up, oldest first, by number.
     ///
     /// # Errors
-    /// If a file cannot be read.
-    pub fn dead_letters(&self) -> io::Result<Vec<(PathBuf, DeadLetter)>> {
-        let read = |path: PathBuf| match fs::read(&path) {
-            Ok(bytes) => {
-                Some(serde_json::from_slice(&bytes).map(|letter| (path, letter)).map_err(io::Error::from))
-            }
-            // settled since the folder was read
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(Err(error)),
-        };
-        list(&self.dead_letters)?.into_iter().filter_map(read).collect()
+    /// If the store cannot be read.
+    pub fn dead_letters(&self) -> Result<Vec<(i64, DeadLetter)>, StoreError> {
+        self.database.read(|database| {
+            let sql = "SELECT id, function, event, error, outcome, attempts, given_up_at FROM dead_letters ORDER BY id";
+            let mut statement = database.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| {
+                let letter = DeadLetter {
+                    function: row.get(1)?,
+                    event: read_json(row, 2)?,
+                    error: row.get(3)?,
+                    outcome: row.get(4)?,
+                    attempts: row.get(5)?,
+                    given_up_at: row.get(6)?,
+                };
+                Ok((row.get(0)?, letter))
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Removes an event that was given up, and that somebody has settled in another way; false if there is none of that number.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn remove_dead_letter(&self, id: i64) -> Result<bool, StoreError> {
+        self.database
+            .write_now(move |change| Ok(change.execute("DELETE FROM dead_letters WHERE id = ?", [id])? == 1))
     }
 }
 
-impl Intent {
-    /// The object stands: the notification is due.
-    pub(crate) fn due(self) -> io::Result<()> {
-        fs::rename(&self.path, self.path.with_extension("json"))?;
-        self.queue.due.notify_one();
-        Ok(())
-    }
+fn remove_letters(change: &Transaction<'_>, letters: &[i64]) -> rusqlite::Result<()> {
+    let mut statement = change.prepare_cached("DELETE FROM dead_letters WHERE id = ?")?;
+    letters.iter().try_for_each(|id| statement.execute([id]).map(drop))
+}
 
-    /// The object was not written.
-    pub(crate) fn withdraw(self) {
-        let _ = fs::remove_file(&self.path); // at the next start it would go anyway
-    }
+fn read_json(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
 }
 
 /// The documents that an event is about.
@@ -295,63 +312,48 @@ fn covers(function: &str, event: &Value, answer: &Value, key: &str) -> bool {
     }
 }
 
-fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    files.sort();
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::Template;
 
-    #[test]
-    fn what_succeeded_since_is_given_up_no_longer() {
-        let folder = tempfile::tempdir().unwrap();
-        let queue = Queue::new(&Home::open(folder.path()).unwrap());
-        let give_up = |function: &str, key: &str, outcome: &str| {
-            queue.intend(function, "b", key).unwrap().due().unwrap();
-            let path = queue.due_files().unwrap().remove(0);
-            queue.give_up(&path, Queue::read(&path).unwrap(), outcome, "why").unwrap();
-        };
-        give_up("report-revenue", "journal/2026-10/a.jsonl", "held");
-        give_up("report-revenue", "journal/2026-11/a.jsonl", "held");
-        give_up("allocate", "raw/atlas/o/2026-10/i/1.json", "held");
-        give_up("allocate", "raw/atlas/o/2026-10/i/2.json", "failed");
-        give_up("record-usage", "datastores/a b.jsonl", "held");
-        give_up("meter-clazar", "usage/omnistrate/s/e/p/2026-10/1.json", "partial");
-        let left = || queue.dead_letters().unwrap().len();
-        let none = Value::Null;
-        queue.settle("report-revenue", &json!({"key": "journal/2026-10/b.jsonl"}), &none).unwrap();
-        assert_eq!(left(), 5, "the month was read whole");
-        let answer = json!({"windows": [{"window": "2026-11"}]});
-        queue.settle("report-revenue", &json!({"month": "2026-11"}), &answer).unwrap();
-        assert_eq!(left(), 4);
-        queue.settle("allocate", &json!({"key": "raw/atlas/o/2026-10/i/3.json"}), &none).unwrap();
-        assert_eq!(left(), 3, "what failed was not looked at");
-        queue.settle("allocate", &json!({"key": "raw/atlas/o/2026-10/i/2.json"}), &none).unwrap();
-        assert_eq!(left(), 2);
-        queue.settle("record-usage", &json!({"key": "datastores/b.jsonl"}), &none).unwrap();
-        queue.settle("meter-clazar", &json!({"month": "2026-10"}), &none).unwrap();
-        assert_eq!(left(), 2);
-        queue.settle("record-usage", &json!({"key": "datastores/a b.jsonl"}), &none).unwrap();
-        queue.settle("meter-clazar", &json!({}), &none).unwrap();
-        assert_eq!(left(), 0);
-    }
-
-    #[test]
-    fn intents_of_a_killed_process_become_due_only_if_their_object_stands() {
+    #[tokio::test]
+    async fn what_succeeded_since_is_given_up_no_longer() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path()).unwrap();
-        let queue = Queue::new(&home);
-        drop(queue.intend("allocate", "b", "raw/there").unwrap());
-        drop(queue.intend("allocate", "b", "raw/missing").unwrap());
-        fs::create_dir_all(home.s3().join("b/raw")).unwrap();
-        fs::write(home.s3().join("b/raw/there"), "x").unwrap();
-        assert!(queue.due_files().unwrap().is_empty());
-        queue.recover(&home).unwrap();
-        let due = queue.due_files().unwrap();
-        assert_eq!((due.len(), queue.waiting().unwrap()), (1, 1));
-        assert_eq!(Queue::read(&due[0]).unwrap().key, "raw/there");
+        let queue = Queue::of(&Store::open(&home, Template::built_in().unwrap()).unwrap());
+        let give_up = async |function: &str, key: &str, outcome: &str| {
+            let message = Message::created(function, "b", key);
+            let waits = message.clone();
+            queue.database.write(move |change| waits.insert(change)).await.unwrap();
+            let (id, found) = queue.messages().unwrap().remove(0);
+            assert_eq!(found, message);
+            queue.give_up(id, found, outcome, "why").await.unwrap();
+        };
+        give_up("report-revenue", "journal/2026-10/a.jsonl", "held").await;
+        give_up("report-revenue", "journal/2026-11/a.jsonl", "held").await;
+        give_up("allocate", "raw/atlas/o/2026-10/i/1.json", "held").await;
+        give_up("allocate", "raw/atlas/o/2026-10/i/2.json", "failed").await;
+        give_up("record-usage", "datastores/a b.jsonl", "held").await;
+        give_up("meter-clazar", "usage/omnistrate/s/e/p/2026-10/1.json", "partial").await;
+        let left = || queue.dead_letters().unwrap().len();
+        let settle = async |function, event, answer| queue.settle(function, &event, &answer).await.unwrap();
+        let none = || Value::Null;
+        settle("report-revenue", json!({"key": "journal/2026-10/b.jsonl"}), none()).await;
+        assert_eq!(left(), 5, "the month was read whole");
+        let answer = json!({"windows": [{"window": "2026-11"}]});
+        settle("report-revenue", json!({"month": "2026-11"}), answer).await;
+        assert_eq!(left(), 4);
+        settle("allocate", json!({"key": "raw/atlas/o/2026-10/i/3.json"}), none()).await;
+        assert_eq!(left(), 3, "what failed was not looked at");
+        settle("allocate", json!({"key": "raw/atlas/o/2026-10/i/2.json"}), none()).await;
+        assert_eq!(left(), 2);
+        settle("record-usage", json!({"key": "datastores/b.jsonl"}), none()).await;
+        settle("meter-clazar", json!({"month": "2026-10"}), none()).await;
+        assert_eq!(left(), 2);
+        settle("record-usage", json!({"key": "datastores/a b.jsonl"}), none()).await;
+        let (id, _) = queue.dead_letters().unwrap().remove(0);
+        assert!(queue.remove_dead_letter(id).unwrap() && !queue.remove_dead_letter(id).unwrap());
+        assert_eq!(left(), 0);
     }
 }

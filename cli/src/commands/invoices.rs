@@ -79,8 +79,8 @@ pub(crate) fn rows(certificate: &Certificate) -> anyhow::Result<Listing> {
 /// Says which events were given up in this session, and what that means for the exit code.
 pub(crate) fn report_dead_letters(session: &Session, output: &Output) -> anyhow::Result<Ended> {
     let mut ended = Ended::Done;
-    for (file, letter) in session.new_dead_letters()? {
-        output.note(&format!("{}: {} ({})", letter.function, letter.error, file.display()));
+    for (id, letter) in session.new_dead_letters()? {
+        output.note(&format!("{}: {} (dead letter {id})", letter.function, letter.error));
         ended = ended.max(match letter.outcome.as_str() {
             "held" => Ended::Held,
             "partial" => Ended::Partial,

@@ -62,7 +62,7 @@ pub(crate) async fn call(session: &Session, function: &str, event: &Value) -> Re
     let id = format!("cli-{}-{}", std::process::id(), now.timestamp_micros());
     let answer = session.functions.invoke(function, event, &id, now).await?;
     if let Some(embedded) = session.embedded.as_ref().filter(|_| !asks_for_dry_run(event)) {
-        let settled = embedded.queue.settle(function, event, &answer);
+        let settled = embedded.queue.settle(function, event, &answer).await;
         settled
             .map_err(|error| Failure::whole(format!("the dead letters cannot be looked through: {error}")))?;
     }

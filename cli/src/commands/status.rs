@@ -285,13 +285,10 @@ fn undelivered(session: &Session) -> anyhow::Result<Vec<String>> {
         waiting => remarks
             .push(format!("{waiting} notifications wait for delivery: `monthend run` or `up` delivers them")),
     }
-    for (file, letter) in embedded.queue.dead_letters()? {
+    for (id, letter) in embedded.queue.dead_letters()? {
         remarks.push(format!(
-            "given up after {} attempts, {}: {} ({})",
-            letter.attempts,
-            letter.function,
-            letter.error,
-            file.display()
+            "given up after {} attempts, {}: {} (dead letter {id})",
+            letter.attempts, letter.function, letter.error
         ));
     }
     Ok(remarks)

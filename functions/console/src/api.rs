@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -14,6 +15,7 @@ use billing::usage::{InvalidWindow, Window};
 use chrono::{DateTime, NaiveDate, Utc};
 use cloud::datastores::{Report, ReportFormat};
 use futures::StreamExt as _;
+use tokio::sync::Semaphore;
 
 use crate::App;
 use crate::auth::ClientAddress;
@@ -24,6 +26,11 @@ const HELD_FILES: &str = "monthend-held-files";
 /// How many datastores are not in a report because they were deleted too long ago, and the last day, looking back, that is complete.
 const FORGOTTEN: &str = "monthend-forgotten-datastores";
 const COMPLETE_FROM: &str = "monthend-complete-from";
+
+/// Reports made at once, by this process: each takes some megabytes, and as much of a processor as there is.
+static REPORTS: Semaphore = Semaphore::const_new(6);
+/// How long a report waits for its turn.
+const TURN: Duration = Duration::from_secs(60);
 
 /// How the days of a report are spelt in a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +131,11 @@ impl App {
                 return Err(Failure::BadRequest(format!("'{other}' is no type of report, use json or csv")));
             }
         };
+        let busy = |_| Failure::Busy("too many reports are being made, try again".into());
+        let turn = tokio::time::timeout(TURN, REPORTS.acquire()).await.map_err(busy)?;
         let report = Report::new(window, self.retention, now, format).begin(&self.datastores).await?;
-        let told = report.pieces.inspect(|piece| {
+        let told = report.pieces.inspect(move |piece| {
+            let _ = &turn; // until all of it is sent
             if let Err(error) = piece {
                 tracing::error!("a report broke off: {error}");
             }
