@@ -1,9 +1,9 @@
 # The index of commands. `make` alone lists them.
 
-.PHONY: help demo up test check unit browser sam bench fmt docs clean
+.PHONY: help demo up test check unit s3 browser sam bench fmt docs clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: ## a whole month end with invented data, no account anywhere
 	cargo run --release -- demo
@@ -19,6 +19,9 @@ check: ## format, lints, documentation
 
 unit: ## all tests that need nothing installed
 	cargo test --workspace
+
+s3: ## boto3, s3cmd, rclone and the AWS CLI on the embedded S3; the same month end on moto
+	tools/test-s3
 
 browser: ## the console in a headless Chromium
 	tools/test-browser
