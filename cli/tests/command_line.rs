@@ -14,6 +14,9 @@ mod columns;
 mod homes;
 #[path = "command_line/import.rs"]
 mod import;
+#[cfg(target_os = "linux")]
+#[path = "command_line/kills.rs"]
+mod kills;
 #[path = "command_line/mistakes.rs"]
 mod mistakes;
 #[path = "command_line/revenue.rs"]
