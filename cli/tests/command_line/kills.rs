@@ -10,6 +10,7 @@
 //! | full | from the step on there is no space, until the next command |
 //! | once | the step finds no space, the next one does |
 //! | lose | the power fails before the step: of what was written only that is there which was synced |
+//! | name | the same, and a name has changed only if its folder was synced |
 //!
 //! Then the same command again, in every other trial after a look with `monthend status`; and what the program shows of
 //! the home is compared: status, listing, every object, and what else the story looks at.
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -76,6 +78,8 @@ struct Story {
     then: &'static [Args],
     /// What else is compared in the end; it changes nothing.
     looks: &'static [Args],
+    /// How many seconds later all of that is.
+    later: u32,
     /// How many steps of each way are tried, unless all are.
     sample: [usize; WAYS.len()],
 }
@@ -88,11 +92,12 @@ const STORY: Story = Story {
     ends: 0,
     then: &[],
     looks: &[],
-    sample: [24, 6, 6, 6, 6],
+    later: 0,
+    sample: [24, 6, 6, 6, 6, 6],
 };
 /// Of a short story every kill is tried.
-const SHORT: [usize; WAYS.len()] = [usize::MAX, 6, 8, 8, 8];
-const FEW: [usize; WAYS.len()] = [8, 2, 3, 3, 3];
+const SHORT: [usize; WAYS.len()] = [usize::MAX, 6, 8, 8, 8, 8];
+const FEW: [usize; WAYS.len()] = [8, 2, 3, 3, 3, 3];
 
 #[test]
 fn a_first_start() {
@@ -148,7 +153,9 @@ fn a_month_metered() {
         prepared: &[&["metering", "dry-run", "--sandbox"]],
         act: &["metering", "run", "--sandbox"],
         looks: &[&["metering", "status", "--format", "json"], &["metering", "dry-run", "--format", "json"]],
-        sample: [4, 1, 1, 1, 1],
+        // one who died has a lease for a minute
+        later: 120,
+        sample: [4, 1, 1, 1, 1, 1],
         ..STORY
     });
 }
@@ -268,10 +275,17 @@ enum Way {
     Full,
     Once,
     Lose,
+    Name,
 }
 
-const WAYS: [(Way, &str); 5] =
-    [(Way::Kill, "kill"), (Way::Tear, "tear"), (Way::Full, "full"), (Way::Once, "once"), (Way::Lose, "lose")];
+const WAYS: [(Way, &str); 6] = [
+    (Way::Kill, "kill"),
+    (Way::Tear, "tear"),
+    (Way::Full, "full"),
+    (Way::Once, "once"),
+    (Way::Lose, "lose"),
+    (Way::Name, "name"),
+];
 
 impl Way {
     fn name(self) -> &'static str {
@@ -279,7 +293,11 @@ impl Way {
     }
 
     fn kills(self) -> bool {
-        matches!(self, Self::Kill | Self::Tear | Self::Lose)
+        matches!(self, Self::Kill | Self::Tear) || self.cuts_power()
+    }
+
+    fn cuts_power(self) -> bool {
+        matches!(self, Self::Lose | Self::Name)
     }
 }
 
@@ -486,8 +504,12 @@ impl<'a> Stage<'a> {
         let mut command = self.command(folder, args);
         command.stdin(File::open(&given).unwrap());
         command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        command.env("LD_PRELOAD", &self.shim);
+        if plan.is_none() && !folder.ends_with("prepared") {
+            command.env("KILLS_AHEAD", self.story.later.to_string());
+        }
         if let Some(plan) = plan {
-            command.env("LD_PRELOAD", &self.shim).env("KILLS_HOME", plan.home).env("KILLS_LOG", plan.log);
+            command.env("KILLS_HOME", plan.home).env("KILLS_LOG", plan.log);
             command.envs(plan.shadow.iter().map(|shadow| ("KILLS_SHADOW", shadow)));
             command.envs(plan.what.iter().map(|what| ("KILLS_PLAN", what)));
         }
@@ -552,22 +574,26 @@ impl<'a> Stage<'a> {
             Some("all") => Some(usize::MAX),
             Some(many) => Some(many.parse().expect("KILLS is all or a number")),
         };
-        let wanted = setting("KILLS_WAYS");
+        let wanted =
+            setting("KILLS_WAYS").map(|wanted| wanted.split(',').map(str::to_owned).collect::<Vec<_>>());
+        for wanted in wanted.iter().flatten() {
+            assert!(WAYS.iter().any(|(_, name)| name == wanted), "KILLS_WAYS: there is no way {wanted}");
+        }
         let only: Option<Vec<usize>> =
             setting("KILLS_STEPS").map(|steps| steps.split(',').map(|step| step.parse().unwrap()).collect());
         let mut random = Random(seed | 1);
         let mut trials = Vec::new();
         for ((way, name), sample) in WAYS.into_iter().zip(self.story.sample) {
-            if wanted.as_ref().is_some_and(|wanted| !wanted.split(',').any(|wanted| wanted == name)) {
+            if wanted.as_ref().is_some_and(|wanted| !wanted.iter().any(|wanted| wanted == name)) {
                 continue;
             }
             let (mut exports, mut others) = (Vec::new(), Vec::new());
-            if way == Way::Lose && only.is_none() {
+            if way.cuts_power() && only.is_none() {
                 trials.push((way, AFTER_ALL));
             }
             for step in steps {
                 let at = match way {
-                    Way::Kill | Way::Lose => step.number,
+                    Way::Kill | Way::Lose | Way::Name => step.number,
                     Way::Tear if step.kind == "write" => step.number,
                     Way::Full | Way::Once if step.filling > 0 => step.filling,
                     Way::Tear | Way::Full | Way::Once => continue,
@@ -595,17 +621,21 @@ impl<'a> Stage<'a> {
         let log = folder.join("hit");
         let (home, act, input) = (folder.join("home"), self.story.act, self.story.input);
         let shadow = folder.join("shadow");
-        if way == Way::Lose && home.is_dir() {
+        if way == Way::Name {
+            fs::create_dir(folder.join("shadow.files")).unwrap();
+        }
+        if way.cuts_power() && home.is_dir() {
             copy(&home, &shadow);
+            number_files(&home, &shadow, &folder.join("shadow.files"));
         }
         let plan = Plan {
             home: &home,
             log: &log,
             what: Some(format!("{}:{at}", way.name())),
-            shadow: (way == Way::Lose).then_some(&shadow),
+            shadow: way.cuts_power().then_some(&shadow),
         };
         let first = self.run(&folder, act, input, Some(&plan));
-        if way == Way::Lose {
+        if way.cuts_power() {
             let _ = fs::remove_dir_all(&home); // a first start may not have made it
             let _ = fs::rename(&shadow, &home);
         }
@@ -639,10 +669,9 @@ impl<'a> Stage<'a> {
         if way.kills() {
             assert!(first.killed, "{} {at} was hit and is not dead: {}", way.name(), first.err);
         } else if first.hung {
-            return End::Stuck(format!(
-                "hangs while the disk is full, and says: {}",
-                self.last(folder, first)
-            ));
+            let again = self.run(folder, self.story.act, self.story.input, None);
+            let [first, again] = [first, &again].map(|answer| self.last(folder, answer));
+            return End::Stuck(format!("no space: {first}; with space again: {again}"));
         }
         if at % 2 == 1 {
             let status = self.run(folder, &["status"], "", None);
@@ -725,7 +754,8 @@ impl<'a> Stage<'a> {
     fn last(&self, folder: &Path, answer: &Answer) -> String {
         let home = folder.join("home").display().to_string();
         let said: Vec<&str> = answer.err.lines().filter(|line| !line.trim().is_empty()).collect();
-        let said = said.last().map_or_else(String::new, |line| line.replace(&home, "HOME"));
+        let error = said.iter().rfind(|line| line.contains("error")).or(said.last());
+        let said = error.map_or_else(String::new, |line| line.replace(&home, "HOME"));
         let said: String = said.chars().take(300).collect();
         match (answer.hung, answer.code) {
             (true, _) => format!("hangs: {said}"),
@@ -792,6 +822,23 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Links the files of a shadow under the numbers that their originals have, if the folder for that is there.
+fn number_files(home: &Path, shadow: &Path, numbered: &Path) {
+    if !numbered.is_dir() {
+        return;
+    }
+    for entry in fs::read_dir(home).unwrap() {
+        let entry = entry.unwrap();
+        let (found, shadow) = (entry.metadata().unwrap(), shadow.join(entry.file_name()));
+        if found.is_dir() {
+            number_files(&entry.path(), &shadow, numbered);
+        } else if found.is_file() {
+            // a file with several names is copied once for each
+            let _ = fs::hard_link(shadow, numbered.join(found.ino().to_string()));
+        }
+    }
+}
+
 /// The log of the shim; what it notes of syncs is no step.
 fn read_steps(log: &str) -> Vec<Step> {
     let step = |line: &str| {
@@ -803,10 +850,10 @@ fn read_steps(log: &str) -> Vec<Step> {
     log.lines().map(step).filter(|step| step.number > 0).collect()
 }
 
-/// Members of documents that are times: no two runs have the same.
-const TIMES: [&str; 3] = ["since", "fetched_at", "last_updated"];
+/// Members of documents that are of their run: times, and how often something was sent.
+const OF_THE_RUN: [&str; 4] = ["since", "fetched_at", "last_updated", "attempts"];
 
-/// A document without what is of its run alone: times, and the names of notifications.
+/// A document without what is of its run alone, and without the names of notifications.
 fn plain(bytes: &[u8], folder: &Path) -> String {
     let Ok(mut value) = serde_json::from_slice::<Value>(bytes) else {
         return bytes.escape_ascii().to_string();
@@ -820,8 +867,8 @@ fn clean(value: &mut Value, home: &str) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
-                if TIMES.contains(&name.as_str()) && member.is_string() {
-                    *member = Value::from("a time");
+                if OF_THE_RUN.contains(&name.as_str()) && member.is_string() {
+                    *member = Value::from("of the run");
                 }
                 // what is given up may be given up twice: events are delivered at least once
                 if let ("remarks", Value::Array(remarks)) = (name.as_str(), &mut *member) {

@@ -8,9 +8,13 @@
  *               tear:N   the same, but if the step is a write, half of its bytes are written first
  *               full:N   the N-th filling step writes half of its bytes, and from then on there is no space
  *               once:N   the N-th filling step finds no space, later ones do
- *               lose:N   kill:N, and KILLS_SHADOW is what a power cut would leave
- *   KILLS_SHADOW a copy of the folder as it was. It is kept as a journalling file system keeps a disk in the worst case that
- *               it promises: names, lengths and modes change at once, bytes only when they are synced
+ *               lose:N   kill:N, and KILLS_SHADOW is what a power cut would leave of bytes that were not synced
+ *               name:N   the same, also of names
+ *   KILLS_SHADOW a copy of the folder as it was. With `lose` it is kept as a journalling file system keeps a disk in the worst
+ *               case that is usual: names, lengths and modes change at once, bytes only when they are synced. With `name`, in the
+ *               worst case that is promised: a name changes when its folder is synced. Then <shadow>.files has
+ *               the bytes of each file under the number of its inode in the home; names in the shadow are links to those.
+ *   KILLS_AHEAD  seconds by which the clock is ahead: what waits for a lease to end need not
  *
  * A step changes something: what only fails (making a folder that is there) or changes nothing (opening a file that is
  * there) is none. fsync and its like are logged as step 0: a kill between two steps leaves the same files
@@ -26,6 +30,7 @@
  *   - changes of a path through a symbolic link or "..": the program makes neither below its home.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +46,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PLACE (2 * PATH_MAX)
@@ -48,12 +54,13 @@
     static result (*real)(__VA_ARGS__);                                \
     if (!real) real = (result (*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
 
-enum plan { NONE, KILL, TEAR, FULL, ONCE, LOSE };
+enum plan { NONE, KILL, TEAR, FULL, ONCE, LOSE, NAME };
 enum verdict { GO, HALF, SPLIT, NO_SPACE };
 
 static char home[PATH_MAX];
 static size_t home_length;
 static char shadow[PATH_MAX];
+static time_t ahead;
 static int log_file = -1;
 static enum plan plan;
 static long planned;
@@ -61,7 +68,8 @@ static atomic_long steps, fillings;
 
 __attribute__((constructor)) static void begin(void) {
     const char *folder = getenv("KILLS_HOME"), *file = getenv("KILLS_LOG"), *what = getenv("KILLS_PLAN"),
-               *copy = getenv("KILLS_SHADOW");
+               *copy = getenv("KILLS_SHADOW"), *seconds = getenv("KILLS_AHEAD");
+    if (seconds) ahead = atol(seconds);
     if (!folder || !*folder || strlen(folder) >= sizeof home) return;
     strcpy(home, folder);
     home_length = strlen(home);
@@ -69,7 +77,7 @@ __attribute__((constructor)) static void begin(void) {
     if (file) log_file = (int)syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (!what) return;
     static const struct { const char *name; enum plan plan; } plans[] = {
-        {"kill:", KILL}, {"tear:", TEAR}, {"full:", FULL}, {"once:", ONCE}, {"lose:", LOSE}};
+        {"kill:", KILL}, {"tear:", TEAR}, {"full:", FULL}, {"once:", ONCE}, {"lose:", LOSE}, {"name:", NAME}};
     for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
         if (strncmp(what, plans[i].name, 5)) continue;
         plan = plans[i].plan;
@@ -138,7 +146,7 @@ static enum verdict step(const char *kind, const char *place, const char *other,
     long number = atomic_fetch_add(&steps, 1) + 1;
     long filling = fills ? atomic_fetch_add(&fillings, 1) + 1 : 0;
     if (plan == NONE) note(number, filling, kind, place, other);
-    if ((plan == KILL || plan == TEAR || plan == LOSE) && number == planned) {
+    if ((plan == KILL || plan == TEAR || plan == LOSE || plan == NAME) && number == planned) {
         note(number, filling, kind, place, other);
         if (plan == TEAR && bytes > 1) return HALF;
         die();
@@ -163,6 +171,14 @@ static const char *shade(const char *place, char *in_shadow) {
     return in_shadow;
 }
 
+/* Where the bytes of an open file are; nothing for a folder. */
+static const char *shade_open(int file, const char *place, char *in_shadow) {
+    struct stat found;
+    if (!shade(place, in_shadow) || fstat(file, &found) || !S_ISREG(found.st_mode)) return NULL;
+    if (plan == NAME) snprintf(in_shadow, PLACE, "%s.files/%lu", shadow, (unsigned long)found.st_ino);
+    return in_shadow;
+}
+
 static int open_shade(const char *in_shadow, int flags, mode_t mode) {
     return (int)syscall(SYS_openat, AT_FDCWD, in_shadow, flags | O_CLOEXEC, mode);
 }
@@ -170,12 +186,10 @@ static int open_shade(const char *in_shadow, int flags, mode_t mode) {
 /* The bytes of a file are on the disk: in place, because several names may be those of one file. */
 static void shade_bytes(int file, const char *place) {
     char in_shadow[PLACE], link[64], bytes[65536];
-    if (!shade(place, in_shadow)) return;
-    int before = errno;
+    if (!shade_open(file, place, in_shadow)) return;
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     int from = open_shade(link, O_RDONLY, 0), to = open_shade(in_shadow, O_WRONLY, 0);
-    struct stat found;
-    if (from >= 0 && to >= 0 && !fstat(from, &found) && S_ISREG(found.st_mode)) {
+    if (from >= 0 && to >= 0) {
         off_t at = 0;
         for (ssize_t got; (got = pread(from, bytes, sizeof bytes, at)) > 0; at += got)
             syscall(SYS_pwrite64, to, bytes, (size_t)got, at);
@@ -183,24 +197,72 @@ static void shade_bytes(int file, const char *place) {
     }
     if (from >= 0) close(from);
     if (to >= 0) close(to);
-    errno = before;
 }
 
-static void shade_file(int made, int folder, const char *path, int flags, mode_t mode) {
-    char place[PLACE], in_shadow[PLACE];
-    if (made < 0 || !*shadow || !(flags & (O_CREAT | O_TRUNC)) || !find(folder, path, place)) return;
+/* The names in a folder are on the disk. */
+static void shade_names(const char *place) {
+    char one[PLACE + 256], two[PLACE + 256], in_shadow[PLACE];
+    struct dirent *entry;
     if (!shade(place, in_shadow)) return;
-    int before = errno, to = open_shade(in_shadow, O_WRONLY | (flags & (O_CREAT | O_TRUNC)), mode);
-    if (to >= 0) close(to);
+    for (char *slash = in_shadow + strlen(shadow); (slash = strchr(slash + 1, '/'));) {
+        *slash = 0;
+        syscall(SYS_mkdirat, AT_FDCWD, in_shadow, 0700);
+        *slash = '/';
+    }
+    syscall(SYS_mkdirat, AT_FDCWD, in_shadow, 0700);
+    DIR *folder = opendir(place);
+    while (folder && (entry = readdir(folder))) {
+        struct stat found, shown;
+        snprintf(one, sizeof one, "%s/%s", place, entry->d_name);
+        snprintf(two, sizeof two, "%s/%s", in_shadow, entry->d_name);
+        if (lstat(one, &found) || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, ".")) continue;
+        if (S_ISDIR(found.st_mode)) {
+            syscall(SYS_mkdirat, AT_FDCWD, two, found.st_mode & 07777);
+            continue;
+        }
+        if (S_ISLNK(found.st_mode)) {
+            char target[PATH_MAX];
+            ssize_t length = readlink(one, target, sizeof target - 1);
+            target[length < 0 ? 0 : length] = 0;
+            syscall(SYS_symlinkat, target, AT_FDCWD, two);
+            continue;
+        }
+        snprintf(one, sizeof one, "%s.files/%lu", shadow, (unsigned long)found.st_ino);
+        if (lstat(one, &found) || (!lstat(two, &shown) && shown.st_ino == found.st_ino)) continue;
+        syscall(SYS_unlinkat, AT_FDCWD, two, 0);
+        syscall(SYS_linkat, AT_FDCWD, one, AT_FDCWD, two, 0);
+    }
+    if (folder) closedir(folder);
+    folder = opendir(in_shadow);
+    while (folder && (entry = readdir(folder))) {
+        snprintf(one, sizeof one, "%s/%s", place, entry->d_name);
+        snprintf(two, sizeof two, "%s/%s", in_shadow, entry->d_name);
+        if (!strcmp(entry->d_name, "..") || !strcmp(entry->d_name, ".") || is_there(one)) continue;
+        if (syscall(SYS_unlinkat, AT_FDCWD, two, 0)) syscall(SYS_unlinkat, AT_FDCWD, two, AT_REMOVEDIR);
+    }
+    if (folder) closedir(folder);
+}
+
+static void shade_file(int file, int folder, const char *path, int flags, mode_t mode) {
+    char place[PLACE], in_shadow[PLACE];
+    if (file < 0 || !*shadow || !(flags & (O_CREAT | O_TRUNC)) || !find(folder, path, place)) return;
+    int before = errno;
+    if (shade_open(file, place, in_shadow)) {
+        int to = open_shade(in_shadow, O_WRONLY | (flags & (O_CREAT | O_TRUNC)), mode);
+        if (to >= 0) close(to);
+    }
     errno = before;
 }
 
-static void shade_length(int done, const char *place, off_t length) {
+static void shade_length(int done, int file, const char *place, off_t length) {
     char in_shadow[PLACE];
-    if (done || !shade(place, in_shadow)) return;
-    int before = errno, to = open_shade(in_shadow, O_WRONLY, 0);
-    if (to >= 0) syscall(SYS_ftruncate, to, length);
-    if (to >= 0) close(to);
+    if (done || !*shadow) return;
+    int before = errno;
+    if (file < 0 ? shade(place, in_shadow) : shade_open(file, place, in_shadow)) {
+        int to = open_shade(in_shadow, O_WRONLY, 0);
+        if (to >= 0) syscall(SYS_ftruncate, to, length);
+        if (to >= 0) close(to);
+    }
     errno = before;
 }
 
@@ -208,7 +270,7 @@ static void shade_length(int done, const char *place, off_t length) {
 #define SHADE(done, call)                                           \
     do {                                                            \
         int before = errno;                                         \
-        if (!(done)) call;                                          \
+        if (!(done) && plan != NAME) call;                          \
         errno = before;                                             \
     } while (0)
 
@@ -216,7 +278,13 @@ static void synced(const char *kind, int file) {
     char place[PLACE];
     if ((plan != NONE && !*shadow) || !find_open(file, place)) return;
     if (plan == NONE) note(0, 0, kind, place, NULL);
-    shade_bytes(file, place);
+    struct stat found;
+    int before = errno;
+    if (*shadow && !fstat(file, &found)) {
+        if (!S_ISDIR(found.st_mode)) shade_bytes(file, place);
+        else if (plan == NAME) shade_names(place);
+    }
+    errno = before;
 }
 
 /* --- opening --- */
@@ -395,7 +463,7 @@ POSIX_FALLOCATE(posix_fallocate64, off64_t)
         int below = find_open(file, place);                         \
         if (below) step("cut", place, NULL, 0, 0);                  \
         int done = real(file, length);                              \
-        if (below) shade_length(done, place, length);               \
+        if (below) shade_length(done, file, place, length);         \
         return done;                                                \
     }
 CUT_OPEN(ftruncate, off_t)
@@ -408,7 +476,7 @@ CUT_OPEN(ftruncate64, off64_t)
         int below = find(AT_FDCWD, path, place);                    \
         if (below && is_there(place)) step("cut", place, NULL, 0, 0); \
         int done = real(path, length);                              \
-        if (below) shade_length(done, place, length);               \
+        if (below) shade_length(done, -1, place, length);           \
         return done;                                                \
     }
 CUT(truncate, off_t)
@@ -538,6 +606,15 @@ int rmdir(const char *path) {
     REAL(int, "rmdir", const char *);
     changing("rmdir", AT_FDCWD, path);
     return gone(real(path), AT_FDCWD, path, AT_REMOVEDIR);
+}
+
+/* --- the clock --- */
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    REAL(int, "clock_gettime", clockid_t, struct timespec *);
+    int failed = real(clock, now);
+    if (!failed && clock == CLOCK_REALTIME) now->tv_sec += ahead;
+    return failed;
 }
 
 /* --- modes and times --- */
