@@ -667,10 +667,10 @@ def presigned(asked):
         request = urllib.request.Request(url, data, dict(headers), method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return f"{answer.status}", answer.read(), dict(answer.headers)
+                return f"{answer.status}", answer.read(), answer.headers
         except urllib.error.HTTPError as error:
             code = ElementTree.fromstring(error.read() or b"<Error/>").findtext("Code")
-            return f"{error.code} {code}", b"", dict(error.headers)
+            return f"{error.code} {code}", b"", error.headers
 
     key = "some/a b+ü"
     asked.put(key, b"presigned")
