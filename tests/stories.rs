@@ -27,6 +27,7 @@ mod errors;
 mod faults;
 mod gcp;
 mod gcp_failures;
+mod ledger;
 mod metering;
 mod metering_failures;
 mod metering_plans;

@@ -103,9 +103,9 @@ async fn posted(text: &str, session: &Session) -> anyhow::Result<Side> {
     let mut side: Option<Side> = None;
     for run in chain.of(month).filter(wanted) {
         let key = &run.document;
-        let object = session.bucket.get(key, None).await?.with_context(|| format!("there is no {key}"))?;
-        let document =
-            RunDocument::from_json(&object.bytes).map_err(|why| anyhow::anyhow!("{key}: {why}"))?;
+        let object = session.bucket.get(key, None).await?;
+        let object = object.with_context(|| format!("there is no {key}, which the ledger names"))?;
+        let document = RunDocument::read(key, &object.bytes).map_err(anyhow::Error::msg)?;
         let before = side.take().map(|side| side.lines).unwrap_or_default();
         let others = before.into_iter().filter(|((customer, _), _)| document.bill(customer).is_none());
         let mut new = Side::of(document.run.to_string(), document.currency.clone(), &document.bills);

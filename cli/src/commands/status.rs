@@ -12,6 +12,7 @@ use billing::month::BillingMonth;
 use billing::revision::Revision;
 use chrono::Utc;
 use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
+use cloud::posted::Posted;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::json;
 
@@ -107,6 +108,9 @@ pub(crate) async fn status(
     let reported = reports::status(session, by_report, status.month).await?;
     remarks.extend(reported.remarks);
     remarks.extend(strangers);
+    let older = Posted::look(&session.bucket, session.ledger.reader()).await?.problem();
+    let is_older = older.is_some();
+    remarks.extend(older);
     let others = held::held(session, status.month).await?;
     remarks.extend(undelivered(session)?);
     let metering = metering_status::of_all(session, status.month).await?;
@@ -139,7 +143,7 @@ pub(crate) async fn status(
             }
         }
     }
-    let held = held || reported.held || metering_held || !others.is_empty();
+    let held = held || is_older || reported.held || metering_held || !others.is_empty();
     Ok(if held { Ended::Held } else { Ended::Done })
 }
 

@@ -7,6 +7,7 @@ use cloud::bucket::{BucketError, KeepError};
 use cloud::datastores::DatastoresError;
 use cloud::ledger::LedgerError;
 use cloud::plans::PlansError;
+use cloud::posted::PostedError;
 
 /// Why a month is not billed.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,9 @@ pub(crate) enum MonthError {
     /// By the fault of a document or of the catalog: it is held until that is mended.
     #[error("{0}")]
     Held(String),
+    /// The ledger does not know what was posted: nothing is done by it.
+    #[error("{0}")]
+    Older(String),
     /// What is asked for names what there is not: nothing is done.
     #[error("{0}")]
     Refused(String),
@@ -32,6 +36,8 @@ pub(crate) enum MonthError {
     Json(#[from] serde_json::Error),
     #[error("the page cannot be written: {0}")]
     Page(#[from] askama::Error),
+    #[error(transparent)]
+    Posted(#[from] PostedError),
     #[error("the month was given up: {0}")]
     GivenUp(String),
 }

@@ -203,7 +203,9 @@ async fn invoicing(vars: &Vars, aws: &Aws) -> Result<Option<Invoicing>, Error> {
 /// A month that came to no run.
 fn not_billed(month: BillingMonth, error: MonthError) -> MonthReport {
     match error {
-        MonthError::Held(reason) => MonthReport::new(month, BillState::Held, reason),
+        MonthError::Held(reason) | MonthError::Older(reason) => {
+            MonthReport::new(month, BillState::Held, reason)
+        }
         MonthError::Refused(reason) => MonthReport::new(month, BillState::Refused, reason),
         other => MonthReport::new(month, BillState::Failed, other.to_string()),
     }
@@ -235,7 +237,7 @@ impl Looker {
     async fn preview(&self, wish: &MonthWish, now: DateTime<Utc>) -> MonthReport {
         let month = wish.month;
         let customer = wish.customer.as_deref();
-        let shown = match self.prepare(wish, now).await {
+        let shown = match Box::pin(self.prepare(wish, now)).await {
             Ok(Prepared::Nothing) => Ok(nothing(month)),
             Ok(Prepared::Missing(what)) => Ok(missing(month, what)),
             Ok(Prepared::Unchanged(document)) => {
@@ -271,6 +273,7 @@ impl App {
         let month = wish.month;
         let mut report = match Box::pin(self.checked_run(wish, now)).await {
             Ok(report) => report,
+            Err(MonthError::Older(reason)) => return self.held_whole(wish, reason).await,
             Err(error) => not_billed(month, error),
         };
         if report.state == BillState::Refused {
@@ -278,9 +281,13 @@ impl App {
         }
         // whatever became of this run, those before are to be out
         if let Err(error) = self.send_out(wish, &mut report, now).await {
+            // a document that is not what was posted is held, as it is where a run is made from it
+            let held = matches!(error, MonthError::Held(_)) && report.state != BillState::Failed;
             let reason = format!("what was billed is not all out: {error}");
-            (report.state, report.reason) = (BillState::Failed, reason);
-            return report;
+            (report.state, report.reason) = (if held { BillState::Held } else { BillState::Failed }, reason);
+            if !held {
+                return report;
+            }
         }
         let mut problems = report.problems();
         if report.state == BillState::Held {
@@ -298,6 +305,18 @@ impl App {
         report
     }
 
+    /// Nothing of the month is done: what the ledger says of mails is as old as what it says of runs.
+    async fn held_whole(&self, wish: &MonthWish, reason: String) -> MonthReport {
+        let noted = match wish.customer {
+            Some(_) => Ok(()),
+            None => self.note(wish.month, std::slice::from_ref(&reason)).await,
+        };
+        match noted {
+            Ok(()) => MonthReport::new(wish.month, BillState::Held, reason),
+            Err(error) => not_billed(wish.month, error),
+        }
+    }
+
     async fn checked_run(&self, wish: &MonthWish, now: DateTime<Utc>) -> Result<MonthReport, MonthError> {
         self.check_answers(wish).await?;
         Box::pin(self.run(wish, now)).await
@@ -307,7 +326,7 @@ impl App {
     async fn run(&self, wish: &MonthWish, now: DateTime<Utc>) -> Result<MonthReport, MonthError> {
         let (month, customer) = (wish.month, wish.customer.as_deref());
         for _ in 0..ROUNDS {
-            let run = match self.looker.prepare(wish, now).await? {
+            let run = match Box::pin(self.looker.prepare(wish, now)).await? {
                 Prepared::Nothing => return Ok(nothing(month)),
                 Prepared::Missing(what) => return Ok(missing(month, what)),
                 Prepared::Unchanged(document) => {

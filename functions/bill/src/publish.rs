@@ -12,6 +12,7 @@ use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::bucket::Written;
 use cloud::ledger::{Sending, SendingState};
+use cloud::posted::mark;
 use serde_json::json;
 
 use crate::App;
@@ -85,7 +86,10 @@ impl App {
         now: DateTime<Utc>,
     ) -> Result<(), MonthError> {
         let month = wish.month;
-        let chain = self.ledger.chain().await?.chain;
+        let stored = self.ledger.chain().await?;
+        // before anything of a run can be seen
+        Box::pin(mark(&self.bucket, &stored)).await?;
+        let chain = stored.chain;
         let mut documents = Vec::new();
         for run in chain.of(month) {
             documents.push(self.looker.document(&run.document).await?);

@@ -18,6 +18,7 @@ use billing::revision::sha256_hex;
 use chrono::{DateTime, Utc};
 use cloud::catalog::StoredCatalog;
 use cloud::ledger::StoredChain;
+use cloud::posted::Posted as PostedRuns;
 use rust_decimal::Decimal;
 
 use crate::Looker;
@@ -68,7 +69,11 @@ impl Looker {
     /// Works out a run. Nothing is written.
     pub(crate) async fn prepare(&self, wish: &MonthWish, now: DateTime<Utc>) -> Result<Prepared, MonthError> {
         let month = wish.month;
-        let stored = self.ledger.chain().await?;
+        let posted = Box::pin(PostedRuns::look(&self.bucket, &self.ledger)).await?;
+        if let Some(problem) = posted.problem() {
+            return Err(MonthError::Older(problem));
+        }
+        let stored = posted.stored;
         let before = self.before(&stored.chain, month, wish.customer.as_deref()).await?;
         let Some(version) = self.catalog(wish.catalog.as_ref(), before.decided.as_ref()).await? else {
             return Ok(Prepared::Nothing);
@@ -134,10 +139,10 @@ impl Looker {
         let object = self.bucket.get(key, None).await?;
         let object = object.ok_or_else(|| {
             MonthError::Held(format!(
-                "there is no {key}, which the ledger names: restore it from the bucket's versions"
+                "there is no {key}, which the ledger names: restore it from the bucket's versions or from a backup"
             ))
         })?;
-        RunDocument::from_json(&object.bytes).map_err(|why| MonthError::Held(format!("{key}: {why}")))
+        RunDocument::read(key, &object.bytes).map_err(MonthError::Held)
     }
 
     /// Positions of this month and of earlier ones that their own months' bills do not have, because these were made before.

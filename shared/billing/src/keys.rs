@@ -14,7 +14,7 @@ use crate::metering::{Plan, Source};
 use crate::month::BillingMonth;
 use crate::revision::Revision;
 
-pub use bills::{BillsKey, CHARGES};
+pub use bills::{BillsKey, CHARGES, POSTED, posted_document, posted_mark};
 pub use drivers::{DRIVERS, driver};
 pub use journal::{InvalidJournalKey, JOURNAL, JournalKey, RevenueKey, journal_folder};
 

@@ -17,6 +17,7 @@ pub mod invocation;
 pub mod ledger;
 pub mod mail;
 pub mod plans;
+pub mod posted;
 pub mod secrets;
 pub mod telemetry;
 pub mod vars;

@@ -17,6 +17,7 @@ use crate::catalog::billing::{Catalog, CostBasis};
 use crate::certificate::{DocumentRef, decimal_text};
 use crate::money::{self, MoneyError};
 use crate::month::BillingMonth;
+use crate::revision::Revision;
 
 /// Decimals of figures that are not rounded to money.
 const SHOWN: u32 = 12;
@@ -264,6 +265,21 @@ impl RunDocument {
         }
         document.certificate.verify().map_err(|error| error.to_string())?;
         Ok(document)
+    }
+
+    /// Reads the document under a key, which says what its bytes must be.
+    ///
+    /// # Errors
+    /// Says what is wrong, in words.
+    pub fn read(key: &str, bytes: &[u8]) -> Result<Self, String> {
+        let revision = Revision::of(bytes);
+        if !key.ends_with(&format!("-{revision}.json")) {
+            return Err(format!(
+                "{key} is not what was posted under its name (its bytes are revision {revision}): it was changed or damaged; restore it from \
+                 the bucket's versions or from a backup"
+            ));
+        }
+        Self::from_json(bytes).map_err(|why| format!("{key}: {why}"))
     }
 
     /// The bill of a customer.

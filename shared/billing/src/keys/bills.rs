@@ -7,6 +7,23 @@ use crate::revision::{Revision, sha256_hex};
 /// Where charges stand, by provider.
 pub const CHARGES: &str = "charges/";
 
+/// What says of each run, of all months, that it was posted: `bills/posted/{YYYY-MM}/{number}-{hash}.json`.
+pub const POSTED: &str = "bills/posted/";
+
+/// What says that the run of this document was posted; nothing if that is no document of a run.
+#[must_use]
+pub fn posted_mark(document: &str) -> Option<String> {
+    let (month, file) = document.strip_prefix("bills/")?.split_once("/runs/")?;
+    Some(format!("{POSTED}{month}/{file}"))
+}
+
+/// The document of a run of which this says that it was posted.
+#[must_use]
+pub fn posted_document(mark: &str) -> Option<String> {
+    let (month, file) = mark.strip_prefix(POSTED)?.split_once('/')?;
+    Some(format!("bills/{month}/runs/{file}"))
+}
+
 /// Longer names of customers end with a hash instead.
 const LONGEST_NAME: usize = 60;
 
@@ -22,6 +39,12 @@ impl BillsKey {
     #[must_use]
     pub fn run(self, number: u32, bytes: &[u8]) -> String {
         format!("bills/{}/runs/{number}-{}.json", self.month, Revision::of(bytes))
+    }
+
+    /// Where the documents of runs stand.
+    #[must_use]
+    pub fn runs(self) -> String {
+        format!("bills/{}/runs/", self.month)
     }
 
     /// An export of a run.
@@ -112,5 +135,10 @@ mod tests {
         assert_eq!(key.statement("Team Blue/../x"), "bills/2026-10/statements/Team!20Blue!2F..!2Fx.html");
         let [one, other] = ["a", "b"].map(|last| key.statement(&format!("{}{last}", "é".repeat(100))));
         assert!(one.len() < 150 && one != other);
+        let document = key.run(2, b"{}");
+        let mark = posted_mark(&document).unwrap();
+        assert_eq!(mark, "bills/posted/2026-10/2-44136fa355b3678a.json");
+        assert_eq!(posted_document(&mark), Some(document));
+        assert_eq!((posted_mark(&key.certificate(1)), posted_document("bills/posted/x")), (None, None));
     }
 }

@@ -1,0 +1,162 @@
+//! What the ledger and the bucket say of each other: restored to an older state, damaged, or longer than one page.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+
+use crate::metering_world::metered;
+use crate::teams_world::{ACME, CATALOG, billed};
+use crate::world::World;
+
+fn month(of: &str) -> Value {
+    json!({"month": of})
+}
+
+fn reason(report: &Value) -> &str {
+    assert_eq!(report["state"], "held", "{report}");
+    report["reason"].as_str().unwrap()
+}
+
+/// All items of the ledger.
+type Saved = Vec<HashMap<String, AttributeValue>>;
+
+impl World {
+    async fn save_ledger(&self) -> Saved {
+        let scan = self.aws.dynamodb().scan().table_name(local::TABLE).send().await.unwrap();
+        scan.items().to_vec()
+    }
+
+    /// Makes the ledger what it was, as a backup does.
+    async fn restore_ledger(&self, saved: &Saved) {
+        let dynamodb = self.aws.dynamodb();
+        for item in self.save_ledger().await {
+            let request = dynamodb.delete_item().table_name(local::TABLE);
+            request.key("pk", item["pk"].clone()).key("sk", item["sk"].clone()).send().await.unwrap();
+        }
+        for item in saved {
+            let request = dynamodb.put_item().table_name(local::TABLE);
+            request.set_item(Some(item.clone())).send().await.unwrap();
+        }
+    }
+
+    /// What a version wrote that knew no marks.
+    async fn without_marks(&self) {
+        for key in self.keys("bills/posted/").await {
+            self.bucket.delete(&key).await.unwrap();
+        }
+    }
+}
+
+/// September and October are billed; and the ledger as it was before, between and after.
+async fn two_months() -> (World, [Saved; 3]) {
+    let world = billed(CATALOG).await;
+    let nothing = world.save_ledger().await;
+    world.bill(month("2026-09")).await;
+    let september = world.save_ledger().await;
+    for (provider, rows) in [("acme", ACME.as_slice()), ("orbit", &[("three", "Compute", "10")])] {
+        world.charge(provider, "2026-10", rows, 0).await;
+    }
+    world.bill(month("2026-10")).await;
+    let october = world.save_ledger().await;
+    (world, [nothing, september, october])
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_older_than_the_bucket_bills_nothing_again() {
+    for with_marks in [true, false] {
+        let (world, [nothing, september, october]) = two_months().await;
+        let [first] = world.runs("2026-09").await.try_into().unwrap();
+        let first = billing::keys::BillsKey { month: first.month() }.run(1, &first.to_json().unwrap());
+        let second = world.keys("bills/2026-10/runs/1-").await.remove(0);
+        if !with_marks {
+            world.without_marks().await;
+        }
+        let mails = world.mails().len();
+        world.restore_ledger(&september).await;
+        // the month itself, another one, and what would come out
+        for event in [
+            month("2026-10"),
+            month("2026-09"),
+            month("2026-11"),
+            json!({"month": "2026-10", "dry_run": true}),
+            json!({"month": "2026-10", "customer": "Team Blue"}),
+            json!({"month": "2026-10", "release": "it is late"}),
+            json!({"scheduled_time": "2026-11-05T09:00:00Z"}),
+        ] {
+            let held = world.held(event.clone()).await;
+            let why = reason(&held);
+            assert!(why.starts_with("the ledger is older than the bucket"), "{event} {why}");
+            assert!(why.contains(&second) && !why.contains(&first), "{event} {why}");
+        }
+        assert!(world.text("held/bills/2026-10.reason.json").await.contains("restore the newer ledger"));
+        world.restore_ledger(&nothing).await;
+        let held = world.held(month("2026-09")).await;
+        assert!(reason(&held).contains(&first) && reason(&held).contains(&second), "{held}");
+        assert_eq!(world.mails().len(), mails, "no mail goes out again");
+        world.restore_ledger(&october).await;
+        assert_eq!(world.bill(month("2026-10")).await["state"], "unchanged");
+        assert_eq!(world.keys("bills/posted/").await.len(), 2);
+        assert!(world.text("held/bills/2026-10.reason.json").await.contains("released"));
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_was_never_posted_holds_nothing() {
+    for with_marks in [true, false] {
+        let (world, _) = two_months().await;
+        if !with_marks {
+            world.without_marks().await;
+        }
+        // whoever was killed before the chain, or lost the race
+        for orphan in
+            ["bills/2026-09/runs/2-0123456789abcdef.json", "bills/2026-12/runs/1-0123456789abcdef.json"]
+        {
+            world.put(orphan, "{}").await;
+        }
+        assert_eq!(world.bill(month("2026-10")).await["state"], "unchanged");
+        let rows = [("one", "Compute", "11"), ("two", "Storage", "50"), ("one", "Support", "15")];
+        world.charge("acme", "2026-09", &rows, 1).await;
+        assert_eq!(world.bill(month("2026-09")).await["state"], "billed");
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_document_is_gone_or_changed_is_named() {
+    let (world, _) = two_months().await;
+    let key = world.keys("bills/2026-09/runs/1-").await.remove(0);
+    let document = world.text(&key).await;
+    world.put(&key, &document.replace("Team Blue", "Team Bleu")).await;
+    let changed = world.held(month("2026-10")).await;
+    assert!(reason(&changed).contains(&format!("{key} is not what was posted under its name")), "{changed}");
+    world.bucket.delete(&key).await.unwrap();
+    let gone = world.held(month("2026-10")).await;
+    assert!(reason(&gone).contains(&format!("there is no {key}, which the ledger names")), "{gone}");
+    world.put(&key, &document).await;
+    assert_eq!(world.bill(month("2026-10")).await["state"], "unchanged");
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_older_than_what_was_metered_bills_no_usage_twice() {
+    let world = metered(false).await;
+    let nothing = world.save_ledger().await;
+    world.usage("2026/09/01/00/s.json", &[("c1", "cpu", "5.75"), ("c2", "cpu", "7")]).await;
+    world.usage("2026/10/01/00/s.json", &[("c1", "cpu", "0.5"), ("c2", "cpu", "2")]).await;
+    world.meter().await.unwrap();
+    let billed_once = world.billed();
+    assert_eq!((billed_once.len(), world.closed_through().await.as_str()), (4, "2026-10"));
+    world.restore_ledger(&nothing).await;
+    world.meter().await.unwrap();
+    assert_eq!((world.billed(), world.closed_through().await.as_str()), (billed_once.clone(), "2026-10"));
+    // with usage that came since: Clazar holds one record a month, and the certificate says whose it may be
+    world.usage("2026/09/30/23/late.json", &[("c2", "cpu", "3")]).await;
+    world.restore_ledger(&nothing).await;
+    world.meter().await.unwrap();
+    assert_eq!(world.billed(), billed_once);
+    let certificate = world.metering_certificate("2026-09").await;
+    assert!(
+        certificate.explanation.contains("2 submissions reported by somebody else"),
+        "{}",
+        certificate.explanation
+    );
+}
