@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use billing::bills::{ChainRun, RunId};
+use cloud::bucket::Written;
 use serde_json::{Value, json};
 
 use crate::metering_world::metered;
@@ -134,6 +136,98 @@ async fn a_run_whose_document_is_gone_or_changed_is_named() {
     assert!(reason(&gone).contains(&format!("there is no {key}, which the ledger names")), "{gone}");
     world.put(&key, &document).await;
     assert_eq!(world.bill(month("2026-10")).await["state"], "unchanged");
+}
+
+fn run(month: &str, number: u32) -> ChainRun {
+    let run = RunId { month: month.parse().unwrap(), number };
+    let document = format!("bills/{month}/runs/{number}-0123456789abcdef.json");
+    ChainRun { run, document, fingerprint: "0".repeat(64), took: Vec::new(), gives: false }
+}
+
+async fn put_item(world: &World, sk: &str, fields: &[(&str, &str)]) {
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let mut request = world.aws.dynamodb().put_item().table_name(local::TABLE);
+    for (name, value) in [("pk", "BILLS"), ("sk", sk)].iter().chain(fields) {
+        request = request.item(*name, text(value));
+    }
+    request.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_chain_of_the_version_before_goes_on() {
+    let (world, _) = two_months().await;
+    // all runs in one item, as versions before wrote them
+    let chain = world.ledger.chain().await.unwrap().chain;
+    let before = serde_json::to_string(&chain).unwrap();
+    let dynamodb = world.aws.dynamodb();
+    for place in 1..=chain.0.len() {
+        let sk = AttributeValue::S(format!("RUN#{place:08}"));
+        let request = dynamodb.delete_item().table_name(local::TABLE);
+        request.key("pk", AttributeValue::S("BILLS".into())).key("sk", sk).send().await.unwrap();
+    }
+    put_item(&world, "CHAIN", &[("runs", &before)]).await;
+    world.without_marks().await;
+    assert_eq!(world.bill(month("2026-10")).await["state"], "unchanged");
+    world.charge("acme", "2026-09", &[("one", "Compute", "200"), ("two", "Storage", "50")], 1).await;
+    assert_eq!(world.bill(month("2026-09")).await["run"], "2026-09#2");
+    let items = world.ledger.query("BILLS", "").await.unwrap();
+    let keys: Vec<&str> = items.iter().map(|item| item.sk.as_str()).collect();
+    assert_eq!(keys, ["CHAIN", "RUN#00000003"]);
+    assert_eq!(items[0].fields["runs"], before, "it is not written again");
+    let runs = world.ledger.chain().await.unwrap().chain.0;
+    assert_eq!(
+        runs.iter().map(|run| run.run.to_string()).collect::<Vec<_>>(),
+        ["2026-09#1", "2026-10#1", "2026-09#2"]
+    );
+    assert_eq!(world.bill(month("2026-09")).await["state"], "unchanged");
+}
+
+#[tokio::test]
+async fn of_two_who_append_to_the_same_chain_one_wins() {
+    let world = billed(CATALOG).await;
+    for number in 1..=3 {
+        let seen = world.ledger.chain().await.unwrap();
+        let entries = [run("2026-09", number), ChainRun { gives: true, ..run("2026-09", number) }];
+        let [one, other] = &entries;
+        let (first, second) =
+            tokio::join!(world.ledger.extend_chain(&seen, one), world.ledger.extend_chain(&seen, other));
+        let mut written = [first.unwrap(), second.unwrap()];
+        written.sort_by_key(|written| *written == Written::Refused);
+        assert_eq!(written, [Written::Now, Written::Refused]);
+        assert_eq!(world.ledger.extend_chain(&seen, one).await.unwrap(), Written::Refused, "also later");
+    }
+    assert_eq!(world.ledger.chain().await.unwrap().chain.0.len(), 3);
+}
+
+#[tokio::test]
+async fn a_chain_may_be_longer_than_an_item_and_than_a_page() {
+    let world = billed(CATALOG).await;
+    let mut stored = world.ledger.chain().await.unwrap();
+    let took: Vec<RunId> =
+        (1..=20).map(|number| RunId { month: "2026-01".parse().unwrap(), number }).collect();
+    for number in 1..=3_000 {
+        let entry = ChainRun { took: took.clone(), ..run("2026-02", number) };
+        assert_eq!(world.ledger.extend_chain(&stored, &entry).await.unwrap(), Written::Now);
+        stored.chain.0.push(entry);
+    }
+    assert!(serde_json::to_string(&stored.chain).unwrap().len() > 1_048_576, "more than a page");
+    assert_eq!(world.ledger.chain().await.unwrap().chain, stored.chain);
+}
+
+#[tokio::test]
+async fn a_chain_with_a_gap_bills_nothing() {
+    let (world, _) = two_months().await;
+    let request = world.aws.dynamodb().delete_item().table_name(local::TABLE);
+    let [pk, sk] = ["BILLS", "RUN#00000001"].map(|text| AttributeValue::S(text.into()));
+    request.key("pk", pk).key("sk", sk).send().await.unwrap();
+    let failed = world.held(month("2026-10")).await;
+    assert_eq!(failed["state"], "failed");
+    let why = failed["reason"].as_str().unwrap();
+    assert!(
+        why.contains("BILLS / RUN#00000002 in the ledger is damaged") && why.contains("no RUN#00000001"),
+        "{why}"
+    );
+    assert!(why.contains("restore the ledger from a backup"), "{why}");
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ async fn a_state_that_cannot_be_read_is_not_taken_as_empty() {
     let requests = world.clazar.metering_requests().len();
     let failure = world.meter_afresh().await.unwrap_err();
     assert!(
-        failure.message.contains("has no usable last_processed_month: 'soon' is not a month"),
+        failure.message.contains("is damaged: its last_processed_month: 'soon' is not a month"),
         "{}",
         failure.message
     );

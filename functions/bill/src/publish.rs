@@ -75,7 +75,7 @@ impl App {
             took: run.document.took.clone(),
             gives,
         };
-        Ok(self.ledger.extend_chain(&run.stored, entry).await?)
+        Ok(self.ledger.extend_chain(&run.stored, &entry).await?)
     }
 
     /// Publishes, uploads and mails whatever of a month's runs is not out yet.

@@ -72,7 +72,10 @@ pub enum LedgerError {
         advice: &'static str,
     },
     /// A record that this software did not write like that.
-    #[error("the record {pk} / {sk} has no usable {field}: {reason}")]
+    #[error(
+        "the record {pk} / {sk} in the ledger is damaged: its {field}: {reason}; restore the ledger from a backup (on AWS by point-in-time \
+         recovery; invented data alone may go: `monthend reset`)"
+    )]
     Record {
         /// Partition key.
         pk: String,
@@ -179,6 +182,8 @@ impl LedgerReader {
         let advice = match error.code() {
             Some("AccessDeniedException") => "; the function's policy must allow it",
             Some("ResourceNotFoundException") => "; STATE_TABLE must name a table of this account and region",
+            // how the embedded ledger says that it cannot read what it holds
+            Some(_) if error.message().is_some_and(|message| message.contains("JSON in storage")) => DAMAGED,
             Some(_) => "",
             None => "; is the endpoint right and reachable?",
         };
@@ -289,6 +294,9 @@ impl Record {
         LedgerError::Record { pk: self.pk.clone(), sk: self.sk.clone(), field, reason: reason.to_string() }
     }
 }
+
+/// What to do about a ledger that is damaged.
+const DAMAGED: &str = "; a record of the ledger is damaged: restore dynamodb.sqlite from a backup (invented data alone may go: `monthend reset`)";
 
 fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())

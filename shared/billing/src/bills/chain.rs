@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,17 @@ pub struct RunId {
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.month, self.number)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text
+            .split_once('#')
+            .and_then(|(month, number)| Some((month.parse().ok()?, number.parse().ok()?)));
+        let (month, number) = parts.ok_or_else(|| format!("'{text}' is no run"))?;
+        Ok(Self { month, number })
     }
 }
 

@@ -1,10 +1,12 @@
-//! Bills: all runs that posted something (`BILLS` / `CHAIN`), and what goes out of a month once (`BILLS#{YYYY-MM}` / `SENT#{what}`).
+//! Bills: the runs that posted something, in their order (`BILLS` / `RUN#{place}`), and what goes out of a month once (`BILLS#{YYYY-MM}` / `SENT#{what}`).
+//!
+//! Versions before kept all runs in one item (`BILLS` / `CHAIN`). It is read as the first of them and never written again.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use billing::bills::{Chain, ChainRun};
+use billing::bills::{Chain, ChainRun, RunId};
 use billing::month::BillingMonth;
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -16,8 +18,6 @@ use crate::bucket::Written;
 pub struct StoredChain {
     /// All runs.
     pub chain: Chain,
-    /// Its text in the ledger; nothing before the first run.
-    seen: Option<String>,
 }
 
 /// How far something that goes out has come.
@@ -73,6 +73,85 @@ pub struct Sending {
 
 const PREFIX: &str = "SENT#";
 
+/// Where the chain stands.
+const CHAIN: &str = "BILLS";
+/// The item that versions before kept it in.
+const FIRST_RUNS: &str = "CHAIN";
+const RUN: &str = "RUN#";
+
+/// The item of the run at a place, from 1: as many digits as keep the order of texts that of numbers.
+fn at_place(place: usize) -> String {
+    format!("{RUN}{place:08}")
+}
+
+fn run_record(place: usize, run: &ChainRun) -> Record {
+    let took: Vec<String> = run.took.iter().map(RunId::to_string).collect();
+    let fields = [
+        ("run", run.run.to_string()),
+        ("document", run.document.clone()),
+        ("fingerprint", run.fingerprint.clone()),
+        ("took", took.join(" ")),
+        ("gives", if run.gives { "yes" } else { "no" }.to_owned()),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value)).into();
+    Record { pk: CHAIN.to_owned(), sk: at_place(place), fields }
+}
+
+fn run_of(record: &Record) -> Result<ChainRun, LedgerError> {
+    let took: String = record.field("took")?;
+    let took: Result<Vec<RunId>, _> = took.split_whitespace().map(str::parse).collect();
+    let document: String = record.field("document")?;
+    if document.is_empty() {
+        return Err(record.unusable("document", &"it is empty"));
+    }
+    let gives = match record.fields.get("gives").map(String::as_str) {
+        Some("yes") => true,
+        Some("no") => false,
+        other => return Err(record.unusable("gives", &format!("'{}'", other.unwrap_or_default()))),
+    };
+    Ok(ChainRun {
+        run: record.field("run")?,
+        document,
+        fingerprint: record.field("fingerprint")?,
+        took: took.map_err(|error| record.unusable("took", &error))?,
+        gives,
+    })
+}
+
+/// The chain of its items: without a gap, and each run the next of its month.
+fn chain_of(records: &[Record]) -> Result<Chain, LedgerError> {
+    let (items, before): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.sk.starts_with(RUN));
+    let mut chain = Chain::default();
+    for record in before {
+        if record.sk != FIRST_RUNS {
+            return Err(record.unusable("place", &"it is no run of bills"));
+        }
+        let runs = record.fields.get("runs").map(String::as_str).unwrap_or_default();
+        chain = serde_json::from_str(runs).map_err(|error| record.unusable("runs", &error))?;
+    }
+    let mut newest: BTreeMap<BillingMonth, u32> = BTreeMap::new();
+    for run in &chain.0 {
+        newest.insert(run.run.month, run.run.number);
+    }
+    for record in items {
+        let place = chain.0.len() + 1;
+        if record.sk != at_place(place) {
+            let reason =
+                format!("the run before it is at {}, and there is no {}", place - 1, at_place(place));
+            return Err(record.unusable("place", &reason));
+        }
+        let run = run_of(record)?;
+        let number = newest.entry(run.run.month).or_default();
+        if run.run.number != *number + 1 {
+            let reason = format!("{} comes after run {number} of its month", run.run);
+            return Err(record.unusable("run", &reason));
+        }
+        *number = run.run.number;
+        chain.0.push(run);
+    }
+    Ok(chain)
+}
+
 fn partition(month: BillingMonth) -> String {
     format!("BILLS#{month}")
 }
@@ -94,10 +173,7 @@ impl LedgerReader {
     /// # Errors
     /// [`LedgerError`].
     pub async fn chain(&self) -> Result<StoredChain, LedgerError> {
-        let Some(record) = self.get("BILLS", "CHAIN").await? else { return Ok(StoredChain::default()) };
-        let text = record.fields.get("runs").cloned().unwrap_or_default();
-        let chain = serde_json::from_str(&text).map_err(|error| record.unusable("runs", &error))?;
-        Ok(StoredChain { chain, seen: Some(text) })
+        Ok(StoredChain { chain: chain_of(&self.query(CHAIN, "").await?)? })
     }
 
     /// What goes out of a month, by what it is.
@@ -118,23 +194,13 @@ impl LedgerReader {
 }
 
 impl Ledger {
-    /// Appends a run, if the chain is still what was read.
+    /// Appends a run, if the chain is still what was read: nobody else has taken the next place.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn extend_chain(&self, stored: &StoredChain, run: ChainRun) -> Result<Written, LedgerError> {
-        let mut chain = stored.chain.clone();
-        chain.0.push(run);
-        let (pk, sk) = ("BILLS".to_owned(), "CHAIN".to_owned());
-        let text = serde_json::to_string(&chain).map_err(|error| LedgerError::Record {
-            pk: pk.clone(),
-            sk: sk.clone(),
-            field: "runs",
-            reason: error.to_string(),
-        })?;
-        let fields = BTreeMap::from([("runs".to_owned(), text)]);
-        let condition = Condition::Unchanged { field: "runs", seen: stored.seen.as_deref() };
-        self.put(&Record { pk, sk, fields }, condition).await
+    pub async fn extend_chain(&self, stored: &StoredChain, run: &ChainRun) -> Result<Written, LedgerError> {
+        let record = run_record(stored.chain.0.len() + 1, run);
+        self.put(&record, Condition::Unchanged { field: "run", seen: None }).await
     }
 
     /// Notes how far something has come, if it is still where it was seen.
@@ -149,5 +215,61 @@ impl Ledger {
     ) -> Result<Written, LedgerError> {
         let seen = seen.map(SendingState::as_str);
         self.put(&record(month, sending), Condition::Unchanged { field: "state", seen }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(text: &str) -> ChainRun {
+        let (document, fingerprint) = (format!("bills/{text}"), "f".to_owned());
+        ChainRun { run: text.parse().unwrap(), document, fingerprint, took: Vec::new(), gives: true }
+    }
+
+    fn old(runs: &[ChainRun]) -> Record {
+        let fields = [("runs".to_owned(), serde_json::to_string(runs).unwrap())].into();
+        Record { pk: CHAIN.into(), sk: FIRST_RUNS.into(), fields }
+    }
+
+    #[test]
+    fn runs_come_back_as_they_were_written_after_those_of_the_old_item() {
+        let [one, two, three] = ["2026-09#1", "2026-10#1", "2026-09#2"].map(run);
+        let three = ChainRun { took: vec![one.run, two.run], gives: false, ..three };
+        let records = [old(&[one.clone(), two.clone()]), run_record(3, &three)];
+        assert_eq!(chain_of(&records).unwrap().0, [one.clone(), two.clone(), three.clone()]);
+        let records = [run_record(1, &one), run_record(2, &two), run_record(3, &three)];
+        assert_eq!(chain_of(&records).unwrap().0, [one, two, three]);
+        assert_eq!(chain_of(&[]).unwrap(), Chain::default());
+    }
+
+    #[test]
+    fn a_gap_and_a_run_out_of_order_are_refused() {
+        let [one, two] = ["2026-09#1", "2026-09#2"].map(run);
+        let strange = Record { sk: "NOTE".into(), ..run_record(1, &one) };
+        let with = |name: &str, value: &str| {
+            let mut record = run_record(1, &one);
+            record.fields.insert(name.to_owned(), value.to_owned());
+            record
+        };
+        for (records, why) in [
+            (
+                vec![run_record(2, &two)],
+                "RUN#00000002 in the ledger is damaged: its place: the run before it is at 0, and there is no RUN#00000001",
+            ),
+            (vec![run_record(1, &one), run_record(3, &two)], "there is no RUN#00000002"),
+            // a version before went on in its own item
+            (vec![old(&[one.clone(), two.clone()]), run_record(2, &two)], "there is no RUN#00000003"),
+            (vec![run_record(1, &two)], "2026-09#2 comes after run 0 of its month"),
+            (vec![run_record(1, &one), run_record(2, &one)], "2026-09#1 comes after run 1"),
+            (vec![strange], "it is no run of bills"),
+            (vec![with("run", "x")], "its run: 'x' is no run"),
+            (vec![with("took", "2026-09")], "its took: '2026-09' is no run"),
+            (vec![with("gives", "")], "its gives: ''"),
+            (vec![with("document", "")], "its document: it is empty"),
+        ] {
+            let error = chain_of(&records).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("BILLS / "), "{error}");
+        }
     }
 }
