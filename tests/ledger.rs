@@ -4,12 +4,18 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use billing::bills::{ChainRun, RunId};
+use billing::ids::{BillingAccountId, InvoiceId, Provider};
+use billing::keys::InvoiceKey;
+use billing::manifest::{Format, Manifest, Part};
+use billing::period::Finality;
+use billing::revision::{Revision, sha256_hex};
+use chrono::TimeDelta;
 use cloud::bucket::Written;
 use serde_json::{Value, json};
 
 use crate::metering_world::metered;
 use crate::teams_world::{ACME, CATALOG, billed};
-use crate::world::World;
+use crate::world::{World, now};
 
 fn month(of: &str) -> Value {
     json!({"month": of})
@@ -228,6 +234,107 @@ async fn a_chain_with_a_gap_bills_nothing() {
         "{why}"
     );
     assert!(why.contains("restore the ledger from a backup"), "{why}");
+}
+
+/// Every certificate of an invoice, with the hashes that the ledger has of it.
+async fn seals(world: &World) -> Vec<(String, String)> {
+    let mut seals = Vec::new();
+    for item in world.save_ledger().await {
+        let text = |name: &str| item[name].as_s().unwrap().clone();
+        if let Some(revision) = text("sk").strip_prefix("SEAL#") {
+            seals.push((revision.to_owned(), text("sha256")));
+        }
+    }
+    seals.sort();
+    seals
+}
+
+async fn hashes(world: &World) -> Vec<(String, String)> {
+    let mut hashes = Vec::new();
+    for key in world.keys("certificates/").await {
+        let revision = key.trim_end_matches(".json").rsplit('-').next().unwrap().to_owned();
+        hashes.push((revision, sha256_hex(&world.read(&key).await)));
+    }
+    hashes.sort();
+    hashes
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_changed_bills_nothing_until_it_is_made_again() {
+    let world = billed(CATALOG).await;
+    let key = world.keys("certificates/acme/").await.remove(0);
+    let certificate = world.text(&key).await;
+    assert_eq!(seals(&world).await, hashes(&world).await);
+    // the laws of a certificate still hold
+    world.put(&key, &certificate.replace("Storage", "Stolen").replace("monthend 0", "monthend 1")).await;
+    assert_ne!(world.text(&key).await, certificate);
+    let held = world.held(month("2026-09")).await;
+    let why = reason(&held);
+    let raw = "raw/focus/acme/payer/2026-09/export/2026-09.csv";
+    assert!(why.starts_with(&format!("{key} is not what was certified")) && why.contains(raw), "{why}");
+    let again = json!({"key": raw, "force": true});
+    assert!(why.contains(&again.to_string()), "{why}");
+    world.invoke("allocate", again).await.unwrap();
+    assert_eq!(world.text(&key).await, certificate);
+    assert_eq!(world.bill(month("2026-09")).await["state"], "billed");
+    // nothing is made of one that was changed, either: here the differences to a revision that comes late
+    world.put(&key, &certificate.replace("Storage", "Stolen").replace("monthend 0", "monthend 1")).await;
+    let late = [("one", "Compute", "11"), ("two", "Storage", "50"), ("one", "Support", "15")];
+    let failure = world.restate(&late, -60).await.unwrap_err();
+    assert!(failure.contains(&format!("{key} is not what was certified")), "{failure}");
+    world.invoke("allocate", json!({"key": raw, "force": true})).await.unwrap();
+    world.restate(&late, -60).await.unwrap();
+    assert_eq!(seals(&world).await, hashes(&world).await);
+    // one of a version before is believed
+    for item in world.save_ledger().await {
+        if item["sk"].as_s().unwrap().starts_with("SEAL#") {
+            let request = world.aws.dynamodb().delete_item().table_name(local::TABLE);
+            request.key("pk", item["pk"].clone()).key("sk", item["sk"].clone()).send().await.unwrap();
+        }
+    }
+    assert_eq!(world.bill(month("2026-09")).await["state"], "unchanged");
+}
+
+#[tokio::test]
+async fn certificates_that_later_revisions_change_keep_their_hashes() {
+    let world = billed(CATALOG).await;
+    for (minutes, cost) in [(2, "12"), (1, "11"), (3, "13"), (-1, "9")] {
+        let rows = [("one", "Compute", cost), ("two", "Storage", "50"), ("one", "Support", "15")];
+        world.restate(&rows, minutes).await.unwrap();
+        assert_eq!(seals(&world).await, hashes(&world).await, "{minutes}");
+    }
+    assert_eq!(seals(&world).await.len(), 6);
+}
+
+impl World {
+    /// A file of September under a name of its own, in place of what is there: fetched at another time, which orders it.
+    async fn restate(&self, rows: &[(&str, &str, &str)], minutes: i64) -> Result<(), String> {
+        let at = now() + TimeDelta::minutes(minutes);
+        let mut csv = "BilledCost,EffectiveCost,BillingCurrency,BillingAccountId,BillingPeriodStart,ChargeCategory,ServiceName,SubAccountId\n"
+            .to_owned();
+        for (account, service, cost) in rows {
+            csv += &format!("{cost},{cost},USD,payer,2026-09-01,Usage,{service},{account}\n");
+        }
+        let invoice = InvoiceKey {
+            provider: Provider::new("acme").unwrap(),
+            billing_account: BillingAccountId::new("payer").unwrap(),
+            period: "2026-09".parse().unwrap(),
+            invoice_id: InvoiceId::new("export").unwrap(),
+        };
+        let folder = invoice.raw_folder();
+        let part = format!("{folder}{}.csv", Revision::of(csv.as_bytes()));
+        self.put(&part, &csv).await;
+        let (sha256, bytes) = (sha256_hex(csv.as_bytes()), csv.len() as u64);
+        let part = Part { key: part, sha256, bytes, source: "test".into(), costs: None };
+        let manifest = Manifest::of_parts(&invoice, Format::Focus, Finality::Final, vec![part]);
+        let bytes = manifest.to_json().unwrap();
+        let key = manifest.key(&bytes).to_string();
+        let at = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        let metadata = [("fetched-at".to_owned(), at)].into();
+        self.bucket.put_new(&key, bytes, "application/json", metadata).await.unwrap();
+        let done = self.invoke("allocate", json!({"key": key})).await;
+        done.map(|_| ()).map_err(|failure| failure.message)
+    }
 }
 
 #[tokio::test]

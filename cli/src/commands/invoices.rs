@@ -4,6 +4,7 @@ use anyhow::Context;
 use billing::certificate::Certificate;
 use billing::keys::{InvoiceKey, RawDocumentKey};
 use cloud::ledger::RevisionRecord;
+use cloud::seals::Sealed;
 
 use crate::Ended;
 use crate::output::{Listing, Output};
@@ -38,10 +39,11 @@ pub(crate) async fn newest_certificate(
     invoice: &InvoiceKey,
 ) -> anyhow::Result<Option<Certificate>> {
     let Some(latest) = session.ledger.latest(invoice).await? else { return Ok(None) };
-    let key = invoice.certificate(&latest);
-    let object =
-        session.bucket.get(&key, None).await?.with_context(|| format!("there is no certificate {key}"))?;
-    Ok(Some(Certificate::from_json(&object.bytes)?))
+    let sealed = Sealed::of_invoice(invoice, &latest);
+    let bytes = sealed.read(&session.bucket, &session.ledger).await?;
+    let key = sealed.key;
+    let bytes = bytes.with_context(|| format!("there is no certificate {key}"))?;
+    Ok(Some(Certificate::from_json(&bytes).with_context(|| key)?))
 }
 
 /// The rows of a certificate with sums that add up.

@@ -8,8 +8,10 @@ use billing::month::BillingMonth;
 use billing::revision::Revision;
 use chrono::Utc;
 use cloud::ledger::{ReportRecord, ReportState};
+use cloud::seals::Sealed;
 use serde_json::{Map, Value};
 
+use crate::commands::status::{DAMAGED, damage};
 use crate::output::Listing;
 use crate::session::Session;
 
@@ -21,6 +23,8 @@ struct MonthReport {
     raw: Vec<Revision>,
     records: Vec<ReportRecord>,
     latest: Option<Revision>,
+    /// Why the newest certificate is not believed.
+    damaged: Option<String>,
 }
 
 impl MonthReport {
@@ -56,8 +60,12 @@ pub(crate) async fn status(
     for (key, raw) in documents {
         let records = session.ledger.report_revisions(&key).await?;
         let latest = session.ledger.latest_report(&key).await?;
+        let damaged = match &latest {
+            Some(latest) => damage(session, &Sealed::of_report(&key, latest)).await?,
+            None => None,
+        };
         let months = accounts.entry(key.billing_account.to_string()).or_default();
-        months.insert(key.period, MonthReport { raw, records, latest });
+        months.insert(key.period, MonthReport { raw, records, latest, damaged });
     }
     let configured = account(session);
     if let Some(account) = &configured {
@@ -129,13 +137,20 @@ impl ReportsStatus {
                 Some(_) => {}
             }
         }
+        if let Some(damaged) = &report.damaged {
+            self.held = true;
+            self.remarks.push(damaged.clone());
+        }
         let newest = report.records.iter().find(|record| Some(&record.revision) == report.latest.as_ref());
         let cells = match newest.or(report.records.last()) {
             None => ["", "waiting", "", ""].map(str::to_owned),
             Some(record) => [
                 record.finality.to_string(),
                 record.state.to_string(),
-                record.status.map(|status| status.to_string()).unwrap_or_default(),
+                match (&report.damaged, record.status) {
+                    (Some(_), _) => DAMAGED.to_owned(),
+                    (None, status) => status.map(|status| status.to_string()).unwrap_or_default(),
+                },
                 record.datastores.map(|datastores| datastores.to_string()).unwrap_or_default(),
             ],
         };

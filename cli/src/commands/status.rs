@@ -13,6 +13,7 @@ use billing::revision::Revision;
 use chrono::Utc;
 use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
 use cloud::posted::Posted;
+use cloud::seals::Sealed;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::json;
 
@@ -24,6 +25,9 @@ use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 
 const AT_ONCE: usize = 8;
+
+/// In place of the verdict of a certificate that is not what was certified.
+pub(crate) const DAMAGED: &str = "damaged";
 
 /// What came in of one invoice.
 #[derive(Default)]
@@ -43,6 +47,8 @@ struct Invoice {
     records: Vec<RevisionRecord>,
     latest: Option<Revision>,
     period: Option<PeriodRecord>,
+    /// Why the newest certificate is not believed.
+    damaged: Option<String>,
 }
 
 pub(crate) async fn status(
@@ -99,10 +105,13 @@ pub(crate) async fn status(
     invoices.sort_by(|a, b| (a.key.period, &a.key).cmp(&(b.key.period, &b.key)));
 
     let (listing, mut remarks, held) = describe(&invoices);
+    let damaged: Vec<String> = invoices.iter().filter_map(|invoice| invoice.damaged.clone()).collect();
+    let is_damaged = !damaged.is_empty();
+    remarks.extend(damaged);
     if status.month.is_none() {
         remarks.extend(missing(&invoices, BillingMonth::containing(Utc::now()).previous()));
     }
-    for invoice in &invoices {
+    for invoice in invoices.iter().filter(|invoice| invoice.damaged.is_none()) {
         remarks.extend(changed(session, invoice).await?);
     }
     let reported = reports::status(session, by_report, status.month).await?;
@@ -143,7 +152,7 @@ pub(crate) async fn status(
             }
         }
     }
-    let held = held || is_older || reported.held || metering_held || !others.is_empty();
+    let held = held || is_older || is_damaged || reported.held || metering_held || !others.is_empty();
     Ok(if held { Ended::Held } else { Ended::Done })
 }
 
@@ -165,7 +174,21 @@ async fn look_up(session: &Session, key: InvoiceKey, raw: Raw) -> anyhow::Result
     let records = session.ledger.revisions(&key).await?;
     let latest = session.ledger.latest(&key).await?;
     let period = session.ledger.period(&key).await?;
-    Ok(Invoice { key, raw, records, latest, period })
+    let damaged = match &latest {
+        Some(latest) => damage(session, &Sealed::of_invoice(&key, latest)).await?,
+        None => None,
+    };
+    Ok(Invoice { key, raw, records, latest, period, damaged })
+}
+
+/// Why a certificate that the ledger names is not believed.
+pub(crate) async fn damage(session: &Session, sealed: &Sealed) -> anyhow::Result<Option<String>> {
+    match sealed.read(&session.bucket, &session.ledger).await {
+        Ok(Some(_)) => Ok(None),
+        Ok(None) => Ok(Some(sealed.gone(&session.ledger).await?.to_string())),
+        Err(error) if error.is_damage() => Ok(Some(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
@@ -217,7 +240,11 @@ fn describe(invoices: &[Invoice]) -> (Listing, Vec<String>, bool) {
         );
         let exports = if invoice.raw.exports > 0 { invoice.records.len() } else { 0 };
         row.push((invoice.raw.revisions.len() + exports).to_string());
-        row.extend(record_cells(shown));
+        let mut cells = record_cells(shown);
+        if invoice.damaged.is_some() && newest.is_some() {
+            DAMAGED.clone_into(&mut cells[2]);
+        }
+        row.extend(cells);
         listing.row(row);
     }
     (listing, remarks, held)

@@ -103,3 +103,40 @@ fn what_would_change_and_what_is_missing_is_shown() {
     // the difference of September is on the bill of October
     assert!(released.out.contains("380.00"), "{}", released.out);
 }
+
+#[test]
+fn a_certificate_that_was_changed_is_seen_by_everything_that_reads_it() {
+    let desk = Desk::new();
+    desk.write("september.csv", file("september.csv").as_bytes());
+    desk.write("catalog.yaml", file("catalog.yaml").as_bytes());
+    for args in [["import", "september.csv"].as_slice(), &["catalog", "apply", "catalog.yaml"]] {
+        assert_eq!(desk.run(args).code, 0);
+    }
+    let listed = desk.run(&["ls", "certificates/acme/", "--format", "csv"]).out;
+    let key = listed.split([',', '\n']).find(|cell| cell.ends_with(".json")).unwrap().to_owned();
+    let certificate = desk.run(&["cat", &key]).out;
+    desk.write("changed.json", certificate.replace("blue-prod", "blue-prop").as_bytes());
+    assert_eq!(desk.run(&["put", "changed.json", &key]).code, 0);
+    let status = desk.run(&["status"]);
+    assert_eq!(status.code, 3, "{}", status.out);
+    let said = format!("{key} is not what was certified");
+    let both = format!("{}{}", status.out, status.err);
+    assert!(both.contains(&said) && status.out.contains("damaged"), "{both}");
+    for args in [
+        ["explain", "allocation", "--month", "2026-09", "--provider", "acme"].as_slice(),
+        &["bill", "--month", "2026-09"],
+    ] {
+        let answer = desk.run(args);
+        assert!(
+            answer.code != 0 && format!("{}{}", answer.out, answer.err).contains(&said),
+            "{}",
+            answer.err
+        );
+    }
+    let (_, event) = both.split_once("with the event ").unwrap();
+    desk.write("again.json", event.split_once(" (").unwrap().0.as_bytes());
+    assert_eq!(desk.run(&["invoke", "allocate", "-e", "again.json"]).code, 0);
+    assert_eq!(desk.run(&["cat", &key]).out, certificate);
+    assert_eq!(desk.run(&["bill", "--month", "2026-09"]).code, 0);
+    assert_eq!(desk.run(&["status"]).code, 0);
+}

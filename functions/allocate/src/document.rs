@@ -17,6 +17,7 @@ use cloud::bucket::{BucketError, KeepError, Object};
 use cloud::events::StoredObject;
 use cloud::intake::IntakeError;
 use cloud::ledger::{LedgerError, RevisionRecord, RevisionState, rules_text};
+use cloud::seals::SealError;
 use serde_json::json;
 
 use crate::question::About;
@@ -76,6 +77,8 @@ pub(crate) enum DocumentError {
         "there is no certificate {0}, which the ledger names; allocate its raw document again with \"force\": true"
     )]
     NoCertificate(String),
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]

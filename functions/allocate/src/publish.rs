@@ -16,6 +16,7 @@ use billing::revision::Revision;
 use chrono::{DateTime, Utc};
 use cloud::bucket::{KeepError, Written};
 use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
+use cloud::seals::Sealed;
 
 use crate::App;
 use crate::document::{CSV, Charges, DocumentError, JSON, PARQUET};
@@ -40,31 +41,35 @@ impl App {
         record: &RevisionRecord,
         new: Option<&Certificate>,
     ) -> Result<(), DocumentError> {
-        let key = invoice.certificate(&record.revision);
+        let sealed = Sealed::of_invoice(invoice, &record.revision);
         for _ in 0..ROUNDS {
-            let standing = self.bucket.get(&key, None).await?;
-            let (bytes, etag) = standing.map(|object| (object.bytes, object.etag)).unzip();
-            let certificate = match (new, &bytes) {
+            let standing = sealed.standing(&self.bucket, new.is_some()).await?;
+            let bytes = standing.as_ref().map(|(bytes, _)| bytes);
+            let certificate = match (new, bytes) {
                 (Some(new), _) => new.clone(),
-                (None, Some(bytes)) => Certificate::from_json(bytes)?,
-                (None, None) => return Err(DocumentError::NoCertificate(key)),
+                (None, Some(bytes)) => {
+                    if !Box::pin(sealed.stands(&self.bucket, &self.ledger, bytes)).await? {
+                        continue;
+                    }
+                    Certificate::from_json(bytes)?
+                }
+                (None, None) => return Err(DocumentError::NoCertificate(sealed.key)),
             };
             let mut published = self.published(invoice).await?.into_iter();
             let before =
                 published.rfind(|other| other.order < record.order && other.revision != record.revision);
             let before = match &before {
-                Some(before) => Some(self.certificate_of(before).await?),
+                Some(before) => Some(self.certificate_of(invoice, before).await?),
                 None => None,
             };
             let wanted = certificate.superseding(before.as_ref())?.to_json()?;
-            if bytes.is_some_and(|bytes| bytes == wanted) {
-                return Ok(());
-            }
-            if self.bucket.replace(&key, wanted, JSON, etag).await? == Written::Now {
+            let written =
+                Box::pin(sealed.replace(&self.bucket, &self.ledger, standing, wanted, JSON)).await?;
+            if written == Written::Now {
                 return Ok(());
             }
         }
-        Err(DocumentError::Contention(key))
+        Err(DocumentError::Contention(sealed.key))
     }
 
     /// A revision that arrives late stands before another one, whose differences are then to this one.
@@ -136,7 +141,7 @@ impl App {
         for _ in 0..ROUNDS {
             let standing = self.bucket.get(&key, None).await?;
             let Some(latest) = self.ledger.latest(invoice).await? else { return Ok(()) };
-            let rows = rows(&self.certificate(&invoice.certificate(&latest)).await?)?;
+            let rows = rows(&self.certificate(invoice, &latest).await?)?;
             let (bytes, etag) = standing.map(|object| (object.bytes, object.etag)).unzip();
             // two revisions may have the same rows, so the swap alone does not prove that nobody was quicker:
             // only rows of the revision that is still the newest end the loop
@@ -199,21 +204,25 @@ impl App {
         Ok(Some(PeriodInvoice {
             revision: newest.revision.clone(),
             finality: newest.finality.unwrap_or(Finality::Final),
-            restatement: self.restatement(&published).await?,
+            restatement: self.restatement(invoice, &published).await?,
             held: held.map(|held| held.reason.clone()),
             withdrawn: newest.withdrawn,
         }))
     }
 
     /// The newest change of amounts after the invoice had been final.
-    async fn restatement(&self, published: &[RevisionRecord]) -> Result<Option<Restatement>, DocumentError> {
+    async fn restatement(
+        &self,
+        invoice: &InvoiceKey,
+        published: &[RevisionRecord],
+    ) -> Result<Option<Restatement>, DocumentError> {
         let is_final = |record: &&RevisionRecord| record.finality == Some(Finality::Final);
         let Some((newest, earlier)) = published.split_last().filter(|(newest, _)| is_final(newest)) else {
             return Ok(None);
         };
-        let certificate = self.certificate_of(newest).await?;
+        let certificate = self.certificate_of(invoice, newest).await?;
         for before in earlier.iter().rev().filter(is_final) {
-            let before = self.certificate_of(before).await?;
+            let before = self.certificate_of(invoice, before).await?;
             if let Some(change) = certificate.superseding(Some(&before))?.supersedes
                 && !(change.targets.is_empty() && change.difference.is_zero())
             {
@@ -230,13 +239,22 @@ impl App {
         Ok(revisions)
     }
 
-    pub(crate) async fn certificate_of(&self, record: &RevisionRecord) -> Result<Certificate, DocumentError> {
-        self.certificate(record.certificate_key.as_deref().unwrap_or_default()).await
+    /// The certificate of a published revision, as it was certified.
+    pub(crate) async fn certificate_of(
+        &self,
+        invoice: &InvoiceKey,
+        record: &RevisionRecord,
+    ) -> Result<Certificate, DocumentError> {
+        self.certificate(invoice, &record.revision).await
     }
 
-    async fn certificate(&self, key: &str) -> Result<Certificate, DocumentError> {
-        let object = self.bucket.get(key, None).await?;
-        let object = object.ok_or_else(|| DocumentError::NoCertificate(key.to_owned()))?;
-        Ok(Certificate::from_json(&object.bytes)?)
+    async fn certificate(
+        &self,
+        invoice: &InvoiceKey,
+        revision: &Revision,
+    ) -> Result<Certificate, DocumentError> {
+        let sealed = Sealed::of_invoice(invoice, revision);
+        let bytes = Box::pin(sealed.read(&self.bucket, &self.ledger)).await?;
+        Ok(Certificate::from_json(&bytes.ok_or(DocumentError::NoCertificate(sealed.key))?)?)
     }
 }

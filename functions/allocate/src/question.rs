@@ -44,7 +44,7 @@ impl App {
                 let record = self.ledger.revision(invoice, &own.revision).await?;
                 let record =
                     record.ok_or_else(|| DocumentError::NoCertificate(invoice.certificate(&own.revision)))?;
-                let before = self.certificate_of(&record).await?;
+                let before = self.certificate_of(invoice, &record).await?;
                 let rule = Rule::of(invoice.provider.as_str());
                 let ids = |certificate: &Certificate| {
                     certificate.targets.iter().map(|target| target.id.clone()).collect::<Vec<_>>()

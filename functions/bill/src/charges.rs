@@ -7,6 +7,7 @@ use billing::bills::{ChargeError, ChargeRow, ChargeRows, Charged, MonthAdder, Mo
 use billing::catalog::billing::{Catalog, InForce};
 use billing::certificate::{Certificate, DocumentRef};
 use billing::month::BillingMonth;
+use cloud::seals::Sealed;
 
 use crate::Looker;
 use crate::error::MonthError;
@@ -50,10 +51,12 @@ impl Looker {
 
     /// The charges of an invoice in a file, if they are those of its certificate.
     pub(crate) async fn certified(&self, source: &Source) -> Result<(Arc<File>, DocumentRef), MonthError> {
-        let (key, proof) = (source.invoice.charges(), source.invoice.certificate(&source.revision));
+        let key = source.invoice.charges();
         let gone = |key: &str| MonthError::GivenUp(format!("{key} went away while it was read"));
-        let certificate = self.bucket.get(&proof, None).await?.ok_or_else(|| gone(&proof))?;
-        let certificate = Certificate::from_json(&certificate.bytes);
+        let sealed = Sealed::of_invoice(&source.invoice, &source.revision);
+        let certificate = Box::pin(sealed.read(&self.bucket, &self.ledger)).await?;
+        let proof = sealed.key;
+        let certificate = Certificate::from_json(&certificate.ok_or_else(|| gone(&proof))?);
         let certificate = certificate.map_err(|error| MonthError::Held(format!("{proof}: {error}")))?;
         let certified = certificate.outputs.iter().find(|output| output.key == key);
         let taken = self.bucket.take_in(&key, None).await?.ok_or_else(|| gone(&key))?;

@@ -8,6 +8,7 @@ use cloud::datastores::DatastoresError;
 use cloud::ledger::LedgerError;
 use cloud::plans::PlansError;
 use cloud::posted::PostedError;
+use cloud::seals::SealError;
 
 /// Why a month is not billed.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,18 @@ impl MonthError {
 impl From<BillsError> for MonthError {
     fn from(error: BillsError) -> Self {
         Self::held(error)
+    }
+}
+
+impl From<SealError> for MonthError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Bucket(error) => Self::Bucket(error),
+            SealError::Ledger(error) => Self::Ledger(error),
+            // a retry may read it
+            SealError::Unreadable(why) => Self::GivenUp(why),
+            damage => Self::held(damage),
+        }
     }
 }
 

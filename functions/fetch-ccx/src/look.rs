@@ -12,6 +12,7 @@ use billing::revision::Revision;
 use chrono::{DateTime, Utc};
 use cloud::bucket::{BucketError, BucketReader, Object};
 use cloud::ledger::LedgerError;
+use cloud::seals::SealError;
 
 use crate::ccx::{Answer, CcxClient};
 use crate::error::CcxError;
@@ -50,6 +51,8 @@ pub(crate) enum MonthError {
          certificate with a dry run"
     )]
     NoLongerCertifies,
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]

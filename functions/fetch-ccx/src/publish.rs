@@ -8,6 +8,7 @@ use billing::ccx::UsageReportCertificate;
 use billing::keys::InvoiceKey;
 use cloud::bucket::Written;
 use cloud::ledger::{ReportRecord, ReportState};
+use cloud::seals::Sealed;
 
 use crate::App;
 use crate::certify::JSON;
@@ -25,14 +26,19 @@ impl App {
         record: &ReportRecord,
         new: Option<&UsageReportCertificate>,
     ) -> Result<(), MonthError> {
-        let key = report.certificate(&record.revision);
+        let sealed = Sealed::of_report(report, &record.revision);
         for _ in 0..ROUNDS {
-            let standing = self.bucket.get(&key, None).await?;
-            let (bytes, etag) = standing.map(|object| (object.bytes, object.etag)).unzip();
-            let certificate = match (new, &bytes) {
+            let standing = sealed.standing(&self.bucket, new.is_some()).await?;
+            let bytes = standing.as_ref().map(|(bytes, _)| bytes);
+            let certificate = match (new, bytes) {
                 (Some(new), _) => new.clone(),
-                (None, Some(bytes)) => UsageReportCertificate::from_json(bytes)?,
-                (None, None) => return Err(MonthError::NoCertificate(key)),
+                (None, Some(bytes)) => {
+                    if !Box::pin(sealed.stands(&self.bucket, &self.ledger, bytes)).await? {
+                        continue;
+                    }
+                    UsageReportCertificate::from_json(bytes)?
+                }
+                (None, None) => return Err(MonthError::NoCertificate(sealed.key)),
             };
             let mut certified = self.certified(report).await?.into_iter();
             let before =
@@ -42,14 +48,13 @@ impl App {
                 None => None,
             };
             let wanted = certificate.superseding(before.as_ref())?.to_json()?;
-            if bytes.is_some_and(|bytes| bytes == wanted) {
-                return Ok(());
-            }
-            if self.bucket.replace(&key, wanted, JSON, etag).await? == Written::Now {
+            let written =
+                Box::pin(sealed.replace(&self.bucket, &self.ledger, standing, wanted, JSON)).await?;
+            if written == Written::Now {
                 return Ok(());
             }
         }
-        Err(MonthError::Contention(key))
+        Err(MonthError::Contention(sealed.key))
     }
 
     /// A revision that is certified late stands before another one, whose differences are then to this one.
@@ -77,9 +82,8 @@ impl App {
         report: &InvoiceKey,
         record: &ReportRecord,
     ) -> Result<UsageReportCertificate, MonthError> {
-        let key = report.certificate(&record.revision);
-        let object = self.bucket.get(&key, None).await?;
-        let object = object.ok_or(MonthError::NoCertificate(key))?;
-        Ok(UsageReportCertificate::from_json(&object.bytes)?)
+        let sealed = Sealed::of_report(report, &record.revision);
+        let bytes = Box::pin(sealed.read(&self.bucket, &self.ledger)).await?;
+        Ok(UsageReportCertificate::from_json(&bytes.ok_or(MonthError::NoCertificate(sealed.key))?)?)
     }
 }

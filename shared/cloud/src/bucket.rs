@@ -94,6 +94,17 @@ pub struct BucketError {
     advice: &'static str,
 }
 
+/// How an object says that its bytes are not those that were written, or that the connection broke.
+const BROKE_OFF: &str = "the body broke off";
+
+impl BucketError {
+    /// Whether the object is there, and its bytes did not come whole.
+    #[must_use]
+    pub fn is_broken_body(&self) -> bool {
+        self.reason.starts_with(BROKE_OFF)
+    }
+}
+
 impl BucketReader {
     /// The bucket of that name; `variable` is where the name comes from.
     #[must_use]
@@ -144,7 +155,7 @@ impl BucketReader {
             action: "read",
             bucket: self.name.clone(),
             key: key.to_owned(),
-            reason: format!("the body broke off: {error}"),
+            reason: format!("{BROKE_OFF}: {error}"),
             advice: "",
         })?;
         let bytes = body.into_bytes();

@@ -18,6 +18,7 @@ use billing::manifest::ManifestError;
 
 use crate::bucket::{BucketError, KeepError};
 use crate::ledger::LedgerError;
+use crate::seals::SealError;
 use crate::vars::{VarError, Vars};
 
 pub use keep::{keep, keep_document, part_of, withdrawing};
@@ -36,6 +37,9 @@ pub enum IntakeError {
     /// There is no such bill, or it does not count.
     #[error("there is no bill {0} that counts: see `monthend status`")]
     NoBill(Box<InvoiceKey>),
+    /// A certificate that is not what was certified.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The bucket.
     #[error(transparent)]
     Bucket(#[from] BucketError),

@@ -11,6 +11,7 @@ mod metering;
 mod periods;
 mod reports;
 mod runs;
+mod seals;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
@@ -31,6 +32,7 @@ pub use metering::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
 pub use periods::PeriodRecord;
 pub use reports::{ReportRecord, ReportState};
 pub use runs::{RunOutcome, RunRecord, RunShown};
+pub use seals::{Seal, SealKey};
 
 /// The state table, to read: holds nothing that could write.
 #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod mail;
 pub mod plans;
 pub mod posted;
+pub mod seals;
 pub mod secrets;
 pub mod telemetry;
 pub mod vars;

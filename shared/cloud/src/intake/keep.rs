@@ -65,8 +65,9 @@ pub async fn withdrawing(
 ) -> Result<(Manifest, Option<Currency>), IntakeError> {
     let record = newest(ledger, invoice).await?.filter(|record| !record.withdrawn);
     let record = record.ok_or_else(|| IntakeError::NoBill(Box::new(invoice.clone())))?;
-    let format =
-        manifest_of(bucket, invoice, &record).await?.map_or(Format::Focus, |manifest| manifest.format);
+    let format = manifest_of(bucket, ledger, invoice, &record)
+        .await?
+        .map_or(Format::Focus, |manifest| manifest.format);
     let currency = record.totals.as_ref().and_then(|[code, ..]| Currency::from_code(code));
     Ok((Manifest::withdrawing(invoice, format, record.revision, reason.to_owned()), currency))
 }

@@ -286,7 +286,7 @@ impl Bringing<'_> {
     /// What a bill is made of; nothing if it has no parts.
     async fn made_of(&self, standing: &Standing) -> Result<Option<Manifest>, IntakeError> {
         match newest(self.ledger, &standing.invoice).await? {
-            Some(record) => manifest_of(self.bucket, &standing.invoice, &record).await,
+            Some(record) => manifest_of(self.bucket, self.ledger, &standing.invoice, &record).await,
             None => Ok(None),
         }
     }
@@ -329,7 +329,7 @@ impl Bringing<'_> {
         let mut revisions = self.ledger.revisions(&invoice).await?;
         if let Some(last) = revisions.last().filter(|record| record.state == RevisionState::Registered)
             && self.ledger.latest(&invoice).await?.as_ref() != Some(&last.revision)
-            && let Some(manifest) = manifest_of(self.bucket, &invoice, last).await?
+            && let Some(manifest) = manifest_of(self.bucket, self.ledger, &invoice, last).await?
             && hashes(&manifest.parts) == hashes(parts)
         {
             // the same was begun and not finished: it is no revision that another one could follow

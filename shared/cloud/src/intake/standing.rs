@@ -15,6 +15,7 @@ use super::IntakeError;
 use super::plan::NAME;
 use crate::bucket::BucketReader;
 use crate::ledger::{LedgerReader, RevisionRecord, RevisionState};
+use crate::seals::Sealed;
 
 /// The bills of a month that count, of all providers: published, and not withdrawn. Where a bill comes to `like`, how many charges it
 /// has is looked up.
@@ -35,7 +36,7 @@ pub async fn standing(
         }
         let [currency, _, charges_total, _] = record.totals.clone().unwrap_or_default();
         let same = like.is_some_and(|like| is_total(like, &charges_total));
-        let charges = if same { charges_of(bucket, &record).await? } else { None };
+        let charges = if same { charges_of(bucket, ledger, &invoice, &record).await? } else { None };
         let is_numbered = invoice.is_numbered() && !invoice.invoice_id.as_str().starts_with(NAME);
         let revision = record.revision;
         standing.push(Standing { invoice, revision, currency, charges_total, charges, is_numbered });
@@ -109,15 +110,27 @@ pub(super) async fn held(
 
 async fn certificate(
     bucket: &BucketReader,
+    ledger: &LedgerReader,
+    invoice: &InvoiceKey,
     record: &RevisionRecord,
 ) -> Result<Option<Certificate>, IntakeError> {
     let Some(key) = &record.certificate_key else { return Ok(None) };
-    let object = bucket.get(key, None).await?;
-    Ok(object.map(|object| Certificate::from_json(&object.bytes)).transpose()?)
+    let sealed = Sealed::of_invoice(invoice, &record.revision);
+    let bytes = match *key == sealed.key {
+        true => sealed.read(bucket, ledger).await?,
+        // of one that is held, nothing is noted
+        false => bucket.get(key, None).await?.map(|object| object.bytes),
+    };
+    Ok(bytes.map(|bytes| Certificate::from_json(&bytes)).transpose()?)
 }
 
-async fn charges_of(bucket: &BucketReader, record: &RevisionRecord) -> Result<Option<u64>, IntakeError> {
-    Ok(certificate(bucket, record)
+async fn charges_of(
+    bucket: &BucketReader,
+    ledger: &LedgerReader,
+    invoice: &InvoiceKey,
+    record: &RevisionRecord,
+) -> Result<Option<u64>, IntakeError> {
+    Ok(certificate(bucket, ledger, invoice, record)
         .await?
         .and_then(|certificate| certificate.provider_figures["charges"].as_u64()))
 }
@@ -125,13 +138,14 @@ async fn charges_of(bucket: &BucketReader, record: &RevisionRecord) -> Result<Op
 /// What a bill is made of; nothing if that is no bill in parts.
 pub(super) async fn manifest_of(
     bucket: &BucketReader,
+    ledger: &LedgerReader,
     invoice: &InvoiceKey,
     record: &RevisionRecord,
 ) -> Result<Option<Manifest>, IntakeError> {
     let key = &record.raw_key;
     if key.starts_with(FOCUS) {
         FocusKey::parse(key)?;
-        let Some(certificate) = certificate(bucket, record).await? else { return Ok(None) };
+        let Some(certificate) = certificate(bucket, ledger, invoice, record).await? else { return Ok(None) };
         let inputs = certificate.inputs.into_iter().filter(|input| input.key == *key);
         let mut parts = Vec::new();
         for input in inputs {

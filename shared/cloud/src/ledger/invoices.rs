@@ -155,7 +155,7 @@ pub fn rules_text(rules: &std::collections::BTreeMap<String, String>) -> String 
     rules.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-fn partition(invoice: &InvoiceKey) -> String {
+pub(super) fn partition(invoice: &InvoiceKey) -> String {
     let encoded = |text: &str| encode(text);
     format!(
         "INVOICE#{}#{}#{}",

@@ -77,7 +77,7 @@ pub struct ReportRecord {
     pub recorded_at: DateTime<Utc>,
 }
 
-fn partition(report: &InvoiceKey) -> String {
+pub(super) fn partition(report: &InvoiceKey) -> String {
     let encoded = [report.provider.as_str(), report.billing_account.as_str()].map(encode);
     let [provider, account] = encoded;
     format!("REPORT#{provider}#{account}#{}#{}", report.period, encode(report.invoice_id.as_str()))
