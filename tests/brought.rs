@@ -256,7 +256,7 @@ async fn a_file_of_several_accounts_is_read_once_and_each_bill_stands_by_itself(
 }
 
 #[tokio::test]
-async fn a_file_that_came_while_the_clock_was_behind_counts_when_it_is_brought() {
+async fn a_file_counts_after_what_it_overwrites_also_where_the_clock_was_set_back() {
     let world = world().await;
     let (key, one) = scope("scope-a");
     put(&world, &key, &one).await;
@@ -267,15 +267,31 @@ async fn a_file_that_came_while_the_clock_was_behind_counts_when_it_is_brought()
     upload.write(both.as_bytes()).await.unwrap();
     upload.finish().await.unwrap();
     allocate(&world, &key).await;
-    assert_eq!(
-        counted(&world).await,
-        ["allocations/azure/PRF-9/2026-10-export.csv: 100.00"],
-        "it is the older one"
-    );
-    let event = json!({"key": key, "answer": "replace"});
+    assert_eq!(counted(&world).await, ["allocations/azure/PRF-9/2026-10-export.csv: 100.00 70.00"]);
+    // one that cannot be used is not passed over, either
+    let mut upload = world.bucket.upload(key.clone(), "text/csv").fetched_at(behind);
+    upload.write(b"no,bill\n1,2\n").await.unwrap();
+    upload.finish().await.unwrap();
+    held(&world, &key).await;
+    let invoice = FocusKey::parse(&key).unwrap().invoice;
+    let period = world.ledger.period(&invoice).await.unwrap().unwrap();
+    assert_eq!(period.state, PeriodState::Open, "{}", period.reason);
+}
+
+#[tokio::test]
+async fn what_a_person_brings_in_place_of_a_bill_counts_also_where_the_clock_was_set_back() {
+    let world = world().await;
+    let (key, one) = scope("scope-a");
+    put(&world, &key, &one).await;
+    allocate(&world, &key).await;
+    let other = key.replace("scope-a", "corrected");
+    let corrected = String::from_utf8(one).unwrap().replace("100", "101");
+    put(&world, &other, corrected.as_bytes()).await;
+    held(&world, &other).await;
+    let event = json!({"key": other, "answer": "replace"});
     let early = now() - TimeDelta::days(3_000);
     world.cloud.functions().invoke("allocate", &event, "test", early).await.unwrap();
-    assert_eq!(counted(&world).await, ["allocations/azure/PRF-9/2026-10-export.csv: 100.00 70.00"]);
+    assert_eq!(counted(&world).await, ["allocations/azure/PRF-9/2026-10-export.csv: 101.00"]);
 }
 
 /// What the version before wrote: an imported report stood under the bill's own folder, beside its manifest.

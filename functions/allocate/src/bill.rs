@@ -85,11 +85,12 @@ impl App {
         let Spooled { file, sha256, bytes, fetched_at, last_modified } = taken;
         let source = "upload".to_owned();
         let part = Part { key: object.key.clone(), sha256: sha256.clone(), bytes, source, costs: None };
+        let after = self.overwritten(&named, object).await?;
         // whoever exports a month that has ended exports the whole of it; a corrected file is a new revision
         let finality = if key.invoice.period.end() <= now { Finality::Final } else { Finality::Open };
         let taken = Taken {
             inputs: vec![DocumentRef { key: object.key.clone(), sha256 }],
-            fetched: Fetched { noted: fetched_at, last_modified },
+            fetched: Fetched { noted: fetched_at, last_modified, after },
             named,
             manifest: Manifest::of_parts(&key.invoice, Format::Focus, finality, vec![part]),
             is_upload: true,
@@ -121,12 +122,13 @@ impl App {
                 reports.push(done);
                 continue;
             }
+            let fetched = Fetched { after: self.replaced(manifest).await?, ..fetched.clone() };
             if let Err(reason) = self.take_in_all(manifest.parts.iter(), &mut files).await? {
                 reports.push(self.unusable(&named, &fetched, &reason, mode, now).await?);
                 continue;
             }
             let inputs = inputs(head.clone(), manifest);
-            let (manifest, fetched) = (manifest.clone(), fetched.clone());
+            let manifest = manifest.clone();
             to_do.push(Taken { named, fetched, manifest, inputs, is_upload: false });
         }
         let (named, taken): (Vec<Named>, Vec<Taken>) =
@@ -274,7 +276,7 @@ impl App {
         }
         let order = match published.as_ref() {
             Some(record) => record.order.clone(),
-            None => self.order(&taken, now).await?,
+            None => order_of(&named.revision, &taken.fetched, taken.manifest.provider_updated, now),
         };
         let mismatch = judged.certificate.status == Status::Mismatch;
         if mode.is_dry_run() {
@@ -332,16 +334,32 @@ impl App {
         }
     }
 
-    /// The bill's place among its revisions. One that takes the place of another counts after it, whatever clocks say.
-    async fn order(&self, taken: &Taken, now: DateTime<Utc>) -> Result<RevisionOrder, DocumentError> {
-        let revision = &taken.named.revision;
-        let replaced = taken.manifest.brought.as_ref().and_then(|brought| brought.replaces.as_ref());
-        if let Some(replaced) = replaced
-            && let Some(record) = self.ledger.revision(&taken.named.invoice, replaced).await?
-        {
-            return Ok(RevisionOrder::after(&record.order, taken.fetched.at(now), revision));
+    /// The place of the revision whose place a bill takes.
+    async fn replaced(&self, manifest: &Manifest) -> Result<Option<RevisionOrder>, DocumentError> {
+        let Some(replaced) = manifest.brought.as_ref().and_then(|brought| brought.replaces.as_ref()) else {
+            return Ok(None);
+        };
+        let record = self.ledger.revision(&manifest.invoice(), replaced).await?;
+        Ok(record.map(|record| record.order))
+    }
+
+    /// The place of the newest revision that an upload has overwritten. The clock by which its time was noted may be behind; but what
+    /// stands under a key was put there last. Of an earlier version, whose notification comes late, its time must do.
+    async fn overwritten(
+        &self,
+        named: &Named,
+        object: &StoredObject,
+    ) -> Result<Option<RevisionOrder>, DocumentError> {
+        if let Some(version) = &object.version {
+            let of_version = self.bucket.get_at_most(&object.key, Some(version), 0).await?;
+            if of_version.map(|of_version| of_version.etag) != self.bucket.etag(&object.key).await? {
+                return Ok(None);
+            }
         }
-        Ok(order_of(revision, &taken.fetched, taken.manifest.provider_updated, now))
+        let revisions = self.ledger.revisions(&named.invoice).await?;
+        let mut before = revisions.into_iter();
+        let before = before.rfind(|record| record.raw_key == named.path && record.revision != named.revision);
+        Ok(before.map(|record| record.order))
     }
 
     /// Holds a bill that cannot be judged, or that must be asked about.
