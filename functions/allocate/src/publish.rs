@@ -45,13 +45,13 @@ impl App {
         for _ in 0..ROUNDS {
             let standing = sealed.standing(&self.bucket, new.is_some()).await?;
             let bytes = standing.as_ref().map(|(bytes, _)| bytes);
-            let certificate = match (new, bytes) {
-                (Some(new), _) => new.clone(),
+            let (certificate, seal) = match (new, bytes) {
+                (Some(new), _) => (new.clone(), None),
                 (None, Some(bytes)) => {
-                    if !Box::pin(sealed.stands(&self.bucket, &self.ledger, bytes)).await? {
-                        continue;
-                    }
-                    Certificate::from_json(bytes)?
+                    let seal = Box::pin(sealed.stands(&self.bucket, &self.ledger, bytes)).await?;
+                    // else somebody has written another since
+                    let Some(seal) = seal else { continue };
+                    (Certificate::from_json(bytes)?, Some(seal))
                 }
                 (None, None) => return Err(DocumentError::NoCertificate(sealed.key)),
             };
@@ -64,7 +64,7 @@ impl App {
             };
             let wanted = certificate.superseding(before.as_ref())?.to_json()?;
             let written =
-                Box::pin(sealed.replace(&self.bucket, &self.ledger, standing, wanted, JSON)).await?;
+                Box::pin(sealed.replace(&self.bucket, &self.ledger, standing, seal, wanted, JSON)).await?;
             if written == Written::Now {
                 return Ok(());
             }

@@ -92,14 +92,14 @@ impl Sealed {
             };
             let Some(object) = object else { return Ok(None) };
             // else somebody has written another since, who has noted it
-            if self.stands(bucket, ledger, &object.bytes).await? {
+            if self.stands(bucket, ledger, &object.bytes).await?.is_some() {
                 return Ok(Some(object.bytes));
             }
         }
     }
 
-    /// Whether bytes that were read are what was certified: an error if they are not, `false` if others have taken their place since.
-    /// Of what a version before has certified, nothing is noted: it is believed.
+    /// What is noted of bytes that were read, if they are what was certified: an error if they are not, nothing if others have taken their
+    /// place since. Of what a version before has certified, nothing is noted: it is believed.
     ///
     /// # Errors
     /// [`SealError::Changed`].
@@ -108,14 +108,14 @@ impl Sealed {
         bucket: &BucketReader,
         ledger: &LedgerReader,
         bytes: &[u8],
-    ) -> Result<bool, SealError> {
+    ) -> Result<Option<Seal>, SealError> {
         let found = sha256_hex(bytes);
         let seal = ledger.seal(&self.seal).await?;
         let Some(certified) = seal.hashes.last().filter(|_| !seal.hashes.contains(&found)) else {
-            return Ok(true);
+            return Ok(Some(seal));
         };
         if bucket.get(&self.key, None).await?.is_none_or(|object| object.bytes != bytes) {
-            return Ok(false);
+            return Ok(None);
         }
         let (key, again) = (&self.key, self.again(ledger).await?);
         Err(SealError::Changed(format!(
@@ -167,7 +167,8 @@ impl Sealed {
         ))
     }
 
-    /// Writes a certificate in place of what stands there, its bytes and its `ETag`; `Refused` if somebody was quicker.
+    /// Writes a certificate in place of what stands there, its bytes and its `ETag`, and what is noted of it as far as that was read;
+    /// `Refused` if somebody was quicker.
     ///
     /// # Errors
     /// [`SealError`].
@@ -176,16 +177,21 @@ impl Sealed {
         bucket: &Bucket,
         ledger: &Ledger,
         standing: Option<(Bytes, String)>,
+        seal: Option<Seal>,
         wanted: Vec<u8>,
         content_type: &str,
     ) -> Result<Written, SealError> {
         let hash = sha256_hex(&wanted);
         let before = standing.as_ref().map(|(bytes, _)| sha256_hex(bytes));
+        let seen = match (seal, &before) {
+            (Some(seal), _) => seal,
+            (None, Some(_)) => ledger.seal(&self.seal).await?,
+            // most are new, and nothing is noted of them
+            (None, None) => Seal::default(),
+        };
         if before.as_ref() == Some(&hash) {
-            return self.settle(ledger, &ledger.seal(&self.seal).await?, &hash).await;
+            return self.settle(ledger, &seen, &hash).await;
         }
-        // most are new, and nothing is noted of them
-        let seen = if before.is_some() { ledger.seal(&self.seal).await? } else { Seal::default() };
         let seal = match self.note(ledger, seen, before.as_deref(), &hash).await? {
             Some(seal) => seal,
             None if before.is_some() => return Ok(Written::Refused),
