@@ -413,10 +413,7 @@ impl S3 for EmbeddedS3 {
         let _reading = self.store.reading(&input.bucket, &input.key).await;
         let (object, _) = self.find(&input.bucket, &input.key).await?.ok_or_else(no_such_key)?;
         Conditions::of_head(&input).check_read(&object)?;
-        let output = head_output(&input, &object)?;
-        let is_part = output.content_range.is_some();
-        let status = if is_part { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
-        Ok(S3Response::with_status(output, status))
+        head_output(&input, &object).map(S3Response::new)
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -626,7 +623,7 @@ impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {
         let mut answer = Self::internal_error(error.clone());
         answer.set_message(error.to_string());
-        if let StoreError::Full { .. } = error {
+        if let StoreError::Full { .. } | StoreError::Unusable { .. } = error {
             // trying again makes no room
             answer = Self::with_message(S3ErrorCode::Custom("DiskFull".into()), error.to_string());
             answer.set_status_code(http::StatusCode::INSUFFICIENT_STORAGE);

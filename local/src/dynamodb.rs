@@ -36,17 +36,31 @@ pub enum LedgerFileError {
          a home of invented data starts anew after `monthend reset`"
     )]
     Damaged { path: String, error: String },
-    #[error("failed to make the ledger {path}: {error}")]
-    Make { path: String, error: String },
+    #[error("{DISK_IS_FULL} or fails, or {path} is not ours ({error}): make room, and do it again")]
+    Unusable { path: String, error: String },
+}
+
+impl LedgerFileError {
+    fn of(path: &Path, error: String) -> Self {
+        let path = path.display().to_string();
+        if is_damaged(&error) { Self::Damaged { path, error } } else { Self::Unusable { path, error } }
+    }
+}
+
+/// What SQLite says of a file that is not what it has written.
+fn is_damaged(error: &str) -> bool {
+    error.contains("malformed") || error.contains("not a database")
+}
+
+/// What it says where there is no room, or where it cannot tell.
+fn is_for_want_of_room(error: &str) -> bool {
+    ["disk is full", "disk I/O error", "unable to open database file"].iter().any(|said| error.contains(said))
 }
 
 /// The ledger of a home, which is made if it is not there.
 pub(crate) fn open(path: &Path) -> Result<Database, LedgerFileError> {
     if path.exists() {
-        let damaged = |error: DynoxideError| {
-            let (path, error) = (path.display().to_string(), error.to_string());
-            LedgerFileError::Damaged { path, error }
-        };
+        let damaged = |error: DynoxideError| LedgerFileError::of(path, error.to_string());
         let database = Database::new(&path.to_string_lossy()).map_err(damaged)?;
         if has_table(&database).map_err(damaged)? {
             return Ok(database);
@@ -54,9 +68,8 @@ pub(crate) fn open(path: &Path) -> Result<Database, LedgerFileError> {
         // of a start that died before it had made the table: nothing was ever in it
         drop(database);
     }
-    make(path).map_err(|error| LedgerFileError::Make { path: path.display().to_string(), error })?;
-    Database::new(&path.to_string_lossy())
-        .map_err(|error| LedgerFileError::Make { path: path.display().to_string(), error: error.to_string() })
+    make(path).map_err(|error| LedgerFileError::of(path, error))?;
+    Database::new(&path.to_string_lossy()).map_err(|error| LedgerFileError::of(path, error.to_string()))
 }
 
 /// A ledger that ends with the process, for tests.
@@ -65,7 +78,7 @@ pub(crate) fn in_memory() -> Result<Database, LedgerFileError> {
         create_table(&database)?;
         Ok(database)
     });
-    made.map_err(|error| LedgerFileError::Make { path: "in memory".into(), error: error.to_string() })
+    made.map_err(|error| LedgerFileError::of(Path::new("in memory"), error.to_string()))
 }
 
 /// Makes the file whole under another name first: whoever dies on the way leaves nothing that looks like a ledger.
@@ -168,10 +181,10 @@ fn failed(error: &DynoxideError) -> Response {
             &format!("{what} (dynamodb.sqlite in the home: {text})"),
         )
     };
-    if text.contains("disk is full") {
+    if is_for_want_of_room(&text) {
         return of_file(&format!("{DISK_IS_FULL}: the ledger cannot be written; make room, and do it again"));
     }
-    if text.contains("malformed") || text.contains("not a database") {
+    if is_damaged(&text) {
         return of_file("the ledger is damaged: put a copy from before in its place");
     }
     let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -905,20 +905,23 @@ fn clean(value: &mut Value, home: &str) {
     }
 }
 
-/// Notifications are named by their time: 20261130T172631768501-14175-000000.
+/// Dead letters have numbers: an event that is given up again has another one. Homes of older versions name files by their time
+/// (20261130T172631768501-14175-000000).
 fn without_notification(text: &str) -> String {
     let is_name = |word: &str| {
         let (day, rest) = word.split_at_checked(8).unwrap_or_default();
         rest.len() > 10 && rest.starts_with('T') && day.bytes().all(|byte| byte.is_ascii_digit())
     };
+    let mut pieces = text.split("(dead letter ");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    let numbered = pieces.map(|piece| piece.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let text = numbered.fold(first, |text, piece| text + "(dead letter N" + piece);
     let parts = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-    parts
-        .map(
-            |part| {
-                if is_name(part) { format!("NOTIFICATION{}", &part[part.len() - 1..]) } else { part.into() }
-            },
-        )
-        .collect()
+    let shown = |part: &str| match is_name(part) {
+        true => format!("NOTIFICATION{}", &part[part.len() - 1..]),
+        false => part.into(),
+    };
+    parts.map(shown).collect()
 }
 
 /// What is not the same: how much, and the first of it.

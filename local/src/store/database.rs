@@ -26,6 +26,14 @@ pub enum StoreError {
         /// What was written.
         path: PathBuf,
     },
+    /// A file cannot be opened or written, and nobody says why.
+    #[error("{DISK_IS_FULL} or fails, or {path} is not ours ({error}): make room, and do it again")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What the library says.
+        error: String,
+    },
     /// The file is not what was written.
     #[error(
         "{path} is damaged ({error}): put a copy from before in its place; without one, remove it, and what stands below s3 is taken in anew"
@@ -61,6 +69,10 @@ impl StoreError {
             Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Damaged { path, error: error.to_string() }
+            }
+            // the library does not say why: for want of room, mostly
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+                Self::Unusable { path, error: error.to_string() }
             }
             _ => Self::Other { path, error: error.to_string() },
         }
