@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod dotenv;
 mod output;
 mod session;
 mod values;

@@ -1,7 +1,7 @@
 //! What a command works on: the embedded cloud of the home, started here or reached in the process that runs
 //! it, or a deployed stack.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use local::{
 };
 
 use crate::args::{Args, Cloud};
+use crate::dotenv;
 use crate::output::Output;
 
 pub(crate) struct Session {
@@ -57,11 +58,7 @@ const BACKOFF_MS: &str = "2000";
 
 /// The environment, and what a file `.env` in this folder adds to it.
 pub(crate) fn variables() -> anyhow::Result<Vars> {
-    let file = match dotenvy::from_path_iter(".env") {
-        Ok(pairs) => pairs.collect::<Result<Vars, _>>().context("failed to read .env")?,
-        Err(error) if error.not_found() => Vars::default(),
-        Err(error) => return Err(error).context("failed to read .env"),
-    };
+    let file = dotenv::read(Path::new(".env"))?;
     Ok(Vars::from_process().or(&file).or(&Vars::from_iter([("HTTP_BACKOFF_MS", BACKOFF_MS)])))
 }
 

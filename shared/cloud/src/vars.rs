@@ -38,19 +38,19 @@ pub enum VarError {
 }
 
 impl Vars {
-    /// The environment of this process.
+    /// The environment of this process, without whitespace around the values: it comes with what sets them.
     #[must_use]
     pub fn from_process() -> Self {
         // a variable that is not UTF-8 is none of ours
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+        let texts = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        texts.map(|(name, value)| (name, value.trim().to_owned())).collect()
     }
 
-    /// The value, if set and not empty.
+    /// The value, if set and not blank.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
     }
 
     /// The value of a variable that must be set; `meaning` completes "set it to ...".
