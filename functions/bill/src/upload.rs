@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use billing::bills::{RunDocument, StatedExport};
 use billing::revision::sha256_hex;
 use cloud::bucket::Written;
-use cloud::http::{innermost_cause, read_body, was_never_sent};
+use cloud::http::{innermost_cause, read_body, send, was_never_sent};
 use cloud::ledger::{Sending, SendingState};
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
@@ -78,7 +78,7 @@ impl Invoicing {
             .header(CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\""))
             .header("Idempotency-Key", once)
             .body(bytes);
-        let answer = request.send().await.map_err(|error| {
+        let answer = send(request, &[]).await.map_err(|error| {
             let cause = innermost_cause(&error);
             if was_never_sent(&error) { UploadError::Refused(cause) } else { UploadError::Unsure(cause) }
         })?;

@@ -2,7 +2,7 @@
 
 use billing::month::BillingMonth;
 use billing::strict;
-use cloud::http::{BodyError, RetryPolicy, Transient, innermost_cause, read_body, retry_after};
+use cloud::http::{BodyError, Reply, RetryPolicy, Transient, innermost_cause, read_body, retry_after, send};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -206,7 +206,7 @@ impl AtlasClient {
     }
 
     /// The answer, and the header that it was asked with.
-    async fn send(&self, url: &Url) -> Result<(reqwest::Response, Option<SecretString>), AtlasError> {
+    async fn send(&self, url: &Url) -> Result<(Reply, Option<SecretString>), AtlasError> {
         let path_and_query =
             url.query().map_or(url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         let mut request = self.http.get(url.clone()).header(ACCEPT, ACCEPTED);
@@ -220,7 +220,7 @@ impl AtlasClient {
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
-        let response = request.send().await.map_err(|error| unreachable(url, &error))?;
+        let response = send(request, &[]).await.map_err(|error| unreachable(url, &error))?;
         Ok((response, header))
     }
 }
@@ -235,11 +235,11 @@ pub(crate) fn read_heads(document: &[u8]) -> Result<Vec<Head>, serde_json::Error
 }
 
 /// The body of an answer, in full.
-pub(crate) async fn body_of(response: reqwest::Response, path: &str) -> Result<bytes::Bytes, AtlasError> {
+pub(crate) async fn body_of(response: Reply, path: &str) -> Result<bytes::Bytes, AtlasError> {
     read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
         BodyError::TooLarge { limit_bytes } => AtlasError::TooLarge { path: path.to_owned(), limit_bytes },
         BodyError::Interrupted(error) => {
-            AtlasError::Interrupted { path: path.to_owned(), reason: error.without_url().to_string() }
+            AtlasError::Interrupted { path: path.to_owned(), reason: innermost_cause(&error) }
         }
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
+use cloud::http::send;
 use cloud::secrets::{Secrets, SecretsError};
 use digest_auth::{AuthContext, WwwAuthenticateHeader};
 use reqwest::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
@@ -157,14 +158,12 @@ async fn request_token(
     let basic = format!("{}:{}", encode(client_id), encode(client_secret));
     let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(basic));
     let asked = Instant::now();
-    let response = http
+    let request = http
         .post(url.clone())
         .header(AUTHORIZATION, basic)
         .header("Accept", "application/json")
-        .form(&[("grant_type", "client_credentials")])
-        .send()
-        .await
-        .map_err(|error| unreachable(url, &error))?;
+        .form(&[("grant_type", "client_credentials")]);
+    let response = send(request, &[]).await.map_err(|error| unreachable(url, &error))?;
     let status = response.status().as_u16();
     let retry_after = cloud::http::retry_after(response.headers());
     let body = body_of(response, path).await?;

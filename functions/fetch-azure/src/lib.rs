@@ -42,7 +42,7 @@ use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
-use cloud::http::{ClientError, InvalidBaseUrl, RetryPolicy, base_url};
+use cloud::http::{ClientError, InvalidBaseUrl, RetryPolicy, base_url, shown};
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
 use cloud::secrets::{Secrets, SecretsError};
@@ -224,15 +224,10 @@ fn export(vars: &Vars, credentials: &Credentials) -> Result<Option<Export>, Erro
     let tokens = Tokens::new(credentials.clone(), "https://storage.azure.com/.default".into());
     let invalid = |error: export::InvalidExport| VarError::Invalid {
         name: "AZURE_EXPORT_URL",
-        value: path(&url),
+        value: shown(&url),
         expected: error.to_string(),
     };
     Ok(Some(Export::new(&url, tokens).map_err(invalid)?))
-}
-
-/// A URL without its query, which might be a signature.
-fn path(url: &Url) -> String {
-    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
 /// The resource that tokens are for: the API itself, also in clouds of other countries.

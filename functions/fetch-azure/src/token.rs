@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cloud::http::{RetryPolicy, read_body};
+use cloud::http::{RetryPolicy, read_body, send};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -97,8 +97,8 @@ impl Tokens {
             ("scope", self.scope.as_str()),
         ];
         let asked = Instant::now();
-        let sent = http.post(url.clone()).form(&form).send().await;
-        let response = sent.map_err(|error| unreachable(url, error))?;
+        let sent = send(http.post(url.clone()).form(&form), &[client_secret]).await;
+        let response = sent.map_err(|error| unreachable(url, &error))?;
         let (status, wait) = (response.status().as_u16(), longest_wait(response.headers()));
         let path = path_of(url);
         let body =

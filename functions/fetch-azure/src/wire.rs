@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cloud::bucket::Spool;
-use cloud::http::{BodyError, RetryPolicy, Transient, innermost_cause, read_body, retry_after};
+use cloud::http::{BodyError, Reply, RetryPolicy, Transient, innermost_cause, read_body, retry_after, send};
 use flate2::write::MultiGzDecoder;
+use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderMap};
-use reqwest::{Method, Response};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use url::Url;
@@ -80,8 +80,8 @@ impl Wire {
     pub(crate) async fn signed_blob(&self, link: &Url, shape: Shape) -> Result<Taken, AzureError> {
         let blob = file_name(link);
         with_attempts(&self.retry, || async {
-            let sent = self.http.get(link.clone()).send().await;
-            let response = sent.map_err(|error| unreachable(link, error))?;
+            let sent = send(self.http.get(link.clone()), &[]).await;
+            let response = sent.map_err(|error| unreachable(link, &error))?;
             let (status, wait) = (response.status().as_u16(), longest_wait(response.headers()));
             if status == 200 {
                 return take(response, &blob, shape).await;
@@ -104,7 +104,7 @@ impl Wire {
     }
 
     /// Sends with a token; one that is refused is replaced once.
-    async fn authorised(&self, tokens: &Tokens, call: &Call) -> Result<Response, AzureError> {
+    async fn authorised(&self, tokens: &Tokens, call: &Call) -> Result<Reply, AzureError> {
         let mut renewed = false;
         loop {
             let token = tokens.token(&self.http, &self.retry).await?;
@@ -116,7 +116,7 @@ impl Wire {
             if let Some(body) = &call.body {
                 request = request.json(body);
             }
-            let response = request.send().await.map_err(|error| unreachable(&call.url, error))?;
+            let response = send(request, &[]).await.map_err(|error| unreachable(&call.url, &error))?;
             let status = response.status().as_u16();
             if status == 401 && !renewed {
                 tokens.refused(&token).await;
@@ -177,7 +177,7 @@ impl std::io::Write for Counter {
 }
 
 /// Takes in a body of any size; a gzip is unpacked on the way, to see that it is whole.
-async fn take(mut response: Response, blob: &str, shape: Shape) -> Result<Taken, AzureError> {
+async fn take(mut response: Reply, blob: &str, shape: Shape) -> Result<Taken, AzureError> {
     let stated = response.content_length();
     let mut spool = Spool::new()?;
     let mut unpacked = shape.is_gzip.then(|| MultiGzDecoder::new(Counter(0)));
@@ -185,9 +185,7 @@ async fn take(mut response: Response, blob: &str, shape: Shape) -> Result<Taken,
         blob: blob.to_owned(),
         reason: format!("it is no whole gzip: {error}"),
     };
-    while let Some(piece) =
-        response.chunk().await.map_err(|error| interrupted(blob, BodyError::Interrupted(error)))?
-    {
+    while let Some(piece) = response.chunk().await.map_err(|error| interrupted(blob, error.into()))? {
         if let Some(unpacked) = &mut unpacked {
             std::io::Write::write_all(unpacked, &piece).map_err(broken)?;
         }
@@ -234,20 +232,15 @@ pub(crate) fn file_name(url: &Url) -> String {
     url.path().rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-pub(crate) fn unreachable(url: &Url, error: reqwest::Error) -> AzureError {
-    AzureError::Unreachable {
-        url: url.origin().ascii_serialization(),
-        reason: innermost_cause(&error.without_url()),
-    }
+pub(crate) fn unreachable(url: &Url, error: &reqwest::Error) -> AzureError {
+    AzureError::Unreachable { url: url.origin().ascii_serialization(), reason: innermost_cause(error) }
 }
 
 pub(crate) fn interrupted(path: &str, error: BodyError) -> AzureError {
     let path = path.to_owned();
     match error {
         BodyError::TooLarge { limit_bytes } => AzureError::TooLarge { path, limit_bytes },
-        BodyError::Interrupted(error) => {
-            AzureError::Interrupted { path, reason: innermost_cause(&error.without_url()) }
-        }
+        BodyError::Interrupted(error) => AzureError::Interrupted { path, reason: innermost_cause(&error) },
     }
 }
 

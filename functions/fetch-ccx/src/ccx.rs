@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cloud::http::{
-    BodyError, Content, RetryPolicy, Transient, content_type, innermost_cause, read_body, retry_after,
+    BodyError, Content, RetryPolicy, Transient, content_type, innermost_cause, read_body, retry_after, send,
 };
 use cloud::vars::{VarError, Vars};
 use reqwest::header::ACCEPT;
@@ -94,16 +94,16 @@ impl CcxClient {
     async fn get(&self, url: &Url, path: &str) -> Result<Bytes, CcxError> {
         let request = self.http.get(url.clone()).header(ACCEPT, "application/json");
         let request = request.basic_auth(self.user.expose_secret(), Some(self.password.expose_secret()));
-        let response = request.send().await.map_err(|error| CcxError::Unreachable {
+        let response = send(request, &[]).await.map_err(|error| CcxError::Unreachable {
             url: url.origin().ascii_serialization(),
-            reason: innermost_cause(&error.without_url()),
+            reason: innermost_cause(&error),
         })?;
         let (status, wait) = (response.status().as_u16(), retry_after(response.headers()));
         let content_type = content_type(response.headers());
         let body = read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
             BodyError::TooLarge { limit_bytes } => CcxError::TooLarge { path: path.to_owned(), limit_bytes },
             BodyError::Interrupted(error) => {
-                CcxError::Interrupted { path: path.to_owned(), reason: innermost_cause(&error.without_url()) }
+                CcxError::Interrupted { path: path.to_owned(), reason: innermost_cause(&error) }
             }
         })?;
         if status != 200 {

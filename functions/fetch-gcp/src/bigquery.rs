@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cloud::http::send;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -136,7 +137,7 @@ impl BigQuery {
                 None => self.wire.client.get(url.clone()),
             };
             let request = request.header(ACCEPT, "application/json").header(AUTHORIZATION, bearer);
-            let (status, wait, answer) = body_of(request.send().await, url).await?;
+            let (status, wait, answer) = body_of(send(request, &[]).await, url).await?;
             match status {
                 200 => return Ok(answer),
                 // it may have ended early: once more with a new one

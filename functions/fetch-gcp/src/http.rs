@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cloud::http::{BodyError, RetryPolicy, innermost_cause, read_body, retry_after};
+use cloud::http::{BodyError, Reply, RetryPolicy, innermost_cause, read_body, retry_after};
 use url::Url;
 
 use crate::error::GcpError;
@@ -20,19 +20,19 @@ pub(crate) struct Wire {
 
 /// Status, wait asked for and whole body of an answer.
 pub(crate) async fn body_of(
-    response: Result<reqwest::Response, reqwest::Error>,
+    response: Result<Reply, reqwest::Error>,
     url: &Url,
 ) -> Result<(u16, Option<Duration>, Bytes), GcpError> {
     let path = || url.path().to_owned();
     let response = response.map_err(|error| GcpError::Unreachable {
         url: url.origin().ascii_serialization(),
-        reason: innermost_cause(&error.without_url()),
+        reason: innermost_cause(&error),
     })?;
     let (status, wait) = (response.status().as_u16(), retry_after(response.headers()));
     let body = read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
         BodyError::TooLarge { limit_bytes } => GcpError::TooLarge { path: path(), limit_bytes },
         BodyError::Interrupted(error) => {
-            GcpError::Interrupted { path: path(), reason: innermost_cause(&error.without_url()) }
+            GcpError::Interrupted { path: path(), reason: innermost_cause(&error) }
         }
     })?;
     Ok((status, wait, body))

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use cloud::http::send;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -69,7 +70,7 @@ impl Tokens {
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
             ("assertion", assertion.expose_secret()),
         ];
-        let response = self.wire.client.post(self.url.clone()).form(&form).send().await;
+        let response = send(self.wire.client.post(self.url.clone()).form(&form), &[&assertion]).await;
         let (status, wait, body) = body_of(response, &self.url).await?;
         if status != 200 {
             return Err(GcpError::of_token_status(path, status, wait, &body));

@@ -96,7 +96,7 @@ impl Function for App {
         let bucket = vars.require("DATA_BUCKET", "the name of the data bucket")?;
         let table = vars.require("STATE_TABLE", "the name of the ledger's table")?;
         let base = vars.require("PROMETHEUS_URL", "the URL of the Prometheus server, https://...")?;
-        let base = base_url(base, vars)?;
+        let base = cloud::http::base_url("PROMETHEUS_URL", base, vars)?;
         let rules = Rules::from_vars(vars)?;
         let aws = Aws::connect(vars).await?;
         let account = BillingAccountId::new(base.host_str().unwrap_or_default())?;
@@ -151,16 +151,6 @@ impl Looker {
             Err(unusable) => ReportedDriver::without(subject, DriverOutcome::Held, &unusable),
         })
     }
-}
-
-fn base_url(text: &str, vars: &Vars) -> Result<url::Url, Error> {
-    // said before anything else is, because other errors quote it
-    let has_credentials =
-        url::Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
-    if has_credentials {
-        return Err(InvalidCredentials::InUrl.into());
-    }
-    Ok(cloud::http::base_url("PROMETHEUS_URL", text, vars)?)
 }
 
 /// A server behind a network of its own may need no credentials, and then there is no secret.

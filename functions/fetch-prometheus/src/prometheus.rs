@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cloud::http::{
-    BodyError, Content, RetryPolicy, Transient, content_type, innermost_cause, read_body, retry_after,
+    BodyError, Content, RetryPolicy, Transient, content_type, innermost_cause, read_body, retry_after, send,
 };
 use cloud::secrets::Secrets;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
@@ -31,8 +31,6 @@ pub enum InvalidCredentials {
     Half,
     #[error("PROMETHEUS_TOKEN and PROMETHEUS_USER exclude each other: set one of them")]
     Both,
-    #[error("PROMETHEUS_URL must not hold a user or a password: set PROMETHEUS_USER and PROMETHEUS_PASSWORD")]
-    InUrl,
 }
 
 impl Credentials {
@@ -98,9 +96,9 @@ impl PrometheusClient {
             }
             Credentials::Bearer(token) => request.bearer_auth(token.expose_secret()),
         };
-        let response = request.send().await.map_err(|error| PrometheusError::Unreachable {
+        let response = send(request, &[]).await.map_err(|error| PrometheusError::Unreachable {
             url: url.origin().ascii_serialization(),
-            reason: innermost_cause(&error.without_url()),
+            reason: innermost_cause(&error),
         })?;
         let (status, wait) = (response.status().as_u16(), retry_after(response.headers()));
         let content_type = content_type(response.headers());
@@ -111,7 +109,7 @@ impl PrometheusClient {
                 return Err(PrometheusError::TooLarge { path, limit_bytes });
             }
             Err(BodyError::Interrupted(error)) => {
-                let reason = innermost_cause(&error.without_url());
+                let reason = innermost_cause(&error);
                 return Err(PrometheusError::Interrupted { path, reason });
             }
         };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cloud::aws::Aws;
-use cloud::http::{BodyError, RetryPolicy, Transient, base_url, read_body, retry_after};
+use cloud::http::{BodyError, RetryPolicy, Transient, base_url, read_body, retry_after, send, shown};
 use cloud::secrets::Secrets;
 use cloud::vars::Vars;
 use reqwest::StatusCode;
@@ -61,7 +61,7 @@ impl Clazar {
         let metering = vars.get("CLAZAR_API_URL").unwrap_or("https://api.clazar.io/metering/");
         let metering = base_url("CLAZAR_API_URL", metering, vars)?;
         let wrong = |reason: url::ParseError| ClazarError::WrongBase {
-            url: metering.to_string(),
+            url: shown(&metering),
             reason: reason.to_string(),
         };
         // its sibling; both end with a slash, without which the service does not know them
@@ -119,7 +119,7 @@ impl Clazar {
         for renewed in [false, true] {
             let started = Instant::now();
             let sent = self.http.post(self.metering.clone()).header(AUTHORIZATION, token.header.clone());
-            let answer = answer(sent.json(request).timeout(self.timeout), &self.metering).await;
+            let answer = answer(sent.json(request).timeout(self.timeout), &[], &self.metering).await;
             self.requests.fetch_add(1, Ordering::Relaxed);
             let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.latency_ms.fetch_add(took, Ordering::Relaxed);
@@ -162,13 +162,14 @@ impl Clazar {
         });
         let asked = self.http.post(self.authenticate.clone()).json(&credentials).timeout(self.timeout);
         // asking for a token accepts nothing, however it ends
-        let (status, headers, body) =
-            answer(asked, &self.authenticate).await.map_err(ClazarError::before_sending)?;
+        let (status, headers, body) = answer(asked, &[&self.client_secret], &self.authenticate)
+            .await
+            .map_err(ClazarError::before_sending)?;
         if let Some(error) = ClazarError::of_status(status, retry_after(&headers), &body, &self.authenticate)
         {
             return Err(error.before_sending());
         }
-        let unusable = || ClazarError::NoToken { url: self.authenticate.to_string() };
+        let unusable = || ClazarError::NoToken { url: shown(&self.authenticate) };
         if !status.is_success() {
             return Err(unusable());
         }
@@ -185,13 +186,14 @@ impl Clazar {
 
 async fn answer(
     request: reqwest::RequestBuilder,
+    in_body: &[&SecretString],
     url: &Url,
 ) -> Result<(StatusCode, HeaderMap, Bytes), ClazarError> {
     let failed = |error: reqwest::Error| ClazarError::of_call(url, &error);
-    let response = request.send().await.map_err(failed)?;
+    let response = send(request, in_body).await.map_err(failed)?;
     let (status, headers) = (response.status(), response.headers().clone());
     let body = read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
-        BodyError::TooLarge { limit_bytes } => ClazarError::TooLarge { url: url.to_string(), limit_bytes },
+        BodyError::TooLarge { limit_bytes } => ClazarError::TooLarge { url: shown(url), limit_bytes },
         BodyError::Interrupted(error) => failed(error),
     })?;
     Ok((status, headers, body))

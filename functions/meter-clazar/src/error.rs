@@ -5,7 +5,7 @@ use std::time::Duration;
 use billing::keys::InvalidUsageKey;
 use billing::metering::{Line, MeteringCertificateError, NotGivenUp, Plan, PlanningError, QuantityError};
 use cloud::bucket::BucketError;
-use cloud::http::{ClientError, InvalidBaseUrl, innermost_cause, was_never_sent};
+use cloud::http::{ClientError, InvalidBaseUrl, innermost_cause, shown, was_never_sent};
 use cloud::ledger::LedgerError;
 use cloud::plans::PlansError;
 use cloud::secrets::SecretsError;
@@ -131,9 +131,9 @@ impl ClazarError {
         match number {
             401 => Some(Self::Unauthorized { detail }),
             429 => Some(Self::Throttled { retry_after, detail }),
-            408 => Some(Self::Interrupted { url: url.to_string(), reason: format!("408{detail}") }),
+            408 => Some(Self::Interrupted { url: shown(url), reason: format!("408{detail}") }),
             500.. => Some(Self::Server { status: number, retry_after, detail }),
-            300..=399 | 404 => Some(Self::WrongBase { url: url.to_string(), reason: format!("{status}") }),
+            300..=399 | 404 => Some(Self::WrongBase { url: shown(url), reason: format!("{status}") }),
             _ => None,
         }
     }
@@ -141,7 +141,7 @@ impl ClazarError {
     /// The meaning of a call that brought no answer, or not all of one.
     pub(crate) fn of_call(url: &Url, error: &reqwest::Error) -> Self {
         let reason = if error.is_timeout() { "time-out".into() } else { innermost_cause(error) };
-        let url = url.to_string();
+        let url = shown(url);
         if was_never_sent(error) {
             Self::Unreachable { url, reason }
         } else {

@@ -16,9 +16,10 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use url::Url;
 
+use crate::http::{has_user_information, shown};
 use crate::vars::{VarError, Vars};
 
 /// The clients of a process.
@@ -59,16 +60,19 @@ impl Aws {
             let token = vars.get("AWS_SESSION_TOKEN").map(str::to_owned);
             loader = loader.credentials_provider(Credentials::new(id, secret, token, None, "variables"));
         }
-        let endpoint = |name| vars.get(name).or(vars.get("AWS_ENDPOINT_URL")).map(str::to_owned);
+        let endpoint = |name| {
+            let given = [name, "AWS_ENDPOINT_URL"].into_iter().find_map(|name| Some((name, vars.get(name)?)));
+            given.map(|(name, url)| checked(name, url)).transpose()
+        };
         Ok(Self {
             config: loader.load().await,
-            s3: endpoint("AWS_ENDPOINT_URL_S3"),
-            dynamodb: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
-            secrets_manager: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
-            cost_explorer: endpoint("AWS_ENDPOINT_URL_COST_EXPLORER"),
-            invoicing: endpoint("AWS_ENDPOINT_URL_INVOICING"),
-            organizations: endpoint("AWS_ENDPOINT_URL_ORGANIZATIONS"),
-            sesv2: endpoint("AWS_ENDPOINT_URL_SESV2"),
+            s3: endpoint("AWS_ENDPOINT_URL_S3")?,
+            dynamodb: endpoint("AWS_ENDPOINT_URL_DYNAMODB")?,
+            secrets_manager: endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER")?,
+            cost_explorer: endpoint("AWS_ENDPOINT_URL_COST_EXPLORER")?,
+            invoicing: endpoint("AWS_ENDPOINT_URL_INVOICING")?,
+            organizations: endpoint("AWS_ENDPOINT_URL_ORGANIZATIONS")?,
+            sesv2: endpoint("AWS_ENDPOINT_URL_SESV2")?,
         })
     }
 
@@ -137,18 +141,40 @@ impl Aws {
     }
 }
 
+/// An endpoint that is a plain URL: the SDK quotes it in errors and logs its query, whatever it is.
+fn checked(name: &'static str, endpoint: &str) -> Result<String, VarError> {
+    match Url::parse(endpoint) {
+        Ok(url) if url.has_host() && !has_user_information(&url) && url.query().is_none() => {
+            Ok(endpoint.to_owned())
+        }
+        other => Err(VarError::Invalid {
+            name,
+            value: other.map_or_else(|_| "[...]".to_owned(), |url| shown(&url)),
+            expected: "a URL without a user, a password and a query".into(),
+        }),
+    }
+}
+
 /// One line about a failed call: what the service said, else how the call failed.
 pub(crate) fn explain<E>(error: &E) -> String
 where
     E: ProvideErrorMetadata + std::error::Error,
 {
     match (error.code(), error.message()) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), Some(message)) => {
+            // of a wrong signature the whole request is repeated, and a session's token with it
+            let said = message.split("The Canonical String").next().unwrap_or_default().trim_end();
+            format!("{code}: {said}")
+        }
         (Some(code), None) => code.to_owned(),
-        // the context ends with the whole response, which is of no use to a reader
+        // each cause in its own words: a view of all of it would end with the whole answer
         _ => {
-            let context = DisplayErrorContext(error).to_string();
-            context.split(" (DispatchFailure").next().unwrap_or(&context).chars().take(400).collect()
+            let (mut text, mut cause) = (error.to_string(), error.source());
+            while let Some(inner) = cause {
+                text = format!("{text}: {inner}");
+                cause = inner.source();
+            }
+            text.chars().take(400).collect()
         }
     }
 }

@@ -1,6 +1,8 @@
 //! HTTPS to providers: one client per process, answers up to a bound, and retries of what may pass.
 
+mod address;
 mod answer;
+mod call;
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,7 +11,11 @@ use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
 
 use crate::vars::{VarError, Vars};
 
+pub use address::{InvalidBaseUrl, base_url, shown};
 pub use answer::{BodyError, Content, content_type, innermost_cause, read_body, retry_after, was_never_sent};
+pub use call::{Reply, send};
+
+pub(crate) use address::has_user_information;
 
 /// A client with time-outs and without redirects (credentials must not follow one).
 ///
@@ -42,37 +48,6 @@ pub enum ClientError {
     Var(#[from] VarError),
     #[error("failed to build the HTTP client: {0}")]
     Build(#[from] reqwest::Error),
-}
-
-/// Why a base URL cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} '{url}' is not usable: {why}")]
-pub struct InvalidBaseUrl {
-    name: &'static str,
-    url: String,
-    why: String,
-}
-
-/// A base URL from configuration, without a slash at the end: https, or http on this machine only. In a
-/// container of `sam local invoke` (which sets `AWS_SAM_LOCAL`), the machine that runs it has a private address.
-///
-/// # Errors
-/// [`InvalidBaseUrl`].
-pub fn base_url(name: &'static str, text: &str, vars: &Vars) -> Result<url::Url, InvalidBaseUrl> {
-    let invalid = |why: String| InvalidBaseUrl { name, url: text.to_owned(), why };
-    let parsed = url::Url::parse(text.trim_end_matches('/')).map_err(|error| invalid(error.to_string()))?;
-    let in_sam_local = vars.get("AWS_SAM_LOCAL") == Some("true");
-    let loopback = match parsed.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback() || (in_sam_local && ip.is_private()),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    match parsed.scheme() {
-        "https" => Ok(parsed),
-        "http" if loopback => Ok(parsed),
-        _ => Err(invalid("use https (plain http is for this machine only)".into())),
-    }
 }
 
 /// How often and how long to try.
@@ -141,31 +116,4 @@ pub trait Transient {
     fn is_transient(&self) -> bool;
     /// How long the peer asked to wait.
     fn retry_after(&self) -> Option<Duration>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_http_is_for_this_machine_only() {
-        let none = Vars::default();
-        for fine in [
-            "https://cloud.mongodb.com/api/atlas/v2",
-            "http://127.0.0.1:8790/x/",
-            "http://localhost:1",
-            "http://[::1]:1",
-        ] {
-            assert!(base_url("ATLAS_API_URL", fine, &none).is_ok(), "{fine}");
-        }
-        let error = base_url("ATLAS_API_URL", "http://example.com", &none).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "ATLAS_API_URL 'http://example.com' is not usable: use https (plain http is for this machine only)"
-        );
-        assert!(base_url("ATLAS_API_URL", "cloud.mongodb.com", &none).is_err());
-        let (bridge, sam) = ("http://172.17.0.1:8790", Vars::from_iter([("AWS_SAM_LOCAL", "true")]));
-        assert!(base_url("ATLAS_API_URL", bridge, &none).is_err());
-        assert!(base_url("ATLAS_API_URL", bridge, &sam).is_ok());
-    }
 }

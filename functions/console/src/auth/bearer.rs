@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use billing::money::Decimal;
 use chrono::{DateTime, TimeDelta, Utc};
-use cloud::http::{base_url, innermost_cause, read_body};
+use cloud::http::{base_url, innermost_cause, read_body, send, shown};
 use cloud::vars::Vars;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -115,10 +115,8 @@ impl Bearer {
             found
         } else {
             let keys = self.fetch().await.map_err(|error| {
-                tracing::error!(
-                    "the keys of the token's issuer cannot be read at {}: {error}",
-                    self.keys_url
-                );
+                let url = shown(&self.keys_url);
+                tracing::error!("the keys of the token's issuer cannot be read at {url}: {error}");
                 Refusal::Unavailable
             })?;
             let found = find(&keys, id);
@@ -130,7 +128,7 @@ impl Bearer {
 
     async fn fetch(&self) -> Result<JwkSet, String> {
         let request = self.http.get(self.keys_url.clone()).timeout(TIMEOUT);
-        let response = request.send().await.map_err(|error| innermost_cause(&error))?;
+        let response = send(request, &[]).await.map_err(|error| innermost_cause(&error))?;
         if response.status().as_u16() != 200 {
             return Err(format!("it answers {}", response.status()));
         }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+
+use super::call::{Reply, without_secrets};
 
 /// Why the body of an answer could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -17,16 +18,24 @@ pub enum BodyError {
         /// What was allowed.
         limit_bytes: usize,
     },
-    /// It ended before its end, or was silent for too long.
+    /// It ended before its end, or was silent for too long. The error is without the URL.
     #[error("the answer broke off: {0}")]
-    Interrupted(#[from] reqwest::Error),
+    Interrupted(reqwest::Error),
 }
 
-/// The body of an answer, at most so many bytes: a larger one would end the function without a word.
+impl From<reqwest::Error> for BodyError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Interrupted(error.without_url())
+    }
+}
+
+/// The body of an answer, at most so many bytes: a larger one would end the function without a word. That of an answer
+/// that says no is without the secrets that it was asked with, see [`super::send`].
 ///
 /// # Errors
 /// [`BodyError`].
-pub async fn read_body(mut response: Response, limit_bytes: usize) -> Result<Bytes, BodyError> {
+pub async fn read_body(reply: Reply, limit_bytes: usize) -> Result<Bytes, BodyError> {
+    let (mut response, sent) = reply.into_parts();
     let announced = response.content_length().unwrap_or_default();
     let announced = usize::try_from(announced).unwrap_or(usize::MAX);
     if announced > limit_bytes {
@@ -39,7 +48,7 @@ pub async fn read_body(mut response: Response, limit_bytes: usize) -> Result<Byt
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(without_secrets(response.status(), body.freeze(), &sent))
 }
 
 /// `application/json` of `application/json; charset=utf-8`; empty if nothing is said.
@@ -77,7 +86,7 @@ impl Content {
     }
 }
 
-/// The innermost cause of a failed call, which says what it was; those around it repeat the URL.
+/// The innermost cause of a failed call, which says what it was; those around it repeat the call.
 #[must_use]
 pub fn innermost_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;

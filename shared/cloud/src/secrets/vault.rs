@@ -22,15 +22,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
 use self::config::{Config, Engine, Login, http_client};
 pub use self::error::{VaultAction, VaultError};
-use crate::http::{BodyError, RetryPolicy, Transient, innermost_cause, read_body, retry_after};
+use crate::http::{BodyError, Reply, RetryPolicy, Transient, innermost_cause, read_body, retry_after, send};
 use crate::vars::Vars;
 
 pub(super) use self::config::VaultPath;
@@ -69,7 +69,7 @@ struct Request<'r> {
     /// The variable that names the secret.
     variable: &'r str,
     token: Option<&'r SecretString>,
-    /// What must not come back in a message.
+    /// What of the body must not come back in a message.
     secrets: Vec<&'r SecretString>,
     /// Sent by POST; without one it is a GET.
     body: Option<Value>,
@@ -120,7 +120,10 @@ impl Vault {
                 json!({"options": {"cas": newest}, "data": members})
             }
         };
-        let request = Request { action: VaultAction::Write, body: Some(body), ..self.request(&path, place) };
+        let written = members.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
+        let written: Vec<SecretString> = written.map(SecretString::from).collect();
+        let (action, secrets) = (VaultAction::Write, written.iter().collect());
+        let request = Request { action, secrets, body: Some(body), ..self.request(&path, place) };
         self.server.call(&request).await.map(|_| ())
     }
 
@@ -135,7 +138,7 @@ impl Vault {
             path,
             variable: &place.variable,
             token: Some(&self.token),
-            secrets: vec![&self.token],
+            secrets: Vec::new(),
             body: None,
         }
     }
@@ -193,15 +196,15 @@ impl Server {
         if let Some(body) = &request.body {
             sent = sent.json(body);
         }
-        let response = sent.send().await.map_err(|error| VaultError::Unreachable {
+        let response = send(sent, &request.secrets).await.map_err(|error| VaultError::Unreachable {
             url: self.address.origin().ascii_serialization(),
-            reason: innermost_cause(&error.without_url()),
+            reason: innermost_cause(&error),
         })?;
         let head = Head::of(&response);
         let body = read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
             BodyError::TooLarge { limit_bytes } => VaultError::TooLarge { path, limit_bytes },
             BodyError::Interrupted(error) => {
-                VaultError::Interrupted { path, reason: innermost_cause(&error.without_url()) }
+                VaultError::Interrupted { path, reason: innermost_cause(&error) }
             }
         })?;
         head.judge(request, body)
@@ -235,7 +238,7 @@ struct Head {
 }
 
 impl Head {
-    fn of(response: &Response) -> Self {
+    fn of(response: &Reply) -> Self {
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let target = header(LOCATION).and_then(|location| response.url().join(location).ok());
         Self {
@@ -257,7 +260,7 @@ impl Head {
         }
         let (action, path) = (request.action, request.path.to_owned());
         let variable = request.variable.to_owned();
-        let detail = wire::detail(&body, &request.secrets);
+        let detail = wire::detail(&body);
         Err(match status {
             300..=399 => VaultError::Redirect { path, status, target },
             503 if detail.contains("sealed") => VaultError::Sealed { status, retry_after, detail },

@@ -153,7 +153,7 @@ mod tests {
     fn what_cannot_be_meant_is_named() {
         for (name, value, expected) in [
             ("VAULT_ADDR", "http://vault.example.com", "use https (plain http is for this machine only)"),
-            ("VAULT_ADDR", "vault.example.com", "VAULT_ADDR 'vault.example.com' is not usable"),
+            ("VAULT_ADDR", "vault.example.com", "VAULT_ADDR is not usable: relative URL without a base"),
             ("VAULT_KV", "3", "the variable VAULT_KV is '3', expected 1 or 2, the version of the KV engine"),
             ("VAULT_MOUNT", "kv//x", "the variable VAULT_MOUNT is 'kv//x', expected a path in Vault"),
         ] {
