@@ -21,6 +21,8 @@ mod kills;
 mod mistakes;
 #[path = "command_line/revenue.rs"]
 mod revenue;
+#[path = "command_line/secrets.rs"]
+mod secrets;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
