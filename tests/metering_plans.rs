@@ -501,7 +501,7 @@ async fn any_schedule_of_failures_ends_with_one_record_of_the_certified_quantity
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (random >> 33) % limit
         };
-        let world = metered_with(false, &[("HTTP_ATTEMPTS", "1"), ("CLAZAR_TIMEOUT_MS", "200")]).await;
+        let world = metered_with(false, &[("HTTP_ATTEMPTS", "1"), ("CLAZAR_TIMEOUT_MS", "5000")]).await;
         world.plans(&[(&second().to_string(), "")]).await;
         let contracts = ["c1", "c2", "ended"];
         for plan in [plan(), second()] {

@@ -486,9 +486,13 @@ async fn settle(store: Store) {
     loop {
         tokio::time::sleep(SETTLE).await;
         let settling = store.clone();
-        match tokio::task::spawn_blocking(move || settling.settle_moves()).await {
-            Ok(Err(error)) => tracing::warn!("{error}"),
-            _ => {} // a panic was told where it happened
+        let settled = tokio::task::spawn_blocking(move || {
+            while settling.settle_moves()? > 0 {}
+            Ok::<_, StoreError>(())
+        });
+        // a panic was told where it happened
+        if let Ok(Err(error)) = settled.await {
+            tracing::warn!("{error}");
         }
     }
 }

@@ -46,6 +46,8 @@ pub(crate) use self::uploads::{Part, Upload};
 const SMALL: usize = 64 * 1024;
 /// After this time a file that was renamed is on disk anyway, so that asking for it costs nothing.
 const SETTLED: Duration = Duration::from_secs(60);
+/// Files of one look after them.
+const SETTLED_AT_ONCE: usize = 500;
 const LOCKS: usize = 64;
 
 /// The objects of a home. Clones share it.
@@ -385,18 +387,37 @@ impl Store {
         Ok(())
     }
 
-    /// Ends the moves that an earlier process began, and forgets those that are on disk.
+    /// Ends the moves that an earlier process began. Since this machine was last started, only those can be open whose file is not renamed, or
+    /// not removed; before that, whose file did not come to the disk, too.
     fn finish_moves(&self) -> Result<(), StoreError> {
-        for moved in self.moves(i64::MAX)? {
-            self.finish(&moved)?;
+        let started = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(); // nothing elsewhere
+        let failed = |error: io::Error| StoreError::io(&self.0.new, &error);
+        let names = fs::read_dir(&self.0.new)
+            .map_err(failed)?
+            .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
+        let names: HashSet<String> = names.collect::<io::Result<_>>().map_err(failed)?;
+        let seen: Option<String> = self.0.database.read(|database| {
+            database.query_row("SELECT id FROM machine_start", [], |row| row.get(0)).optional()
+        })?;
+        let is_same = !started.is_empty() && seen.as_ref() == Some(&started);
+        for moved in self.moves(i64::MAX, usize::MAX)? {
+            if !is_same || moved.file.as_ref().is_none_or(|file| names.contains(file)) {
+                self.finish(&moved)?;
+            }
         }
-        self.settle_moves()
+        if !is_same {
+            self.0.database.write_now(move |change| {
+                change.execute("DELETE FROM machine_start", [])?;
+                change.execute("INSERT INTO machine_start (id) VALUES (?)", [&started]).map(drop)
+            })?;
+        }
+        self.settle_moves().map(drop)
     }
 
-    /// Forgets the moves whose files are on disk by now; asks the disk for each, which then answers at once.
-    pub(crate) fn settle_moves(&self) -> Result<(), StoreError> {
+    /// Forgets some of the moves whose files are on disk by now; asks the disk for each, which then answers at once. Answers how many.
+    pub(crate) fn settle_moves(&self) -> Result<usize, StoreError> {
         let before = now_ms() - i64::try_from(SETTLED.as_millis()).unwrap_or_default();
-        let settled = self.moves(before)?;
+        let settled = self.moves(before, SETTLED_AT_ONCE)?;
         let mut folders = HashSet::new();
         for moved in &settled {
             let path = moved.place.path(&self.0.root, &moved.bucket, &moved.key);
@@ -413,7 +434,7 @@ impl Store {
             }
         }
         if settled.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let new = self.0.new.clone();
         self.0.database.write_now(move |change| {
@@ -423,18 +444,20 @@ impl Store {
             let done = settled
                 .iter()
                 .filter(|moved| moved.file.as_ref().is_none_or(|file| !new.join(file).exists()));
+            let mut count = 0;
             for moved in done {
-                statement.execute(params![moved.bucket, moved.key, moved.begun])?;
+                count += statement.execute(params![moved.bucket, moved.key, moved.begun])?;
             }
-            Ok(())
+            Ok(count)
         })
     }
 
-    fn moves(&self, before: i64) -> Result<Vec<Moved>, StoreError> {
+    fn moves(&self, before: i64, most: usize) -> Result<Vec<Moved>, StoreError> {
         self.0.database.read(|database| {
-            let sql = "SELECT bucket, key, file, place, begun FROM moves WHERE begun < ?";
+            let sql = "SELECT bucket, key, file, place, begun FROM moves WHERE begun < ? LIMIT ?";
             let mut statement = database.prepare_cached(sql)?;
-            let rows = statement.query_map([before], |row| {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let rows = statement.query_map([before, most], |row| {
                 Ok(Moved {
                     bucket: row.get(0)?,
                     key: row.get(1)?,
@@ -505,7 +528,7 @@ impl Store {
     fn remove_unnamed(&self) -> Result<(), StoreError> {
         let failed = |error: io::Error| StoreError::io(&self.0.new, &error);
         let named: HashSet<String> =
-            self.moves(i64::MAX)?.into_iter().filter_map(|moved| moved.file).collect();
+            self.moves(i64::MAX, usize::MAX)?.into_iter().filter_map(|moved| moved.file).collect();
         for entry in fs::read_dir(&self.0.new).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if !named.contains(&*entry.file_name().to_string_lossy()) {

@@ -24,6 +24,7 @@ const TABLES: &str = "
         upload TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, md5 TEXT NOT NULL, modified INTEGER NOT NULL,
         checksums TEXT NOT NULL, file TEXT NOT NULL, PRIMARY KEY (upload, number)
     ) WITHOUT ROWID;
+    CREATE TABLE machine_start (id TEXT NOT NULL);
     CREATE TABLE notifications (
         id INTEGER PRIMARY KEY AUTOINCREMENT, function TEXT NOT NULL, event TEXT NOT NULL, attempts INTEGER NOT NULL
     );

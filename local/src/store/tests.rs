@@ -53,6 +53,8 @@ async fn what_was_acknowledged_is_there_whatever_became_of_its_file() {
     before.remove(&writing, BUCKET, "gone").await.unwrap();
     drop(writing);
     before.close();
+    // the machine was started anew
+    database::connect(&home.store()).unwrap().execute("UPDATE machine_start SET id = 'before'", []).unwrap();
     let moved = |key: &str| {
         let database = database::connect(&home.store()).unwrap();
         let sql = "SELECT file FROM moves WHERE key = ?";

@@ -452,7 +452,9 @@ proptest! {
         for (currency, sum) in counted {
             let proof = &run.certificate.charges[currency];
             let difference = proof.basis.as_ref().map(|basis| basis.difference).unwrap_or_default();
-            prop_assert_eq!((proof.charges_total + difference).round_dp(9), sum.round_dp(9));
+            // both are rounded far behind what anybody pays, perhaps to two sides of a half
+            let apart = (proof.charges_total + difference - sum).abs();
+            prop_assert!(apart < Decimal::new(1, 9), "{apart}");
             prop_assert_eq!(proof.basis.is_some(), catalog.bills_effective_costs());
         }
     }
