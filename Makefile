@@ -1,6 +1,6 @@
 # The index of commands. `make` alone lists them.
 
-.PHONY: help demo up test check unit s3 browser sam bench fmt docs clean
+.PHONY: help demo up test check unit s3 browser sam nightly bench fmt docs clean
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ browser: ## the console in a headless Chromium
 
 sam: ## build the functions as for AWS and invoke them in SAM's containers
 	tools/test-sam --release
+
+nightly: ## what takes hours: a kill at every step of every story, in all ways, and all fault sweeps
+	KILLS=all cargo test --workspace --test command_line kills::
+	cargo test --workspace --test stories faults::
 
 bench: ## measure, and write bench/RESULTS.md
 	bench/run

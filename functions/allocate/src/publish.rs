@@ -220,8 +220,12 @@ impl App {
         let Some((newest, earlier)) = published.split_last().filter(|(newest, _)| is_final(newest)) else {
             return Ok(None);
         };
+        let mut earlier = earlier.iter().rev().filter(is_final).peekable();
+        if earlier.peek().is_none() {
+            return Ok(None); // most are the first
+        }
         let certificate = self.certificate_of(invoice, newest).await?;
-        for before in earlier.iter().rev().filter(is_final) {
+        for before in earlier {
             let before = self.certificate_of(invoice, before).await?;
             if let Some(change) = certificate.superseding(Some(&before))?.supersedes
                 && !(change.targets.is_empty() && change.difference.is_zero())
