@@ -115,6 +115,20 @@ fn the_demo_needs_nothing_and_leaves_something_to_look_at() {
     assert_eq!(again["functions"]["fetch-atlas"]["fetched"], 0);
     assert_eq!(desk.run(&["reset"]).code, 0);
     assert!(!desk.path().join(".monthend").exists());
+    assert_only_the_owner_reads(&desk.path().join(".monthend"));
+}
+
+/// Whatever the program and its sandbox leave in a home is nobody else's to read.
+fn assert_only_the_owner_reads(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let found = path.symlink_metadata().unwrap();
+    let mode = found.permissions().mode() & 0o777;
+    assert_eq!(mode, if found.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+    if found.is_dir() {
+        std::fs::read_dir(path)
+            .unwrap()
+            .for_each(|entry| assert_only_the_owner_reads(&entry.unwrap().path()));
+    }
 }
 
 #[test]

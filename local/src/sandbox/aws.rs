@@ -33,6 +33,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::credentials::Credentials;
+use crate::files;
 use crate::serve::{Door, serve_router};
 use crate::signature::{self, Refusal};
 
@@ -152,8 +153,8 @@ impl AwsSandbox {
         self.with(|state| state.folder = Some(folder.to_owned()));
         for (key, bytes) in self.objects() {
             let path = folder.join(key);
-            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-            std::fs::write(path, bytes)?;
+            path.parent().map_or(Ok(()), files::make_folders)?;
+            files::write(&path, &bytes)?;
         }
         Ok(())
     }

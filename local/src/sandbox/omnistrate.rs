@@ -13,6 +13,7 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::json;
 
 use self::usage::{Subscription, Usage};
+use crate::files;
 
 const FOLDER: &str = "omnistrate-metering";
 
@@ -179,9 +180,9 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {
         Ok(_) | Err(_) => {}
     }
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        files::make_folders(folder)?;
     }
-    fs::write(path, bytes).map(|()| true)
+    files::write(path, bytes).map(|()| true)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::MAIL_FROM;
 use super::faults::{AnswerFault, take};
 use crate::credentials::Credentials;
+use crate::files;
 use crate::serve::{Door, serve_router};
 use crate::signature::{self, Refusal};
 
@@ -133,19 +134,20 @@ fn write(folder: &Path, mail: &SentMail) -> std::io::Result<()> {
         let safe = |c: char| if c.is_ascii_alphanumeric() || ".-@".contains(c) { c } else { '_' };
         text.chars().map(safe).take(80).collect::<String>().trim_start_matches('.').to_owned()
     };
-    std::fs::create_dir_all(folder)?;
+    files::make_folders(folder)?;
     let number = std::fs::read_dir(folder)?.count() + 1;
     let place = folder.join(format!("{number:04}-{}", plain(&mail.to)));
-    std::fs::create_dir_all(&place)?;
+    files::make_folders(&place)?;
     let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
     let head = [("From", &mail.from), ("To", &mail.to), ("Subject", &mail.subject)];
     let page: String =
         head.iter().map(|(name, text)| format!("<b>{name}:</b> {}<br>\n", escaped(text))).collect();
-    std::fs::write(place.join("mail.html"), format!("<meta charset=\"utf-8\">\n{page}<hr>\n{}", mail.html))?;
+    let html = format!("<meta charset=\"utf-8\">\n{page}<hr>\n{}", mail.html);
+    files::write(&place.join("mail.html"), html.as_bytes())?;
     let lines: String = head.iter().map(|(name, text)| format!("{name}: {text}\n")).collect();
-    std::fs::write(place.join("mail.txt"), format!("{lines}\n{}", mail.text))?;
+    files::write(&place.join("mail.txt"), format!("{lines}\n{}", mail.text).as_bytes())?;
     for (name, bytes) in &mail.attachments {
-        std::fs::write(place.join(plain(name)), bytes)?;
+        files::write(&place.join(plain(name)), bytes)?;
     }
     Ok(())
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -19,6 +18,19 @@ use crate::files;
 use crate::home::Home;
 use crate::queue::{DeadLetter, Message};
 
+/// What others could read in a home of an older version.
+const OLD: [&str; 9] = [
+    "s3",
+    "dynamodb.sqlite",
+    "dynamodb.sqlite-wal",
+    "dynamodb.sqlite-shm",
+    "clazar.jsonl",
+    "kind.json",
+    "admin.json",
+    "lock",
+    "mails",
+];
+
 /// Makes the database of a home that has none: of what stands there.
 pub(super) fn make(home: &Home) -> Result<(), StoreError> {
     let path = home.store();
@@ -27,6 +39,10 @@ pub(super) fn make(home: &Home) -> Result<(), StoreError> {
     let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", new.display()));
     for left in [new.clone(), beside("-wal"), beside("-shm")] {
         super::remove_file(&left).map_err(io_failed)?;
+    }
+    for old in OLD {
+        let path = home.root().join(old);
+        files::close(&path).map_err(|error| StoreError::io(&path, &error))?;
     }
     drop(files::create(&new).map_err(io_failed)?);
     let filled = connect(&new).map_err(|error| StoreError::sqlite(&new, &error)).and_then(|mut database| {
@@ -100,14 +116,10 @@ fn objects(
         let key = format!("{parent}{name}");
         let kind = path.symlink_metadata().map_err(failed)?.file_type();
         if kind.is_dir() {
-            let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o700)); // the home is closed, too
             objects(change, home, bucket, &(key + "/"), &path)?;
         } else if let Some((found, md5)) =
             take_in::read(&path).map_err(|error| StoreError::io(&path, &error))?
         {
-            if kind.is_file() {
-                let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o600)); // the same
-            }
             let (etag, head) = known(home, bucket, &key, &md5);
             let (stamp, size) = (stamp(&found), found.len());
             let object =

@@ -193,6 +193,7 @@ async fn a_home_of_an_older_version_is_taken_over() {
     };
     write("dead-letters/1.json", &serde_json::to_string(&letter).unwrap());
     write("dead-letters/2.json", "");
+    write("kind.json", "\"own\"");
 
     let home = Home::open(&root).unwrap();
     let store = store(&home);
@@ -209,6 +210,10 @@ async fn a_home_of_an_older_version_is_taken_over() {
     assert_eq!((queue.waiting().unwrap(), queue.dead_letters().unwrap().len()), (2, 1));
     for old in ["queue", "dead-letters"] {
         assert!(!root.join(old).exists());
+    }
+    for (path, mode) in [("s3/monthend-data/raw/a.json", 0o600), ("s3", 0o700), ("kind.json", 0o600)] {
+        let found = fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{path}");
     }
     assert_eq!(fs::read_dir(home.s3()).unwrap().count(), 2, "the buckets");
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use crate::files;
 
 /// A metering record that was accepted. There is one for a contract, a dimension and an hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,9 +49,9 @@ impl HeldRecord {
 impl HeldRecords {
     pub(super) fn in_file(path: &Path) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            files::make_folders(folder)?;
         }
-        let file = File::options().create(true).append(true).read(true).open(path)?;
+        let file = File::options().create(true).append(true).read(true).mode(0o600).open(path)?;
         let bytes = fs::read(path)?;
         // what follows the last complete line was being written when the process was killed, and never answered
         let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
