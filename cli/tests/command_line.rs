@@ -21,6 +21,9 @@ mod kills;
 mod mistakes;
 #[path = "command_line/revenue.rs"]
 mod revenue;
+#[cfg(target_os = "linux")]
+#[path = "command_line/same.rs"]
+mod same;
 #[path = "command_line/secrets.rs"]
 mod secrets;
 
@@ -99,6 +102,7 @@ fn the_demo_needs_nothing_and_leaves_something_to_look_at() {
         assert!(demo.out.contains(part), "{part}: {}", demo.out);
     }
     assert!(!demo.out.contains('\u{1b}'));
+    assert_only_the_owner_reads(&desk.path().join(".monthend"));
 
     let status = desk.json(&["status", "--month", "2026-09"]);
     assert_eq!(status["invoices"][0]["period"], "reopened");
@@ -115,7 +119,6 @@ fn the_demo_needs_nothing_and_leaves_something_to_look_at() {
     assert_eq!(again["functions"]["fetch-atlas"]["fetched"], 0);
     assert_eq!(desk.run(&["reset"]).code, 0);
     assert!(!desk.path().join(".monthend").exists());
-    assert_only_the_owner_reads(&desk.path().join(".monthend"));
 }
 
 /// Whatever the program and its sandbox leave in a home is nobody else's to read.

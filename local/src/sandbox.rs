@@ -8,6 +8,7 @@ mod clazar;
 mod datastores;
 mod faults;
 mod gcp;
+mod ids;
 mod omnistrate;
 mod prometheus;
 pub mod secrets;

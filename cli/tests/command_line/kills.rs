@@ -441,6 +441,16 @@ struct Plan<'a> {
     shadow: Option<&'a Path>,
 }
 
+pub(super) fn build(shim: &Path) {
+    let built = Command::new("cc")
+        .args(["-std=gnu11", "-Wall", "-Wextra", "-O2", "-shared", "-fPIC", "-o"])
+        .args([shim.as_os_str(), SHIM.as_ref(), "-ldl".as_ref()])
+        .output()
+        .expect("cc builds the shim");
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success() && said.is_empty(), "{said}");
+}
+
 impl<'a> Stage<'a> {
     /// The shim, the files that are brought, and the prepared home.
     fn new(story: &'a Story) -> Self {
@@ -457,7 +467,7 @@ impl<'a> Stage<'a> {
             limit: Duration::from_secs(number("KILLS_LIMIT", 60)),
             trials: AtomicUsize::new(0),
         };
-        stage.build();
+        build(&stage.shim);
         fs::create_dir(stage.desk()).unwrap();
         for (name, content) in [
             ("september.csv", SEPTEMBER.to_owned()),
@@ -479,16 +489,6 @@ impl<'a> Stage<'a> {
 
     fn desk(&self) -> PathBuf {
         self.folder.join("desk")
-    }
-
-    fn build(&self) {
-        let built = Command::new("cc")
-            .args(["-std=gnu11", "-Wall", "-Wextra", "-O2", "-shared", "-fPIC", "-o"])
-            .args([self.shim.as_os_str(), SHIM.as_ref(), "-ldl".as_ref()])
-            .output()
-            .expect("cc builds the shim");
-        let said = String::from_utf8_lossy(&built.stderr);
-        assert!(built.status.success() && said.is_empty(), "{said}");
     }
 
     fn command(&self, folder: &Path, args: &[&str]) -> Command {

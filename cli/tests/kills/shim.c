@@ -15,6 +15,7 @@
  *               worst case that is promised: a name changes when its folder is synced. Then <shadow>.files has
  *               the bytes of each file under the number of its inode in the home; names in the shadow are links to those.
  *   KILLS_AHEAD  seconds by which the clock is ahead: what waits for a lease to end need not
+ *   KILLS_STOPPED  seconds since 1970 at which the clock stands still; timers go on, they have a clock of their own
  *
  * A step changes something: what only fails (making a folder that is there) or changes nothing (opening a file that is
  * there) is none. fsync and its like are logged as step 0: a kill between two steps leaves the same files
@@ -60,7 +61,7 @@ enum verdict { GO, HALF, SPLIT, NO_SPACE };
 static char home[PATH_MAX];
 static size_t home_length;
 static char shadow[PATH_MAX];
-static time_t ahead;
+static time_t ahead, stopped;
 static int log_file = -1;
 static enum plan plan;
 static long planned;
@@ -68,8 +69,9 @@ static atomic_long steps, fillings;
 
 __attribute__((constructor)) static void begin(void) {
     const char *folder = getenv("KILLS_HOME"), *file = getenv("KILLS_LOG"), *what = getenv("KILLS_PLAN"),
-               *copy = getenv("KILLS_SHADOW"), *seconds = getenv("KILLS_AHEAD");
+               *copy = getenv("KILLS_SHADOW"), *seconds = getenv("KILLS_AHEAD"), *moment = getenv("KILLS_STOPPED");
     if (seconds) ahead = atol(seconds);
+    if (moment) stopped = atol(moment);
     if (!folder || !*folder || strlen(folder) >= sizeof home) return;
     strcpy(home, folder);
     home_length = strlen(home);
@@ -613,7 +615,9 @@ int rmdir(const char *path) {
 int clock_gettime(clockid_t clock, struct timespec *now) {
     REAL(int, "clock_gettime", clockid_t, struct timespec *);
     int failed = real(clock, now);
-    if (!failed && clock == CLOCK_REALTIME) now->tv_sec += ahead;
+    if (failed || clock != CLOCK_REALTIME) return failed;
+    if (stopped) *now = (struct timespec){.tv_sec = stopped};
+    now->tv_sec += ahead;
     return failed;
 }
 

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::credentials::Credentials;
 use crate::files;
+use crate::sandbox::ids::id_of;
 use crate::serve::{Door, serve_router};
 use crate::signature::{self, Refusal};
 
@@ -208,11 +209,14 @@ impl SandboxState {
             }
             told = *offset;
         }
-        let next = (told + size < all.len()).then(|| format!("{:032x}", rand::random::<u128>()));
-        if let Some(next) = &next {
-            self.tokens.insert(next.clone(), (asked, told + size + lost));
+        let next = (told + size < all.len()).then(|| {
+            let offset = told + size + lost;
+            (id_of(&[&asked.to_string(), &offset.to_string()]), offset)
+        });
+        if let Some((next, offset)) = &next {
+            self.tokens.insert(next.clone(), (asked, *offset));
         }
-        Ok((all.into_iter().skip(told).take(size).collect(), next))
+        Ok((all.into_iter().skip(told).take(size).collect(), next.map(|(next, _)| next)))
     }
 }
 

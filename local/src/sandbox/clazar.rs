@@ -37,6 +37,7 @@ pub use self::faults::{ClazarFault, ClazarFaultKind};
 pub use self::records::HeldRecord;
 use self::records::HeldRecords;
 use crate::sandbox::CLAZAR_CREDENTIALS;
+use crate::sandbox::ids::id_of;
 
 /// Clazar takes no more in one request.
 const MOST_RECORDS: usize = 25;
@@ -55,6 +56,8 @@ struct SandboxState {
     contracts: Contracts,
     records: HeldRecords,
     tokens: Vec<(String, Instant)>,
+    /// How many tokens were given out: each is another.
+    given: u64,
     expires_in: u64,
     faults: Vec<ClazarFault>,
     requests: Vec<String>,
@@ -88,6 +91,7 @@ impl ClazarSandbox {
             contracts: Contracts::default(),
             records,
             tokens: Vec::new(),
+            given: 0,
             expires_in: 86_400,
             faults: Vec::new(),
             requests: Vec::new(),
@@ -220,7 +224,8 @@ impl SandboxState {
     }
 
     fn give_token(&mut self) -> Value {
-        let token = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        self.given += 1;
+        let token = id_of(&["token", &self.given.to_string()]);
         let end = Instant::now() + Duration::from_secs(self.expires_in.min(u64::from(u32::MAX)));
         self.tokens.push((token.clone(), end));
         json!({"access_token": token, "token_type": "bearer", "expires_in": self.expires_in})

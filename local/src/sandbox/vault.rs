@@ -25,6 +25,7 @@ use crate::serve::{Door, serve_router};
 use self::documents::Documents;
 pub use self::faults::{VaultFault, VaultFaultKind};
 use crate::sandbox::faults::take as take_fault;
+use crate::sandbox::ids::id_of;
 use crate::sandbox::{VAULT_CREDENTIALS, VAULT_TOKEN, secrets};
 
 /// What a login with the AppRole may read.
@@ -162,8 +163,11 @@ async fn log_in(State(sandbox): State<VaultSandbox>, Json(ids): Json<Value>) -> 
     if ids["role_id"] != role_id || ids["secret_id"] != secret_id {
         return refuse(StatusCode::BAD_REQUEST, "invalid role or secret ID");
     }
-    let token = format!("hvs.{:032x}", rand::random::<u128>());
-    sandbox.with(|state| state.tokens.insert(token.clone()));
+    let token = sandbox.with(|state| {
+        let token = format!("hvs.{}", id_of(&["token", &state.tokens.len().to_string()]));
+        state.tokens.insert(token.clone());
+        token
+    });
     answer(
         &Value::Null,
         &json!({
@@ -249,7 +253,7 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 fn answer(data: &Value, auth: &Value) -> Response {
     Json(json!({
-        "request_id": format!("{:032x}", rand::random::<u128>()),
+        "request_id": id_of(&[&data.to_string(), &auth.to_string()]),
         "lease_id": "",
         "renewable": false,
         "lease_duration": 0,

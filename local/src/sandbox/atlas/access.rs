@@ -10,6 +10,7 @@ use digest_auth::{AuthContext, AuthorizationHeader};
 use serde_json::json;
 
 use super::error;
+use crate::sandbox::ids::id_of;
 use crate::sandbox::{ATLAS_CREDENTIALS, ATLAS_SERVICE_ACCOUNT};
 
 const REALM: &str = "MMS Public API";
@@ -21,6 +22,8 @@ pub(super) struct Access {
     /// Counts seen for each nonce given out.
     nonces: HashMap<String, HashSet<u32>>,
     tokens: HashSet<String>,
+    /// How many nonces and tokens were given out: each is another.
+    given: u64,
     bucket: Option<Bucket>,
 }
 
@@ -38,6 +41,7 @@ impl Default for Access {
             forbidden: false,
             nonces: HashMap::new(),
             tokens: HashSet::new(),
+            given: 0,
             bucket: None,
         }
     }
@@ -109,7 +113,7 @@ impl Access {
     }
 
     fn challenge(&mut self, stale: bool) -> Response {
-        let nonce = random_text();
+        let nonce = self.next("nonce");
         self.nonces.insert(nonce.clone(), HashSet::new());
         let challenge = format!(
             "Digest realm=\"{REALM}\", domain=\"\", nonce=\"{nonce}\", algorithm=MD5, qop=\"auth\", stale={stale}"
@@ -144,6 +148,11 @@ impl Access {
         Some((StatusCode::TOO_MANY_REQUESTS, headers, axum::Json(body)).into_response())
     }
 
+    fn next(&mut self, kind: &str) -> String {
+        self.given += 1;
+        id_of(&[kind, &self.given.to_string()])
+    }
+
     /// OAuth2 client credentials.
     pub(super) fn token(&mut self, headers: &HeaderMap, body: &str) -> Response {
         let [(_, id), (_, secret)] = ATLAS_SERVICE_ACCOUNT;
@@ -155,13 +164,8 @@ impl Access {
             let body = json!({"error": "invalid_client", "error_description": "The client credentials are invalid."});
             return (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response();
         }
-        let token = random_text();
+        let token = self.next("token");
         self.tokens.insert(token.clone());
         axum::Json(json!({"access_token": token, "expires_in": 3600, "token_type": "Bearer"})).into_response()
     }
-}
-
-fn random_text() -> String {
-    use rand::Rng as _;
-    rand::rng().sample_iter(rand::distr::Alphanumeric).take(32).map(char::from).collect()
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::contracts::Contracts;
 use super::faults::ClazarFaultKind;
 use super::records::{HeldRecord, HeldRecords, Slot};
+use crate::sandbox::ids::id_of;
 
 /// A record as it comes.
 #[derive(Debug, Deserialize)]
@@ -74,7 +75,7 @@ fn invented(submitted: &[Submitted], fault: &ClazarFaultKind) -> Option<Vec<Valu
         let refuse = |record: &Submitted| record.refused("API1001", "Invalid contract", &errors);
         submitted.iter().map(refuse).collect()
     };
-    let echo = |status: &str| submitted.iter().map(|record| record.echo(status, &uuid())).collect();
+    let echo = |status: &str| submitted.iter().map(|record| record.echo(status, &record.id())).collect();
     match fault {
         ClazarFaultKind::NamelessErrors => {
             let mut refused: Vec<Value> = invalid(json!([INACTIVE]));
@@ -140,7 +141,7 @@ fn check(
         return Err(record.refused("API1001", "Invalid contract", &json!("Contract is not active")));
     }
     if !contracts.has_dimension(&record.contract_id, &record.dimension) {
-        return Err(record.echo("warning", &uuid()));
+        return Err(record.echo("warning", &record.id()));
     }
     let accepted = record.accepted(quantity, start);
     let slot = accepted.slot();
@@ -177,8 +178,17 @@ impl Submitted {
             cloud: self.cloud.clone(),
             start_time: self.start_time.clone(),
             end_time: self.end_time.clone(),
-            id: uuid(),
+            id: self.id(),
         }
+    }
+
+    /// One that looks like those of Clazar, of what the record says.
+    fn id(&self) -> String {
+        let quantity = self.quantity.to_string();
+        let parts =
+            [&self.cloud, &self.contract_id, &self.dimension, &self.start_time, &self.end_time, &quantity];
+        let hex = id_of(&parts.map(String::as_str));
+        format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
     }
 
     /// The whole record; it has an id even if it is not held.
@@ -215,10 +225,4 @@ impl Submitted {
             "errors": errors,
         })
     }
-}
-
-/// A random one, of version 4.
-fn uuid() -> String {
-    let hex = format!("{:032x}", rand::random::<u128>());
-    format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }

@@ -14,6 +14,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::sandbox::ids::id_of;
+
 const CLIENT_EMAIL: &str = "monthend@billing-proj.iam.gserviceaccount.com";
 const KEY_ID: &str = "5f0b9a7cc1d24e8691f3a0d2b7c4e6a8f1029384";
 /// Whom assertions are for, wherever the sandbox listens: what the key file says.
@@ -27,11 +29,12 @@ pub(super) struct Access {
     /// What is said of a token's life.
     pub(super) lifetime_s: u64,
     tokens: HashSet<String>,
+    given: u64,
 }
 
 impl Default for Access {
     fn default() -> Self {
-        Self { lifetime_s: 3599, tokens: HashSet::new() }
+        Self { lifetime_s: 3599, tokens: HashSet::new(), given: 0 }
     }
 }
 
@@ -103,7 +106,8 @@ impl Access {
         }
         match check_assertion(&field("assertion").unwrap_or_default()) {
             Ok(()) => {
-                let token = format!("ya29.{}", random_text());
+                self.given += 1;
+                let token = format!("ya29.{}", id_of(&[CLIENT_EMAIL, &self.given.to_string()]));
                 self.tokens.insert(token.clone());
                 let lifetime_s = self.lifetime_s;
                 axum::Json(json!({"access_token": token, "expires_in": lifetime_s, "token_type": "Bearer"}))
@@ -148,9 +152,4 @@ fn check_assertion(assertion: &str) -> Result<(), (&'static str, &'static str)> 
 fn refuse(error: &str, description: &str) -> Response {
     let body = json!({"error": error, "error_description": description});
     (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
-}
-
-fn random_text() -> String {
-    use rand::Rng as _;
-    rand::rng().sample_iter(rand::distr::Alphanumeric).take(40).map(char::from).collect()
 }

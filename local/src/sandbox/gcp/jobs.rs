@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::export::{Export, GcpRow};
 use super::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT};
+use crate::sandbox::ids::id_of;
 
 /// What a query reads: the whole export, as far as the sandbox goes.
 const BYTES_READ: u64 = 10_485_760;
@@ -64,6 +65,8 @@ struct Job {
     schema: Value,
     rows: Vec<Value>,
     answers_left: usize,
+    /// How often it was answered about.
+    answers: u64,
 }
 
 /// Parameters of getQueryResults.
@@ -111,7 +114,7 @@ impl Jobs {
         if known.is_none() {
             let id = format!("job_Sandbox{index:06}{}", self.answers_until_done);
             let answers_left = self.answers_until_done;
-            self.jobs.push(Job { id, request_id, schema, rows, answers_left });
+            self.jobs.push(Job { id, request_id, schema, rows, answers_left, answers: 0 });
         }
         let most = request["maxResults"].as_u64().and_then(|most| usize::try_from(most).ok());
         self.answer(index, 0, most, "bigquery#queryResponse")
@@ -144,6 +147,7 @@ impl Jobs {
         let page_rows = self.page_rows;
         let Some(job) = self.jobs.get_mut(index) else { return refusal(404, "notFound", "Not found: Job") };
         job.answers_left = job.answers_left.saturating_sub(1);
+        job.answers += 1;
         let reference = json!({"projectId": GCP_PROJECT, "jobId": job.id, "location": GCP_LOCATION});
         if job.answers_left > 0 {
             return Ok(json!({"kind": kind, "jobReference": reference, "jobComplete": false}));
@@ -158,7 +162,7 @@ impl Jobs {
             "jobComplete": true,
             "cacheHit": false,
             // another in every answer, as many things of BigQuery are
-            "queryId": format!("q{:08x}", rand::random::<u32>()),
+            "queryId": format!("q{}", id_of(&[&job.id, &job.answers.to_string()])),
         });
         if let Some(rows) = job.rows.get(from..end).filter(|rows| !rows.is_empty()) {
             answer["rows"] = json!(rows);
