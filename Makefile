@@ -14,7 +14,7 @@ up: ## the embedded cloud with its sandbox, until Ctrl-C
 test: ## install what the tests need and run all of them
 	tools/test
 
-check: ## format, lints, documentation
+check: ## format, lints, documentation, dependencies
 	tools/check
 
 unit: ## all tests that need nothing installed
