@@ -324,10 +324,7 @@ impl S3 for EmbeddedS3 {
         if !self.store.make_bucket(&bucket).await? {
             return Err(s3_error!(BucketAlreadyOwnedByYou, "the bucket is there"));
         }
-        Ok(S3Response::new(CreateBucketOutput {
-            location: Some(format!("/{bucket}")),
-            ..CreateBucketOutput::default()
-        }))
+        Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{bucket}")) }))
     }
 
     async fn delete_bucket(
@@ -365,7 +362,6 @@ impl S3 for EmbeddedS3 {
             name: Some(name),
             creation_date: Some(time(made)),
             bucket_region: Some(crate::REGION.to_owned()),
-            ..Bucket::default()
         });
         Ok(S3Response::new(ListBucketsOutput {
             buckets: Some(buckets.collect()),

@@ -163,7 +163,7 @@ impl Store {
             }
             return Ok(false);
         };
-        if !found.is_some_and(|found| (found.len(), stamp(&found)) == (seen.size, *written)) {
+        if found.is_none_or(|found| (found.len(), stamp(&found)) != (seen.size, *written)) {
             return Ok(false);
         }
         let same = changed.before.as_ref().filter(|before| before.md5 == *md5);
