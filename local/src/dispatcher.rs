@@ -1,7 +1,6 @@
 //! Delivers notifications to functions as Lambda does: at least once, three attempts, then a dead letter.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -22,7 +21,6 @@ pub(crate) struct Dispatcher {
     functions: Arc<Functions>,
     /// Before the second attempt; doubled before the third. A minute on Lambda, less where somebody waits.
     retry_delay: Duration,
-    under_way: Arc<Mutex<HashSet<i64>>>,
     permits: Arc<tokio::sync::Semaphore>,
 }
 
@@ -34,15 +32,16 @@ impl Dispatcher {
         concurrency: usize,
     ) -> Self {
         let permits = Arc::new(tokio::sync::Semaphore::new(concurrency.max(1)));
-        Self { queue, functions, retry_delay, under_way: Arc::default(), permits }
+        Self { queue, functions, retry_delay, permits }
     }
 
     /// Runs for as long as its task does.
     pub(crate) async fn run(self) {
-        let tasks = TaskTracker::new();
+        let (tasks, mut last) = (TaskTracker::new(), 0);
         loop {
-            match self.queue.messages() {
-                Ok(due) => due.into_iter().filter(|(id, _)| self.take(*id)).for_each(|(id, message)| {
+            match self.queue.messages(last) {
+                Ok(due) => due.into_iter().for_each(|(id, message)| {
+                    last = id;
                     tasks.spawn(self.deliver(id, message));
                 }),
                 Err(error) => tracing::error!("the queue of notifications cannot be read: {error}"),
@@ -51,13 +50,9 @@ impl Dispatcher {
         }
     }
 
-    fn take(&self, id: i64) -> bool {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(id)
-    }
-
     fn deliver(&self, id: i64, message: Message) -> impl Future<Output = ()> + Send + 'static {
         let (queue, functions, delay) = (self.queue.clone(), self.functions.clone(), self.retry_delay);
-        let (under_way, permits) = (self.under_way.clone(), self.permits.clone());
+        let permits = self.permits.clone();
         async move {
             // what is not noted (the disk is full) is tried again: nobody else does, and somebody waits for it
             while let Err(error) = deliver(&queue, &functions, delay, &permits, id, &message).await {
@@ -66,7 +61,6 @@ impl Dispatcher {
                 tokio::time::sleep(UNNOTED).await;
             }
             queue.set_trouble(None);
-            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         }
     }
 }

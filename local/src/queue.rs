@@ -101,12 +101,12 @@ impl Queue {
         Self { database: store.database().clone(), due: store.due(), trouble: Arc::default() }
     }
 
-    /// Notifications that wait, oldest first, by number.
-    pub(crate) fn messages(&self) -> Result<Vec<(i64, Message)>, StoreError> {
+    /// Notifications that wait, oldest first, by number: those that came after that one.
+    pub(crate) fn messages(&self, after: i64) -> Result<Vec<(i64, Message)>, StoreError> {
         self.database.read(|database| {
-            let sql = "SELECT id, function, event, attempts FROM notifications ORDER BY id";
+            let sql = "SELECT id, function, event, attempts FROM notifications WHERE id > ? ORDER BY id";
             let mut statement = database.prepare_cached(sql)?;
-            let rows = statement.query_map([], |row| {
+            let rows = statement.query_map([after], |row| {
                 let message =
                     Message { function: row.get(1)?, event: read_json(row, 2)?, attempts: row.get(3)? };
                 Ok((row.get(0)?, message))
@@ -176,7 +176,7 @@ impl Queue {
     /// # Errors
     /// If the store cannot be read.
     pub fn due(&self) -> Result<Vec<(i64, String, Value)>, StoreError> {
-        let messages = self.messages()?.into_iter();
+        let messages = self.messages(0)?.into_iter();
         Ok(messages.map(|(id, message)| (id, message.function, message.event)).collect())
     }
 
@@ -326,7 +326,7 @@ mod tests {
             let message = Message::created(function, "b", key);
             let waits = message.clone();
             queue.database.write(move |change| waits.insert(change)).await.unwrap();
-            let (id, found) = queue.messages().unwrap().remove(0);
+            let (id, found) = queue.messages(0).unwrap().remove(0);
             assert_eq!(found, message);
             queue.give_up(id, found, outcome, "why").await.unwrap();
         };

@@ -370,15 +370,16 @@ impl Store {
         let Some(object) = self.object(bucket, key)? else { return Ok(()) };
         let moving = Moving::begin(&self.0.moving, bucket, key);
         let (names, place) = ((bucket.to_owned(), key.to_owned()), object.place.clone());
+        let path = object.place.path(&self.0.root, bucket, key);
+        let inode = path.symlink_metadata().map_or(0, |found| inode(&found));
         let committed = self.0.database.write(move |change| {
             let (bucket, key) = &names;
-            let sql = "INSERT INTO moves (bucket, key, file, bytes, place, begun) VALUES (?, ?, NULL, NULL, ?, ?) ON CONFLICT DO UPDATE SET \
-                       file = NULL, bytes = NULL, place = excluded.place, begun = excluded.begun";
-            change.prepare_cached(sql)?.execute(params![bucket, key, place.record(), now_ms()])?;
+            let sql = "INSERT INTO moves (bucket, key, file, bytes, place, inode, begun) VALUES (?, ?, NULL, NULL, ?, ?, ?) ON CONFLICT DO UPDATE \
+                       SET file = NULL, bytes = NULL, place = excluded.place, inode = excluded.inode, begun = excluded.begun";
+            change.prepare_cached(sql)?.execute(params![bucket, key, place.record(), inode, now_ms()])?;
             delete(change, bucket, key)
         });
         committed.await?;
-        let path = object.place.path(&self.0.root, bucket, key);
         if let Err(error) = remove_file(&path) {
             tracing::warn!("{} cannot be removed yet: {error}", path.display());
         }
@@ -387,29 +388,16 @@ impl Store {
         Ok(())
     }
 
-    /// Ends the moves that an earlier process began. Since this machine was last started, only those can be open whose file is not renamed, or
-    /// not removed; before that, whose file did not come to the disk, too.
+    /// Ends the moves that an earlier process began: its files that are not renamed, or not removed, or did not come to the disk before the power
+    /// was cut.
     fn finish_moves(&self) -> Result<(), StoreError> {
-        let started = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(); // nothing elsewhere
-        let failed = |error: io::Error| StoreError::io(&self.0.new, &error);
-        let names = fs::read_dir(&self.0.new)
-            .map_err(failed)?
-            .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
-        let names: HashSet<String> = names.collect::<io::Result<_>>().map_err(failed)?;
-        let seen: Option<String> = self.0.database.read(|database| {
-            database.query_row("SELECT id FROM machine_start", [], |row| row.get(0)).optional()
-        })?;
-        let is_same = !started.is_empty() && seen.as_ref() == Some(&started);
         for moved in self.moves(i64::MAX, usize::MAX)? {
-            if !is_same || moved.file.as_ref().is_none_or(|file| names.contains(file)) {
+            let is_it = |found: &fs::Metadata| moved.stands == Some((found.len(), stamp(found)));
+            let path = moved.place.path(&self.0.root, &moved.bucket, &moved.key);
+            let is_done = moved.file.is_some() && path.symlink_metadata().is_ok_and(|found| is_it(&found));
+            if !is_done {
                 self.finish(&moved)?;
             }
-        }
-        if !is_same {
-            self.0.database.write_now(move |change| {
-                change.execute("DELETE FROM machine_start", [])?;
-                change.execute("INSERT INTO machine_start (id) VALUES (?)", [&started]).map(drop)
-            })?;
         }
         self.settle_moves().map(drop)
     }
@@ -454,16 +442,20 @@ impl Store {
 
     fn moves(&self, before: i64, most: usize) -> Result<Vec<Moved>, StoreError> {
         self.0.database.read(|database| {
-            let sql = "SELECT bucket, key, file, place, begun FROM moves WHERE begun < ? LIMIT ?";
+            let sql = "SELECT m.bucket, m.key, m.file, m.place, m.begun, m.inode, o.size, o.stamp FROM moves m LEFT JOIN objects o \
+                       ON o.bucket = m.bucket AND o.key = m.key WHERE m.begun < ? LIMIT ?";
             let mut statement = database.prepare_cached(sql)?;
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let rows = statement.query_map([before, most], |row| {
+                let size: Option<i64> = row.get(6)?;
                 Ok(Moved {
                     bucket: row.get(0)?,
                     key: row.get(1)?,
                     file: row.get(2)?,
                     place: Place::recorded(row.get(3)?),
                     begun: row.get(4)?,
+                    inode: row.get(5)?,
+                    stands: size.map(|size| Ok::<_, rusqlite::Error>((size.try_into().unwrap_or_default(), row.get(7)?))).transpose()?,
                 })
             })?;
             rows.collect()
@@ -475,9 +467,10 @@ impl Store {
         let path = moved.place.path(&self.0.root, bucket, key);
         let failed = |error: io::Error| StoreError::io(&path, &error);
         let Some(name) = &moved.file else {
-            // an object that was removed: its file goes, unless somebody has written another since
-            let is_old = path.symlink_metadata().is_ok_and(|found| stamp(&found) / 1_000_000 <= moved.begun);
-            return if is_old { remove_file(&path).map_err(failed) } else { Ok(()) };
+            // an object that was removed: its file goes, unless somebody has put another there since
+            let is_it = path.symlink_metadata().is_ok_and(|found| inode(&found) == moved.inode);
+            let is_left = is_it && self.object(bucket, key)?.is_none();
+            return if is_left { remove_file(&path).map_err(failed) } else { Ok(()) };
         };
         let new = self.0.new.join(name);
         let Some(object) = self.object(bucket, key)? else { return Ok(()) };
@@ -597,6 +590,10 @@ struct Moved {
     file: Option<String>,
     place: Place,
     begun: i64,
+    /// Of the file that is to go.
+    inode: i64,
+    /// Size and time of the object that stands under the key.
+    stands: Option<(u64, i64)>,
 }
 
 /// Notes that the file of a key is about to change, as long as it lives.
@@ -705,6 +702,11 @@ pub(crate) fn now_ms() -> i64 {
 
 fn stamp(found: &fs::Metadata) -> i64 {
     found.modified().map_or(0, |time| since_1970(time).as_nanos().try_into().unwrap_or(i64::MAX))
+}
+
+/// What tells a file from another of the same name.
+fn inode(found: &fs::Metadata) -> i64 {
+    i64::from_ne_bytes(std::os::unix::fs::MetadataExt::ino(found).to_ne_bytes())
 }
 
 fn set_stamp(file: &File, stamp: i64) -> io::Result<()> {

@@ -17,14 +17,14 @@ const TABLES: &str = "
         head TEXT NOT NULL, place TEXT, stamp INTEGER NOT NULL, PRIMARY KEY (bucket, key)
     ) WITHOUT ROWID;
     CREATE TABLE moves (
-        bucket TEXT NOT NULL, key TEXT NOT NULL, file TEXT, bytes BLOB, place TEXT, begun INTEGER NOT NULL, PRIMARY KEY (bucket, key)
+        bucket TEXT NOT NULL, key TEXT NOT NULL, file TEXT, bytes BLOB, place TEXT, inode INTEGER NOT NULL DEFAULT 0,
+        begun INTEGER NOT NULL, PRIMARY KEY (bucket, key)
     );
     CREATE TABLE uploads (id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, head TEXT NOT NULL, begun INTEGER NOT NULL);
     CREATE TABLE parts (
         upload TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, md5 TEXT NOT NULL, modified INTEGER NOT NULL,
         checksums TEXT NOT NULL, file TEXT NOT NULL, PRIMARY KEY (upload, number)
     ) WITHOUT ROWID;
-    CREATE TABLE machine_start (id TEXT NOT NULL);
     CREATE TABLE notifications (
         id INTEGER PRIMARY KEY AUTOINCREMENT, function TEXT NOT NULL, event TEXT NOT NULL, attempts INTEGER NOT NULL
     );

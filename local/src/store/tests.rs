@@ -44,17 +44,22 @@ async fn what_was_acknowledged_is_there_whatever_became_of_its_file() {
     let home = Home::open(folder.path().join("home")).unwrap();
     let before = store(&home);
     before.make_bucket(BUCKET).await.unwrap();
-    for (key, text) in
-        [("a", "one"), ("b", "two"), ("c", "three"), ("d", "four"), ("e", "five"), ("gone", "x")]
-    {
+    for (key, text) in [("a", "one"), ("b", "two"), ("c", "three"), ("d", "four"), ("e", "five")] {
         put(&before, key, text).await.unwrap();
     }
-    let writing = before.writing(BUCKET, "gone").await;
-    before.remove(&writing, BUCKET, "gone").await.unwrap();
-    drop(writing);
+    // of one the file will come back, of the other a person brings a copy
+    for (key, kept) in [("gone", "left"), ("restored", "copy")] {
+        put(&before, key, "x").await.unwrap();
+        let kept = home.root().join(kept);
+        if key == "gone" {
+            fs::hard_link(home.object(key), kept).unwrap()
+        } else {
+            drop(fs::copy(home.object(key), kept).unwrap())
+        }
+        let writing = before.writing(BUCKET, key).await;
+        before.remove(&writing, BUCKET, key).await.unwrap();
+    }
     before.close();
-    // the machine was started anew
-    database::connect(&home.store()).unwrap().execute("UPDATE machine_start SET id = 'before'", []).unwrap();
     let moved = |key: &str| {
         let database = database::connect(&home.store()).unwrap();
         let sql = "SELECT file FROM moves WHERE key = ?";
@@ -75,16 +80,23 @@ async fn what_was_acknowledged_is_there_whatever_became_of_its_file() {
     fs::rename(home.object("e"), moved("e")).unwrap();
     fs::create_dir_all(home.object("e")).unwrap();
     fs::write(home.object("e/f"), "taken").unwrap();
-    // the file of what was removed came back
-    fs::write(home.object("gone"), "x").unwrap();
-    File::options().write(true).open(home.object("gone")).unwrap().set_modified(stamp).unwrap();
+    fs::rename(home.root().join("left"), home.object("gone")).unwrap();
+    fs::rename(home.root().join("copy"), home.object("restored")).unwrap();
+    File::options().write(true).open(home.object("restored")).unwrap().set_modified(stamp).unwrap();
     // of a write that came to nothing
     fs::write(home.new_files().join("left"), "x").unwrap();
 
     let after = store(&home);
     after.take_in(BUCKET, "").await.unwrap();
-    let expected =
-        [("a", "one"), ("b", "two"), ("c", "three"), ("d", "by hand"), ("e", "five"), ("e/f", "taken")];
+    let expected = [
+        ("a", "one"),
+        ("b", "two"),
+        ("c", "three"),
+        ("d", "by hand"),
+        ("e", "five"),
+        ("e/f", "taken"),
+        ("restored", "x"),
+    ];
     for (key, text) in expected {
         assert_eq!(read(&after, key).await.as_deref(), Some(text), "{key}");
     }
