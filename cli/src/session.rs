@@ -186,6 +186,11 @@ impl Session {
             if waiting == 0 {
                 return Ok(());
             }
+            if embedded.running.is_none() && embedded.home.lock()?.is_some() {
+                anyhow::bail!(
+                    "the cloud that ran here has ended, and {waiting} notifications wait: the next command delivers them"
+                );
+            }
             if let Some(trouble) = embedded.queue.trouble() {
                 anyhow::bail!("{waiting} notifications wait, the next command delivers them: {trouble}");
             }

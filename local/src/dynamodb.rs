@@ -6,9 +6,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
@@ -43,13 +42,20 @@ pub enum LedgerFileError {
 impl LedgerFileError {
     fn of(path: &Path, error: String) -> Self {
         let path = path.display().to_string();
-        if is_damaged(&error) { Self::Damaged { path, error } } else { Self::Unusable { path, error } }
+        // the library's advice is for programmers
+        let error =
+            if error.contains("not a valid SQLite") { "it is no SQLite file".to_owned() } else { error };
+        if error == "it is no SQLite file" || is_damaged(&error) {
+            Self::Damaged { path, error }
+        } else {
+            Self::Unusable { path, error }
+        }
     }
 }
 
 /// What SQLite says of a file that is not what it has written.
 fn is_damaged(error: &str) -> bool {
-    error.contains("malformed") || error.contains("not a database")
+    ["malformed", "not a database", "not a valid SQLite database"].iter().any(|said| error.contains(said))
 }
 
 /// What it says where there is no room, or where it cannot tell.
@@ -141,25 +147,20 @@ pub(crate) async fn serve(
     credentials: Credentials,
     stop: CancellationToken,
 ) {
-    let router = Router::new()
-        .route("/", post(answer))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(Extension(credentials))
-        .with_state(database);
+    let router = Router::new().route("/", post(answer)).layer(Extension(credentials)).with_state(database);
     serve_router(listener, Door::Programs, router, stop).await;
 }
 
 async fn answer(
     State(database): State<Database>,
     Extension(credentials): Extension<Credentials>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    if let Err(Refusal(status, kind, message)) =
-        signature::verify(&credentials, &headers, &body, "dynamodb", "/")
-    {
-        return refuse(status, kind, &message);
-    }
+    let signed = signature::signed_body(&credentials, request, "dynamodb", LARGEST_BODY).await;
+    let (headers, body) = match signed {
+        Ok(signed) => signed,
+        Err(Refusal(status, kind, message)) => return refuse(status, kind, &message),
+    };
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let operation = target.strip_prefix(TARGET).unwrap_or_default().to_owned();
     // a write waits for the disk

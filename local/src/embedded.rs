@@ -342,6 +342,7 @@ impl Drop for Embedded {
         for task in &self.tasks {
             task.abort();
         }
+        self.store.close();
     }
 }
 

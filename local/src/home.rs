@@ -10,21 +10,26 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::Credentials;
 use crate::files;
 
-/// What the names of files and folders of a home begin with.
-const OURS: [&str; 13] = [
+/// The names of files and folders of a home.
+const OURS: [&str; 18] = [
     "s3",
     "new",
-    "store",
+    "store.sqlite",
+    "store.sqlite-wal",
+    "store.sqlite-shm",
+    "store.new",
+    "dynamodb.sqlite",
+    "dynamodb.sqlite-wal",
+    "dynamodb.sqlite-shm",
     "queue",
     "dead-letters",
-    "dynamodb.sqlite",
-    "admin",
-    "clazar",
-    "credentials",
+    "admin.json",
+    "clazar.jsonl",
+    "credentials.json",
     "mails",
-    "kind",
+    "kind.json",
     "lock",
-    "endpoints",
+    "endpoints.json",
 ];
 
 /// A folder of state.
@@ -196,9 +201,7 @@ impl Home {
     /// Whoever else works on this machine has no business in it. A folder with other things in it stays as it is.
     fn close_to_others(&self) {
         let is_ours = |entry: io::Result<fs::DirEntry>| {
-            entry.is_ok_and(|entry| {
-                OURS.iter().any(|ours| entry.file_name().to_string_lossy().starts_with(ours))
-            })
+            entry.is_ok_and(|entry| OURS.iter().any(|ours| entry.file_name() == **ours))
         };
         if fs::read_dir(&self.root).is_ok_and(|mut entries| entries.all(is_ours)) {
             let _ = fs::set_permissions(&self.root, fs::Permissions::from_mode(0o700)); // not ours, then: the next step says so
@@ -344,6 +347,7 @@ impl Home {
     /// [`HomeError::Busy`] while a process runs its cloud.
     pub fn reset(&self) -> Result<(), HomeError> {
         let lock = self.lock()?.ok_or_else(|| HomeError::Busy(self.root.clone()))?;
+        let _ = fs::remove_file(self.root.join("queue")); // a folder in homes of older versions
         for folder in ["s3", "new", "queue", "dead-letters"].map(|folder| self.root.join(folder)) {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -403,7 +407,7 @@ fn holds_a_file(folder: &Path) -> bool {
     };
     match fs::read_dir(folder) {
         Ok(mut entries) => entries.any(holds),
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
+        Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
     }
 }
 

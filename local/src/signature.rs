@@ -1,5 +1,9 @@
 //! Signature Version 4, checked as AWS does: the signature is made again from the request and the secret that belongs to the key.
 
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use billing::revision::sha256_hex;
 use chrono::{NaiveDateTime, Utc};
@@ -26,6 +30,43 @@ struct Authorization<'h> {
     signature: &'h str,
 }
 
+/// How long a body may take.
+const BODY: Duration = Duration::from_secs(30);
+
+/// The head and the body of a POST to a path, if it is signed for that service with these credentials. Of one that names another key, the body
+/// is not even read.
+pub(crate) async fn signed_body(
+    credentials: &Credentials,
+    request: Request,
+    service: &str,
+    largest: usize,
+) -> Result<(HeaderMap, Bytes), Refusal> {
+    let (parts, body) = request.into_parts();
+    check_key(credentials, &parts.headers)?;
+    let read = tokio::time::timeout(BODY, axum::body::to_bytes(body, largest)).await;
+    let body = read.ok().and_then(Result::ok).ok_or_else(|| {
+        let message = format!("The body did not come, or has more than {largest} bytes.");
+        Refusal(StatusCode::BAD_REQUEST, "SerializationException", message)
+    })?;
+    verify(credentials, &parts.headers, &body, service, parts.uri.path())?;
+    Ok((parts.headers, body))
+}
+
+fn check_key(credentials: &Credentials, headers: &HeaderMap) -> Result<(), Refusal> {
+    let header = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match parse(header) {
+        Some(authorization) if authorization.key == credentials.access_key_id => Ok(()),
+        Some(_) => {
+            let message = "The security token included in the request is invalid.".to_owned();
+            Err(Refusal(StatusCode::BAD_REQUEST, "UnrecognizedClientException", message))
+        }
+        None => {
+            let message = "Missing Authentication Token".to_owned();
+            Err(Refusal(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", message))
+        }
+    }
+}
+
 /// Whether a POST to a path is signed for that service with these credentials.
 pub(crate) fn verify(
     credentials: &Credentials,
@@ -35,18 +76,9 @@ pub(crate) fn verify(
     path: &str,
 ) -> Result<(), Refusal> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let authorization = parse(header("authorization")).ok_or_else(|| {
-        Refusal(
-            StatusCode::FORBIDDEN,
-            "MissingAuthenticationTokenException",
-            "Missing Authentication Token".into(),
-        )
-    })?;
-    if authorization.key != credentials.access_key_id {
-        let message = "The security token included in the request is invalid.".to_owned();
-        return Err(Refusal(StatusCode::BAD_REQUEST, "UnrecognizedClientException", message));
-    }
+    check_key(credentials, headers)?;
     let invalid = |message: String| Refusal(StatusCode::FORBIDDEN, "InvalidSignatureException", message);
+    let authorization = parse(header("authorization")).ok_or_else(|| invalid("no signature".to_owned()))?;
     if (authorization.region, authorization.service) != (REGION, service) {
         let (region, given) = (authorization.region, authorization.service);
         return Err(invalid(format!(

@@ -140,9 +140,34 @@ impl Store {
         Ok(store)
     }
 
-    /// Ends all writing.
+    /// Ends all writing. What was written is on disk then, so that the next start has nothing to look after.
     pub(crate) fn close(&self) {
+        if let Err(error) = self.settle_all() {
+            tracing::warn!("{error}"); // the next start looks after it
+        }
         self.0.database.close();
+    }
+
+    fn settle_all(&self) -> Result<(), StoreError> {
+        let open = self.moves(i64::MAX, 1)?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        let failed = |error: io::Error| StoreError::io(&self.0.root, &error);
+        files::sync_all(&self.0.root).map_err(failed)?;
+        let names = fs::read_dir(&self.0.new).map_err(failed)?;
+        let waiting: HashSet<String> =
+            names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        let settled = self.moves(i64::MAX, usize::MAX)?.into_iter();
+        let settled: Vec<Moved> =
+            settled.filter(|moved| moved.file.as_ref().is_none_or(|file| !waiting.contains(file))).collect();
+        self.0.database.write_now(move |change| {
+            let mut statement =
+                change.prepare_cached("DELETE FROM moves WHERE bucket = ? AND key = ? AND begun = ?")?;
+            settled.iter().try_for_each(|moved| {
+                statement.execute(params![moved.bucket, moved.key, moved.begun]).map(drop)
+            })
+        })
     }
 
     pub(crate) fn database(&self) -> &Arc<Database> {
@@ -248,8 +273,16 @@ impl Store {
             }
             self.take_in_one(bucket, key).await?;
         }
-        // it changes faster than it can be read
-        Ok(None)
+        match self.object(bucket, key)? {
+            // nobody is to write there, so nothing is taken in
+            Some(Object { place: place @ Place::Other(_), .. }) => {
+                let path = place.path(&self.0.root, bucket, key);
+                let error = format!("the bytes of {bucket}/{key} are gone or were changed");
+                Err(StoreError::Damaged { path, error })
+            }
+            // it changes faster than it can be read
+            _ => Ok(None),
+        }
     }
 
     /// What the database says of a key.
@@ -273,20 +306,28 @@ impl Store {
             })
         };
         let path = object.place.path(&self.0.root, bucket, key);
-        match File::open(&path) {
-            Ok(file) if is_it(&file) => return Ok(Some(file)),
+        match path
+            .metadata()
+            .and_then(|found| if found.is_file() { File::open(&path).map(Some) } else { Ok(None) })
+        {
+            Ok(Some(file)) if is_it(&file) => return Ok(Some(file)),
             Ok(_) => {}
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(StoreError::io(&path, &error)),
         }
-        // it could not be renamed to its place when it was written
+        let unplaced = self.unplaced(bucket, key)?;
+        Ok(unplaced.and_then(|path| File::open(path).ok()).filter(is_it))
+    }
+
+    /// The file of an object that could not be renamed to its place when it was written.
+    fn unplaced(&self, bucket: &str, key: &str) -> Result<Option<PathBuf>, StoreError> {
         let moved = self.0.database.read(|database| {
             let sql = "SELECT file FROM moves WHERE bucket = ? AND key = ?";
             let moved =
                 database.prepare_cached(sql)?.query_row([bucket, key], |row| row.get::<_, Option<String>>(0));
             moved.optional().map(Option::flatten)
         })?;
-        Ok(moved.and_then(|name| File::open(self.0.new.join(name)).ok()).filter(is_it))
+        Ok(moved.map(|name| self.0.new.join(name)).filter(|path| path.exists()))
     }
 
     /// A file for bytes that become an object once they are all there.
@@ -524,7 +565,8 @@ impl Store {
             self.moves(i64::MAX, usize::MAX)?.into_iter().filter_map(|moved| moved.file).collect();
         for entry in fs::read_dir(&self.0.new).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            if !named.contains(&*entry.file_name().to_string_lossy()) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_ours(&name) && !named.contains(&name) {
                 let path = entry.path();
                 let removed =
                     if path.is_dir() { self.remove_upload_folder(&path) } else { remove_file(&path) };
@@ -580,6 +622,17 @@ impl NewFile {
     /// It becomes nothing.
     pub(crate) fn discard(self) {
         let _ = fs::remove_file(&self.path); // the next start would
+    }
+}
+
+/// Whether we name files so that are no object yet.
+fn is_ours(name: &str) -> bool {
+    let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let parts: Vec<&str> = name.split('-').collect();
+    match parts.as_slice() {
+        ["upload", id] => id.len() == 32 && is_hex(id),
+        [time, process, number] => [time, process, number].into_iter().all(|part| is_hex(part)),
+        _ => false,
     }
 }
 

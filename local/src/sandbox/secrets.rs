@@ -3,9 +3,8 @@
 
 use std::path::PathBuf;
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
@@ -21,6 +20,9 @@ use crate::credentials::Credentials;
 use crate::files;
 use crate::serve::{Door, serve_router};
 use crate::signature::{self, Refusal};
+
+/// A secret has 64 KB at most.
+const LARGEST_BODY: usize = 256 * 1024;
 
 /// The secret with the sandbox's Atlas credentials.
 pub const ATLAS_SECRET_ARN: &str =
@@ -66,14 +68,15 @@ pub(crate) async fn serve(
 async fn answer(
     State(admin): State<PathBuf>,
     Extension(credentials): Extension<Credentials>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    if let Err(Refusal(status, kind, message)) =
-        signature::verify(&credentials, &headers, &body, "secretsmanager", "/")
-    {
-        return amz_json(status, &json!({"__type": kind, "Message": message}));
-    }
+    let signed = signature::signed_body(&credentials, request, "secretsmanager", LARGEST_BODY).await;
+    let (headers, body) = match signed {
+        Ok(signed) => signed,
+        Err(Refusal(status, kind, message)) => {
+            return amz_json(status, &json!({"__type": kind, "Message": message}));
+        }
+    };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let is_admin = matches!(request["SecretId"].as_str(), Some(ADMIN_SECRET_ARN | "admin-basic-auth"));

@@ -189,6 +189,8 @@ impl Database {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.readers().clear();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // the last that holds it may be a job of the writer's
+        let writer = writer.filter(|writer| writer.thread().id() != std::thread::current().id());
         let _ = writer.map(std::thread::JoinHandle::join); // a panic was told where it happened
     }
 }

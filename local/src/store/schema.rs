@@ -51,8 +51,12 @@ pub(super) fn check(database: &Database) -> Result<(), StoreError> {
     if version == VERSION {
         return Ok(());
     }
+    let path = database.path().to_owned();
+    if version == 0 {
+        return Err(StoreError::Damaged { path, error: "it is empty".into() });
+    }
     let error = format!("it is of version {version}, and this program knows {VERSION}: use a newer one");
-    Err(StoreError::Other { path: database.path().to_owned(), error })
+    Err(StoreError::Other { path, error })
 }
 
 /// What is said of an object beside its bytes.

@@ -114,6 +114,11 @@ impl Store {
             return Ok(None);
         }
         let path = self.0.root.join(bucket).join(&key);
+        if let Some(new) = self.unplaced(bucket, &key)? {
+            // it is the object, and only waits for its place
+            let _ = super::rename(&new, &path);
+            return Ok(None);
+        }
         let failed = |error: &io::Error| StoreError::io(&path, error);
         for _ in 0..5 {
             let now = SystemTime::now();
@@ -251,11 +256,11 @@ fn kind(entry: &DirEntry) -> Option<(PathBuf, bool)> {
 
 /// What a file is and its MD5; nothing if it is none.
 pub(super) fn read(path: &Path) -> io::Result<Option<(fs::Metadata, String)>> {
+    if !path.metadata()?.is_file() {
+        return Ok(None); // opening some of the others would wait
+    }
     let mut file = File::open(path)?;
     let found = file.metadata()?;
-    if !found.is_file() {
-        return Ok(None);
-    }
     let (mut md5, mut chunk) =
         (Md5::new(), vec![0; CHUNK.min(usize::try_from(found.len()).unwrap_or(CHUNK) + 1)]);
     loop {

@@ -37,10 +37,14 @@ pub(super) fn make(home: &Home) -> Result<(), StoreError> {
     let new = path.with_extension("new");
     let io_failed = |error: io::Error| StoreError::io(&new, &error);
     let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", new.display()));
-    for left in [new.clone(), beside("-wal"), beside("-shm")] {
+    let standing = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
+    // what is left of one that somebody has removed would be laid over the new one
+    for left in [new.clone(), beside("-wal"), beside("-shm"), standing("-wal"), standing("-shm")] {
         super::remove_file(&left).map_err(io_failed)?;
     }
-    for old in OLD {
+    // the older versions made it with their first command; else the folder is somebody's who has other things in it
+    let is_home = home.dynamodb().exists();
+    for old in OLD.into_iter().filter(|_| is_home) {
         let path = home.root().join(old);
         files::close(&path).map_err(|error| StoreError::io(&path, &error))?;
     }
@@ -188,7 +192,7 @@ fn notifications(change: &Transaction<'_>, home: &Home) -> Result<(), Failed> {
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let read = || -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if super::is_gone(&error) => return Ok(Vec::new()),
             entries => entries?,
         };
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
@@ -204,19 +208,29 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(found)
 }
 
-/// Removes what the older version kept beside the objects, once the database has it.
+/// Removes what the older version kept beside the objects, once the database has it, and leaves a file where that version wants a folder: it
+/// would not know what stands here.
 pub(super) fn remove_leftovers(home: &Home) {
-    let old = home.root().join("queue");
-    if !old.exists() {
-        return;
+    let (queue, letters) = (home.root().join("queue"), home.root().join("dead-letters"));
+    if queue.is_dir() {
+        // what cannot be removed does no harm, and the next start tries again
+        let of_objects = |name: &str| name.starts_with(".bucket-") && name.ends_with(".json");
+        remove_files(&home.s3(), of_objects);
+        remove_files(&letters, |name| name.ends_with(".json"));
+        remove_files(&queue, |name| [".json", ".intent", ".new"].iter().any(|end| name.ends_with(end)));
+        let _ = fs::remove_dir(letters);
+        let _ = fs::remove_dir(&queue);
     }
-    // what cannot be removed does no harm, and the next start tries again
-    for path in sorted(&home.s3()).unwrap_or_default() {
+    if !queue.exists() {
+        let _ = files::write(&queue, b"This home is kept by a newer version of monthend: use that.\n");
+    }
+}
+
+fn remove_files(folder: &Path, is_ours: impl Fn(&str) -> bool) {
+    for path in sorted(folder).unwrap_or_default() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_file() && name.starts_with('.') {
+        if path.is_file() && is_ours(&name) {
             let _ = fs::remove_file(path);
         }
     }
-    let _ = fs::remove_dir_all(home.root().join("dead-letters"));
-    let _ = fs::remove_dir_all(old);
 }

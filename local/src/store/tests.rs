@@ -54,12 +54,12 @@ async fn what_was_acknowledged_is_there_whatever_became_of_its_file() {
         if key == "gone" {
             fs::hard_link(home.object(key), kept).unwrap()
         } else {
-            drop(fs::copy(home.object(key), kept).unwrap())
+            let _ = fs::copy(home.object(key), kept).unwrap();
         }
         let writing = before.writing(BUCKET, key).await;
         before.remove(&writing, BUCKET, key).await.unwrap();
     }
-    before.close();
+    // the process dies: nothing is put in order
     let moved = |key: &str| {
         let database = database::connect(&home.store()).unwrap();
         let sql = "SELECT file FROM moves WHERE key = ?";
@@ -84,7 +84,7 @@ async fn what_was_acknowledged_is_there_whatever_became_of_its_file() {
     fs::rename(home.root().join("copy"), home.object("restored")).unwrap();
     File::options().write(true).open(home.object("restored")).unwrap().set_modified(stamp).unwrap();
     // of a write that came to nothing
-    fs::write(home.new_files().join("left"), "x").unwrap();
+    fs::write(home.new_files().join("19ad-7f-3"), "x").unwrap();
 
     let after = store(&home);
     after.take_in(BUCKET, "").await.unwrap();
@@ -206,6 +206,7 @@ async fn a_home_of_an_older_version_is_taken_over() {
     write("dead-letters/1.json", &serde_json::to_string(&letter).unwrap());
     write("dead-letters/2.json", "");
     write("kind.json", "\"own\"");
+    write("dynamodb.sqlite", "");
 
     let home = Home::open(&root).unwrap();
     let store = store(&home);
@@ -220,9 +221,8 @@ async fn a_home_of_an_older_version_is_taken_over() {
     assert!(store.find("omnistrate-export", "x/y.json").await.unwrap().is_some());
     let queue = Queue::of(&store);
     assert_eq!((queue.waiting().unwrap(), queue.dead_letters().unwrap().len()), (2, 1));
-    for old in ["queue", "dead-letters"] {
-        assert!(!root.join(old).exists());
-    }
+    assert!(!root.join("dead-letters").exists());
+    assert!(root.join("queue").is_file(), "an older version finds no folder there");
     for (path, mode) in [("s3/monthend-data/raw/a.json", 0o600), ("s3", 0o700), ("kind.json", 0o600)] {
         let found = fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{path}");
@@ -242,4 +242,55 @@ async fn jobs_of_one_transaction_fail_by_themselves() {
     let made = futures::future::join_all(["a", "b", "a", "c"].map(insert)).await;
     assert_eq!(made.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true]);
     assert_eq!(store.buckets().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn what_could_not_be_put_to_its_place_is_listed_and_read_until_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::open(folder.path().join("home")).unwrap();
+    let store = store(&home);
+    store.make_bucket(BUCKET).await.unwrap();
+    put(&store, "notes/a/b.txt", "hello").await.unwrap();
+    let name: String = store
+        .database()
+        .read(|database| database.query_row("SELECT file FROM moves", [], |row| row.get(0)))
+        .unwrap();
+    // as if there had been no room for the folder
+    fs::rename(home.object("notes/a/b.txt"), home.new_files().join(name)).unwrap();
+    fs::remove_dir_all(home.object("notes")).unwrap();
+    assert_eq!(read(&store, "notes/a/b.txt").await.as_deref(), Some("hello"));
+    store.take_in(BUCKET, "").await.unwrap();
+    assert_eq!(store.page(BUCKET, ("", true), None, 10).unwrap().len(), 1);
+    assert_eq!(read(&store, "notes/a/b.txt").await.as_deref(), Some("hello"));
+    assert!(home.object("notes/a/b.txt").is_file(), "there is room again");
+}
+
+#[tokio::test]
+async fn files_that_are_not_ours_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("own");
+    let files = ["new/mine.txt", "queue/q.txt", "dead-letters/d.txt", "s3/.hidden", "mails/m.txt"];
+    for file in files {
+        fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+        fs::write(root.join(file), "mine").unwrap();
+    }
+    let home = Home::open(&root).unwrap();
+    store(&home).close();
+    drop(store(&home));
+    for file in files {
+        assert_eq!(fs::read_to_string(root.join(file)).unwrap(), "mine", "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_somebody_removed_is_made_anew_of_what_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::open(folder.path().join("home")).unwrap();
+    let before = store(&home);
+    before.make_bucket(BUCKET).await.unwrap();
+    put(&before, "a", "one").await.unwrap();
+    before.close();
+    fs::remove_file(home.store()).unwrap();
+    fs::write(home.root().join("store.sqlite-wal"), vec![7; 5000]).unwrap();
+    assert_eq!(read(&store(&home), "a").await.as_deref(), Some("one"));
 }

@@ -88,7 +88,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let name = format!("{number}-{}", file.name);
         let path = self.upload_folder(&upload.id).join(&name);
-        let moved = fs::rename(&file.path, &path).map_err(|error| StoreError::io(&path, &error));
+        let synced = match file.small {
+            Some(_) => File::open(&file.path).and_then(|file| file.sync_all()),
+            None => Ok(()),
+        };
+        let moved = synced
+            .and_then(|()| fs::rename(&file.path, &path))
+            .map_err(|error| StoreError::io(&path, &error));
         if moved.is_err() {
             let _ = fs::remove_file(&file.path); // the next start would
         }
