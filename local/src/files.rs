@@ -20,25 +20,6 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
-/// Waits until everything that was written to the file system of a folder is on disk.
-pub(crate) fn sync_all(folder: &Path) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    return Ok(rustix::fs::syncfs(File::open(folder)?)?);
-    #[cfg(not(target_os = "linux"))]
-    {
-        let entries = fs::read_dir(folder)?;
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() {
-                sync_all(&path)?;
-            } else if path.is_file() {
-                File::open(&path)?.sync_all()?;
-            }
-        }
-        File::open(folder)?.sync_all()
-    }
-}
-
 /// Takes what others may do with a file or a folder away, and with those in it.
 pub(crate) fn close(path: &Path) -> io::Result<()> {
     let kind = match path.symlink_metadata() {

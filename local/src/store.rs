@@ -48,6 +48,8 @@ const SMALL: usize = 64 * 1024;
 const SETTLED: Duration = Duration::from_secs(60);
 /// Files of one look after them.
 const SETTLED_AT_ONCE: usize = 500;
+/// Files that the end waits for.
+const SETTLED_AT_CLOSE: usize = 200;
 const LOCKS: usize = 64;
 
 /// The objects of a home. Clones share it.
@@ -148,26 +150,10 @@ impl Store {
         self.0.database.close();
     }
 
+    /// Few files are looked after at once; many would keep whoever waits for the end.
     fn settle_all(&self) -> Result<(), StoreError> {
-        let open = self.moves(i64::MAX, 1)?;
-        if open.is_empty() {
-            return Ok(());
-        }
-        let failed = |error: io::Error| StoreError::io(&self.0.root, &error);
-        files::sync_all(&self.0.root).map_err(failed)?;
-        let names = fs::read_dir(&self.0.new).map_err(failed)?;
-        let waiting: HashSet<String> =
-            names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-        let settled = self.moves(i64::MAX, usize::MAX)?.into_iter();
-        let settled: Vec<Moved> =
-            settled.filter(|moved| moved.file.as_ref().is_none_or(|file| !waiting.contains(file))).collect();
-        self.0.database.write_now(move |change| {
-            let mut statement =
-                change.prepare_cached("DELETE FROM moves WHERE bucket = ? AND key = ? AND begun = ?")?;
-            settled.iter().try_for_each(|moved| {
-                statement.execute(params![moved.bucket, moved.key, moved.begun]).map(drop)
-            })
-        })
+        let open = self.moves(i64::MAX, SETTLED_AT_CLOSE + 1)?;
+        if open.len() <= SETTLED_AT_CLOSE { self.settle(open).map(drop) } else { Ok(()) }
     }
 
     pub(crate) fn database(&self) -> &Arc<Database> {
@@ -446,14 +432,23 @@ impl Store {
     /// Forgets some of the moves whose files are on disk by now; asks the disk for each, which then answers at once. Answers how many.
     pub(crate) fn settle_moves(&self) -> Result<usize, StoreError> {
         let before = now_ms() - i64::try_from(SETTLED.as_millis()).unwrap_or_default();
-        let settled = self.moves(before, SETTLED_AT_ONCE)?;
+        self.settle(self.moves(before, SETTLED_AT_ONCE)?)
+    }
+
+    /// Waits until the files of moves are on disk, with their folders, and forgets the moves.
+    fn settle(&self, settled: Vec<Moved>) -> Result<usize, StoreError> {
         let mut folders = HashSet::new();
         for moved in &settled {
             let path = moved.place.path(&self.0.root, &moved.bucket, &moved.key);
             let synced = File::open(&path).and_then(|file| file.sync_all());
             match synced {
                 Err(error) if !is_gone(&error) => return Err(StoreError::io(&path, &error)),
-                _ => folders.extend(path.parent().map(Path::to_owned)),
+                _ => folders.extend(
+                    path.ancestors()
+                        .skip(1)
+                        .take_while(|above| above.starts_with(&self.0.root))
+                        .map(Path::to_owned),
+                ),
             }
         }
         for folder in folders {
