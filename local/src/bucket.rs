@@ -28,9 +28,9 @@ use s3s::dto::{
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 pub(crate) use self::access::{AllSigned, OneKey};
-use self::conditions::Conditions;
+use self::conditions::{Conditions, conditions_of};
 use self::describe::{head_of, head_output, object_output};
-use self::receive::{Checksums, checksums_of, receive};
+use self::receive::{Checksums, checksums_of, receive, received};
 use crate::store::{NewFile, Object, Part, Store, StoreError, Upload, Written};
 
 const LAST_PART: i32 = 10_000;
@@ -76,14 +76,11 @@ impl EmbeddedS3 {
     }
 
     async fn put(self, mut request: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
-        let input = &mut request.input;
-        self.check_target(&input.bucket, &input.key).await?;
-        Conditions::on_write(input.if_match.as_ref(), input.if_none_match.as_ref())?;
-        let body = input.body.take();
-        let given = checksums_of!(input);
-        let checksums = Checksums::new(given, input.checksum_algorithm.as_ref(), &request.headers)?;
-        let trailers = request.trailing_headers.take();
-        let received = receive(&self.store, body, input.content_md5.as_deref(), checksums, trailers).await?;
+        let (bucket, key) = (&request.input.bucket, &request.input.key);
+        self.check_target(bucket, key).await?;
+        // before its bytes come in
+        Conditions::on_write(request.input.if_match.as_ref(), request.input.if_none_match.as_ref())?;
+        let received = received!(&self.store, request);
         let input = &request.input;
         let conditions = Conditions::on_write(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let (file, written) = received.written(head_of!(input));
@@ -102,13 +99,8 @@ impl EmbeddedS3 {
         written: Written,
     ) -> S3Result<Object> {
         let writing = self.store.writing(bucket, key).await;
-        let standing = if conditions.is_any() { self.find(bucket, key).await } else { Ok(None) };
-        let allowed =
-            standing.and_then(|standing| conditions.check(standing.as_ref().map(|(object, _)| object)));
-        if let Err(error) = allowed {
-            file.discard();
-            return Err(error);
-        }
+        let standing = if conditions.is_any() { self.find(bucket, key).await? } else { None };
+        conditions.check(standing.as_ref().map(|(object, _)| object))?;
         Ok(self.store.put(&writing, (bucket, key), file, written).await?)
     }
 
@@ -126,13 +118,7 @@ impl EmbeddedS3 {
                 "an object is copied onto itself only to replace its metadata"
             ));
         }
-        let conditions = Conditions {
-            if_match: input.copy_source_if_match.as_ref(),
-            if_none_match: input.copy_source_if_none_match.as_ref(),
-            modified_since: input.copy_source_if_modified_since.as_ref(),
-            unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
-            ..Conditions::default()
-        };
+        let conditions = conditions_of!(copy input);
         let (object, received) = self.read_source(bucket, key, &conditions, None).await?;
         let checksums = object.head.checksums.clone();
         let (file, mut written) = received.written(if replaces { head_of!(input) } else { object.head });
@@ -225,14 +211,10 @@ impl EmbeddedS3 {
     }
 
     async fn part(self, mut request: S3Request<UploadPartInput>) -> S3Result<UploadPartOutput> {
-        let input = &mut request.input;
+        let input = &request.input;
         let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
         check_number(input.part_number)?;
-        let body = input.body.take();
-        let given = checksums_of!(input);
-        let checksums = Checksums::new(given, input.checksum_algorithm.as_ref(), &request.headers)?;
-        let trailers = request.trailing_headers.take();
-        let received = receive(&self.store, body, input.content_md5.as_deref(), checksums, trailers).await?;
+        let received = received!(&self.store, request);
         let (md5, number) = (received.md5.clone(), request.input.part_number);
         let mut output =
             UploadPartOutput { e_tag: Some(ETag::Strong(md5.clone())), ..UploadPartOutput::default() };
@@ -245,13 +227,7 @@ impl EmbeddedS3 {
         let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
         check_number(input.part_number)?;
         let (bucket, key) = source(&input.copy_source)?;
-        let conditions = Conditions {
-            if_match: input.copy_source_if_match.as_ref(),
-            if_none_match: input.copy_source_if_none_match.as_ref(),
-            modified_since: input.copy_source_if_modified_since.as_ref(),
-            unmodified_since: input.copy_source_if_unmodified_since.as_ref(),
-            ..Conditions::default()
-        };
+        let conditions = conditions_of!(copy input);
         let range = input.copy_source_range.as_deref();
         let (_, received) = self.read_source(bucket, key, &conditions, range).await?;
         let result = CopyPartResult {
@@ -267,6 +243,7 @@ impl EmbeddedS3 {
     async fn complete(self, input: CompleteMultipartUploadInput) -> S3Result<CompleteMultipartUploadOutput> {
         self.check_bucket(&input.bucket).await?;
         let upload = self.upload(&input.upload_id, &input.bucket, &input.key)?;
+        let conditions = Conditions::on_write(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let parts = parts::chosen(&self.store.parts(&upload.id)?, &input)?;
         let etag_of_all = parts::etag(&parts);
         let composite = parts::composite(&parts, &upload)?;
@@ -280,16 +257,10 @@ impl EmbeddedS3 {
         let (store, joined) = (self.store.clone(), upload.clone());
         let joined = tokio::task::spawn_blocking(move || {
             let (file, size, md5) = store.join(&joined, &parts, |bytes| checksums.update(bytes))?;
-            match checksums.check(None) {
-                Ok(checksums) => Ok(receive::Received { file, size, md5, checksums }),
-                Err(error) => {
-                    file.discard();
-                    Err(error)
-                }
-            }
+            let checksums = checksums.check(None)?;
+            Ok::<_, S3Error>(receive::Received { file, size, md5, checksums })
         });
         let received = joined.await.map_err(S3Error::internal_error)??;
-        let conditions = Conditions::on_write(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let (file, mut written) = received.written(parts::without_statement(&upload.head));
         written.etag.clone_from(&etag_of_all);
         written.head.checksums.extend(composite.clone());
@@ -408,7 +379,7 @@ impl S3 for EmbeddedS3 {
         self.check_bucket(&input.bucket).await?;
         let _reading = self.store.reading(&input.bucket, &input.key).await;
         let (object, _) = self.find(&input.bucket, &input.key).await?.ok_or_else(no_such_key)?;
-        Conditions::of_head(&input).check_read(&object)?;
+        conditions_of!(read input).check_read(&object)?;
         head_output(&input, &object).map(S3Response::new)
     }
 
@@ -418,7 +389,7 @@ impl S3 for EmbeddedS3 {
         let reading = self.store.reading(&input.bucket, &input.key).await;
         let (object, file) = self.find(&input.bucket, &input.key).await?.ok_or_else(no_such_key)?;
         drop(reading); // an open file stays what it is
-        Conditions::of_get(&input).check_read(&object)?;
+        conditions_of!(read input).check_read(&object)?;
         object_output(&input, &object, file).await.map(S3Response::new)
     }
 

@@ -2,8 +2,6 @@
 //!
 //! The library behind it has a server of its own, but that answers everybody, web pages too. So this is its only door.
 
-use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use axum::extract::{Request, State};
@@ -18,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::TABLE;
 use crate::credentials::Credentials;
+use crate::files;
 use crate::serve::{Door, serve_router};
 use crate::signature::{self, Refusal};
 use crate::store::DISK_IS_FULL;
@@ -42,14 +41,12 @@ pub enum LedgerFileError {
 impl LedgerFileError {
     fn of(path: &Path, error: String) -> Self {
         let path = path.display().to_string();
-        // the library's advice is for programmers
-        let error =
-            if error.contains("not a valid SQLite") { "it is no SQLite file".to_owned() } else { error };
-        if error == "it is no SQLite file" || is_damaged(&error) {
-            Self::Damaged { path, error }
-        } else {
-            Self::Unusable { path, error }
+        if !is_damaged(&error) {
+            return Self::Unusable { path, error };
         }
+        // the library's advice is for programmers
+        let is_none = error.contains("not a valid SQLite");
+        Self::Damaged { path, error: if is_none { "it is no SQLite file".to_owned() } else { error } }
     }
 }
 
@@ -90,24 +87,13 @@ pub(crate) fn in_memory() -> Result<Database, LedgerFileError> {
 /// Makes the file whole under another name first: whoever dies on the way leaves nothing that looks like a ledger.
 fn make(path: &Path) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        std::path::PathBuf::from(name)
-    };
-    let new = beside(".new");
-    for left in [&new, &beside("-wal"), &beside("-shm")] {
-        match fs::remove_file(left) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(text(error)),
-            _ => {}
-        }
-    }
+    let new = path.with_extension("new");
+    let [_, log, shared] = files::of_database(path);
+    [&new, &log, &shared].into_iter().try_for_each(|left| files::remove(left)).map_err(text)?;
     let database = in_memory().map_err(|error| error.to_string())?;
     database.vacuum_into(&new.to_string_lossy()).map_err(|error| error.to_string())?;
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).map_err(text)?;
-    File::open(&new).and_then(|file| file.sync_all()).map_err(text)?;
-    fs::rename(&new, path).map_err(text)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()).map_err(text)
+    files::close(&new).map_err(text)?;
+    files::put_in_place(&new, path).map_err(text)
 }
 
 fn has_table(database: &Database) -> Result<bool, DynoxideError> {

@@ -332,7 +332,6 @@ impl Embedded {
             let _ = task.await; // aborted
         }
         let _ = self.database.vacuum(); // folds the write-ahead log into the file
-        self.store.close();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a folder and those above it that are not there.
 pub(crate) fn make_folders(path: &Path) -> io::Result<()> {
@@ -36,13 +36,60 @@ pub(crate) fn close(path: &Path) -> io::Result<()> {
 /// Writes a file whole, or leaves what stands there.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {} // of a process that was killed
-    }
+    remove(&new)?; // of a process that was killed
     let mut file = create(&new)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
+    drop(file);
+    put_in_place(&new, path)
+}
+
+/// Renames a file that is written whole, once it is on disk; the new name is on disk, too, when this returns.
+pub(crate) fn put_in_place(new: &Path, path: &Path) -> io::Result<()> {
+    File::open(new)?.sync_all()?;
     fs::rename(new, path)?;
+    sync_folder_of(path)
+}
+
+/// Waits until the names in the folder of a file are on disk.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Removes a file that may not be there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if !is_gone(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The error says that the file (or the folder it was in) is not there.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// The files of an SQLite database: itself, its log and what its processes share.
+pub(crate) fn of_database(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        name.into()
+    })
+}
+
+/// Reads to the end, and shows all bytes.
+pub(crate) fn read_through(
+    mut from: impl io::Read,
+    chunk_bytes: usize,
+    mut see: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut chunk = vec![0; chunk_bytes];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(read) => see(&chunk[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -356,12 +356,8 @@ impl Home {
                 _ => {}
             }
         }
-        for database in [self.dynamodb(), self.store()] {
-            for suffix in ["", "-wal", "-shm"] {
-                let mut file = database.clone().into_os_string();
-                file.push(suffix);
-                let _ = fs::remove_file(file); // not there in a home that was never used
-            }
+        for file in [self.dynamodb(), self.store()].iter().flat_map(|database| files::of_database(database)) {
+            let _ = fs::remove_file(file); // not there in a home that was never used
         }
         let _ = fs::remove_file(self.admin()); // only there if a password was set
         let _ = fs::remove_file(self.clazar()); // only there with the sandbox

@@ -42,7 +42,7 @@ pub(crate) async fn signed_body(
     largest: usize,
 ) -> Result<(HeaderMap, Bytes), Refusal> {
     let (parts, body) = request.into_parts();
-    check_key(credentials, &parts.headers)?;
+    authorization(credentials, &parts.headers)?;
     let read = tokio::time::timeout(BODY, axum::body::to_bytes(body, largest)).await;
     let body = read.ok().and_then(Result::ok).ok_or_else(|| {
         let message = format!("The body did not come, or has more than {largest} bytes.");
@@ -52,10 +52,14 @@ pub(crate) async fn signed_body(
     Ok((parts.headers, body))
 }
 
-fn check_key(credentials: &Credentials, headers: &HeaderMap) -> Result<(), Refusal> {
+/// What the request says of who signs it, which is whoever has these credentials.
+fn authorization<'h>(
+    credentials: &Credentials,
+    headers: &'h HeaderMap,
+) -> Result<Authorization<'h>, Refusal> {
     let header = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     match parse(header) {
-        Some(authorization) if authorization.key == credentials.access_key_id => Ok(()),
+        Some(authorization) if authorization.key == credentials.access_key_id => Ok(authorization),
         Some(_) => {
             let message = "The security token included in the request is invalid.".to_owned();
             Err(Refusal(StatusCode::BAD_REQUEST, "UnrecognizedClientException", message))
@@ -76,9 +80,8 @@ pub(crate) fn verify(
     path: &str,
 ) -> Result<(), Refusal> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    check_key(credentials, headers)?;
+    let authorization = authorization(credentials, headers)?;
     let invalid = |message: String| Refusal(StatusCode::FORBIDDEN, "InvalidSignatureException", message);
-    let authorization = parse(header("authorization")).ok_or_else(|| invalid("no signature".to_owned()))?;
     if (authorization.region, authorization.service) != (REGION, service) {
         let (region, given) = (authorization.region, authorization.service);
         return Err(invalid(format!(

@@ -30,7 +30,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use tokio::sync::{Notify, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::BUCKET;
-use crate::files;
+use crate::files::{self, is_gone};
 use crate::home::Home;
 use crate::queue::Message;
 use crate::template::Template;
@@ -98,6 +98,8 @@ pub(crate) struct NewFile {
     path: PathBuf,
     /// All of them, if they are few.
     small: Option<Vec<u8>>,
+    /// The database may name it from now on, or it stands in its place.
+    is_kept: bool,
 }
 
 /// What becomes of an object.
@@ -245,17 +247,12 @@ impl Store {
     /// What stands under a key, with its file open if it is to be read. A file that somebody else wrote is taken in first.
     pub(crate) async fn find(&self, bucket: &str, key: &str) -> Result<Option<(Object, File)>, StoreError> {
         for looks in 0..3 {
-            let object = self.object(bucket, key)?;
-            match &object {
-                Some(object) => {
-                    if let Some(file) = self.open_file(bucket, key, object, looks > 0)? {
-                        return Ok(Some((object.clone(), file)));
-                    }
+            if let Some(object) = self.object(bucket, key)? {
+                if let Some(file) = self.open_file(bucket, key, &object, looks > 0)? {
+                    return Ok(Some((object, file)));
                 }
-                None if !place::is_path(key) || !self.0.root.join(bucket).join(key).is_file() => {
-                    return Ok(None);
-                }
-                None => {}
+            } else if !place::is_path(key) || !self.0.root.join(bucket).join(key).is_file() {
+                return Ok(None);
             }
             self.take_in_one(bucket, key).await?;
         }
@@ -322,7 +319,7 @@ impl Store {
         let name = format!("{:x}-{:x}-{number:x}", now_ms(), std::process::id());
         let path = self.0.new.join(&name);
         let file = files::create(&path).map_err(|error| StoreError::io(&path, &error))?;
-        Ok((NewFile { name, path, small: None }, file))
+        Ok((NewFile { name, path, small: None, is_kept: false }, file))
     }
 
     /// Puts a file under a key. Afterwards it stands there, whatever happens to this machine, and its notification waits.
@@ -330,31 +327,15 @@ impl Store {
         &self,
         _: &Writing<'_>,
         (bucket, key): (&str, &str),
-        file: NewFile,
-        written: Written,
-    ) -> Result<Object, StoreError> {
-        let put = self.put_file((bucket, key), &file, written).await;
-        if put.is_err() {
-            let _ = fs::remove_file(&file.path); // the next start would
-        }
-        put
-    }
-
-    async fn put_file(
-        &self,
-        (bucket, key): (&str, &str),
-        file: &NewFile,
+        mut file: NewFile,
         written: Written,
     ) -> Result<Object, StoreError> {
         let found = fs::metadata(&file.path).map_err(|error| StoreError::io(&file.path, &error))?;
-        let before = self.object(bucket, key)?;
-        let mut place = Place::choose(&self.0.root, bucket, key);
-        if let Some(before) = &before {
-            // it stays where it is; under its key it may have become a folder of others
-            if let Place::Other(_) = before.place {
-                place = before.place.clone();
-            }
-        }
+        let place = match self.object(bucket, key)? {
+            // it stays where it is: its place under the key may have become a folder of others
+            Some(Object { place: place @ Place::Other(_), .. }) => place,
+            _ => Place::choose(&self.0.root, bucket, key),
+        };
         let object = Object {
             size: written.size,
             etag: written.etag,
@@ -368,7 +349,7 @@ impl Store {
         let notification = self.notification(bucket, key);
         let is_due = notification.is_some();
         let (row, names) = (object.clone(), (bucket.to_owned(), key.to_owned(), file.name.clone()));
-        let small = file.small.clone();
+        let small = file.small.take();
         let committed = self.0.database.write(move |change| {
             let (bucket, key, name) = &names;
             let sql = "INSERT INTO moves (bucket, key, file, bytes, place, begun) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
@@ -377,7 +358,12 @@ impl Store {
             insert(change, bucket, key, &row)?;
             notification.as_ref().map_or(Ok(()), |message| message.insert(change))
         });
-        committed.await?;
+        // whoever stops waiting does not know whether it was committed
+        file.is_kept = true;
+        if let Err(error) = committed.await {
+            file.is_kept = false;
+            return Err(error);
+        }
         let path = object.place.path(&self.0.root, bucket, key);
         if let Err(error) = rename(&file.path, &path) {
             tracing::warn!(
@@ -407,7 +393,7 @@ impl Store {
             delete(change, bucket, key)
         });
         committed.await?;
-        if let Err(error) = remove_file(&path) {
+        if let Err(error) = files::remove(&path) {
             tracing::warn!("{} cannot be removed yet: {error}", path.display());
         }
         prune(&path, &self.0.root.join(bucket));
@@ -437,6 +423,9 @@ impl Store {
 
     /// Waits until the files of moves are on disk, with their folders, and forgets the moves.
     fn settle(&self, settled: Vec<Moved>) -> Result<usize, StoreError> {
+        if settled.is_empty() {
+            return Ok(0);
+        }
         let mut folders = HashSet::new();
         for moved in &settled {
             let path = moved.place.path(&self.0.root, &moved.bucket, &moved.key);
@@ -456,9 +445,6 @@ impl Store {
                 Err(error) if !is_gone(&error) => return Err(StoreError::io(&folder, &error)),
                 _ => {}
             }
-        }
-        if settled.is_empty() {
-            return Ok(0);
         }
         let new = self.0.new.clone();
         self.0.database.write_now(move |change| {
@@ -483,7 +469,10 @@ impl Store {
             let mut statement = database.prepare_cached(sql)?;
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             let rows = statement.query_map([before, most], |row| {
-                let size: Option<i64> = row.get(6)?;
+                let stands = match row.get::<_, Option<i64>>(6)? {
+                    Some(size) => Some((size.try_into().unwrap_or_default(), row.get(7)?)),
+                    None => None,
+                };
                 Ok(Moved {
                     bucket: row.get(0)?,
                     key: row.get(1)?,
@@ -491,7 +480,7 @@ impl Store {
                     place: Place::recorded(row.get(3)?),
                     begun: row.get(4)?,
                     inode: row.get(5)?,
-                    stands: size.map(|size| Ok::<_, rusqlite::Error>((size.try_into().unwrap_or_default(), row.get(7)?))).transpose()?,
+                    stands,
                 })
             })?;
             rows.collect()
@@ -506,7 +495,7 @@ impl Store {
             // an object that was removed: its file goes, unless somebody has put another there since
             let is_it = path.symlink_metadata().is_ok_and(|found| inode(&found) == moved.inode);
             let is_left = is_it && self.object(bucket, key)?.is_none();
-            return if is_left { remove_file(&path).map_err(failed) } else { Ok(()) };
+            return if is_left { files::remove(&path).map_err(failed) } else { Ok(()) };
         };
         let new = self.0.new.join(name);
         let Some(object) = self.object(bucket, key)? else { return Ok(()) };
@@ -519,11 +508,8 @@ impl Store {
                 Err(error) => Err(failed(error)),
             };
         }
-        match path.symlink_metadata() {
-            Ok(found) if is_it(&found) => return Ok(()),
-            // somebody else has written it since
-            Ok(found) if stamp(&found) > object.stamp => return Ok(()),
-            _ => {}
+        if path.symlink_metadata().is_ok_and(|found| stamp(&found) > object.stamp) {
+            return Ok(()); // somebody else has written it since
         }
         // the file did not come to the disk in time, but its bytes are here if they are few
         let bytes = self.0.database.read(|database| {
@@ -531,10 +517,12 @@ impl Store {
             database.query_row(sql, [bucket, key], |row| row.get::<_, Option<Vec<u8>>>(0)).optional()
         })?;
         let Some(bytes) = bytes.flatten() else { return Ok(()) };
-        let (file, mut open) = self.new_file()?;
-        io::Write::write_all(&mut open, &bytes).map_err(|error| StoreError::io(&file.path, &error))?;
-        set_stamp(&open, object.stamp).map_err(|error| StoreError::io(&file.path, &error))?;
-        rename(&file.path, &path).map_err(failed)
+        let (mut file, mut open) = self.new_file()?;
+        let written = io::Write::write_all(&mut open, &bytes).and_then(|()| set_stamp(&open, object.stamp));
+        written.map_err(|error| StoreError::io(&file.path, &error))?;
+        rename(&file.path, &path).map_err(failed)?;
+        file.is_kept = true;
+        Ok(())
     }
 
     /// Puts an object among those whose keys are no paths.
@@ -556,17 +544,18 @@ impl Store {
     /// Removes files of writes that came to nothing.
     fn remove_unnamed(&self) -> Result<(), StoreError> {
         let failed = |error: io::Error| StoreError::io(&self.0.new, &error);
+        let entries = fs::read_dir(&self.0.new).map_err(failed)?;
+        let entries = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let mut left: Vec<String> = entries.collect::<io::Result<_>>().map_err(failed)?;
+        left.retain(|name| is_ours(name));
+        if left.is_empty() {
+            return Ok(()); // as most starts find it
+        }
         let named: HashSet<String> =
             self.moves(i64::MAX, usize::MAX)?.into_iter().filter_map(|moved| moved.file).collect();
-        for entry in fs::read_dir(&self.0.new).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if is_ours(&name) && !named.contains(&name) {
-                let path = entry.path();
-                let removed =
-                    if path.is_dir() { self.remove_upload_folder(&path) } else { remove_file(&path) };
-                removed.map_err(failed)?;
-            }
+        for path in left.iter().filter(|name| !named.contains(*name)).map(|name| self.0.new.join(name)) {
+            let removed = if path.is_dir() { self.remove_upload_folder(&path) } else { files::remove(&path) };
+            removed.map_err(failed)?;
         }
         Ok(())
     }
@@ -603,8 +592,7 @@ impl NewFile {
         match self.small {
             Some(_) => Ok(()),
             None => {
-                let folder = self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all());
-                let synced = file.sync_all().and(folder);
+                let synced = file.sync_all().and_then(|()| files::sync_folder_of(&self.path));
                 synced.map_err(|error| StoreError::io(&self.path, &error))
             }
         }
@@ -613,10 +601,14 @@ impl NewFile {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
 
-    /// It becomes nothing.
-    pub(crate) fn discard(self) {
-        let _ = fs::remove_file(&self.path); // the next start would
+/// What became no object goes.
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = fs::remove_file(&self.path); // the next start would
+        }
     }
 }
 
@@ -721,14 +713,6 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Removes a file that may not be there.
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if !is_gone(&error) => Err(error),
-        _ => Ok(()),
-    }
-}
-
 /// Removes the folders above a file that have nothing in them, up to that of the bucket.
 fn prune(path: &Path, bucket: &Path) {
     let above = path.ancestors().skip(1).take_while(|folder| folder.starts_with(bucket) && *folder != bucket);
@@ -737,11 +721,6 @@ fn prune(path: &Path, bucket: &Path) {
             return;
         }
     }
-}
-
-/// The error says that the file (or the folder it was in) is not there.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 pub(crate) fn now_ms() -> i64 {

@@ -1,6 +1,6 @@
 //! What a request says of the object that it is about: how S3 judges it.
 
-use s3s::dto::{ETagCondition, GetObjectInput, HeadObjectInput, Timestamp};
+use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
 
 use super::{no_such_key, time};
@@ -17,6 +17,32 @@ pub(super) struct Conditions<'r> {
     pub(super) modified: Option<&'r Timestamp>,
 }
 
+/// What a request says of the object that it reads, or in members of other names of the one that it copies.
+macro_rules! conditions_of {
+    ($input:expr, $if_match:ident, $if_none_match:ident, $modified_since:ident, $unmodified_since:ident) => {
+        Conditions {
+            if_match: $input.$if_match.as_ref(),
+            if_none_match: $input.$if_none_match.as_ref(),
+            modified_since: $input.$modified_since.as_ref(),
+            unmodified_since: $input.$unmodified_since.as_ref(),
+            ..Conditions::default()
+        }
+    };
+    (read $input:expr) => {
+        conditions_of!($input, if_match, if_none_match, if_modified_since, if_unmodified_since)
+    };
+    (copy $input:expr) => {
+        conditions_of!(
+            $input,
+            copy_source_if_match,
+            copy_source_if_none_match,
+            copy_source_if_modified_since,
+            copy_source_if_unmodified_since
+        )
+    };
+}
+pub(super) use conditions_of;
+
 impl<'r> Conditions<'r> {
     pub(super) fn on_write(
         if_match: Option<&'r ETagCondition>,
@@ -26,26 +52,6 @@ impl<'r> Conditions<'r> {
             return Err(s3_error!(NotImplemented, "a write takes If-None-Match: * and no ETag"));
         }
         Ok(Self { if_match, if_none_match, ..Self::default() })
-    }
-
-    pub(super) fn of_get(input: &'r GetObjectInput) -> Self {
-        Self {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            modified_since: input.if_modified_since.as_ref(),
-            unmodified_since: input.if_unmodified_since.as_ref(),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn of_head(input: &'r HeadObjectInput) -> Self {
-        Self {
-            if_match: input.if_match.as_ref(),
-            if_none_match: input.if_none_match.as_ref(),
-            modified_since: input.if_modified_since.as_ref(),
-            unmodified_since: input.if_unmodified_since.as_ref(),
-            ..Self::default()
-        }
     }
 
     pub(super) fn is_any(&self) -> bool {

@@ -15,6 +15,7 @@ use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{ChecksumAlgorithm, StreamingBlob};
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders, s3_error};
 
+use crate::files;
 use crate::store::{Head, NewFile, Store, StoreError, Written, hex};
 
 /// Fewer bytes are held in memory until all are there.
@@ -123,53 +124,44 @@ pub(super) async fn receive(
 ) -> S3Result<Received> {
     let (mut size, mut md5) = (0u64, Md5::new());
     let (mut begun, mut waiting) = (None, Vec::new());
-    let taken = async {
-        let Some(mut body) = body else { return Ok(()) };
-        while let Some(bytes) = body.next().await {
-            let bytes: Bytes = bytes.map_err(|error| broken(&error.to_string()))?;
-            size += bytes.len() as u64;
-            md5.update(&bytes);
-            checksums.update(&bytes);
-            waiting.extend_from_slice(&bytes);
-            let limit = if begun.is_some() { CHUNK } else { SMALL };
-            if waiting.len() > limit {
-                begun = Some(append(store, begun.take(), std::mem::take(&mut waiting)).await?);
-            }
-        }
-        Ok(())
-    };
-    let taken: S3Result<()> = taken.await;
-    let small = begun.is_none().then(|| waiting.clone());
-    let written = match taken {
-        Ok(()) => append(store, begun.take(), waiting).await,
-        Err(error) => {
-            if let Some((file, _)) = begun {
-                file.discard();
-            }
-            return Err(error);
-        }
-    };
-    let (mut file, open) = written?;
-    let md5 = md5.finalize();
-    let checked = match content_md5.map(|stated| STANDARD.decode(stated)) {
-        Some(Err(_)) => Err(s3_error!(InvalidDigest, "Content-MD5 is no MD5 in Base64")),
-        Some(Ok(stated)) if stated != AsRef::<[u8]>::as_ref(&md5) => {
-            Err(s3_error!(BadDigest, "the bytes that came have not the Content-MD5 that was stated"))
-        }
-        _ => checksums.check(trailers),
-    };
-    let whole = checked.and_then(|checksums| {
-        file.whole(&open, small)?;
-        Ok(checksums)
-    });
-    match whole {
-        Ok(checksums) => Ok(Received { file, size, md5: hex(md5.as_ref()), checksums }),
-        Err(error) => {
-            file.discard();
-            Err(error)
+    let mut body = body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
+    while let Some(bytes) = body.next().await {
+        let bytes: Bytes = bytes.map_err(|error| broken(&error.to_string()))?;
+        size += bytes.len() as u64;
+        md5.update(&bytes);
+        checksums.update(&bytes);
+        waiting.extend_from_slice(&bytes);
+        let limit = if begun.is_some() { CHUNK } else { SMALL };
+        if waiting.len() > limit {
+            begun = Some(append(store, begun.take(), std::mem::take(&mut waiting)).await?);
         }
     }
+    let small = begun.is_none().then(|| waiting.clone());
+    let (mut file, open) = append(store, begun.take(), waiting).await?;
+    let md5 = md5.finalize();
+    match content_md5.map(|stated| STANDARD.decode(stated)) {
+        Some(Err(_)) => return Err(s3_error!(InvalidDigest, "Content-MD5 is no MD5 in Base64")),
+        Some(Ok(stated)) if stated != AsRef::<[u8]>::as_ref(&md5) => {
+            return Err(s3_error!(BadDigest, "the bytes that came have not the Content-MD5 that was stated"));
+        }
+        _ => {}
+    }
+    let checksums = checksums.check(trailers)?;
+    file.whole(&open, small)?;
+    Ok(Received { file, size, md5: hex(md5.as_ref()), checksums })
 }
+
+/// Takes the body of a request into a file, with all that the request states of it.
+macro_rules! received {
+    ($store:expr, $request:expr) => {{
+        let (body, trailers) = ($request.input.body.take(), $request.trailing_headers.take());
+        let input = &$request.input;
+        let algorithm = input.checksum_algorithm.as_ref();
+        let checksums = Checksums::new(checksums_of!(input), algorithm, &$request.headers)?;
+        receive($store, body, input.content_md5.as_deref(), checksums, trailers).await?
+    }};
+}
+pub(super) use received;
 
 /// What a body that cannot be taken is: the reader of signed bodies says it by the name of its error.
 fn broken(why: &str) -> S3Error {
@@ -190,14 +182,8 @@ async fn append(store: &Store, begun: Option<(NewFile, File)>, bytes: Vec<u8>) -
     let store = store.clone();
     let written = tokio::task::spawn_blocking(move || {
         let (new, mut file) = begun.map_or_else(|| store.new_file(), Ok)?;
-        match file.write_all(&bytes) {
-            Ok(()) => Ok((new, file)),
-            Err(error) => {
-                let error = StoreError::io(new.path(), &error);
-                new.discard();
-                Err(error)
-            }
-        }
+        file.write_all(&bytes).map_err(|error| StoreError::io(new.path(), &error))?;
+        Ok::<_, StoreError>((new, file))
     });
     Ok(written.await.map_err(S3Error::internal_error)??)
 }
@@ -205,32 +191,19 @@ async fn append(store: &Store, begun: Option<(NewFile, File)>, bytes: Vec<u8>) -
 /// Some bytes of an object as a new file.
 pub(super) fn copy(store: &Store, mut from: File, bytes: Range<u64>) -> S3Result<Received> {
     let (mut file, mut to) = store.new_file()?;
-    let size = bytes.end - bytes.start;
-    let (mut md5, mut chunk) =
-        (Md5::new(), vec![0; CHUNK.min(usize::try_from(size).unwrap_or(CHUNK)).max(1)]);
-    let mut small = (size <= SMALL as u64).then(Vec::new);
-    let copied = (|| -> io::Result<()> {
-        from.seek(SeekFrom::Start(bytes.start))?;
-        let mut from = from.take(size);
-        let mut left = size;
-        while left > 0 {
-            let read = from.read(&mut chunk)?;
-            if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            md5.update(&chunk[..read]);
-            to.write_all(&chunk[..read])?;
-            small.iter_mut().for_each(|small| small.extend_from_slice(&chunk[..read]));
-            left -= read as u64;
-        }
-        Ok(())
-    })();
-    let copied = copied.map_err(|error| StoreError::io(file.path(), &error));
-    match copied.and_then(|()| file.whole(&to, small)) {
-        Ok(()) => Ok(Received { file, size, md5: hex(md5.finalize().as_ref()), checksums: BTreeMap::new() }),
-        Err(error) => {
-            file.discard();
-            Err(error.into())
-        }
-    }
+    let (size, mut left) = (bytes.end - bytes.start, bytes.end - bytes.start);
+    let (mut md5, mut small) = (Md5::new(), (size <= SMALL as u64).then(Vec::new));
+    let copied = from.seek(SeekFrom::Start(bytes.start)).and_then(|_| {
+        let chunk = CHUNK.min(usize::try_from(size).unwrap_or(CHUNK)).max(1);
+        files::read_through(from.take(size), chunk, |bytes| {
+            md5.update(bytes);
+            small.iter_mut().for_each(|small| small.extend_from_slice(bytes));
+            left -= bytes.len() as u64;
+            to.write_all(bytes)
+        })?;
+        if left == 0 { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    });
+    copied.map_err(|error| StoreError::io(file.path(), &error))?;
+    file.whole(&to, small)?;
+    Ok(Received { file, size, md5: hex(md5.finalize().as_ref()), checksums: BTreeMap::new() })
 }

@@ -2,7 +2,7 @@
 //! that a person corrects. They are looked for where a listing begins, and where a read finds another file than it expected.
 
 use std::fs::{self, DirEntry, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,8 @@ use s3s::crypto::{Checksum as _, Md5};
 
 use super::database::StoreError;
 use super::place::{Place, is_path};
-use super::{Head, Object, PoisonError, Store, delete, insert, is_gone, now_ms, object, stamp};
+use super::{Head, Object, PoisonError, Store, delete, insert, now_ms, object, stamp};
+use crate::files::{self, is_gone};
 use crate::queue::Message;
 
 /// A file that was written so short a time ago may change again without its modification time changing (the kernel's clock for files ticks
@@ -259,18 +260,14 @@ pub(super) fn read(path: &Path) -> io::Result<Option<(fs::Metadata, String)>> {
     if !path.metadata()?.is_file() {
         return Ok(None); // opening some of the others would wait
     }
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     let found = file.metadata()?;
-    let (mut md5, mut chunk) =
-        (Md5::new(), vec![0; CHUNK.min(usize::try_from(found.len()).unwrap_or(CHUNK) + 1)]);
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return Ok(Some((found, hex(md5.finalize().as_ref())))),
-            Ok(read) => md5.update(&chunk[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let mut md5 = Md5::new();
+    files::read_through(file, CHUNK.min(usize::try_from(found.len()).unwrap_or(CHUNK) + 1), |bytes| {
+        md5.update(bytes);
+        Ok(())
+    })?;
+    Ok(Some((found, hex(md5.finalize().as_ref()))))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -36,11 +36,9 @@ pub(super) fn make(home: &Home) -> Result<(), StoreError> {
     let path = home.store();
     let new = path.with_extension("new");
     let io_failed = |error: io::Error| StoreError::io(&new, &error);
-    let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", new.display()));
-    let standing = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     // what is left of one that somebody has removed would be laid over the new one
-    for left in [new.clone(), beside("-wal"), beside("-shm"), standing("-wal"), standing("-shm")] {
-        super::remove_file(&left).map_err(io_failed)?;
+    for left in [&new, &path].into_iter().flat_map(|database| files::of_database(database)) {
+        files::remove(&left).map_err(io_failed)?;
     }
     // the older versions made it with their first command; else the folder is somebody's who has other things in it
     let is_home = home.dynamodb().exists();
@@ -55,9 +53,7 @@ pub(super) fn make(home: &Home) -> Result<(), StoreError> {
         folded.map_err(|error| StoreError::sqlite(&new, &error))
     });
     filled?;
-    fs::File::open(&new).and_then(|file| file.sync_all()).map_err(io_failed)?;
-    fs::rename(&new, &path).map_err(io_failed)?;
-    fs::File::open(home.root()).and_then(|folder| folder.sync_all()).map_err(io_failed)
+    files::put_in_place(&new, &path).map_err(io_failed)
 }
 
 fn fill(database: &mut Connection, home: &Home, path: &Path) -> Result<(), StoreError> {
@@ -192,7 +188,7 @@ fn notifications(change: &Transaction<'_>, home: &Home) -> Result<(), Failed> {
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let read = || -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(folder) {
-            Err(error) if super::is_gone(&error) => return Ok(Vec::new()),
+            Err(error) if files::is_gone(&error) => return Ok(Vec::new()),
             entries => entries?,
         };
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;

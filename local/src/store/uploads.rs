@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension as _, Row, params};
@@ -10,7 +10,7 @@ use s3s::crypto::{Checksum as _, Md5};
 
 use super::database::StoreError;
 use super::take_in::hex;
-use super::{Head, NewFile, Store, now_ms, remove_file};
+use super::{Head, NewFile, Store, now_ms};
 use crate::files;
 
 /// An upload that nobody has completed or ended is forgotten after this time.
@@ -83,7 +83,7 @@ impl Store {
         &self,
         upload: &Upload,
         number: i32,
-        file: NewFile,
+        mut file: NewFile,
         (size, md5, checksums): (u64, String, BTreeMap<String, String>),
     ) -> Result<(), StoreError> {
         let name = format!("{number}-{}", file.name);
@@ -95,10 +95,8 @@ impl Store {
         let moved = synced
             .and_then(|()| fs::rename(&file.path, &path))
             .map_err(|error| StoreError::io(&path, &error));
-        if moved.is_err() {
-            let _ = fs::remove_file(&file.path); // the next start would
-        }
         moved?;
+        file.is_kept = true;
         let (id, size) = (upload.id.clone(), i64::try_from(size).unwrap_or(i64::MAX));
         let checksums = serde_json::to_string(&checksums).unwrap_or_default(); // texts always serialise
         let before = self.database().write(move |change| {
@@ -143,35 +141,21 @@ impl Store {
         mut see: impl FnMut(&[u8]),
     ) -> Result<(NewFile, u64, String), StoreError> {
         let (mut new, mut to) = self.new_file()?;
-        let (mut size, mut md5, mut chunk) = (0, Md5::new(), vec![0; CHUNK]);
-        let folder = self.upload_folder(&upload.id);
-        let mut copy = |path: &Path| -> io::Result<()> {
-            let mut from = File::open(path)?;
-            loop {
-                let read = match from.read(&mut chunk) {
-                    Ok(0) => return Ok(()),
-                    Ok(read) => read,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(error),
-                };
-                let bytes = &chunk[..read];
-                md5.update(bytes);
-                see(bytes);
-                size += read as u64;
-                to.write_all(bytes)?;
-            }
-        };
-        let copied = parts.iter().try_for_each(|part| {
-            let path = folder.join(&part.file);
-            copy(&path).map_err(|error| StoreError::io(&path, &error))
-        });
-        match copied.and_then(|()| new.whole(&to, None)) {
-            Ok(()) => Ok((new, size, hex(md5.finalize().as_ref()))),
-            Err(error) => {
-                new.discard();
-                Err(error)
-            }
+        let (mut size, mut md5) = (0, Md5::new());
+        for part in parts {
+            let path = self.upload_folder(&upload.id).join(&part.file);
+            let copied = File::open(&path).and_then(|from| {
+                files::read_through(from, CHUNK, |bytes| {
+                    md5.update(bytes);
+                    see(bytes);
+                    size += bytes.len() as u64;
+                    to.write_all(bytes)
+                })
+            });
+            copied.map_err(|error| StoreError::io(&path, &error))?;
         }
+        new.whole(&to, None)?;
+        Ok((new, size, hex(md5.finalize().as_ref())))
     }
 
     /// Forgets an upload and its parts.
@@ -205,8 +189,8 @@ impl Store {
             return Ok(());
         }
         match fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => remove_file(folder),
+            Err(error) if !files::is_gone(&error) => Err(error),
+            _ => Ok(()),
         }
     }
 }
