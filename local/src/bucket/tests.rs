@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt as _;
 use http::{Extensions, HeaderMap, Method, Uri};
@@ -274,10 +274,40 @@ async fn parts_are_put_together_as_they_are_named() {
         assert_eq!(complete(&parts).await.unwrap_err().code().as_str(), code);
     }
     assert!(get(&s3, "big").await.is_err());
+
+    // a part that somebody changed on the disk is not what was acknowledged
+    let changed =
+        part_files(folder.path()).into_iter().find(|path| fs::read(path).unwrap() == b"end").unwrap();
+    for other in ["End", "en"] {
+        fs::write(&changed, other).unwrap();
+        let refused = complete(&[(1, etag(1)), (2, etag(2))]).await.unwrap_err().to_string();
+        assert!(refused.contains("it is not part 2 as it came"), "{refused}");
+    }
+    assert!(get(&s3, "big").await.is_err());
+    fs::write(&changed, "end").unwrap();
+
     let whole = complete(&[(1, etag(1)), (2, etag(2))]).await.unwrap().unwrap();
     assert!(whole.value().ends_with("-2"), "{whole:?}");
     assert_eq!(read(&s3, "big").await, large + "end");
     assert_eq!(complete(&[(1, etag(1))]).await.unwrap_err().code().as_str(), "NoSuchUpload");
+}
+
+/// The files of all parts that are kept for uploads.
+fn part_files(folder: &Path) -> Vec<PathBuf> {
+    let entries =
+        |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let (mut folders, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in entries(&folder) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("upload-"))
+            {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// What S3 says a listing is: all keys with the prefix, sorted, those with the delimiter folded into one.

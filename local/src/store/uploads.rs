@@ -144,8 +144,10 @@ impl Store {
         let (mut size, mut md5) = (0, Md5::new());
         for part in parts {
             let path = self.upload_folder(&upload.id).join(&part.file);
+            let mut of_part = Md5::new();
             let copied = File::open(&path).and_then(|from| {
                 files::read_through(from, CHUNK, |bytes| {
+                    of_part.update(bytes);
                     md5.update(bytes);
                     see(bytes);
                     size += bytes.len() as u64;
@@ -153,6 +155,10 @@ impl Store {
                 })
             });
             copied.map_err(|error| StoreError::io(&path, &error))?;
+            if hex(of_part.finalize().as_ref()) != part.md5 {
+                let error = format!("it is not part {} as it came: upload that part again", part.number);
+                return Err(StoreError::Other { path, error });
+            }
         }
         new.whole(&to, None)?;
         Ok((new, size, hex(md5.finalize().as_ref())))
