@@ -22,7 +22,7 @@ pub(crate) const NEWER: &str = "/api/admin/datastores/billing/usage/json?from=20
 
 /// The sandbox's month, and a password.
 pub(crate) async fn console(vars: Vars) -> World {
-    let world = World::with(Organisation::recorded([]), true, vars.or(&quick())).await;
+    let world = World::listening(Organisation::recorded([]), true, vars.or(&quick())).await;
     for (key, text) in events_of_datastores("2026-10".parse().unwrap()) {
         world.bucket.overwrite(&key, text, "application/jsonl").await.unwrap();
     }
@@ -350,7 +350,7 @@ async fn a_session_begins_with_the_form_and_ends_with_it() {
 
 #[tokio::test]
 async fn before_there_is_a_password_nobody_gets_in() {
-    let world = World::with(Organisation::recorded([]), false, quick()).await;
+    let world = World::listening(Organisation::recorded([]), false, quick()).await;
     let (status, told) = error(world.as_admin(NEWER).await).await;
     assert_eq!(
         (status, told.as_str()),

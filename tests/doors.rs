@@ -43,7 +43,7 @@ async fn asked(address: &str, method: &str, host: &str, headers: &str) -> (u16, 
 
 #[tokio::test]
 async fn no_page_and_no_foreign_host_is_answered_on_any_port() {
-    let world = World::with(example(), false, quick()).await;
+    let world = World::listening(example(), false, quick()).await;
     for (name, address) in ports(&world) {
         let (status, head) = asked(&address, "GET", &address, "").await;
         assert!(!head.contains("refused") && status < 500, "{name}: {head}");
@@ -73,7 +73,7 @@ async fn no_page_and_no_foreign_host_is_answered_on_any_port() {
 
 #[tokio::test]
 async fn only_the_keys_of_the_home_open_what_speaks_as_aws_does() {
-    let world = World::with(example(), false, quick()).await;
+    let world = World::listening(example(), false, quick()).await;
     let open = |vars: &Vars, service: &str| {
         let (vars, service) = (vars.clone(), service.to_owned());
         async move {
@@ -113,7 +113,7 @@ async fn only_the_keys_of_the_home_open_what_speaks_as_aws_does() {
         }
     }
     // a second home has others
-    let other = World::with(example(), false, quick()).await;
+    let other = World::listening(example(), false, quick()).await;
     assert_ne!(other.cloud.endpoints().credentials, world.cloud.endpoints().credentials);
     // and nobody gets in without any
     for (name, address) in ports(&world) {
@@ -137,7 +137,7 @@ async fn only_the_keys_of_the_home_open_what_speaks_as_aws_does() {
 
 #[tokio::test]
 async fn a_form_is_no_way_into_the_bucket() {
-    let world = World::with(example(), false, quick()).await;
+    let world = World::listening(example(), false, quick()).await;
     let s3 = ports(&world).into_iter().find(|(name, _)| name == "s3").unwrap().1;
     let body = "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\ncatalog/current.yaml\r\n--x\r\n\
                 Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nteams: []\r\n--x--\r\n";

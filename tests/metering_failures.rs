@@ -4,7 +4,7 @@
 use billing::metering::SubmissionState;
 use cloud::vars::Vars;
 use local::sandbox::{ClazarFault, ClazarFaultKind, HeldRecord, OmnistrateExport};
-use local::{Functions, Gate, GateMode};
+use local::{Functions, GateMode};
 use serde_json::{Value, json};
 
 use crate::metering_world::{metered, metered_with, month, plan, table};
@@ -41,7 +41,7 @@ async fn a_dry_run_closes_no_month() {
 #[tokio::test]
 async fn a_listing_error_closes_no_month() {
     let world = usual(&[]).await;
-    let gate = Gate::default();
+    let gate = world.cloud.gate();
     let s3 = gate.before("s3", &world.cloud.endpoints().s3).await.unwrap();
     let vars = [("AWS_ENDPOINT_URL_S3", s3.as_str()), ("AWS_MAX_ATTEMPTS", "1")];
     // marker and catalog are read, then the listing fails
@@ -159,7 +159,7 @@ async fn what_cannot_be_recorded_is_not_sent() {
     let world = usual(&[]).await;
     world.count().await;
     // every write of a submission fails, from the first
-    let gate = Gate::default();
+    let gate = world.cloud.gate();
     let dynamodb = gate.before("dynamodb", &world.cloud.endpoints().dynamodb).await.unwrap();
     let event = json!({});
     for number in 1..20 {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloud::vars::Vars;
 use local::sandbox::{AWS_EXPORT_BUCKET, AWS_EXPORT_PREFIX, Organisation, secrets};
-use local::{Call, Functions, Gate};
+use local::{Call, Functions};
 use serde_json::{Value, json};
 
 use crate::console::{PASSWORD, console};
@@ -124,7 +124,7 @@ async fn needed_with(
     function: &str,
     events: Vec<Value>,
 ) -> BTreeSet<Permission> {
-    let gate = Gate::default();
+    let gate = world.cloud.gate();
     let endpoints = world.cloud.endpoints();
     let billing = gate.before("aws", endpoints.aws.as_ref().unwrap()).await.unwrap();
     let vars = Vars::from_iter([

@@ -1,6 +1,7 @@
 //! A fresh embedded cloud for one test, and ways to look at what is in it.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use billing::certificate::Certificate;
@@ -40,6 +41,26 @@ pub(crate) struct World {
     _folder: tempfile::TempDir,
 }
 
+/// The providers of October 2026, worked out once.
+struct Examples {
+    azure: AzureSandbox,
+    gcp: GcpSandbox,
+    ccx: CcxSandbox,
+    billing: AwsSandbox,
+    prometheus: PrometheusSandbox,
+}
+
+static EXAMPLES: LazyLock<Examples> = LazyLock::new(|| {
+    let closing = "2026-10".parse().unwrap();
+    Examples {
+        azure: AzureSandbox::example(closing),
+        gcp: GcpSandbox::example(closing),
+        ccx: CcxSandbox::example(closing),
+        billing: AwsSandbox::example(closing),
+        prometheus: PrometheusSandbox::example(closing),
+    }
+});
+
 /// The time that counts as now in every test.
 pub(crate) fn now() -> DateTime<Utc> {
     "2026-11-02T06:00:00Z".parse().unwrap()
@@ -66,6 +87,11 @@ fn keep_logs() {
     });
 }
 
+/// An export that nobody has metered, and whose months have no files.
+fn no_usage() -> OmnistrateExport {
+    OmnistrateExport::sized(vec!["2026-10".parse().unwrap()], 0)
+}
+
 impl World {
     /// A cloud that delivers its notifications itself.
     pub(crate) async fn new(organisation: Organisation) -> Self {
@@ -73,9 +99,13 @@ impl World {
     }
 
     pub(crate) async fn with(organisation: Organisation, follow: bool, vars: Vars) -> Self {
-        // an export that nobody has metered, and whose months have no files
-        let export = OmnistrateExport::sized(vec!["2026-10".parse().unwrap()], 0);
-        Self::exporting(export, organisation, follow, vars).await
+        Self::exporting(no_usage(), organisation, follow, vars).await
+    }
+
+    /// A cloud that listens on ports, as `monthend up` runs it: for stories of sockets and pages.
+    pub(crate) async fn listening(organisation: Organisation, follow: bool, vars: Vars) -> Self {
+        let options = Options { ports: true, follow, vars, ..Options::default() };
+        Self::start(no_usage(), organisation, options).await
     }
 
     /// A cloud with that export of usage.
@@ -85,18 +115,20 @@ impl World {
         follow: bool,
         vars: Vars,
     ) -> Self {
+        let options = Options { ports: false, follow, vars, ..Options::default() };
+        Self::start(export, organisation, options).await
+    }
+
+    async fn start(export: OmnistrateExport, organisation: Organisation, options: Options) -> Self {
         keep_logs();
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path().join("home")).unwrap();
         let (atlas, clazar) = (AtlasSandbox::new(organisation), ClazarSandbox::new());
-        let closing = "2026-10".parse().unwrap();
-        let (azure, gcp) = (AzureSandbox::example(closing), GcpSandbox::example(closing));
         let ses = SesSandbox::default();
-        let (ccx, billing) = (CcxSandbox::example(closing), AwsSandbox::example(closing));
-        let prometheus = PrometheusSandbox::example(closing);
+        let (azure, gcp, ccx) = (EXAMPLES.azure.copy(), EXAMPLES.gcp.copy(), EXAMPLES.ccx.copy());
+        let (billing, prometheus) = (EXAMPLES.billing.copy(), EXAMPLES.prometheus.copy());
         let options = Options {
             ledger_in_memory: true,
-            follow,
             retry_delay: Duration::ZERO,
             sandboxes: Some(Sandboxes {
                 atlas: atlas.clone(),
@@ -109,8 +141,7 @@ impl World {
                 prometheus: prometheus.clone(),
                 omnistrate: export,
             }),
-            vars,
-            ..Options::default()
+            ..options
         };
         let cloud = Box::new(Box::pin(Embedded::start(&home, options)).await.unwrap());
         let aws = Box::pin(Aws::connect(cloud.vars())).await.unwrap();

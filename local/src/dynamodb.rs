@@ -11,13 +11,10 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use dynoxide::{Database, DynoxideError};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::TABLE;
 use crate::credentials::Credentials;
 use crate::files;
-use crate::serve::{Door, serve_router};
 use crate::signature::{self, Refusal};
 use crate::store::DISK_IS_FULL;
 
@@ -126,15 +123,9 @@ fn internal(error: impl ToString) -> DynoxideError {
     DynoxideError::InternalServerError(error.to_string())
 }
 
-/// Serves.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    database: Database,
-    credentials: Credentials,
-    stop: CancellationToken,
-) {
-    let router = Router::new().route("/", post(answer)).layer(Extension(credentials)).with_state(database);
-    serve_router(listener, Door::Programs, router, stop).await;
+/// The service.
+pub(crate) fn router(database: Database, credentials: Credentials) -> Router {
+    Router::new().route("/", post(answer)).layer(Extension(credentials)).with_state(database)
 }
 
 async fn answer(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cloud::vars::Vars;
 use dynoxide::Database;
 use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,15 +15,17 @@ use crate::bucket::{AllSigned, EmbeddedS3, OneKey};
 use crate::dispatcher::Dispatcher;
 use crate::dynamodb::{self, LedgerFileError};
 use crate::functions::Functions;
+use crate::gate::Gate;
 use crate::home::{Endpoints, Exported, GcpEndpoint, Home, HomeError};
 use crate::queue::Queue;
 use crate::sandbox::{
     self, AtlasSandbox, AwsSandbox, AzureSandbox, CcxSandbox, ClazarSandbox, GcpSandbox, OmnistrateExport,
     PrometheusSandbox, SesSandbox, VaultSandbox, secrets,
 };
-use crate::serve::{Door, listen, serve, serve_router};
+use crate::serve::{Door, listen, serve};
 use crate::store::{Store, StoreError};
 use crate::template::{Template, TemplateError};
+use crate::wire::{self, Server, Wire};
 use crate::{BUCKET, EXPORT_BUCKET, REGION, TABLE};
 
 /// How often files are looked after that were written a while ago.
@@ -35,6 +38,9 @@ pub struct Options {
     pub address: IpAddr,
     /// First of the ports; the others follow. 0 takes free ones.
     pub port_base: u16,
+    /// Listen for other processes, and for the console's pages. Without, S3, DynamoDB, Secrets Manager and what else is reached by the SDK answer in this
+    /// process only, and there is no console.
+    pub ports: bool,
     /// Keep the ledger in memory only: for tests.
     pub ledger_in_memory: bool,
     /// Deliver notifications; without, they stay queued.
@@ -77,6 +83,7 @@ impl Default for Options {
         Self {
             address: Ipv4Addr::LOCALHOST.into(),
             port_base: 0,
+            ports: true,
             ledger_in_memory: false,
             follow: true,
             retry_delay: Duration::from_secs(1),
@@ -111,6 +118,7 @@ pub enum EmbeddedError {
 pub struct Embedded {
     endpoints: Endpoints,
     vars: Vars,
+    wire: Wire,
     functions: Arc<Functions>,
     queue: Queue,
     sandboxes: Option<Sandboxes>,
@@ -119,6 +127,44 @@ pub struct Embedded {
     tasks: Vec<JoinHandle<()>>,
     database: Database,
     store: Store,
+}
+
+/// The servers of a cloud that starts.
+struct Servers<'o> {
+    options: &'o Options,
+    wire: Wire,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Servers<'_> {
+    async fn bind(&self, offset: u16) -> Result<(TcpListener, String), EmbeddedError> {
+        let Options { address, port_base, .. } = *self.options;
+        let port = if port_base == 0 { 0 } else { port_base.saturating_add(offset) };
+        listen(address, port).await.map_err(|source| EmbeddedError::Listen { address, port, source })
+    }
+
+    fn serve(&mut self, listener: TcpListener, door: Door, server: Server) {
+        self.tasks.push(tokio::spawn(serve(listener, door, server, self.stop.clone())));
+    }
+
+    /// A server that is reached over its port.
+    async fn on_port(&mut self, offset: u16, server: Server) -> Result<String, EmbeddedError> {
+        let (listener, url) = self.bind(offset).await?;
+        self.wire.connect(&url, server.clone());
+        self.serve(listener, Door::Programs, server);
+        Ok(url)
+    }
+
+    /// A server that is reached by the SDK: in this process, and by others over its port.
+    async fn by_sdk(&mut self, name: &str, offset: u16, server: Server) -> Result<String, EmbeddedError> {
+        if self.options.ports {
+            return self.on_port(offset, server).await;
+        }
+        let url = self.wire.name(name);
+        self.wire.connect(&url, server);
+        Ok(url)
+    }
 }
 
 impl Embedded {
@@ -133,87 +179,59 @@ impl Embedded {
             store.make_bucket(bucket).await?;
         }
         let queue = Queue::of(&store);
-        let (stop, mut tasks) = (CancellationToken::new(), Vec::new());
-        let bind = async |offset: u16| {
-            let port = if options.port_base == 0 { 0 } else { options.port_base.saturating_add(offset) };
-            let bound = listen(options.address, port).await;
-            bound.map_err(|source| EmbeddedError::Listen { address: options.address, port, source })
-        };
+        let stop = CancellationToken::new();
+        let mut servers =
+            Servers { options: &options, wire: Wire::default(), stop: stop.clone(), tasks: Vec::new() };
 
-        let (s3_listener, s3) = bind(1).await?;
         let mut service = S3ServiceBuilder::new(EmbeddedS3::new(store.clone()));
         service.set_auth(OneKey(credentials.clone()));
         service.set_access(AllSigned);
-        tasks.push(tokio::spawn(serve(s3_listener, Door::Programs, service.build(), stop.clone())));
+        let s3 = servers.by_sdk("s3", 1, Server::new(service.build())).await?;
 
-        let (ledger_listener, dynamodb_url) = bind(2).await?;
         let database =
             if options.ledger_in_memory { dynamodb::in_memory()? } else { dynamodb::open(&home.dynamodb())? };
-        let (opens, stopped) = (credentials.clone(), stop.clone());
-        tasks.push(tokio::spawn(dynamodb::serve(ledger_listener, database.clone(), opens, stopped)));
+        let ledger = dynamodb::router(database.clone(), credentials.clone());
+        let dynamodb = servers.by_sdk("dynamodb", 2, ledger.into()).await?;
+        let secrets = secrets::router(home.admin(), credentials.clone());
+        let secrets = servers.by_sdk("secretsmanager", 3, secrets.into()).await?;
 
-        let (secrets_listener, secrets_url) = bind(3).await?;
-        tasks.push(tokio::spawn(secrets::serve(
-            secrets_listener,
-            home.admin(),
-            credentials.clone(),
-            stop.clone(),
-        )));
-        let (console_listener, console) = bind(0).await?;
         let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
         let (mut aws, mut azure, mut gcp, mut ses) = (None, None, None, None);
         let (mut prometheus, mut vault, mut vault_url) = (None, None, None);
-        let mut sandboxes = options.sandboxes;
+        let mut sandboxes = options.sandboxes.clone();
         if let Some(sandboxes) = &mut sandboxes {
-            let (listener, url) = bind(4).await?;
+            let url = servers.on_port(4, sandboxes.atlas.clone().router().into()).await?;
             atlas = Some(format!("{url}/api/atlas/v2"));
-            tasks.push(tokio::spawn(sandboxes.atlas.clone().serve(listener, stop.clone())));
-            let (listener, url) = bind(5).await?;
-            clazar = Some(format!("{url}/metering/"));
             let sandbox = match sandboxes.clazar.take() {
                 Some(sandbox) => sandbox,
                 None => ClazarSandbox::in_file(home.clazar()).map_err(EmbeddedError::Sandbox)?,
             };
-            tasks.push(tokio::spawn(sandbox.clone().serve(listener, stop.clone())));
+            let url = servers.on_port(5, sandbox.clone().router().into()).await?;
+            clazar = Some(format!("{url}/metering/"));
             sandboxes.clazar = Some(sandbox);
-            let (listener, url) = bind(6).await?;
-            ccx = Some(url);
-            tasks.push(tokio::spawn(sandboxes.ccx.clone().serve(listener, stop.clone())));
-            let (listener, url) = bind(7).await?;
-            aws = Some(url);
+            ccx = Some(servers.on_port(6, sandboxes.ccx.clone().router().into()).await?);
             let exports = home.s3().join(sandbox::AWS_EXPORT_BUCKET);
             sandboxes.aws.write_to(&exports).map_err(EmbeddedError::Sandbox)?;
-            tasks.push(tokio::spawn(sandboxes.aws.clone().serve(
-                listener,
-                credentials.clone(),
-                stop.clone(),
-            )));
-            let (listener, url) = bind(9).await?;
+            let billing = sandboxes.aws.clone().router(credentials.clone());
+            aws = Some(servers.by_sdk("aws", 7, billing.into()).await?);
+            let url = servers.on_port(9, sandboxes.gcp.clone().router().into()).await?;
             gcp = Some(GcpEndpoint { url, service_account_key: GcpSandbox::service_account_key() });
-            tasks.push(tokio::spawn(sandboxes.gcp.clone().serve(listener, stop.clone())));
-            let (listener, url) = bind(8).await?;
-            azure = Some(url);
-            tasks.push(tokio::spawn(sandboxes.azure.clone().serve(listener, stop.clone())));
-            let (listener, url) = bind(12).await?;
-            ses = Some(url);
+            azure = Some(servers.on_port(8, sandboxes.azure.clone().router().into()).await?);
             let sandbox = sandboxes.ses.take().unwrap_or_else(|| SesSandbox::in_folder(home.mails()));
-            tasks.push(tokio::spawn(sandbox.clone().serve(listener, credentials.clone(), stop.clone())));
+            ses = Some(servers.by_sdk("ses", 12, sandbox.clone().router(credentials.clone()).into()).await?);
             sandboxes.ses = Some(sandbox);
-            let (listener, url) = bind(10).await?;
-            prometheus = Some(url);
-            tasks.push(tokio::spawn(sandboxes.prometheus.clone().serve(listener, stop.clone())));
-            let (listener, url) = bind(11).await?;
-            vault_url = Some(url);
+            prometheus = Some(servers.on_port(10, sandboxes.prometheus.clone().router().into()).await?);
             let sandbox = vault.insert(VaultSandbox::example());
-            tasks.push(tokio::spawn(sandbox.clone().serve(listener, stop.clone())));
+            vault_url = Some(servers.on_port(11, sandbox.clone().router().into()).await?);
             omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
         }
+        let console = if options.ports { Some(servers.bind(0).await?) } else { None };
 
         let endpoints = Endpoints {
             s3,
-            dynamodb: dynamodb_url,
-            console,
-            secrets: secrets_url,
+            dynamodb,
+            console: console.as_ref().map(|(_, url)| url.clone()).unwrap_or_default(),
+            secrets,
             atlas,
             clazar,
             ccx,
@@ -229,10 +247,13 @@ impl Embedded {
             credentials,
             pid: std::process::id(),
         };
-        let vars = vars_for(&endpoints, &options.vars);
+        let vars = vars_for(&endpoints, &options.vars).within(Arc::new(servers.wire.clone()));
         let functions = Arc::new(Functions::new(vars.clone()));
-        let router = console::router(console::App::connect(&console_vars(&vars)).await?);
-        tasks.push(tokio::spawn(serve_router(console_listener, Door::Pages, router, stop.clone())));
+        if let Some((listener, _)) = console {
+            let router = console::router(console::App::connect(&console_vars(&vars)).await?);
+            servers.serve(listener, Door::Pages, router.into());
+        }
+        let Servers { wire, mut tasks, .. } = servers;
         if options.follow {
             let dispatcher =
                 Dispatcher::new(queue.clone(), functions.clone(), options.retry_delay, options.concurrency);
@@ -241,7 +262,7 @@ impl Embedded {
         // what was written into the data bucket's folder since, also while nothing ran
         store.take_in(BUCKET, "").await?;
         tasks.push(tokio::spawn(settle(store.clone())));
-        Ok(Self { endpoints, vars, functions, queue, sandboxes, vault, stop, tasks, database, store })
+        Ok(Self { endpoints, vars, wire, functions, queue, sandboxes, vault, stop, tasks, database, store })
     }
 
     /// Where it answers.
@@ -254,6 +275,12 @@ impl Embedded {
     #[must_use]
     pub fn vars(&self) -> &Vars {
         &self.vars
+    }
+
+    /// A gate before its servers.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        Gate::new(self.wire.clone())
     }
 
     /// Its functions.
@@ -375,7 +402,7 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
         ("STATE_TABLE", &endpoints.table),
         ("ADMIN_SECRET_ARN", secrets::ADMIN_SECRET_ARN),
     ]);
-    if !endpoints.s3.starts_with("http://127.0.0.1:") {
+    if !endpoints.s3.starts_with("http://127.0.0.1:") && !wire::is_name(&endpoints.s3) {
         // it listens for the containers of `sam local`, and is reached at the private address that they know
         vars.set("AWS_SAM_LOCAL", "true");
     }

@@ -6,19 +6,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tower::service_fn;
 
 use crate::serve::{Door, listen, serve};
+use crate::wire::{self, Server, Wire};
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +48,18 @@ pub struct Call {
     pub target: Option<String>,
 }
 
+impl Call {
+    fn of(service: &'static str, request: &Request<Body>) -> Self {
+        let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+        Self {
+            service,
+            method: request.method().to_string(),
+            path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+            target: target.map(str::to_owned),
+        }
+    }
+}
+
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = self.target.as_deref().unwrap_or_default();
@@ -70,27 +78,15 @@ struct State {
 
 /// The gate. Dropping it closes it.
 pub struct Gate {
+    wire: Wire,
     state: Arc<State>,
     stop: CancellationToken,
-}
-
-/// A server behind the gate. Its connections are kept: with one for each call, sweeps fill the machine's table of connections.
-#[derive(Clone)]
-struct Upstream {
-    client: Client<HttpConnector, Incoming>,
-    authority: Authority,
 }
 
 /// The connection is cut instead of answered.
 #[derive(Debug, thiserror::Error)]
 #[error("cut")]
 struct Cut;
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self { state: Arc::default(), stop: CancellationToken::new() }
-    }
-}
 
 impl Drop for Gate {
     fn drop(&mut self) {
@@ -99,25 +95,31 @@ impl Drop for Gate {
 }
 
 impl Gate {
-    /// A URL that leads to a server through the gate.
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self { wire, state: Arc::default(), stop: CancellationToken::new() }
+    }
+
+    /// A URL that leads to a server of the cloud through the gate: as the server itself, in this process or over a port.
     ///
     /// # Errors
-    /// If no port is free.
+    /// If there is no such server, or no port is free.
     pub async fn before(&self, service: &'static str, url: &str) -> std::io::Result<String> {
-        let (listener, gate) = listen(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).await?;
-        let upstream = url.trim_start_matches("http://");
-        let (host, path) =
-            upstream.split_once('/').map_or((upstream, String::new()), |(h, p)| (h, format!("/{p}")));
-        let authority = Authority::try_from(host).map_err(std::io::Error::other)?;
-        // a call is passed on once: its failures are the callers' to meet
-        let client = Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build_http();
-        let (state, upstream) = (self.state.clone(), Upstream { client, authority });
-        let answer = service_fn(move |request| {
-            let (state, upstream) = (state.clone(), upstream.clone());
-            async move { state.pass(service, &upstream, request).await }
-        });
-        tokio::spawn(serve(listener, Door::Programs, answer, self.stop.clone()));
-        Ok(format!("{gate}{path}"))
+        let none = || std::io::Error::other(format!("there is no server at {url}"));
+        let (state, server) = (self.state.clone(), self.wire.server(url).ok_or_else(none)?);
+        let gated = Server::new(service_fn(move |request| {
+            let (state, server) = (state.clone(), server.clone());
+            async move { state.pass(service, server, request).await }
+        }));
+        let gate = if wire::is_name(url) {
+            self.wire.name("gate")
+        } else {
+            let (listener, gate) = listen(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).await?;
+            tokio::spawn(serve(listener, Door::Programs, gated.clone(), self.stop.clone()));
+            gate
+        };
+        self.wire.connect(&gate, gated);
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        Ok(rest.split_once('/').map_or(gate.clone(), |(_, path)| format!("{gate}/{path}")))
     }
 
     /// Fails the call of that number (from 1) that way.
@@ -153,62 +155,43 @@ impl State {
     async fn pass(
         &self,
         service: &'static str,
-        upstream: &Upstream,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Cut> {
+        server: Server,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Cut> {
         if self.dead.load(Ordering::SeqCst) {
             return Err(Cut);
         }
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let header = |name: &str| request.headers().get(name)?.to_str().ok().map(str::to_owned);
-        lock(&self.calls).push(Call {
-            service,
-            method: request.method().to_string(),
-            path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
-            target: header("x-amz-target"),
-        });
+        lock(&self.calls).push(Call::of(service, &request));
         let mode = lock(&self.plan).filter(|(planned, _)| *planned == number).map(|(_, mode)| mode);
         match mode {
-            None => forward(upstream, request).await,
+            None => forward(server, request).await,
             Some(GateMode::Error) => Ok(answer(service, false)),
             Some(GateMode::Throttle) => Ok(answer(service, true)),
             Some(GateMode::Silence) => std::future::pending().await,
             Some(GateMode::DropBefore) => Err(Cut),
-            Some(GateMode::DropAfter) => forward(upstream, request).await.and(Err(Cut)),
+            Some(GateMode::DropAfter) => forward(server, request).await.and(Err(Cut)),
             Some(GateMode::KillBefore) => self.die(),
-            Some(GateMode::KillAfter) => forward(upstream, request).await.and_then(|_| self.die()),
+            Some(GateMode::KillAfter) => forward(server, request).await.and_then(|_| self.die()),
         }
     }
 
-    fn die(&self) -> Result<Response<Full<Bytes>>, Cut> {
+    fn die(&self) -> Result<Response<Body>, Cut> {
         self.dead.store(true, Ordering::SeqCst);
         self.died.notify_waiters();
         Err(Cut)
     }
 }
 
-impl Upstream {
-    /// The request as the server would get it itself: its `Host` is what the caller signed.
-    fn to(&self, request: Request<Incoming>) -> Result<Request<Incoming>, Cut> {
-        let (mut parts, body) = request.into_parts();
-        let mut uri = parts.uri.into_parts();
-        uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(self.authority.clone());
-        uri.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
-        parts.uri = Uri::from_parts(uri).map_err(|_| Cut)?;
-        Ok(Request::from_parts(parts, body))
-    }
-}
-
-async fn forward(upstream: &Upstream, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
-    let response = upstream.client.request(upstream.to(request)?).await.map_err(|_| Cut)?;
-    let (parts, body) = response.into_parts();
+/// Passes a call on, until all of it is answered.
+async fn forward(server: Server, request: Request<Body>) -> Result<Response<Body>, Cut> {
+    let (parts, body) = server.answer(request).await.map_err(|_| Cut)?.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
-    Ok(Response::from_parts(parts, Full::new(body)))
+    Ok(Response::from_parts(parts, body.into()))
 }
 
 /// What the service would say itself.
-fn answer(service: &str, throttled: bool) -> Response<Full<Bytes>> {
+fn answer(service: &str, throttled: bool) -> Response<Body> {
     let xml = |code: &str| {
         format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>by the gate</Message></Error>")
     };
@@ -228,7 +211,7 @@ fn answer(service: &str, throttled: bool) -> Response<Full<Bytes>> {
             (StatusCode::INTERNAL_SERVER_ERROR, "{\"error\":500,\"errorCode\":\"UNEXPECTED_ERROR\"}".into())
         }
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
 }

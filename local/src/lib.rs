@@ -22,6 +22,7 @@ mod serve;
 mod signature;
 mod store;
 mod template;
+mod wire;
 
 pub use credentials::Credentials;
 pub use dynamodb::LedgerFileError;

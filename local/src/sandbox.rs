@@ -13,6 +13,7 @@ mod omnistrate;
 mod prometheus;
 pub mod secrets;
 mod ses;
+mod shared;
 mod vault;
 
 pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};

@@ -9,20 +9,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::wire::Server;
 
 /// What a port bears.
 #[derive(Clone, Copy, Debug)]
@@ -51,36 +52,18 @@ pub(crate) async fn listen(address: IpAddr, port: u16) -> io::Result<(TcpListene
     Ok((listener, url))
 }
 
-/// Serves what a router answers.
-pub(crate) async fn serve_router(listener: TcpListener, door: Door, router: Router, stop: CancellationToken) {
-    serve(listener, door, TowerToHyperService::new(router), stop).await;
-}
-
 /// Serves HTTP/1.1 connections until `stop`; connections that are open then are cut.
-pub(crate) async fn serve<S, B>(listener: TcpListener, door: Door, service: S, stop: CancellationToken)
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    serve_within(listener, LIMITS, door, service, stop).await;
+pub(crate) async fn serve(listener: TcpListener, door: Door, server: Server, stop: CancellationToken) {
+    serve_within(listener, LIMITS, door, server, stop).await;
 }
 
-async fn serve_within<S, B>(
+async fn serve_within(
     listener: TcpListener,
     limits: Limits,
     door: Door,
-    service: S,
+    server: Server,
     stop: CancellationToken,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+) {
     let (connections, places) = (TaskTracker::new(), Arc::new(Semaphore::new(limits.connections)));
     loop {
         let accepted = async {
@@ -98,11 +81,11 @@ async fn serve_within<S, B>(
         };
         let Ok(here) = stream.local_addr() else { continue };
         let _ = stream.set_nodelay(true);
-        let service = service.clone();
+        let server = server.clone();
         let guarded = service_fn(move |mut request: Request<Incoming>| {
             let refused = refusal(door, here.ip(), request.uri(), request.headers());
             request.extensions_mut().insert(ConnectInfo(peer));
-            let answer = refused.is_none().then(|| service.call(request));
+            let answer = refused.is_none().then(|| server.clone().answer(request.map(Body::new)));
             async move {
                 match (answer, refused) {
                     (Some(answer), _) => answer.await.map(|answer| answer.map(Either::Left)),
@@ -220,8 +203,8 @@ mod tests {
         let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
         let (address, stop) = (url.trim_start_matches("http://").to_owned(), CancellationToken::new());
         let limits = Limits { connections: 2, head: Duration::from_millis(100) };
-        let service = TowerToHyperService::new(Router::new().fallback(async || "hello"));
-        let serving = tokio::spawn(serve_within(listener, limits, Door::Programs, service, stop.clone()));
+        let server = Server::from(axum::Router::new().fallback(async || "hello"));
+        let serving = tokio::spawn(serve_within(listener, limits, Door::Programs, server, stop.clone()));
         let connect = async |text: &str| {
             let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
             stream.write_all(text.as_bytes()).await.unwrap();

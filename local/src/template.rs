@@ -1,6 +1,8 @@
 //! The deployment template, as far as the embedded cloud needs it: which functions there are and which objects
 //! start them.
 
+use std::sync::OnceLock;
+
 use serde_yaml_ng::Value;
 
 /// What template.yaml says.
@@ -58,7 +60,12 @@ impl Template {
     /// # Errors
     /// [`TemplateError`].
     pub fn built_in() -> Result<Self, TemplateError> {
-        Self::parse(include_str!("../../template.yaml"))
+        static READ: OnceLock<Template> = OnceLock::new();
+        if let Some(read) = READ.get() {
+            return Ok(read.clone());
+        }
+        let read = Self::parse(include_str!("../../template.yaml"))?;
+        Ok(READ.get_or_init(|| read).clone())
     }
 
     /// Reads a template.

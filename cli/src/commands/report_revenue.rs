@@ -44,7 +44,7 @@ async fn example(asked: &ReportRevenue, output: &Output) -> anyhow::Result<Ended
     let home = Home::open(std::env::temp_dir().join(format!("monthend-example-{}", std::process::id())))?;
     let lock = home.lock()?.context("another process has the folder of the example")?;
     let vars = Vars::from_iter([("REPORTING_DEFAULT_LOCATION", default_location)]);
-    let options = Options { ledger_in_memory: true, follow: false, vars, ..Options::default() };
+    let options = Options { ledger_in_memory: true, ports: false, follow: false, vars, ..Options::default() };
     let embedded = Embedded::start(&home, options).await?;
     let session = Session::of_embedded(home.clone(), embedded, lock).await?;
     let shown = async {

@@ -8,8 +8,6 @@ mod access;
 mod faults;
 mod organisation;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
@@ -19,11 +17,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
-use crate::serve::{Door, serve_router};
-
+use super::shared::Shared;
 use access::Access;
 pub use faults::{Fault, FaultKind};
 pub use organisation::Organisation;
@@ -43,10 +38,10 @@ pub enum PendingShape {
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug)]
 pub struct AtlasSandbox {
-    state: Arc<Mutex<SandboxState>>,
+    state: Shared<SandboxState>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SandboxState {
     organisation: Organisation,
     access: Access,
@@ -56,6 +51,12 @@ struct SandboxState {
 }
 
 impl AtlasSandbox {
+    /// Another one that is as this one is now.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { state: self.state.copy() }
+    }
+
     /// A sandbox of one organisation.
     #[must_use]
     pub fn new(organisation: Organisation) -> Self {
@@ -66,80 +67,74 @@ impl AtlasSandbox {
             pending_shape: PendingShape::default(),
             requests: Vec::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Shared::new(state) }
     }
 
     /// Makes answers fail from now on; faults are used up in their order.
     pub fn fail(&self, fault: Fault) {
-        self.with(|state| state.faults.push(fault));
+        self.state.with(|state| state.faults.push(fault));
     }
 
     /// Serves the open invoice in that shape.
     pub fn pending_shape(&self, shape: PendingShape) {
-        self.with(|state| state.pending_shape = shape);
+        self.state.with(|state| state.pending_shape = shape);
     }
 
     /// Calls a nonce stale after so many uses.
     pub fn nonce_uses(&self, uses: u32) {
-        self.with(|state| state.access.nonce_uses = uses);
+        self.state.with(|state| state.access.nonce_uses = uses);
     }
 
     /// Takes back the tokens given out.
     pub fn revoke_tokens(&self) {
-        self.with(|state| state.access.revoke_tokens());
+        self.state.with(|state| state.access.revoke_tokens());
     }
 
     /// Allows so many requests at once, refilled by one each second.
     pub fn rate_limit(&self, capacity: u32) {
-        self.with(|state| state.access.limit(capacity));
+        self.state.with(|state| state.access.limit(capacity));
     }
 
     /// Takes the billing role away from the credentials.
     pub fn forbid(&self) {
-        self.with(|state| state.access.forbidden = true);
+        self.state.with(|state| state.access.forbidden = true);
     }
 
     /// Restates an ended invoice: a late charge comes in. Answers its id.
     #[must_use]
     pub fn amend(&self) -> Option<String> {
-        self.with(|state| state.organisation.amend())
+        self.state.with(|state| state.organisation.amend())
     }
 
     /// Replaces the organisation.
     pub fn replace(&self, organisation: Organisation) {
-        self.with(|state| state.organisation = organisation);
+        self.state.with(|state| state.organisation = organisation);
     }
 
     /// Method and path of every request so far.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.with(|state| state.requests.clone())
+        self.state.with(|state| state.requests.clone())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    pub(crate) fn router(self) -> Router {
         let api = Router::new()
             .route("/api/atlas/v2/orgs/{org}/invoices", get(list))
             .route("/api/atlas/v2/orgs/{org}/invoices/pending", get(pending))
             .route("/api/atlas/v2/orgs/{org}/invoices/{id}", get(invoice))
             .fallback(async || error(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find resource."))
             .route_layer(middleware::from_fn_with_state(self.clone(), check_access));
-        let router = api
-            .route("/api/oauth/token", post(token))
+        api.route("/api/oauth/token", post(token))
             .route("/sandbox/amend", post(amend))
             .route("/sandbox/faults", post(add_fault))
             .layer(middleware::from_fn_with_state(self.clone(), note_and_fail))
-            .with_state(self);
-        serve_router(listener, Door::Programs, router, stop).await;
+            .with_state(self)
     }
 }
 
 async fn note_and_fail(State(sandbox): State<AtlasSandbox>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let fault = sandbox.with(|state| {
+    let fault = sandbox.state.with(|state| {
         state.requests.push(format!("{} {}", request.method(), request.uri()));
         faults::take(&mut state.faults, &path)
     });
@@ -159,7 +154,7 @@ async fn check_access(State(sandbox): State<AtlasSandbox>, request: Request, nex
         );
     }
     let refusal =
-        sandbox.with(|state| state.access.check(request.method(), request.uri(), request.headers()));
+        sandbox.state.with(|state| state.access.check(request.method(), request.uri(), request.headers()));
     match refusal {
         Some(refusal) => refusal,
         None => next.run(request).await,
@@ -199,7 +194,7 @@ async fn list(
         return error(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", detail);
     }
     let Some((heads, largest_page)) =
-        sandbox.with(|state| Some((state.organisation.heads(&org)?, state.organisation.largest_page)))
+        sandbox.state.with(|state| Some((state.organisation.heads(&org)?, state.organisation.largest_page)))
     else {
         return not_found(&format!("/orgs/{org}"));
     };
@@ -224,7 +219,7 @@ async fn list(
 }
 
 async fn pending(State(sandbox): State<AtlasSandbox>, Path(org): Path<String>) -> Response {
-    let found = sandbox.with(|state| (state.organisation.pending(&org), state.pending_shape));
+    let found = sandbox.state.with(|state| (state.organisation.pending(&org), state.pending_shape));
     let (Some(document), shape) = found else { return not_found(&format!("/orgs/{org}/invoices/pending")) };
     let wrap = |before: &str, after: &str| [before.as_bytes(), &document, after.as_bytes()].concat();
     versioned(match shape {
@@ -235,14 +230,14 @@ async fn pending(State(sandbox): State<AtlasSandbox>, Path(org): Path<String>) -
 }
 
 async fn invoice(State(sandbox): State<AtlasSandbox>, Path((org, id)): Path<(String, String)>) -> Response {
-    match sandbox.with(|state| state.organisation.document(&org, &id)) {
+    match sandbox.state.with(|state| state.organisation.document(&org, &id)) {
         Some(document) => versioned(document),
         None => not_found(&format!("/orgs/{org}/invoices/{id}")),
     }
 }
 
 async fn token(State(sandbox): State<AtlasSandbox>, headers: HeaderMap, body: String) -> Response {
-    sandbox.with(|state| state.access.token(&headers, &body))
+    sandbox.state.with(|state| state.access.token(&headers, &body))
 }
 
 async fn amend(State(sandbox): State<AtlasSandbox>) -> Response {

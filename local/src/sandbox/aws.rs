@@ -19,7 +19,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -29,13 +29,11 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use billing::month::BillingMonth;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::credentials::Credentials;
 use crate::files;
 use crate::sandbox::ids::id_of;
-use crate::serve::{Door, serve_router};
+use crate::sandbox::shared::Shared;
 use crate::signature::{self, Refusal};
 
 use self::example::Bill;
@@ -56,10 +54,10 @@ pub const AWS_FOCUS: &str = "focus12";
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug)]
 pub struct AwsSandbox {
-    state: Arc<Mutex<SandboxState>>,
+    state: Shared<SandboxState>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SandboxState {
     closing: BillingMonth,
     /// The month before, the closing one and the running one.
@@ -75,6 +73,12 @@ struct SandboxState {
 }
 
 impl AwsSandbox {
+    /// Another one that is as this one is now.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { state: self.state.copy() }
+    }
+
     /// An organisation of three accounts over the month that closes, the one before and the one after. The same every time.
     #[must_use]
     pub fn example(closing: BillingMonth) -> Self {
@@ -87,12 +91,12 @@ impl AwsSandbox {
             requests: Vec::new(),
             tokens: BTreeMap::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Shared::new(state) }
     }
 
     /// Makes answers fail from now on; faults are used up in their order.
     pub fn fail(&self, fault: AwsFault) {
-        self.with(|state| state.faults.push(fault));
+        self.state.with(|state| state.faults.push(fault));
     }
 
     /// Restates the closing month: a refund, with a credit memo of its own. Exports are delivered anew.
@@ -100,7 +104,7 @@ impl AwsSandbox {
     /// # Errors
     /// If the exports cannot be written.
     pub fn amend(&self) -> io::Result<()> {
-        self.with(|state| state.bills = bills(state.bills[1].amended()));
+        self.state.with(|state| state.bills = bills(state.bills[1].amended()));
         self.deliver()
     }
 
@@ -109,7 +113,7 @@ impl AwsSandbox {
     /// # Errors
     /// If the exports cannot be written.
     pub fn shrink(&self) -> io::Result<()> {
-        self.with(|state| state.bills = bills(Bill::small(state.closing)));
+        self.state.with(|state| state.bills = bills(Bill::small(state.closing)));
         self.deliver()
     }
 
@@ -118,7 +122,7 @@ impl AwsSandbox {
     /// # Errors
     /// If the exports cannot be written.
     pub fn deliver(&self) -> io::Result<()> {
-        let folder = self.with(|state| {
+        let folder = self.state.with(|state| {
             state.deliveries += 1;
             state.folder.clone()
         });
@@ -128,14 +132,14 @@ impl AwsSandbox {
     /// Operation of every request so far.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.with(|state| state.requests.clone())
+        self.state.with(|state| state.requests.clone())
     }
 
     /// The exports as objects: key and bytes, each month's manifest after its data.
     #[must_use]
     pub fn objects(&self) -> Vec<(String, Vec<u8>)> {
         let (bills, deliveries, closing) =
-            self.with(|state| (state.bills.clone(), state.deliveries, state.closing));
+            self.state.with(|state| (state.bills.clone(), state.deliveries, state.closing));
         let focus = export::focus(closing, deliveries);
         bills.iter().flat_map(|bill| export::cur2(bill, deliveries)).chain(focus).collect()
     }
@@ -144,14 +148,14 @@ impl AwsSandbox {
     #[must_use]
     pub fn legacy_objects(&self, packing: Packing) -> Vec<(String, Vec<u8>)> {
         let (bills, deliveries, closing) =
-            self.with(|state| (state.bills.clone(), state.deliveries, state.closing));
+            self.state.with(|state| (state.bills.clone(), state.deliveries, state.closing));
         let closing = bills.iter().find(|bill| bill.month == closing);
         closing.map(|bill| legacy::report(bill, deliveries, packing)).unwrap_or_default()
     }
 
     /// Writes the exports into the folder of their bucket, now and whenever they are delivered.
     pub(crate) fn write_to(&self, folder: &Path) -> io::Result<()> {
-        self.with(|state| state.folder = Some(folder.to_owned()));
+        self.state.with(|state| state.folder = Some(folder.to_owned()));
         for (key, bytes) in self.objects() {
             let path = folder.join(key);
             path.parent().map_or(Ok(()), files::make_folders)?;
@@ -160,24 +164,14 @@ impl AwsSandbox {
         Ok(())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn serve(
-        self,
-        listener: TcpListener,
-        credentials: Credentials,
-        stop: CancellationToken,
-    ) {
-        let router = Router::new()
+    pub(crate) fn router(self, credentials: Credentials) -> Router {
+        Router::new()
             .route("/", post(answer))
             .layer(Extension(credentials))
             .route("/sandbox/amend", post(async |State(sandbox): State<Self>| written(sandbox.amend())))
             .route("/sandbox/deliver", post(async |State(sandbox): State<Self>| written(sandbox.deliver())))
             .route("/sandbox/faults", post(add_fault))
-            .with_state(self);
-        serve_router(listener, Door::Programs, router, stop).await;
+            .with_state(self)
     }
 }
 
@@ -241,7 +235,7 @@ async fn answer(
             return refuse("", &Refusal(StatusCode::BAD_REQUEST, "UnknownOperationException", String::new()));
         }
     };
-    let fault = sandbox.with(|state| {
+    let fault = sandbox.state.with(|state| {
         state.requests.push(operation.to_owned());
         faults::take(&mut state.faults, operation)
     });
@@ -253,7 +247,7 @@ async fn answer(
     }
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let lost = usize::from(fault == Some(AwsFaultKind::LostPage));
-    let answered = sandbox.with(|state| match service {
+    let answered = sandbox.state.with(|state| match service {
         "ce" => costs::answer(state, &request, lost),
         "invoicing" => invoices::answer(state, &request),
         _ => accounts::answer(state, &request),

@@ -13,7 +13,6 @@ mod storage;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -25,16 +24,13 @@ use billing::month::BillingMonth;
 use bytes::Bytes;
 use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-use crate::serve::{Door, serve_router};
 
 use self::access::{Access, Resource};
 use self::content::Content;
 pub use self::faults::{AzureFault, AzureFaultKind, AzureReportFault};
 use self::reports::Reports;
 use self::storage::Container;
+use crate::sandbox::shared::Shared;
 use crate::sandbox::{AZURE_ENROLLMENT, AZURE_SCOPE};
 
 /// Invoices on one page.
@@ -44,10 +40,10 @@ const LARGEST_REQUEST_BYTES: usize = 64 * 1024;
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug)]
 pub struct AzureSandbox {
-    state: Arc<Mutex<SandboxState>>,
+    state: Shared<SandboxState>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SandboxState {
     content: Content,
     access: Access,
@@ -69,6 +65,12 @@ struct Asked {
 }
 
 impl AzureSandbox {
+    /// Another one that is as this one is now.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { state: self.state.copy() }
+    }
+
     /// A billing profile with the month that closes, the one before and what came so far. The same every time; of June 2025 it
     /// is the recorded month itself.
     #[must_use]
@@ -82,77 +84,72 @@ impl AzureSandbox {
             faults: Vec::new(),
             requests: Vec::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Shared::new(state) }
     }
 
     /// Another month closes from now on.
     pub fn close(&self, closing: BillingMonth) {
-        self.with(|state| (state.content, state.container) = example(closing));
+        self.state.with(|state| (state.content, state.container) = example(closing));
     }
 
     /// Reports of days that begin in that month consist of these files: name and bytes.
     pub fn give(&self, month: BillingMonth, files: Vec<(String, Bytes)>) {
-        self.with(|state| state.content.give(month, files));
+        self.state.with(|state| state.content.give(month, files));
     }
 
     /// The same for reports of amortised costs.
     pub fn give_amortized(&self, month: BillingMonth, files: Vec<(String, Bytes)>) {
-        self.with(|state| state.content.give_amortized(month, files));
+        self.state.with(|state| state.content.give_amortized(month, files));
     }
 
     /// Writes a run of the export `costs` in the container `cost`; `run` is its time, `YYYYMMDDhhmm`, and `kind` its type, such
     /// as `FocusCost`. Answers the name of its manifest.
     pub fn export(&self, month: BillingMonth, run: &str, kind: &str, files: &[(String, Bytes)]) -> String {
-        self.with(|state| state.container.add_run(month, run, kind, files))
+        self.state.with(|state| state.container.add_run(month, run, kind, files))
     }
 
     /// Puts a blob into the container `cost`.
     pub fn put_blob(&self, name: &str, bytes: impl Into<Bytes>) {
-        self.with(|state| state.container.put(name, bytes.into()));
+        self.state.with(|state| state.container.put(name, bytes.into()));
     }
 
     /// Removes a blob of the container `cost`.
     pub fn remove_blob(&self, name: &str) {
-        self.with(|state| state.container.remove(name));
+        self.state.with(|state| state.container.remove(name));
     }
 
     /// The closing month has no invoice yet.
     pub fn without_invoice(&self) {
-        self.with(|state| state.content.has_invoices = false);
+        self.state.with(|state| state.content.has_invoices = false);
     }
 
     /// How often a report is looked at before it is ready.
     pub fn looks(&self, looks: u32) {
-        self.with(|state| state.reports.looks = looks);
+        self.state.with(|state| state.reports.looks = looks);
     }
 
     /// Makes answers fail from now on; faults are used up in their order.
     pub fn fail(&self, fault: AzureFault) {
-        self.with(|state| state.faults.push(fault));
+        self.state.with(|state| state.faults.push(fault));
     }
 
     /// Restates the closing month: a usage record moves to another resource group.
     pub fn amend(&self) {
-        self.with(|state| state.content.amend());
+        self.state.with(|state| state.content.amend());
     }
 
     /// Method and path of every request so far; not the queries, where signatures are.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.with(|state| state.requests.clone())
+        self.state.with(|state| state.requests.clone())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let router = Router::new()
+    pub(crate) fn router(self) -> Router {
+        Router::new()
             .route("/sandbox/amend", post(amend))
             .route("/sandbox/faults", post(add_fault))
             .fallback(entry)
-            .with_state(self);
-        serve_router(listener, Door::Programs, router, stop).await;
+            .with_state(self)
     }
 }
 
@@ -178,7 +175,7 @@ async fn entry(State(sandbox): State<AzureSandbox>, request: Request) -> Respons
         headers: parts.headers,
         body,
     };
-    let (answer, fault) = sandbox.with(|state| {
+    let (answer, fault) = sandbox.state.with(|state| {
         state.requests.push(format!("{} /{}", asked.method, asked.path));
         let fault = faults::take(&mut state.faults, &asked.path);
         let report_fault = match fault {

@@ -10,7 +10,6 @@ mod faults;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -25,23 +24,20 @@ use bytes::Bytes;
 use chrono::{Days, NaiveDate, NaiveTime};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-use crate::serve::{Door, serve_router};
 
 use self::datastores::{Datastores, Spelling, Window};
 pub use self::faults::{CcxFault, CcxFaultKind};
 use crate::sandbox::CCX_CREDENTIALS;
 use crate::sandbox::faults::take as take_fault;
+use crate::sandbox::shared::Shared;
 
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug)]
 pub struct CcxSandbox {
-    state: Arc<Mutex<SandboxState>>,
+    state: Shared<SandboxState>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SandboxState {
     datastores: Datastores,
     /// Documents that a test gives, by the month in which the days asked for begin.
@@ -51,6 +47,12 @@ struct SandboxState {
 }
 
 impl CcxSandbox {
+    /// Another one that is as this one is now.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { state: self.state.copy() }
+    }
+
     /// A server with a dozen datastores over the month that closes and the one before. The same every time.
     #[must_use]
     pub fn example(closing: BillingMonth) -> Self {
@@ -60,36 +62,32 @@ impl CcxSandbox {
             faults: Vec::new(),
             requests: Vec::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Shared::new(state) }
     }
 
     /// Answers with this document whenever days are asked for that begin in that month.
     pub fn give(&self, month: BillingMonth, document: impl Into<Bytes>) {
-        self.with(|state| state.given.insert(month, document.into()));
+        self.state.with(|state| state.given.insert(month, document.into()));
     }
 
     /// Makes answers fail from now on; faults are used up in their order.
     pub fn fail(&self, fault: CcxFault) {
-        self.with(|state| state.faults.push(fault));
+        self.state.with(|state| state.faults.push(fault));
     }
 
     /// Corrects the report of the closing month: more egress of a datastore becomes known.
     pub fn amend(&self) {
-        self.with(|state| state.datastores.amend());
+        self.state.with(|state| state.datastores.amend());
     }
 
     /// Method, path and query of every request so far.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.with(|state| state.requests.clone())
+        self.state.with(|state| state.requests.clone())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let router = Router::new()
+    pub(crate) fn router(self) -> Router {
+        Router::new()
             .route("/api/admin/datastores/billing/usage/json", get(current))
             .route("/api/admin/datastores/billing/json", get(legacy))
             .route_layer(middleware::from_fn(check_access))
@@ -97,14 +95,13 @@ impl CcxSandbox {
             .route("/sandbox/faults", post(add_fault))
             .fallback(async || Html("<!doctype html><title>CCX</title>"))
             .layer(middleware::from_fn_with_state(self.clone(), note_and_fail))
-            .with_state(self);
-        serve_router(listener, Door::Programs, router, stop).await;
+            .with_state(self)
     }
 }
 
 async fn note_and_fail(State(sandbox): State<CcxSandbox>, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
-    let fault = sandbox.with(|state| {
+    let fault = sandbox.state.with(|state| {
         state.requests.push(format!("{} {}", request.method(), request.uri()));
         if is_api { take_fault(&mut state.faults) } else { None }
     });
@@ -158,7 +155,7 @@ fn answer(sandbox: &CcxSandbox, spelling: Spelling, days: [(&str, Option<String>
         (Ok(from), Ok(to)) => (from, to),
         (Err(why), _) | (_, Err(why)) => return refuse(&why),
     };
-    let closing = sandbox.with(|state| state.datastores.closing());
+    let closing = sandbox.state.with(|state| state.datastores.closing());
     let from = from.unwrap_or_else(|| closing.start().date_naive());
     let end = to.map_or(Some(closing.end().date_naive()), |to| to.checked_add_days(Days::new(1)));
     let Some(end) = end.filter(|end| *end > from) else {
@@ -166,7 +163,7 @@ fn answer(sandbox: &CcxSandbox, spelling: Spelling, days: [(&str, Option<String>
     };
     let at = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
     let window = Window { from: at(from), to: at(end) };
-    let document = sandbox.with(|state| {
+    let document = sandbox.state.with(|state| {
         let given = state.given.get(&BillingMonth::containing(window.from)).cloned();
         given.unwrap_or_else(|| state.datastores.report(&window, spelling).to_string().into())
     });

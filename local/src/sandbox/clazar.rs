@@ -15,7 +15,6 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -27,10 +26,6 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-use crate::serve::{Door, serve_router};
 
 use self::contracts::Contracts;
 pub use self::faults::{ClazarFault, ClazarFaultKind};
@@ -38,6 +33,7 @@ pub use self::records::HeldRecord;
 use self::records::HeldRecords;
 use crate::sandbox::CLAZAR_CREDENTIALS;
 use crate::sandbox::ids::id_of;
+use crate::sandbox::shared::Shared;
 
 /// Clazar takes no more in one request.
 const MOST_RECORDS: usize = 25;
@@ -48,10 +44,10 @@ const WITH_TOKEN: [&str; 3] = [METERING, "/contracts/", "/buyers/"];
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug)]
 pub struct ClazarSandbox {
-    state: Arc<Mutex<SandboxState>>,
+    state: Shared<SandboxState>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SandboxState {
     contracts: Contracts,
     records: HeldRecords,
@@ -71,6 +67,12 @@ impl Default for ClazarSandbox {
 }
 
 impl ClazarSandbox {
+    /// Another one that is as this one is now.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { state: self.state.copy() }
+    }
+
     /// A sandbox in memory that knows every contract and dimension.
     #[must_use]
     pub fn new() -> Self {
@@ -97,50 +99,50 @@ impl ClazarSandbox {
             requests: Vec::new(),
             metering_requests: Vec::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Shared::new(state) }
     }
 
     /// Knows these contracts only, each with these dimensions (nothing for every dimension).
     #[must_use]
     pub fn only(self, contracts: BTreeMap<String, Option<BTreeSet<String>>>) -> Self {
-        self.with(|state| state.contracts.only(contracts));
+        self.state.with(|state| state.contracts.only(contracts));
         self
     }
 
     /// Registers a contract as active, with these dimensions (nothing for every dimension).
     pub fn register(&self, contract: &str, dimensions: Option<BTreeSet<String>>) {
-        self.with(|state| state.contracts.register(contract, dimensions));
+        self.state.with(|state| state.contracts.register(contract, dimensions));
     }
 
     /// Adds a dimension to a contract.
     pub fn register_dimension(&self, contract: &str, dimension: &str) {
-        self.with(|state| state.contracts.register_dimension(contract, dimension));
+        self.state.with(|state| state.contracts.register_dimension(contract, dimension));
     }
 
     /// Takes a dimension from a contract.
     pub fn forget_dimension(&self, contract: &str, dimension: &str) {
-        self.with(|state| state.contracts.forget_dimension(contract, dimension));
+        self.state.with(|state| state.contracts.forget_dimension(contract, dimension));
     }
 
     /// Ends a contract: its records are refused from now on.
     pub fn deactivate(&self, contract: &str) {
-        self.with(|state| state.contracts.deactivate(contract));
+        self.state.with(|state| state.contracts.deactivate(contract));
     }
 
     /// Takes a contract up again that was ended.
     pub fn activate(&self, contract: &str) {
-        self.with(|state| state.contracts.activate(contract));
+        self.state.with(|state| state.contracts.activate(contract));
     }
 
     /// Makes answers fail from now on; faults are used up in their order, by requests that carry a valid token
     /// where one is needed.
     pub fn fail(&self, fault: ClazarFault) {
-        self.with(|state| state.faults.push(fault));
+        self.state.with(|state| state.faults.push(fault));
     }
 
     /// Answers as it should again.
     pub fn clear_faults(&self) {
-        self.with(|state| state.faults.clear());
+        self.state.with(|state| state.faults.clear());
     }
 
     /// Holds a record that came in another way, unless one of its hour is held.
@@ -148,7 +150,7 @@ impl ClazarSandbox {
     /// # Errors
     /// If it cannot be written to the file.
     pub fn hold(&self, record: HeldRecord) -> io::Result<()> {
-        self.with(|state| {
+        self.state.with(|state| {
             let slot = record.slot();
             if state.records.has(&slot) { Ok(()) } else { state.records.hold([(slot, record)].into()) }
         })
@@ -156,39 +158,35 @@ impl ClazarSandbox {
 
     /// Takes back the tokens given out.
     pub fn revoke_tokens(&self) {
-        self.with(|state| state.tokens.clear());
+        self.state.with(|state| state.tokens.clear());
     }
 
     /// Gives out tokens that live so long, from now on.
     pub fn expires_in(&self, seconds: u64) {
-        self.with(|state| state.expires_in = seconds);
+        self.state.with(|state| state.expires_in = seconds);
     }
 
     /// What is held, by contract, dimension and hour.
     #[must_use]
     pub fn records(&self) -> Vec<HeldRecord> {
-        self.with(|state| state.records.all().cloned().collect())
+        self.state.with(|state| state.records.all().cloned().collect())
     }
 
     /// Method and path of every request so far.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.with(|state| state.requests.clone())
+        self.state.with(|state| state.requests.clone())
     }
 
     /// The body of every `POST /metering/` that came in, whatever became of it. One that is no JSON is a text.
     #[must_use]
     pub fn metering_requests(&self) -> Vec<Value> {
-        self.with(|state| state.metering_requests.clone())
+        self.state.with(|state| state.metering_requests.clone())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    pub(crate) fn router(self) -> Router {
         // as Django does: a path without its last slash is another one, and there is nothing
-        let router = Router::new()
+        Router::new()
             .route("/authenticate/", post(authenticate))
             .route(METERING, post(meter))
             .route("/contracts/", get(list_contracts))
@@ -203,8 +201,7 @@ impl ClazarSandbox {
                 detail(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.")
             })
             .layer(middleware::from_fn_with_state(self.clone(), attend))
-            .with_state(self);
-        serve_router(listener, Door::Programs, router, stop).await;
+            .with_state(self)
     }
 }
 
@@ -241,7 +238,7 @@ async fn attend(State(sandbox): State<ClazarSandbox>, request: Request, next: Ne
     };
     let head = Request::from_parts(parts, ());
     let path = head.uri().path().to_owned();
-    let is_let_in = sandbox.with(|state| {
+    let is_let_in = sandbox.state.with(|state| {
         state.note(&head, &body);
         !WITH_TOKEN.contains(&path.as_str()) || state.is_let_in(head.headers())
     });
@@ -252,7 +249,7 @@ async fn attend(State(sandbox): State<ClazarSandbox>, request: Request, next: Ne
     if path.starts_with("/sandbox/") {
         return next.run(request).await;
     }
-    let fault = sandbox.with(|state| faults::take(&mut state.faults, &path));
+    let fault = sandbox.state.with(|state| faults::take(&mut state.faults, &path));
     faults::answer(fault, request, next).await
 }
 
@@ -271,7 +268,7 @@ async fn authenticate(State(sandbox): State<ClazarSandbox>, body: Bytes) -> Resp
     if credentials.client_id != client_id || credentials.client_secret != client_secret {
         return detail(StatusCode::UNAUTHORIZED, "Invalid client credentials.");
     }
-    Json(sandbox.with(SandboxState::give_token)).into_response()
+    Json(sandbox.state.with(SandboxState::give_token)).into_response()
 }
 
 #[derive(Deserialize)]
@@ -297,6 +294,7 @@ async fn meter(
     }
     let fault = fault.map(|Extension(kind)| kind);
     let results = sandbox
+        .state
         .with(|state| metering::results(&mut state.records, &state.contracts, &submitted, fault.as_ref()));
     match results {
         Ok(results) => Json(json!({"results": results})).into_response(),
@@ -309,7 +307,8 @@ async fn meter(
 
 async fn list_contracts(State(sandbox): State<ClazarSandbox>) -> Response {
     let contract = |id: &String| json!({"id": id, "buyer_id": buyer_id(id)});
-    let results: Vec<Value> = sandbox.with(|state| state.seen_contracts().iter().map(contract).collect());
+    let results: Vec<Value> =
+        sandbox.state.with(|state| state.seen_contracts().iter().map(contract).collect());
     Json(json!({"results": results})).into_response()
 }
 
@@ -323,7 +322,7 @@ async fn list_buyers(State(sandbox): State<ClazarSandbox>) -> Response {
             "registration_details": [],
         })
     };
-    let results: Vec<Value> = sandbox.with(|state| state.seen_contracts().iter().map(buyer).collect());
+    let results: Vec<Value> = sandbox.state.with(|state| state.seen_contracts().iter().map(buyer).collect());
     Json(json!({"results": results})).into_response()
 }
 

@@ -11,8 +11,6 @@ mod jobs;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,16 +19,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use billing::month::BillingMonth;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-use crate::serve::{Door, serve_router};
 
 use self::access::Access;
 use self::export::Export;
 pub use self::export::GcpRow;
 pub use self::faults::{GcpFault, GcpFaultKind};
 use self::jobs::{Jobs, PageQuery};
+use super::shared::Shared;
 
 /// The project of the sandbox.
 pub const GCP_PROJECT: &str = "billing-proj";
@@ -42,10 +37,10 @@ pub const GCP_LOCATION: &str = "EU";
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug)]
 pub struct GcpSandbox {
-    state: Arc<Mutex<SandboxState>>,
+    state: Shared<SandboxState>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SandboxState {
     access: Access,
     export: Export,
@@ -55,6 +50,12 @@ struct SandboxState {
 }
 
 impl GcpSandbox {
+    /// Another one that is as this one is now.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { state: self.state.copy() }
+    }
+
     /// An export with rows of the month that closes, of the one before and of the one that runs. The same every time.
     #[must_use]
     pub fn example(closing: BillingMonth) -> Self {
@@ -65,7 +66,7 @@ impl GcpSandbox {
             faults: Vec::new(),
             requests: Vec::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Shared::new(state) }
     }
 
     /// The key file of the service account that opens it: a key of this process, made when it is first asked for.
@@ -76,7 +77,7 @@ impl GcpSandbox {
 
     /// The rows of a month from now on; none for a month of which nothing was exported.
     pub fn give(&self, month: BillingMonth, rows: Vec<GcpRow>) {
-        self.with(|state| state.export.give(month, rows));
+        self.state.with(|state| state.export.give(month, rows));
     }
 
     /// The recorded rows of June 2025, as if they were of that month.
@@ -87,53 +88,49 @@ impl GcpSandbox {
 
     /// Late rows of the closing month appear.
     pub fn amend(&self) {
-        self.with(|state| state.export.amend());
+        self.state.with(|state| state.export.amend());
     }
 
     /// Makes answers fail from now on; faults are used up in their order.
     pub fn fail(&self, fault: GcpFault) {
-        self.with(|state| state.faults.push(fault));
+        self.state.with(|state| state.faults.push(fault));
     }
 
     /// Takes back all tokens that were given out.
     pub fn revoke_tokens(&self) {
-        self.with(|state| state.access.revoke_tokens());
+        self.state.with(|state| state.access.revoke_tokens());
     }
 
     /// Says of the tokens given out from now on that they last so long.
     pub fn tokens_last(&self, seconds: u64) {
-        self.with(|state| state.access.lifetime_s = seconds);
+        self.state.with(|state| state.access.lifetime_s = seconds);
     }
 
     /// Cuts pages after so many rows, as BigQuery does at 10 MB.
     pub fn cut_pages(&self, rows: usize) {
-        self.with(|state| state.jobs.page_rows = rows.max(1));
+        self.state.with(|state| state.jobs.page_rows = rows.max(1));
     }
 
     /// Jobs are done when they have been asked for so often; the query itself is the first time.
     pub fn jobs_take(&self, answers: usize) {
-        self.with(|state| state.jobs.answers_until_done = answers);
+        self.state.with(|state| state.jobs.answers_until_done = answers);
     }
 
     /// How many query jobs were started.
     #[must_use]
     pub fn jobs(&self) -> usize {
-        self.with(|state| state.jobs.count())
+        self.state.with(|state| state.jobs.count())
     }
 
     /// Method, path and query of every request so far.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.with(|state| state.requests.clone())
+        self.state.with(|state| state.requests.clone())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    pub(crate) fn router(self) -> Router {
         let queries = "/bigquery/v2/projects/{project}/queries";
-        let router = Router::new()
+        Router::new()
             .route(queries, post(query))
             .route(&format!("{queries}/{{job}}"), get(results))
             .route_layer(middleware::from_fn_with_state(self.clone(), check_access))
@@ -142,14 +139,13 @@ impl GcpSandbox {
             .route("/sandbox/faults", post(add_fault))
             .fallback(async || refuse(404, "notFound", "Not Found"))
             .layer(middleware::from_fn_with_state(self.clone(), note_and_fail))
-            .with_state(self);
-        serve_router(listener, Door::Programs, router, stop).await;
+            .with_state(self)
     }
 }
 
 async fn note_and_fail(State(sandbox): State<GcpSandbox>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let fault = sandbox.with(|state| {
+    let fault = sandbox.state.with(|state| {
         state.requests.push(format!("{} {}", request.method(), request.uri()));
         faults::take(&mut state.faults, &path)
     });
@@ -167,7 +163,7 @@ async fn check_access(
     next: Next,
 ) -> Response {
     let given = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !sandbox.with(|state| state.access.knows(given)) {
+    if !sandbox.state.with(|state| state.access.knows(given)) {
         let said = "Request had invalid authentication credentials. Expected OAuth 2 access token.";
         return refuse(401, "authError", said);
     }
@@ -201,11 +197,11 @@ fn refuse(code: u16, reason: &str, message: &str) -> Response {
 }
 
 async fn token(State(sandbox): State<GcpSandbox>, body: String) -> Response {
-    sandbox.with(|state| state.access.token(&body))
+    sandbox.state.with(|state| state.access.token(&body))
 }
 
 async fn query(State(sandbox): State<GcpSandbox>, axum::Json(request): axum::Json<Value>) -> Response {
-    answer(sandbox.with(|state| state.jobs.query(&request, &state.export)))
+    answer(sandbox.state.with(|state| state.jobs.query(&request, &state.export)))
 }
 
 async fn results(
@@ -213,7 +209,7 @@ async fn results(
     Path((_, job)): Path<(String, String)>,
     Query(page): Query<PageQuery>,
 ) -> Response {
-    answer(sandbox.with(|state| state.jobs.results(&job, &page)))
+    answer(sandbox.state.with(|state| state.jobs.results(&job, &page)))
 }
 
 fn answer(answered: Result<Value, jobs::Refusal>) -> Response {

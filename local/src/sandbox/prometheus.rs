@@ -11,8 +11,6 @@ mod promql;
 mod tests;
 mod workloads;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, Request, State};
@@ -24,24 +22,21 @@ use base64::Engine as _;
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-use crate::serve::{Door, serve_router};
 
 pub use self::faults::{PrometheusFault, PrometheusFaultKind};
 use self::promql::Question;
 use self::workloads::Workloads;
 use crate::sandbox::faults::take as take_fault;
+use crate::sandbox::shared::Shared;
 use crate::sandbox::{PROMETHEUS_CREDENTIALS, PROMETHEUS_TOKEN};
 
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug)]
 pub struct PrometheusSandbox {
-    state: Arc<Mutex<SandboxState>>,
+    state: Shared<SandboxState>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SandboxState {
     workloads: Workloads,
     /// Results that a test gives, by a part of the query.
@@ -52,6 +47,12 @@ struct SandboxState {
 }
 
 impl PrometheusSandbox {
+    /// Another one that is as this one is now.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { state: self.state.copy() }
+    }
+
     /// A cluster with the namespaces `blue-app`, `red-shop` and `platform`; `red-shop` begins on the 11th of the closing month, and
     /// `blue-app` needs more on one day of it. The same every time.
     #[must_use]
@@ -63,65 +64,60 @@ impl PrometheusSandbox {
             faults: Vec::new(),
             questions: Vec::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Shared::new(state) }
     }
 
     /// From now on there is no data before that moment; nothing for data of all times.
     pub fn forget_before(&self, moment: Option<DateTime<Utc>>) {
-        self.with(|state| state.workloads.begins = moment);
+        self.state.with(|state| state.workloads.begins = moment);
     }
 
     /// From now on there is no data from that moment on; nothing for data of all times.
     pub fn lose_from(&self, moment: Option<DateTime<Utc>>) {
-        self.with(|state| state.workloads.ends = moment);
+        self.state.with(|state| state.workloads.ends = moment);
     }
 
     /// Answers with these samples whenever a query holds that text.
     pub fn give(&self, part: &str, samples: Value) {
-        self.with(|state| state.given.push((part.to_owned(), samples)));
+        self.state.with(|state| state.given.push((part.to_owned(), samples)));
     }
 
     /// Warns in every answer from now on; nothing ends it.
     pub fn warn(&self, warnings: &[&str]) {
-        self.with(|state| state.warnings = warnings.iter().map(|text| (*text).to_owned()).collect());
+        self.state.with(|state| state.warnings = warnings.iter().map(|text| (*text).to_owned()).collect());
     }
 
     /// Makes answers fail from now on; faults are used up in their order.
     pub fn fail(&self, fault: PrometheusFault) {
-        self.with(|state| state.faults.push(fault));
+        self.state.with(|state| state.faults.push(fault));
     }
 
     /// `red-shop` turns out to have requested more CPU.
     pub fn amend(&self) {
-        self.with(|state| state.workloads.amend());
+        self.state.with(|state| state.workloads.amend());
     }
 
     /// Method, path and question of every request to the API so far.
     #[must_use]
     pub fn questions(&self) -> Vec<String> {
-        self.with(|state| state.questions.clone())
+        self.state.with(|state| state.questions.clone())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let router = Router::new()
+    pub(crate) fn router(self) -> Router {
+        Router::new()
             .route("/api/v1/query", get(asked).post(posted))
             .route_layer(middleware::from_fn(check_access))
             .route("/sandbox/amend", post(amend))
             .route("/sandbox/faults", post(add_fault))
             .fallback(async || (StatusCode::NOT_FOUND, "404 page not found\n"))
             .layer(middleware::from_fn_with_state(self.clone(), fail_if_asked))
-            .with_state(self);
-        serve_router(listener, Door::Programs, router, stop).await;
+            .with_state(self)
     }
 }
 
 async fn fail_if_asked(State(sandbox): State<PrometheusSandbox>, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
-    let fault = sandbox.with(|state| if is_api { take_fault(&mut state.faults) } else { None });
+    let fault = sandbox.state.with(|state| if is_api { take_fault(&mut state.faults) } else { None });
     match fault {
         Some(kind) => faults::apply(kind, next.run(request).await).await,
         None => next.run(request).await,
@@ -157,7 +153,7 @@ fn answer(sandbox: &PrometheusSandbox, method: &str, form: &[u8]) -> Response {
         pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
     };
     let (query, time) = (parameter("query").unwrap_or_default(), parameter("time"));
-    sandbox.with(|state| {
+    sandbox.state.with(|state| {
         let shown = time.as_deref().unwrap_or_default();
         state.questions.push(format!("{method} {shown} {query}"));
         let question = match Question::read(&query, time.as_deref()) {

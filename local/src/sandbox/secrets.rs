@@ -9,8 +9,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS, GcpSandbox,
@@ -18,7 +16,6 @@ use super::{
 };
 use crate::credentials::Credentials;
 use crate::files;
-use crate::serve::{Door, serve_router};
 use crate::signature::{self, Refusal};
 
 /// A secret has 64 KB at most.
@@ -54,15 +51,9 @@ pub const VAULT_SECRET_ARN: &str =
 pub const ADMIN_SECRET_ARN: &str =
     "arn:aws:secretsmanager:us-east-1:000000000000:secret:admin-basic-auth-AbCdEf";
 
-/// Serves; `admin` is the file with the admin's secret.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    admin: PathBuf,
-    credentials: Credentials,
-    stop: CancellationToken,
-) {
-    let router = Router::new().route("/", post(answer)).layer(Extension(credentials)).with_state(admin);
-    serve_router(listener, Door::Programs, router, stop).await;
+/// The service; `admin` is the file with the admin's secret.
+pub(crate) fn router(admin: PathBuf, credentials: Credentials) -> Router {
+    Router::new().route("/", post(answer)).layer(Extension(credentials)).with_state(admin)
 }
 
 async fn answer(

@@ -4,7 +4,6 @@
 //! Beside the API, for whoever tries it by hand: `POST /sandbox/faults` (`{"kind": {"status": 500}, "times": 2}`) makes answers fail.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -16,14 +15,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::MAIL_FROM;
 use super::faults::{AnswerFault, take};
 use crate::credentials::Credentials;
 use crate::files;
-use crate::serve::{Door, serve_router};
+use crate::sandbox::shared::Shared;
 use crate::signature::{self, Refusal};
 
 const PATH: &str = "/v2/email/outbound-emails";
@@ -31,10 +28,10 @@ const PATH: &str = "/v2/email/outbound-emails";
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct SesSandbox {
-    state: Arc<Mutex<SandboxState>>,
+    state: Shared<SandboxState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct SandboxState {
     /// Where mails stand as files.
     folder: Option<PathBuf>,
@@ -79,45 +76,41 @@ pub enum SesFaultKind {
 }
 
 impl SesSandbox {
+    /// Another one that is as this one is now.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { state: self.state.copy() }
+    }
+
     /// One that also keeps mails in a folder, each in a folder of its own.
     #[must_use]
     pub fn in_folder(folder: PathBuf) -> Self {
         let sandbox = Self::default();
-        sandbox.with(|state| state.folder = Some(folder));
+        sandbox.state.with(|state| state.folder = Some(folder));
         sandbox
     }
 
     /// Makes mails fail from now on; faults are used up in their order.
     pub fn fail(&self, fault: SesFault) {
-        self.with(|state| state.faults.push(fault));
+        self.state.with(|state| state.faults.push(fault));
     }
 
     /// All mails that went out since it started.
     #[must_use]
     pub fn sent(&self) -> Vec<SentMail> {
-        self.with(|state| state.sent.clone())
+        self.state.with(|state| state.sent.clone())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn serve(
-        self,
-        listener: TcpListener,
-        credentials: Credentials,
-        stop: CancellationToken,
-    ) {
-        let router = Router::new()
+    pub(crate) fn router(self, credentials: Credentials) -> Router {
+        Router::new()
             .route(PATH, post(send))
             .layer(Extension(credentials))
             .route("/sandbox/faults", post(add_fault))
-            .with_state(self);
-        serve_router(listener, Door::Programs, router, stop).await;
+            .with_state(self)
     }
 
     fn keep(&self, mut mail: SentMail) -> std::io::Result<String> {
-        self.with(|state| {
+        self.state.with(|state| {
             mail.id = format!("0102019a{:08}-monthend-000000", state.sent.len() + 1);
             if let Some(folder) = &state.folder {
                 write(folder, &mail)?;
@@ -204,7 +197,7 @@ async fn send(
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         refuse(status, "InternalFailure", "the sandbox fails on request")
     };
-    let then = match sandbox.with(|state| take(&mut state.faults)) {
+    let then = match sandbox.state.with(|state| take(&mut state.faults)) {
         Some(SesFaultKind::Rejected) => return rejected(&mail.to),
         Some(SesFaultKind::TooMany) => {
             let message = "Maximum sending rate exceeded.";

@@ -8,7 +8,6 @@ mod documents;
 mod faults;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -17,15 +16,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-use crate::serve::{Door, serve_router};
 
 use self::documents::Documents;
 pub use self::faults::{VaultFault, VaultFaultKind};
 use crate::sandbox::faults::take as take_fault;
 use crate::sandbox::ids::id_of;
+use crate::sandbox::shared::Shared;
 use crate::sandbox::{VAULT_CREDENTIALS, VAULT_TOKEN, secrets};
 
 /// What a login with the AppRole may read.
@@ -34,7 +30,7 @@ const FOLDER: &str = "monthend/";
 /// The sandbox; clones share one state.
 #[derive(Clone, Debug)]
 pub struct VaultSandbox {
-    state: Arc<Mutex<SandboxState>>,
+    state: Shared<SandboxState>,
 }
 
 #[derive(Debug, Default)]
@@ -55,57 +51,53 @@ impl VaultSandbox {
         for (_, name, document) in secrets::of_providers() {
             state.documents.add(name, document);
         }
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Shared::new(state) }
     }
 
     /// Adds a version of a document.
     pub fn put(&self, path: &str, document: Value) {
-        self.with(|state| state.documents.add(path, document));
+        self.state.with(|state| state.documents.add(path, document));
     }
 
     /// Deletes the newest version of a document, which can be undone.
     pub fn delete(&self, path: &str) {
-        self.with(|state| state.documents.delete(path));
+        self.state.with(|state| state.documents.delete(path));
     }
 
     /// Destroys the newest version of a document.
     pub fn destroy(&self, path: &str) {
-        self.with(|state| state.documents.destroy(path));
+        self.state.with(|state| state.documents.destroy(path));
     }
 
     /// The newest version of a document and its number.
     #[must_use]
     pub fn newest(&self, path: &str) -> Option<(u64, Value)> {
-        self.with(|state| state.documents.newest(path))
+        self.state.with(|state| state.documents.newest(path))
     }
 
     /// Has everything in that namespace from now on.
     pub fn move_into(&self, namespace: &str) {
-        self.with(|state| state.namespace = Some(namespace.to_owned()));
+        self.state.with(|state| state.namespace = Some(namespace.to_owned()));
     }
 
     /// Seals it, or unseals it.
     pub fn seal(&self, sealed: bool) {
-        self.with(|state| state.sealed = sealed);
+        self.state.with(|state| state.sealed = sealed);
     }
 
     /// Makes answers fail from now on; faults are used up in their order.
     pub fn fail(&self, fault: VaultFault) {
-        self.with(|state| state.faults.push(fault));
+        self.state.with(|state| state.faults.push(fault));
     }
 
     /// Method and path of every request so far.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.with(|state| state.requests.clone())
+        self.state.with(|state| state.requests.clone())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut SandboxState) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let router = Router::new()
+    pub(crate) fn router(self) -> Router {
+        Router::new()
             .route("/v1/secret/data/{*path}", any(versioned))
             .route("/v1/secret/{*path}", any(wrong_engine))
             .route("/v1/kv/{*path}", any(plain))
@@ -114,8 +106,7 @@ impl VaultSandbox {
             .route("/sandbox/faults", post(add_fault))
             .fallback(async || refuse(StatusCode::NOT_FOUND, "no handler for route. route entry not found."))
             .layer(middleware::from_fn_with_state(self.clone(), attend))
-            .with_state(self);
-        serve_router(listener, Door::Programs, router, stop).await;
+            .with_state(self)
     }
 }
 
@@ -127,7 +118,7 @@ async fn attend(State(sandbox): State<VaultSandbox>, request: Request, next: Nex
     }
     let (is_login, marked) = (path.starts_with("/v1/auth/"), header(request.headers(), "x-vault-request"));
     let namespace = header(request.headers(), "x-vault-namespace").map(|name| name.trim_matches('/'));
-    let (sealed, here, fault) = sandbox.with(|state| {
+    let (sealed, here, fault) = sandbox.state.with(|state| {
         state.requests.push(format!("{} {path}", request.method()));
         (state.sealed, state.namespace.as_deref() == namespace, take_fault(&mut state.faults))
     });
@@ -154,7 +145,8 @@ async fn check_token(State(sandbox): State<VaultSandbox>, request: Request, next
     let path = request.uri().path().trim_start_matches("/v1/");
     let document = path.strip_prefix("secret/data/").or(path.strip_prefix("kv/")).unwrap_or_default();
     let may_read = request.method() == Method::GET && (document.is_empty() || document.starts_with(FOLDER));
-    let allowed = token == VAULT_TOKEN.1 || (may_read && sandbox.with(|state| state.tokens.contains(token)));
+    let allowed =
+        token == VAULT_TOKEN.1 || (may_read && sandbox.state.with(|state| state.tokens.contains(token)));
     if allowed { next.run(request).await } else { refuse(StatusCode::FORBIDDEN, "permission denied") }
 }
 
@@ -163,7 +155,7 @@ async fn log_in(State(sandbox): State<VaultSandbox>, Json(ids): Json<Value>) -> 
     if ids["role_id"] != role_id || ids["secret_id"] != secret_id {
         return refuse(StatusCode::BAD_REQUEST, "invalid role or secret ID");
     }
-    let token = sandbox.with(|state| {
+    let token = sandbox.state.with(|state| {
         let token = format!("hvs.{}", id_of(&["token", &state.tokens.len().to_string()]));
         state.tokens.insert(token.clone());
         token
@@ -192,7 +184,7 @@ async fn versioned(
     body: axum::body::Bytes,
 ) -> Response {
     match method {
-        Method::GET => match sandbox.with(|state| state.documents.read(&path)) {
+        Method::GET => match sandbox.state.with(|state| state.documents.read(&path)) {
             Some((true, data)) => answer(&data, &Value::Null),
             // there is a body, though: it says what became of the newest version
             Some((false, data)) => (StatusCode::NOT_FOUND, answer(&data, &Value::Null)).into_response(),
@@ -201,7 +193,7 @@ async fn versioned(
         Method::POST | Method::PUT => {
             let body: Value = serde_json::from_slice(&body).unwrap_or_default();
             let (cas, data) = (&body["options"]["cas"], body["data"].clone());
-            let newest = sandbox.with(|state| state.documents.count(&path));
+            let newest = sandbox.state.with(|state| state.documents.count(&path));
             match cas.as_u64() {
                 None => refuse(StatusCode::BAD_REQUEST, "check-and-set parameter required for this call"),
                 Some(cas) if cas != newest => {
@@ -209,7 +201,9 @@ async fn versioned(
                     refuse(StatusCode::BAD_REQUEST, why)
                 }
                 Some(_) if !data.is_object() => refuse(StatusCode::BAD_REQUEST, "no data provided"),
-                Some(_) => answer(&sandbox.with(|state| state.documents.add(&path, data)), &Value::Null),
+                Some(_) => {
+                    answer(&sandbox.state.with(|state| state.documents.add(&path, data)), &Value::Null)
+                }
             }
         }
         _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation"),
@@ -223,13 +217,13 @@ async fn plain(
     body: axum::body::Bytes,
 ) -> Response {
     match method {
-        Method::GET => match sandbox.with(|state| state.documents.newest(&path)) {
+        Method::GET => match sandbox.state.with(|state| state.documents.newest(&path)) {
             Some((_, data)) => answer(&data, &Value::Null),
             None => none(json!([])),
         },
         Method::POST | Method::PUT => {
             let data = serde_json::from_slice(&body).unwrap_or_default();
-            sandbox.with(|state| state.documents.add(&path, data));
+            sandbox.state.with(|state| state.documents.add(&path, data));
             StatusCode::NO_CONTENT.into_response()
         }
         _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation"),

@@ -16,6 +16,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use url::Url;
 
@@ -26,13 +27,21 @@ use crate::vars::{VarError, Vars};
 #[derive(Clone, Debug)]
 pub struct Aws {
     config: SdkConfig,
-    s3: Option<String>,
-    dynamodb: Option<String>,
-    secrets_manager: Option<String>,
-    cost_explorer: Option<String>,
-    invoicing: Option<String>,
-    organizations: Option<String>,
-    sesv2: Option<String>,
+    s3: Option<Endpoint>,
+    dynamodb: Option<Endpoint>,
+    secrets_manager: Option<Endpoint>,
+    cost_explorer: Option<Endpoint>,
+    invoicing: Option<Endpoint>,
+    organizations: Option<Endpoint>,
+    sesv2: Option<Endpoint>,
+}
+
+/// Where a service is, if not on AWS.
+#[derive(Clone, Debug)]
+struct Endpoint {
+    url: String,
+    /// The way there, if it is in this process.
+    client: Option<SharedHttpClient>,
 }
 
 /// Where the billing APIs are, wherever the function runs.
@@ -62,7 +71,8 @@ impl Aws {
         }
         let endpoint = |name| {
             let given = [name, "AWS_ENDPOINT_URL"].into_iter().find_map(|name| Some((name, vars.get(name)?)));
-            given.map(|(name, url)| checked(name, url)).transpose()
+            let endpoint = |url: String| Endpoint { client: vars.in_process(&url), url };
+            given.map(|(name, url)| checked(name, url).map(endpoint)).transpose()
         };
         Ok(Self {
             config: loader.load().await,
@@ -86,33 +96,26 @@ impl Aws {
     /// A client for S3. Given endpoints are addressed by path (`endpoint/bucket/key`).
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        let mut config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(self.s3.is_some());
-        config.set_endpoint_url(self.s3.clone());
-        aws_sdk_s3::Client::from_conf(config.build())
+        let config = aws_sdk_s3::config::Builder::from(&at(&self.config, self.s3.as_ref()));
+        aws_sdk_s3::Client::from_conf(config.force_path_style(self.s3.is_some()).build())
     }
 
     /// A client for DynamoDB.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.config);
-        config.set_endpoint_url(self.dynamodb.clone());
-        aws_sdk_dynamodb::Client::from_conf(config.build())
+        aws_sdk_dynamodb::Client::new(&at(&self.config, self.dynamodb.as_ref()))
     }
 
     /// A client for Secrets Manager.
     #[must_use]
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
-        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
-        config.set_endpoint_url(self.secrets_manager.clone());
-        aws_sdk_secretsmanager::Client::from_conf(config.build())
+        aws_sdk_secretsmanager::Client::new(&at(&self.config, self.secrets_manager.as_ref()))
     }
 
     /// A client for mails. One attempt: whether a mail that failed may be sent again is not for the SDK to say.
     pub(crate) fn sesv2(&self) -> aws_sdk_sesv2::Client {
         let once = self.config.to_builder().retry_config(RetryConfig::disabled()).build();
-        let mut config = aws_sdk_sesv2::config::Builder::from(&once);
-        config.set_endpoint_url(self.sesv2.clone());
-        aws_sdk_sesv2::Client::from_conf(config.build())
+        aws_sdk_sesv2::Client::new(&at(&once, self.sesv2.as_ref()))
     }
 
     /// What clients of the billing APIs have in common: their region, and one attempt, because [`crate::billing_apis`] tries
@@ -123,22 +126,26 @@ impl Aws {
     }
 
     pub(crate) fn cost_explorer(&self) -> aws_sdk_costexplorer::Client {
-        let mut config = aws_sdk_costexplorer::config::Builder::from(&self.billing());
-        config.set_endpoint_url(self.cost_explorer.clone());
-        aws_sdk_costexplorer::Client::from_conf(config.build())
+        aws_sdk_costexplorer::Client::new(&at(&self.billing(), self.cost_explorer.as_ref()))
     }
 
     pub(crate) fn invoicing(&self) -> aws_sdk_invoicing::Client {
-        let mut config = aws_sdk_invoicing::config::Builder::from(&self.billing());
-        config.set_endpoint_url(self.invoicing.clone());
-        aws_sdk_invoicing::Client::from_conf(config.build())
+        aws_sdk_invoicing::Client::new(&at(&self.billing(), self.invoicing.as_ref()))
     }
 
     pub(crate) fn organizations(&self) -> aws_sdk_organizations::Client {
-        let mut config = aws_sdk_organizations::config::Builder::from(&self.billing());
-        config.set_endpoint_url(self.organizations.clone());
-        aws_sdk_organizations::Client::from_conf(config.build())
+        aws_sdk_organizations::Client::new(&at(&self.billing(), self.organizations.as_ref()))
     }
+}
+
+/// The configuration of a service: where it is, and how it is reached.
+fn at(config: &SdkConfig, endpoint: Option<&Endpoint>) -> SdkConfig {
+    let mut config = config.to_builder();
+    config.set_endpoint_url(endpoint.map(|endpoint| endpoint.url.clone()));
+    if let Some(client) = endpoint.and_then(|endpoint| endpoint.client.clone()) {
+        config.set_http_client(Some(client));
+    }
+    config.build()
 }
 
 /// An endpoint that is a plain URL: the SDK quotes it in errors and logs its query, whatever it is.

@@ -5,9 +5,12 @@ mod answer;
 mod call;
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use crate::vars::{VarError, Vars};
 
@@ -27,7 +30,20 @@ pub(crate) use address::has_user_information;
 /// # Errors
 /// [`ClientError`] if a number is none or there is no TLS.
 pub fn client(vars: &Vars) -> Result<reqwest::Client, ClientError> {
-    Ok(client_builder(vars)?.build()?)
+    Ok(client_builder(vars)?.tls_backend_preconfigured(tls()?).build()?)
+}
+
+/// How servers prove who they are: by the certificates of this machine, which are read once, by whoever is first.
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    static KNOWN: Mutex<Option<ClientConfig>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = known.as_ref() {
+        return Ok(known.clone());
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = config.with_platform_verifier()?.with_no_client_auth();
+    Ok(known.insert(config).clone())
 }
 
 /// Such a client, for whom it takes more.
@@ -48,6 +64,8 @@ pub enum ClientError {
     Var(#[from] VarError),
     #[error("failed to build the HTTP client: {0}")]
     Build(#[from] reqwest::Error),
+    #[error("failed to build the HTTP client: {0}")]
+    Tls(#[from] rustls::Error),
 }
 
 /// How often and how long to try.

@@ -2,15 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 /// A snapshot of variables. An empty variable counts as not set: templates declare variables that stay empty.
 #[derive(Clone, Default)]
-pub struct Vars(BTreeMap<String, String>);
+pub struct Vars {
+    values: BTreeMap<String, String>,
+    in_process: Option<Arc<dyn InProcess>>,
+}
+
+/// Services that run in this process, so that the SDK needs no sockets to reach them.
+pub trait InProcess: Send + Sync {
+    /// The way to an endpoint, if it is one of them.
+    fn client(&self, endpoint: &str) -> Option<SharedHttpClient>;
+}
 
 /// Names only: values may be secrets.
 impl std::fmt::Debug for Vars {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -50,7 +62,7 @@ impl Vars {
     /// The value, if set and not blank.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
+        self.values.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
     }
 
     /// The value of a variable that must be set; `meaning` completes "set it to ...".
@@ -102,36 +114,49 @@ impl Vars {
 
     /// All variables that are set and not empty.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.keys().filter_map(|name| Some((name.as_str(), self.get(name)?)))
+        self.values.keys().filter_map(|name| Some((name.as_str(), self.get(name)?)))
+    }
+
+    /// The same variables, with endpoints that are in this process.
+    #[must_use]
+    pub fn within(self, services: Arc<dyn InProcess>) -> Self {
+        Self { in_process: Some(services), ..self }
+    }
+
+    /// The way to an endpoint that is in this process.
+    pub(crate) fn in_process(&self, endpoint: &str) -> Option<SharedHttpClient> {
+        self.in_process.as_ref()?.client(endpoint)
     }
 
     /// Sets a variable.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.0.insert(name.to_owned(), value.into());
+        self.values.insert(name.to_owned(), value.into());
     }
 
     /// These variables without those whose name starts so.
     #[must_use]
     pub fn without(mut self, prefix: &str) -> Self {
-        self.0.retain(|name, _| !name.starts_with(prefix));
+        self.values.retain(|name, _| !name.starts_with(prefix));
         self
     }
 
     /// These variables, and those of `other` where a name is not set here.
     #[must_use]
     pub fn or(mut self, other: &Self) -> Self {
-        for (name, value) in &other.0 {
+        for (name, value) in &other.values {
             if self.get(name).is_none() {
-                self.0.insert(name.clone(), value.clone());
+                self.values.insert(name.clone(), value.clone());
             }
         }
+        self.in_process = self.in_process.or_else(|| other.in_process.clone());
         self
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Vars {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values, in_process: None }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::sandbox::{ATLAS_CREDENTIALS, ATLAS_SERVICE_ACCOUNT};
 
 const REALM: &str = "MMS Public API";
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Access {
     pub(super) nonce_uses: u32,
     pub(super) forbidden: bool,
@@ -27,7 +27,7 @@ pub(super) struct Access {
     bucket: Option<Bucket>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Bucket {
     capacity: u32,
     left: f64,

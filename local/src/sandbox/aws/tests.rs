@@ -1,8 +1,10 @@
 use hmac::Mac as _;
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::credentials::Credentials;
-use crate::serve::listen;
+use crate::serve::{Door, listen, serve};
 
 const JUNE: &str = "2025-06";
 
@@ -71,7 +73,7 @@ fn ask(state: &mut SandboxState, groups: [&str; 2], kind: Option<&str>, token: O
 #[test]
 fn cost_explorer_groups_pages_and_takes_only_its_own_tokens() {
     let sandbox = june();
-    sandbox.with(|state| {
+    sandbox.state.with(|state| {
         let first = ask(state, ["LINKED_ACCOUNT", "RECORD_TYPE"], None, None);
         let groups = first["ResultsByTime"][0]["Groups"].as_array().unwrap();
         assert_eq!((groups.len(), &groups[0]["Keys"]), (3, &json!(["111122223333", "Fee"])));
@@ -129,7 +131,7 @@ async fn only_requests_that_are_signed_for_the_service_are_answered() {
     let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
     let stop = CancellationToken::new();
     let credentials = Credentials { access_key_id: "monthend".into(), secret_access_key: "monthend".into() };
-    tokio::spawn(june().serve(listener, credentials, stop.clone()));
+    tokio::spawn(serve(listener, Door::Programs, june().router(credentials).into(), stop.clone()));
     let (status, answer) = signed(&url, |_, _| ()).await;
     assert_eq!((status, &answer["Accounts"]), (200, &json!([])), "{answer}");
     assert!(answer["NextToken"].is_string(), "an empty page has a next one");

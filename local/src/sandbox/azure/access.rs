@@ -16,7 +16,7 @@ pub(super) enum Resource {
     Storage,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Access {
     tokens: HashMap<String, Resource>,
     given: u64,

@@ -24,7 +24,7 @@ const ROWS_SO_FAR: usize = 9;
 /// A file of a report: its name and its bytes.
 pub(super) type File = (String, Bytes);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Content {
     closing: BillingMonth,
     /// Files that a test gives.

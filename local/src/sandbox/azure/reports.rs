@@ -18,7 +18,7 @@ use crate::sandbox::AZURE_ENROLLMENT;
 /// Where the files of reports stand.
 pub(super) const FILES: &str = "armreports";
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reports {
     jobs: HashMap<String, Job>,
     ordered: u32,
@@ -26,7 +26,7 @@ pub(super) struct Reports {
     pub(super) looks: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Job {
     scope: String,
     start: NaiveDate,

@@ -21,7 +21,7 @@ const MANIFEST: &str = include_str!("../../../examples/azure/export_manifest.jso
 const PAGE: usize = 2;
 
 /// The blobs of the container, by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Container(BTreeMap<String, (Bytes, DateTime<Utc>)>);
 
 impl Container {

@@ -1,6 +1,8 @@
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::sandbox::AZURE_CREDENTIALS;
-use crate::serve::listen;
+use crate::serve::{Door, listen, serve};
 
 struct Running {
     sandbox: AzureSandbox,
@@ -14,7 +16,7 @@ impl Running {
         let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
         let stop = CancellationToken::new();
         let sandbox = AzureSandbox::example("2025-06".parse().unwrap());
-        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        tokio::spawn(serve(listener, Door::Programs, sandbox.clone().router().into(), stop.clone()));
         Self { sandbox, url, client: reqwest::Client::new(), _stop: stop.drop_guard() }
     }
 

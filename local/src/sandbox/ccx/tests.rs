@@ -3,8 +3,10 @@ use billing::certificate::Status;
 use billing::keys::RawDocumentKey;
 use billing::revision::Revision;
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
-use crate::serve::listen;
+use crate::serve::{Door, listen, serve};
 
 struct Running {
     sandbox: CcxSandbox,
@@ -18,7 +20,7 @@ impl Running {
         let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
         let stop = CancellationToken::new();
         let sandbox = CcxSandbox::example("2026-10".parse().unwrap());
-        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        tokio::spawn(serve(listener, Door::Programs, sandbox.clone().router().into(), stop.clone()));
         Self { sandbox, url, client: reqwest::Client::new(), _stop: stop.drop_guard() }
     }
 

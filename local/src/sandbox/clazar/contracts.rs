@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Knows every contract and every dimension, unless it was told otherwise.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Contracts {
     /// Knows those registered and no others.
     is_restricted: bool,

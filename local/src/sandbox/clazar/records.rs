@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,10 +35,10 @@ pub struct HeldRecord {
 /// Contract, dimension and hour.
 pub(super) type Slot = (String, String, String);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct HeldRecords {
     held: BTreeMap<Slot, HeldRecord>,
-    file: Option<File>,
+    file: Option<Arc<File>>,
 }
 
 impl HeldRecord {
@@ -64,7 +65,7 @@ impl HeldRecords {
             })?;
             held.insert(record.slot(), record);
         }
-        Ok(Self { held, file: Some(file) })
+        Ok(Self { held, file: Some(Arc::new(file)) })
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &HeldRecord> {
@@ -81,7 +82,7 @@ impl HeldRecords {
 
     /// Holds new records: all of them, or none if they cannot be written.
     pub(super) fn hold(&mut self, new: BTreeMap<Slot, HeldRecord>) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
+        if let Some(file) = &self.file {
             append(file, &new)?;
         }
         self.held.extend(new);
@@ -89,7 +90,7 @@ impl HeldRecords {
     }
 }
 
-fn append(file: &mut File, new: &BTreeMap<Slot, HeldRecord>) -> io::Result<()> {
+fn append(mut file: &File, new: &BTreeMap<Slot, HeldRecord>) -> io::Result<()> {
     let mut lines = Vec::new();
     for record in new.values() {
         serde_json::to_writer(&mut lines, record)?;

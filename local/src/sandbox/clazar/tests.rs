@@ -1,8 +1,10 @@
 use reqwest::Client;
 use tokio::net::TcpStream;
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
-use crate::serve::listen;
+use crate::serve::{Door, listen, serve};
 
 /// A sandbox that listens, and a client with a token.
 struct Running {
@@ -17,7 +19,7 @@ impl Running {
     async fn start(sandbox: ClazarSandbox) -> Self {
         let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        tokio::spawn(serve(listener, Door::Programs, sandbox.clone().router().into(), stop.clone()));
         let mut running =
             Self { sandbox, url, client: Client::new(), token: String::new(), _stop: stop.drop_guard() };
         running.token = running.authenticate().await;

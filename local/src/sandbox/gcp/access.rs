@@ -24,7 +24,7 @@ const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const LONGEST_ASSERTION_S: i64 = 3600;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Access {
     /// What is said of a token's life.
     pub(super) lifetime_s: u64,

@@ -58,7 +58,7 @@ const SUPPORT: More = &[
     ("pricing_amount", "1"),
 ];
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Export {
     closing: BillingMonth,
     months: BTreeMap<BillingMonth, Vec<GcpRow>>,

@@ -44,7 +44,7 @@ const COLUMNS: [(&str, &str); 28] = [
     ("pricing_amount", "NUMERIC"),
 ];
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Jobs {
     /// Rows after which a page is cut, whatever was asked for.
     pub(super) page_rows: usize,
@@ -58,7 +58,7 @@ impl Default for Jobs {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Job {
     id: String,
     request_id: Option<String>,

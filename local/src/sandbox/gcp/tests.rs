@@ -1,8 +1,10 @@
 use chrono::{TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
-use crate::serve::listen;
+use crate::serve::{Door, listen, serve};
 
 struct Running {
     sandbox: GcpSandbox,
@@ -18,7 +20,7 @@ impl Running {
         let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
         let stop = CancellationToken::new();
         let sandbox = GcpSandbox::example("2025-06".parse().unwrap());
-        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        tokio::spawn(serve(listener, Door::Programs, sandbox.clone().router().into(), stop.clone()));
         Self { sandbox, url, client: reqwest::Client::new(), _stop: stop.drop_guard() }
     }
 
