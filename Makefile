@@ -18,7 +18,7 @@ check: ## format, lints, documentation, dependencies
 	tools/check
 
 unit: ## all tests that need nothing installed
-	cargo test --workspace
+	tools/test-code
 
 s3: ## boto3, s3cmd, rclone and the AWS CLI on the embedded S3; the same month end on moto
 	tools/test-s3

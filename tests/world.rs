@@ -38,6 +38,15 @@ pub(crate) struct World {
     pub(crate) export: Bucket,
     pub(crate) ledger: Ledger,
     pub(crate) aws: Aws,
+    vars: Vars,
+    _folder: tempfile::TempDir,
+}
+
+/// A world as it was.
+pub(crate) struct Saved {
+    home: Home,
+    sandboxes: Sandboxes,
+    vars: Vars,
     _folder: tempfile::TempDir,
 }
 
@@ -120,43 +129,68 @@ impl World {
     }
 
     async fn start(export: OmnistrateExport, organisation: Organisation, options: Options) -> Self {
-        keep_logs();
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path().join("home")).unwrap();
-        let (atlas, clazar) = (AtlasSandbox::new(organisation), ClazarSandbox::new());
-        let ses = SesSandbox::default();
-        let (azure, gcp, ccx) = (EXAMPLES.azure.copy(), EXAMPLES.gcp.copy(), EXAMPLES.ccx.copy());
-        let (billing, prometheus) = (EXAMPLES.billing.copy(), EXAMPLES.prometheus.copy());
+        let sandboxes = Sandboxes {
+            atlas: AtlasSandbox::new(organisation),
+            clazar: Some(ClazarSandbox::new()),
+            azure: EXAMPLES.azure.copy(),
+            ccx: EXAMPLES.ccx.copy(),
+            aws: EXAMPLES.billing.copy(),
+            gcp: EXAMPLES.gcp.copy(),
+            ses: Some(SesSandbox::default()),
+            prometheus: EXAMPLES.prometheus.copy(),
+            omnistrate: export,
+            have_exported: false,
+        };
+        Self::on(folder, &home, sandboxes, options).await
+    }
+
+    /// What stands now, to go on from more than once. Nothing may happen meanwhile.
+    pub(crate) fn save(&self) -> Saved {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(folder.path().join("home")).unwrap();
+        self.cloud.save(&home).unwrap();
+        Saved {
+            _folder: folder,
+            home,
+            sandboxes: self.cloud.sandboxes().unwrap().copy(),
+            vars: self.vars.clone(),
+        }
+    }
+
+    /// A world in which everything is as it was when it was saved; nothing follows by itself.
+    pub(crate) async fn resumed(saved: &Saved) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = saved.home.copy(folder.path().join("home")).unwrap();
+        let options = Options { ports: false, follow: false, vars: saved.vars.clone(), ..Options::default() };
+        Self::on(folder, &home, saved.sandboxes.copy(), options).await
+    }
+
+    async fn on(folder: tempfile::TempDir, home: &Home, sandboxes: Sandboxes, options: Options) -> Self {
+        keep_logs();
+        let vars = options.vars.clone();
         let options = Options {
             ledger_in_memory: true,
             retry_delay: Duration::ZERO,
-            sandboxes: Some(Sandboxes {
-                atlas: atlas.clone(),
-                clazar: Some(clazar.clone()),
-                azure: azure.clone(),
-                ccx: ccx.clone(),
-                aws: billing.clone(),
-                gcp: gcp.clone(),
-                ses: Some(ses.clone()),
-                prometheus: prometheus.clone(),
-                omnistrate: export,
-            }),
+            sandboxes: Some(sandboxes.clone()),
             ..options
         };
-        let cloud = Box::new(Box::pin(Embedded::start(&home, options)).await.unwrap());
+        let cloud = Box::new(Box::pin(Embedded::start(home, options)).await.unwrap());
         let aws = Box::pin(Aws::connect(cloud.vars())).await.unwrap();
         let bucket = Bucket::new(&aws, local::BUCKET);
         let export = Bucket::new(&aws, local::EXPORT_BUCKET);
         let costs = Bucket::new(&aws, local::sandbox::AWS_EXPORT_BUCKET);
         let ledger = Ledger::new(&aws, local::TABLE);
+        let Sandboxes { atlas, clazar, azure, ccx, aws: billing, gcp, ses, prometheus, .. } = sandboxes;
         Self {
             cloud,
             atlas,
-            clazar,
+            clazar: clazar.unwrap(),
             azure,
             ccx,
             gcp,
-            ses,
+            ses: ses.unwrap(),
             prometheus,
             billing,
             costs,
@@ -164,6 +198,7 @@ impl World {
             export,
             ledger,
             aws,
+            vars,
             _folder: folder,
         }
     }

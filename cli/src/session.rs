@@ -75,6 +75,7 @@ pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
         ses: None,
         prometheus: PrometheusSandbox::example(closing),
         omnistrate: OmnistrateExport::example(closing),
+        have_exported: false,
     }
 }
 

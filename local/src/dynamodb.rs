@@ -81,6 +81,24 @@ pub(crate) fn in_memory() -> Result<Database, LedgerFileError> {
     made.map_err(|error| LedgerFileError::of(Path::new("in memory"), error.to_string()))
 }
 
+/// The same with what a file holds, if there is one.
+pub(crate) fn copy(path: &Path) -> Result<Database, LedgerFileError> {
+    if !path.exists() {
+        return in_memory();
+    }
+    let copied = Database::memory().and_then(|database| {
+        database.restore_from(&path.to_string_lossy())?;
+        Ok(database)
+    });
+    copied.map_err(|error| LedgerFileError::of(path, error.to_string()))
+}
+
+/// Writes all that a ledger holds into a file, which is new.
+pub(crate) fn save(database: &Database, path: &Path) -> Result<(), LedgerFileError> {
+    let saved = database.vacuum_into(&path.to_string_lossy());
+    saved.map_err(|error| LedgerFileError::of(path, error.to_string()))
+}
+
 /// Makes the file whole under another name first: whoever dies on the way leaves nothing that looks like a ledger.
 fn make(path: &Path) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
@@ -88,7 +106,7 @@ fn make(path: &Path) -> Result<(), String> {
     let [_, log, shared] = files::of_database(path);
     [&new, &log, &shared].into_iter().try_for_each(|left| files::remove(left)).map_err(text)?;
     let database = in_memory().map_err(|error| error.to_string())?;
-    database.vacuum_into(&new.to_string_lossy()).map_err(|error| error.to_string())?;
+    save(&database, &new).map_err(|error| error.to_string())?;
     files::close(&new).map_err(text)?;
     files::put_in_place(&new, path).map_err(text)
 }

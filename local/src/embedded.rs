@@ -41,7 +41,7 @@ pub struct Options {
     /// Listen for other processes, and for the console's pages. Without, S3, DynamoDB, Secrets Manager and what else is reached by the SDK answer in this
     /// process only, and there is no console.
     pub ports: bool,
-    /// Keep the ledger in memory only: for tests.
+    /// Keep the ledger in memory only, where it begins with what stands in the home: for tests.
     pub ledger_in_memory: bool,
     /// Deliver notifications; without, they stay queued.
     pub follow: bool,
@@ -76,6 +76,27 @@ pub struct Sandboxes {
     pub prometheus: PrometheusSandbox,
     /// What Omnistrate has exported.
     pub omnistrate: OmnistrateExport,
+    /// Whether their exports stand in the home already, of a cloud that was saved.
+    pub have_exported: bool,
+}
+
+impl Sandboxes {
+    /// Others that are as these are now, for a cloud that goes on with what stands in the home.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self {
+            atlas: self.atlas.copy(),
+            clazar: self.clazar.as_ref().map(ClazarSandbox::copy),
+            azure: self.azure.copy(),
+            ccx: self.ccx.copy(),
+            aws: self.aws.copy(),
+            gcp: self.gcp.copy(),
+            ses: self.ses.as_ref().map(SesSandbox::copy),
+            prometheus: self.prometheus.copy(),
+            omnistrate: self.omnistrate.clone(),
+            have_exported: true,
+        }
+    }
 }
 
 impl Default for Options {
@@ -188,8 +209,11 @@ impl Embedded {
         service.set_access(AllSigned);
         let s3 = servers.by_sdk("s3", 1, Server::new(service.build())).await?;
 
-        let database =
-            if options.ledger_in_memory { dynamodb::in_memory()? } else { dynamodb::open(&home.dynamodb())? };
+        let database = if options.ledger_in_memory {
+            dynamodb::copy(&home.dynamodb())?
+        } else {
+            dynamodb::open(&home.dynamodb())?
+        };
         let ledger = dynamodb::router(database.clone(), credentials.clone());
         let dynamodb = servers.by_sdk("dynamodb", 2, ledger.into()).await?;
         let secrets = secrets::router(home.admin(), credentials.clone());
@@ -211,7 +235,8 @@ impl Embedded {
             sandboxes.clazar = Some(sandbox);
             ccx = Some(servers.on_port(6, sandboxes.ccx.clone().router().into()).await?);
             let exports = home.s3().join(sandbox::AWS_EXPORT_BUCKET);
-            sandboxes.aws.write_to(&exports).map_err(EmbeddedError::Sandbox)?;
+            let written = sandboxes.aws.write_to(&exports, !sandboxes.have_exported);
+            written.map_err(EmbeddedError::Sandbox)?;
             let billing = sandboxes.aws.clone().router(credentials.clone());
             aws = Some(servers.by_sdk("aws", 7, billing.into()).await?);
             let url = servers.on_port(9, sandboxes.gcp.clone().router().into()).await?;
@@ -223,7 +248,11 @@ impl Embedded {
             prometheus = Some(servers.on_port(10, sandboxes.prometheus.clone().router().into()).await?);
             let sandbox = vault.insert(VaultSandbox::example());
             vault_url = Some(servers.on_port(11, sandbox.clone().router().into()).await?);
-            omnistrate = Some(export(home, &sandboxes.omnistrate).map_err(EmbeddedError::Sandbox)?);
+            if !sandboxes.have_exported {
+                let written = sandboxes.omnistrate.write_to(&home.s3().join(EXPORT_BUCKET));
+                written.map_err(EmbeddedError::Sandbox)?;
+            }
+            omnistrate = Some(exported(&sandboxes.omnistrate));
         }
         let console = if options.ports { Some(servers.bind(0).await?) } else { None };
 
@@ -347,6 +376,23 @@ impl Embedded {
     #[must_use]
     pub fn vault(&self) -> Option<&VaultSandbox> {
         self.vault.as_ref()
+    }
+
+    /// Keeps all that stands in the home now in another one, which is empty; what the sandboxes know is theirs ([`AtlasSandbox::copy`] and the like).
+    /// Nothing may happen meanwhile.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`].
+    pub fn save(&self, home: &Home) -> Result<(), EmbeddedError> {
+        self.store.save(home)?;
+        dynamodb::save(&self.database, &home.dynamodb())?;
+        Ok(home.keep_credentials(&self.endpoints.credentials)?)
+    }
+
+    /// Its sandboxes.
+    #[must_use]
+    pub fn sandboxes(&self) -> Option<&Sandboxes> {
+        self.sandboxes.as_ref()
     }
 
     /// Stops everything and waits for it.
@@ -490,17 +536,16 @@ pub fn console_vars(vars: &Vars) -> Vars {
     vars
 }
 
-/// Writes the export where the embedded S3 keeps the objects of its bucket.
-fn export(home: &Home, export: &OmnistrateExport) -> std::io::Result<Exported> {
-    export.write_to(&home.s3().join(EXPORT_BUCKET))?;
+/// An export in the bucket that it is written to.
+fn exported(export: &OmnistrateExport) -> Exported {
     let start_month = export.months().first().map(ToString::to_string).unwrap_or_default();
-    Ok(Exported {
+    Exported {
         bucket: EXPORT_BUCKET.into(),
         service: export.service().into(),
         environment: export.environment().into(),
         plan: export.plan().into(),
         start_month,
-    })
+    }
 }
 
 /// The buckets: the data bucket, and those that usage and costs are exported to if the variables name them.

@@ -77,6 +77,23 @@ pub(crate) fn of_database(path: &Path) -> [PathBuf; 3] {
     })
 }
 
+/// Copies all files below a folder, with the times at which they were changed.
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    make_folders(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, copied) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_tree(&source, &copied)?;
+        } else {
+            fs::copy(&source, &copied)?;
+            let changed = entry.metadata()?.modified()?;
+            File::options().write(true).open(&copied)?.set_modified(changed)?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads to the end, and shows all bytes.
 pub(crate) fn read_through(
     mut from: impl io::Read,

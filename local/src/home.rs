@@ -267,12 +267,28 @@ impl Home {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let credentials = Credentials::random();
-                let bytes = serde_json::to_vec(&credentials).unwrap_or_default(); // texts always serialise
-                files::replace(&path, &bytes).map_err(|error| io_error("write", path, error))?;
+                self.keep_credentials(&credentials)?;
                 Ok(credentials)
             }
             Err(error) => Err(io_error("read", path, error)),
         }
+    }
+
+    /// A copy of it in another folder, while no cloud runs on it.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`].
+    pub fn copy(&self, root: impl Into<PathBuf>) -> Result<Self, HomeError> {
+        let root = root.into();
+        files::copy_tree(&self.root, &root).map_err(|error| io_error("copy", root.clone(), error))?;
+        Self::open(root)
+    }
+
+    /// From here on these open its cloud.
+    pub(crate) fn keep_credentials(&self, credentials: &Credentials) -> Result<(), HomeError> {
+        let path = self.root.join("credentials.json");
+        let bytes = serde_json::to_vec(credentials).unwrap_or_default(); // texts always serialise
+        files::replace(&path, &bytes).map_err(|error| io_error("write", path, error))
     }
 
     /// Takes the home for this process, or answers nothing if another has it.

@@ -144,6 +144,15 @@ impl Store {
         Ok(store)
     }
 
+    /// Keeps all that stands here in another home, which is empty. Nothing may be written meanwhile.
+    pub(crate) fn save(&self, home: &Home) -> Result<(), StoreError> {
+        for (from, to) in [(&self.0.root, home.s3()), (&self.0.new, home.new_files())] {
+            files::copy_tree(from, &to).map_err(|error| StoreError::io(&to, &error))?;
+        }
+        let path = home.store().to_string_lossy().into_owned();
+        self.0.database.read(|database| database.execute("VACUUM INTO ?", [path]).map(drop))
+    }
+
     /// Ends all writing. What was written is on disk then, so that the next start has nothing to look after.
     pub(crate) fn close(&self) {
         if let Err(error) = self.settle_all() {

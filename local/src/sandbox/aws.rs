@@ -126,7 +126,7 @@ impl AwsSandbox {
             state.deliveries += 1;
             state.folder.clone()
         });
-        folder.map_or(Ok(()), |folder| self.write_to(&folder))
+        folder.map_or(Ok(()), |folder| self.write(&folder))
     }
 
     /// Operation of every request so far.
@@ -153,9 +153,13 @@ impl AwsSandbox {
         closing.map(|bill| legacy::report(bill, deliveries, packing)).unwrap_or_default()
     }
 
-    /// Writes the exports into the folder of their bucket, now and whenever they are delivered.
-    pub(crate) fn write_to(&self, folder: &Path) -> io::Result<()> {
+    /// Writes the exports into the folder of their bucket whenever they are delivered, and perhaps now.
+    pub(crate) fn write_to(&self, folder: &Path, now: bool) -> io::Result<()> {
         self.state.with(|state| state.folder = Some(folder.to_owned()));
+        if now { self.write(folder) } else { Ok(()) }
+    }
+
+    fn write(&self, folder: &Path) -> io::Result<()> {
         for (key, bytes) in self.objects() {
             let path = folder.join(key);
             path.parent().map_or(Ok(()), files::make_folders)?;
