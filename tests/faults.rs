@@ -122,7 +122,7 @@ trait Tale {
 /// What happens in a story, and how it is made to go on.
 enum Step {
     /// Something outside.
-    Act(Box<dyn for<'w> Fn(&'w World) -> LocalBoxFuture<'w, ()>>),
+    Act(Box<Deed>),
     /// A schedule: each is at a later time.
     Schedule(&'static str),
     /// An event.
@@ -130,6 +130,8 @@ enum Step {
     /// The notifications that wait, and those that they lead to.
     Follow,
 }
+
+type Deed = dyn for<'w> Fn(&'w World) -> LocalBoxFuture<'w, ()>;
 
 fn act(does: impl for<'w> Fn(&'w World) -> LocalBoxFuture<'w, ()> + 'static) -> Step {
     Step::Act(Box::new(does))

@@ -138,7 +138,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
-    /// The month to close, one that is over (default: the one before this)
+    /// The month to close, one whose bills are final (default: the last one)
     #[arg(long, value_parser = ended)]
     pub(crate) month: Option<BillingMonth>,
 }
@@ -155,7 +155,7 @@ pub(crate) struct Up {
     /// Address to listen on; containers reach this machine by the address of their bridge
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub(crate) listen: IpAddr,
-    /// The month that the sandbox closes (default: the one before this)
+    /// The month that the sandbox closes (default: the last one whose bills are final)
     #[arg(long, value_parser = begun)]
     pub(crate) month: Option<BillingMonth>,
 }

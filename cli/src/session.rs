@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use billing::month::BillingMonth;
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
 use cloud::ledger::Ledger;
@@ -62,9 +62,17 @@ pub(crate) fn variables() -> anyhow::Result<Vars> {
     Ok(Vars::from_process().or(&file).or(&Vars::from_iter([("HTTP_BACKOFF_MS", BACKOFF_MS)])))
 }
 
-/// The sandbox providers, closing that month or the one before this.
+/// After these days of a month the bills of the one before are final, of every provider.
+const FINAL_AFTER: TimeDelta = TimeDelta::days(10);
+
+/// The month that invented data close unless somebody says another: the last one that is final, so that everything comes to an end on any day.
+pub(crate) fn last_final(now: DateTime<Utc>) -> BillingMonth {
+    BillingMonth::containing(now - FINAL_AFTER).previous()
+}
+
+/// The sandbox providers, closing that month or the last one that is final.
 pub(crate) fn sandbox(month: Option<BillingMonth>) -> Sandboxes {
-    let closing = month.unwrap_or_else(|| BillingMonth::containing(Utc::now()).previous());
+    let closing = month.unwrap_or_else(|| last_final(Utc::now()));
     Sandboxes {
         atlas: AtlasSandbox::new(Organisation::example(closing)),
         clazar: None,
@@ -284,4 +292,21 @@ async fn wait_for_endpoints(home: &Home) -> Result<Endpoints, HomeError> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Err(HomeError::Busy(home.root().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_final;
+
+    #[test]
+    fn invented_data_close_a_month_that_is_final() {
+        for (now, month) in [
+            ("2026-12-01T00:00:00Z", "2026-10"),
+            ("2026-12-10T23:59:59Z", "2026-10"),
+            ("2026-12-11T00:00:00Z", "2026-11"),
+            ("2027-01-31T12:00:00Z", "2026-12"),
+        ] {
+            assert_eq!(last_final(now.parse().unwrap()).to_string(), month, "{now}");
+        }
+    }
 }

@@ -31,6 +31,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use chrono::{Months, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 /// A folder of a person who has nothing configured.
@@ -94,7 +95,7 @@ fn invoice(subtotal: i64) -> Vec<u8> {
 #[test]
 fn the_demo_needs_nothing_and_leaves_something_to_look_at() {
     let desk = Desk::new();
-    let demo = desk.run(&["demo", "--month", "2026-10", "--no-color"]);
+    let demo = desk.run(&["demo", "--no-color"]);
     assert_eq!(demo.code, 0, "{}", demo.err);
     let metered =
         "7 requests, one for each contract and month; Clazar holds 27 records. The same again: 0 requests";
@@ -104,7 +105,9 @@ fn the_demo_needs_nothing_and_leaves_something_to_look_at() {
     assert!(!demo.out.contains('\u{1b}'));
     assert_only_the_owner_reads(&desk.path().join(".monthend"));
 
-    let status = desk.json(&["status", "--month", "2026-09"]);
+    // the demo closes the last month whose bills are final, on whatever day: after the tenth that of the month before
+    let before = Utc::now() - TimeDelta::days(10) - Months::new(2);
+    let status = desk.json(&["status", "--month", &before.format("%Y-%m").to_string()]);
     assert_eq!(status["invoices"][0]["period"], "reopened");
     assert_eq!(status["invoices"][0]["revisions"], "2");
     let keys = desk.run(&["ls", "allocations/", "--format", "csv"]);

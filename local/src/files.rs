@@ -20,6 +20,17 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
+/// The same, with the folders above it, unless it holds that already. Answers whether it was written.
+pub(crate) fn write_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    match fs::read(path) {
+        Ok(held) if held == bytes => return Ok(false),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
+    path.parent().map_or(Ok(()), make_folders)?;
+    write(path, bytes).map(|()| true)
+}
+
 /// Takes what others may do with a file or a folder away, and with those in it.
 pub(crate) fn close(path: &Path) -> io::Result<()> {
     let kind = match path.symlink_metadata() {

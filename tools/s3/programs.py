@@ -33,7 +33,7 @@ def read(folder):
 def reason(text):
     """The lines that say why, or the last ones."""
     lines = [line for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("Problem:", "ERROR:", "fatal error:", "An error occurred")) or '"level":"error"' in line or "ERROR" in line]
+    telling = [line for line in lines if line.startswith(("Problem:", "ERROR:", "fatal error:", "An error occurred", "upload failed:", "download failed:", "delete failed:")) or '"level":"error"' in line or "ERROR" in line]
     return " | ".join(telling[:3] or lines[-3:])[:500]
 
 

@@ -21,11 +21,11 @@ use crate::commands::metering::counted_listing;
 use crate::commands::metering_status::of_all;
 use crate::commands::{demo_bills, demo_reports, demo_teams};
 use crate::output::{Format, Listing, Output};
-use crate::session::{Session, home_folder, sandbox};
+use crate::session::{Session, home_folder, last_final, sandbox};
 
 pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<Ended> {
     let started = Instant::now();
-    let closing = demo.month.unwrap_or_else(|| BillingMonth::containing(Utc::now()).previous());
+    let closing = demo.month.unwrap_or_else(|| last_final(Utc::now()));
     let session = Box::pin(begin(closing)).await?;
     let teller = Teller { output, speaks: output.format == Format::Table };
 

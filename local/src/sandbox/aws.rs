@@ -161,9 +161,7 @@ impl AwsSandbox {
 
     fn write(&self, folder: &Path) -> io::Result<()> {
         for (key, bytes) in self.objects() {
-            let path = folder.join(key);
-            path.parent().map_or(Ok(()), files::make_folders)?;
-            files::write(&path, &bytes)?;
+            files::write_changed(&folder.join(key), &bytes)?;
         }
         Ok(())
     }

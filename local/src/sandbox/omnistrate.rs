@@ -5,8 +5,8 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::iter;
 use std::path::Path;
-use std::{fs, iter};
 
 use billing::month::BillingMonth;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
@@ -163,7 +163,7 @@ impl OmnistrateExport {
     pub fn write_to(&self, folder: &Path) -> io::Result<usize> {
         let mut written = 0;
         for (key, bytes) in self.files().chain(iter::once((Self::MARKER.to_owned(), self.marker()))) {
-            written += usize::from(write_new(&folder.join(key), &bytes)?);
+            written += usize::from(files::write_changed(&folder.join(key), &bytes)?);
         }
         Ok(written)
     }
@@ -171,18 +171,6 @@ impl OmnistrateExport {
 
 fn hours(month: BillingMonth) -> impl Iterator<Item = DateTime<Utc>> {
     (0..month.hours()).map(move |number| month.start() + Duration::hours(number))
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    match fs::read(path) {
-        Ok(held) if held == bytes => return Ok(false),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(_) | Err(_) => {}
-    }
-    if let Some(folder) = path.parent() {
-        files::make_folders(folder)?;
-    }
-    files::write(path, bytes).map(|()| true)
 }
 
 #[cfg(test)]

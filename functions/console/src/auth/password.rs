@@ -155,7 +155,9 @@ fn is_password(password: &[u8], hash: &PasswordHash) -> argon2::password_hash::R
     let mut bytes = [0; Output::MAX_LENGTH];
     let out = &mut bytes[..expected.len()];
     let mut memory = MEMORY.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-    memory.resize(argon2.params().block_count(), Block::new());
+    let blocks = argon2.params().block_count();
+    memory.try_reserve(blocks.saturating_sub(memory.len())).map_err(|_| argon2::Error::OutOfMemory)?;
+    memory.resize(blocks, Block::new());
     let hashed = argon2.hash_password_into_with_memory(password, salt, out, &mut memory);
     MEMORY.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
     hashed?;
