@@ -11,6 +11,11 @@ macro_rules! sweeps {
         const NAME: &str = module_path!();
 
         #[tokio::test]
+        async fn what_stood_before_each_delivery_leads_to_the_same_end() {
+            resume_everywhere(NAME, &$tale).await;
+        }
+
+        #[tokio::test]
         async fn a_call_that_is_not_done_in_each_way_in_turn() {
             sweep_in_turn(NAME, &$tale).await;
         }
@@ -79,7 +84,7 @@ use cloud::ledger::RunOutcome;
 use cloud::vars::Vars;
 use futures::future::LocalBoxFuture;
 use local::sandbox::Organisation;
-use local::{Functions, Gate, GateMode};
+use local::{Call, Functions, Gate, GateMode};
 use serde_json::{Value, json};
 
 use crate::world::{self, Saved, World, now, quick};
@@ -241,13 +246,6 @@ impl<'t> Stage<'t> {
         self.tell_and(&mut |_| ()).await
     }
 
-    /// Tells all of it, and keeps what stood before each delivery.
-    async fn tell_and_keep(&mut self) -> (BTreeMap<String, String>, Vec<Before>) {
-        let mut kept = Vec::new();
-        let state = self.tell_and(&mut |stage| kept.push(stage.save())).await;
-        (state, kept)
-    }
-
     fn save(&self) -> Before {
         Before {
             world: self.world.save(),
@@ -329,17 +327,29 @@ async fn sweep_in_turn(name: &str, tale: &dyn Tale) {
     sweep_in(name, tale, "in turn", |number| UNDONE[(number + name.len()) % UNDONE.len()]).await;
 }
 
-async fn sweep_in(name: &str, tale: &dyn Tale, way: &str, mode: impl Fn(usize) -> GateMode) {
-    let mut undisturbed = Stage::new(tale, tale.begin().await, 0, 0).await;
-    let (expected, kept) = undisturbed.tell_and_keep().await;
-    let calls = undisturbed.gate.calls();
+/// A story that nothing disturbed: what stands at its end, what stood before each delivery, and its calls.
+async fn undisturbed(tale: &dyn Tale) -> (BTreeMap<String, String>, Vec<Before>, Vec<Call>) {
+    let mut stage = Stage::new(tale, tale.begin().await, 0, 0).await;
+    let mut kept = Vec::new();
+    let expected = stage.tell_and(&mut |stage| kept.push(stage.save())).await;
+    let calls = stage.gate.calls();
     assert!(calls.len() > tale.least_calls(), "the story makes {} calls", calls.len());
+    (expected, kept, calls)
+}
+
+/// From what was kept, the rest is told as if nothing had been between.
+async fn resume_everywhere(name: &str, tale: &dyn Tale) {
+    let (expected, kept, calls) = undisturbed(tale).await;
     for before in &kept {
         let mut stage = Stage::from(tale, before).await;
         let found = world::differences(&stage.tell().await, &expected);
         assert!(found.is_empty(), "{name}, from call {}, undisturbed\n{}", before.calls, found.join("\n"));
         assert_eq!(before.calls + stage.gate.calls().len(), calls.len(), "{name}: as many calls");
     }
+}
+
+async fn sweep_in(name: &str, tale: &dyn Tale, way: &str, mode: impl Fn(usize) -> GateMode) {
+    let (expected, kept, calls) = undisturbed(tale).await;
     let mut differences = Vec::new();
     for (number, call) in (1..).zip(&calls) {
         let before = kept.iter().rfind(|before| before.calls < number).unwrap();

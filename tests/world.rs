@@ -51,22 +51,19 @@ pub(crate) struct Saved {
 }
 
 /// The providers of October 2026, worked out once.
-struct Examples {
-    azure: AzureSandbox,
-    gcp: GcpSandbox,
-    ccx: CcxSandbox,
-    billing: AwsSandbox,
-    prometheus: PrometheusSandbox,
-}
-
-static EXAMPLES: LazyLock<Examples> = LazyLock::new(|| {
+static EXAMPLES: LazyLock<Sandboxes> = LazyLock::new(|| {
     let closing = "2026-10".parse().unwrap();
-    Examples {
+    Sandboxes {
+        atlas: AtlasSandbox::new(Organisation::recorded([])),
+        clazar: Some(ClazarSandbox::new()),
         azure: AzureSandbox::example(closing),
-        gcp: GcpSandbox::example(closing),
         ccx: CcxSandbox::example(closing),
-        billing: AwsSandbox::example(closing),
+        aws: AwsSandbox::example(closing),
+        gcp: GcpSandbox::example(closing),
+        ses: Some(SesSandbox::default()),
         prometheus: PrometheusSandbox::example(closing),
+        omnistrate: no_usage(),
+        have_exported: false,
     }
 });
 
@@ -131,18 +128,8 @@ impl World {
     async fn start(export: OmnistrateExport, organisation: Organisation, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path().join("home")).unwrap();
-        let sandboxes = Sandboxes {
-            atlas: AtlasSandbox::new(organisation),
-            clazar: Some(ClazarSandbox::new()),
-            azure: EXAMPLES.azure.copy(),
-            ccx: EXAMPLES.ccx.copy(),
-            aws: EXAMPLES.billing.copy(),
-            gcp: EXAMPLES.gcp.copy(),
-            ses: Some(SesSandbox::default()),
-            prometheus: EXAMPLES.prometheus.copy(),
-            omnistrate: export,
-            have_exported: false,
-        };
+        let atlas = AtlasSandbox::new(organisation);
+        let sandboxes = Sandboxes { atlas, omnistrate: export, have_exported: false, ..EXAMPLES.copy() };
         Self::on(folder, &home, sandboxes, options).await
     }
 

@@ -73,7 +73,7 @@ pub(crate) fn open(path: &Path) -> Result<Database, LedgerFileError> {
 }
 
 /// A ledger that ends with the process, for tests.
-pub(crate) fn in_memory() -> Result<Database, LedgerFileError> {
+fn in_memory() -> Result<Database, LedgerFileError> {
     let made = Database::memory().and_then(|database| {
         create_table(&database)?;
         Ok(database)

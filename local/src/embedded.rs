@@ -182,9 +182,7 @@ impl Servers<'_> {
         if self.options.ports {
             return self.on_port(offset, server).await;
         }
-        let url = self.wire.name(name);
-        self.wire.connect(&url, server);
-        Ok(url)
+        Ok(self.wire.add(name, server))
     }
 }
 

@@ -111,15 +111,15 @@ impl Gate {
             async move { state.pass(service, server, request).await }
         }));
         let gate = if wire::is_name(url) {
-            self.wire.name("gate")
+            self.wire.add("gate", gated)
         } else {
             let (listener, gate) = listen(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).await?;
-            tokio::spawn(serve(listener, Door::Programs, gated.clone(), self.stop.clone()));
+            self.wire.connect(&gate, gated.clone());
+            tokio::spawn(serve(listener, Door::Programs, gated, self.stop.clone()));
             gate
         };
-        self.wire.connect(&gate, gated);
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        Ok(rest.split_once('/').map_or(gate.clone(), |(_, path)| format!("{gate}/{path}")))
+        let (_, path) = wire::divided(url);
+        Ok(format!("{gate}{path}"))
     }
 
     /// Fails the call of that number (from 1) that way.

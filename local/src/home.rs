@@ -232,6 +232,11 @@ impl Home {
         self.root.join("new")
     }
 
+    /// What opens its cloud.
+    fn credentials_file(&self) -> PathBuf {
+        self.root.join("credentials.json")
+    }
+
     /// The secret of the console's admin.
     pub(crate) fn admin(&self) -> PathBuf {
         self.root.join("admin.json")
@@ -259,7 +264,7 @@ impl Home {
     /// # Errors
     /// [`HomeError::Io`].
     pub fn credentials(&self) -> Result<Credentials, HomeError> {
-        let path = self.root.join("credentials.json");
+        let path = self.credentials_file();
         match fs::read(&path) {
             Ok(bytes) => {
                 let read = serde_json::from_slice(&bytes).map_err(io::Error::from);
@@ -286,7 +291,7 @@ impl Home {
 
     /// From here on these open its cloud.
     pub(crate) fn keep_credentials(&self, credentials: &Credentials) -> Result<(), HomeError> {
-        let path = self.root.join("credentials.json");
+        let path = self.credentials_file();
         let bytes = serde_json::to_vec(credentials).unwrap_or_default(); // texts always serialise
         files::replace(&path, &bytes).map_err(|error| io_error("write", path, error))
     }
@@ -379,7 +384,7 @@ impl Home {
         let _ = fs::remove_file(self.clazar()); // only there with the sandbox
         let _ = fs::remove_dir_all(self.mails()); // the same
         let _ = fs::remove_file(self.mark());
-        let _ = fs::remove_file(self.root.join("credentials.json"));
+        let _ = fs::remove_file(self.credentials_file());
         drop(lock);
         let _ = fs::remove_file(self.root.join("lock"));
         let _ = fs::remove_dir(&self.root);

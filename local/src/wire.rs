@@ -77,9 +77,13 @@ pub(crate) fn is_name(url: &str) -> bool {
 }
 
 impl Wire {
-    /// A URL for a server that has no port.
-    pub(crate) fn name(&self, service: &str) -> String {
-        format!("http://{service}-{}{NOWHERE}", self.servers().len())
+    /// Adds a server that has no port; answers its URL.
+    pub(crate) fn add(&self, service: &str, server: Server) -> String {
+        let mut servers = self.servers();
+        let authority = format!("{service}-{}{NOWHERE}", servers.len());
+        let url = format!("http://{authority}");
+        servers.insert(authority, server);
+        url
     }
 
     /// From here on requests to that URL are answered by this server.
@@ -99,8 +103,13 @@ impl Wire {
 
 /// `127.0.0.1:8788` of `http://127.0.0.1:8788/path`.
 fn authority(url: &str) -> &str {
+    divided(url).0
+}
+
+/// `127.0.0.1:8788` and `/path` of `http://127.0.0.1:8788/path`.
+pub(crate) fn divided(url: &str) -> (&str, &str) {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default()
+    rest.split_at(rest.find('/').unwrap_or(rest.len()))
 }
 
 impl InProcess for Wire {

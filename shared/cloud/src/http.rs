@@ -5,7 +5,7 @@ mod answer;
 mod call;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
@@ -35,15 +35,14 @@ pub fn client(vars: &Vars) -> Result<reqwest::Client, ClientError> {
 
 /// How servers prove who they are: by the certificates of this machine, which are read once, by whoever is first.
 fn tls() -> Result<ClientConfig, rustls::Error> {
-    static KNOWN: Mutex<Option<ClientConfig>> = Mutex::new(None);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = known.as_ref() {
-        return Ok(known.clone());
+    static READ: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(read) = READ.get() {
+        return Ok(read.clone());
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let config = config.with_platform_verifier()?.with_no_client_auth();
-    Ok(known.insert(config).clone())
+    let read = config.with_platform_verifier()?.with_no_client_auth();
+    Ok(READ.get_or_init(|| read).clone())
 }
 
 /// Such a client, for whom it takes more.
