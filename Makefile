@@ -31,7 +31,7 @@ sam: ## build the functions as for AWS and invoke them in SAM's containers
 
 nightly: ## what takes hours: a kill at every step of every story, in all ways, and all fault sweeps
 	KILLS=all cargo test --workspace --test command_line kills::
-	cargo test --workspace --test stories faults:: -- --include-ignored
+	FAULTS=all cargo test --workspace --test stories faults:: -- --include-ignored
 
 bench: ## measure, and write bench/RESULTS.md
 	bench/run

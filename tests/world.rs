@@ -1,6 +1,6 @@
 //! A fresh embedded cloud for one test, and ways to look at what is in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -275,22 +275,55 @@ impl World {
             }
             state.insert(format!("s3 {key}"), sha256_hex(&bytes));
         }
-        let scan = self.aws.dynamodb().scan().table_name(local::TABLE).send().await.unwrap();
-        for item in scan.items() {
-            let text: BTreeMap<_, _> =
-                item.iter().map(|(name, value)| (name.as_str(), format!("{value:?}"))).collect();
+        for text in self.ledger_items().await {
             let (pk, sk) = (text["pk"].clone(), text["sk"].clone());
-            if pk.contains("RUN#") {
-                continue;
-            }
             let history: &[&str] = match &pk {
                 pk if pk.contains("METER#") => &METERING_HISTORY,
                 pk if pk.contains("BILLS#") => &["since", "note", "attempt"],
                 _ => &["recorded_at", "since"],
             };
-            let text: BTreeMap<_, _> = text.into_iter().filter(|(name, _)| !history.contains(name)).collect();
+            let text: BTreeMap<_, _> =
+                text.into_iter().filter(|(name, _)| !history.contains(&name.as_str())).collect();
             state.insert(format!("ledger {pk} {sk}"), format!("{text:?}"));
         }
+        self.add_what_went_out(&mut state);
+        state
+    }
+
+    /// All that what happens next may depend on: what stands, what waits, and what providers were told, but for when and how often it was tried.
+    pub(crate) async fn stands(&self) -> BTreeMap<String, String> {
+        let mut stands = self.cloud.objects().unwrap();
+        if stands.remove(&format!("{}/{METERING_STATE}", local::BUCKET)).is_some() {
+            let state = without_times(&self.read(METERING_STATE).await);
+            stands.insert(METERING_STATE.into(), sha256_hex(&state));
+        }
+        for mut item in self.ledger_items().await {
+            item.retain(|name, _| !TRIED.contains(&name.as_str()));
+            stands.insert(format!("ledger {} {}", item["pk"], item["sk"]), format!("{item:?}"));
+        }
+        for (place, (_, function, mut event)) in (1..).zip(self.cloud.queue().due().unwrap()) {
+            for record in event["Records"].as_array_mut().into_iter().flatten() {
+                record["eventTime"] = Value::Null;
+                record["s3"]["object"]["sequencer"] = Value::Null;
+            }
+            stands.insert(format!("waits {place}"), format!("{function} {event}"));
+        }
+        self.add_what_went_out(&mut stands);
+        stands
+    }
+
+    /// The items of the ledger by attribute, but for runs.
+    async fn ledger_items(&self) -> Vec<BTreeMap<String, String>> {
+        let scan = self.aws.dynamodb().scan().table_name(local::TABLE).send().await.unwrap();
+        assert!(scan.last_evaluated_key.is_none(), "the ledger of a story fits into one page");
+        let text = |item: &HashMap<String, _>| {
+            item.iter().map(|(name, value)| (name.clone(), format!("{value:?}"))).collect()
+        };
+        let items = scan.items().iter().map(text);
+        items.filter(|item: &BTreeMap<String, String>| !item["pk"].contains("RUN#")).collect()
+    }
+
+    fn add_what_went_out(&self, state: &mut BTreeMap<String, String>) {
         for mail in self.ses.sent() {
             let sent = format!("mail {} {}", mail.to, mail.subject);
             assert_eq!(state.insert(sent, sha256_hex(mail.html.as_bytes())), None, "a mail went out twice");
@@ -301,7 +334,6 @@ impl World {
                 format!("{} {} {} {}", record.quantity, record.cloud, record.start_time, record.end_time);
             assert_eq!(state.insert(slot, held), None, "Clazar holds a record twice");
         }
-        state
     }
 
     /// What Clazar holds: contract, dimension, hour and quantity.
@@ -325,6 +357,9 @@ const METERING_HISTORY: [&str; 10] = [
     "attempts",
     "reply",
 ];
+
+/// What a record says of when and how often something was tried, on which nothing depends that comes later.
+const TRIED: [&str; 6] = ["since", "last_updated", "sent_at", "version", "attempts", "reply"];
 
 fn without_times(state: &[u8]) -> Vec<u8> {
     let mut state: Value = serde_json::from_slice(state).unwrap();

@@ -1,5 +1,6 @@
 //! The embedded cloud: servers, functions and the delivery of notifications in one process.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -385,6 +386,14 @@ impl Embedded {
         self.store.save(home)?;
         dynamodb::save(&self.database, &home.dynamodb())?;
         Ok(home.keep_credentials(&self.endpoints.credentials)?)
+    }
+
+    /// What stands under every key of every bucket: size, `ETag`, headers and metadata, not when it was written.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn objects(&self) -> Result<BTreeMap<String, String>, EmbeddedError> {
+        Ok(self.store.objects()?)
     }
 
     /// Its sandboxes.

@@ -17,7 +17,7 @@ mod takeover;
 mod tests;
 mod uploads;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -567,6 +567,14 @@ impl Store {
             removed.map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// What stands under every key of every bucket, without when it was written.
+    pub(crate) fn objects(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        self.0.database.read(|database| {
+            let sql = "SELECT bucket || '/' || key, size || ' ' || etag || ' ' || head FROM objects";
+            database.prepare_cached(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
     }
 
     /// Objects of a bucket in the order of their keys, from `from` on (that included, or not), at most so many.
