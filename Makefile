@@ -6,10 +6,10 @@ help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: ## a whole month end with invented data, no account anywhere
-	cargo run --release -- demo
+	cargo run -- demo
 
 up: ## the embedded cloud with its sandbox, until Ctrl-C
-	cargo run --release -- up --sandbox
+	cargo run -- up --sandbox
 
 test: ## install what the tests need and run all of them
 	tools/test

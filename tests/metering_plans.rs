@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use billing::certificate::Status;
 use billing::metering::{LeftOut, Line, MeteringCertificate, Plan, Quantity, Submission, SubmissionState};
-use local::Functions;
+use cloud::bucket::Written;
 use local::sandbox::{ClazarFaultKind, HeldRecord};
+use local::{Call, Functions, GateMode};
 use serde_json::{Value, json};
 
 use crate::metering_failures::{fault, usual};
@@ -570,4 +571,31 @@ async fn any_schedule_of_failures_ends_with_one_record_of_the_certified_quantity
         }
     }
     assert_eq!(ends.len(), 3, "the schedules come to every end: {ends:?}");
+}
+
+#[tokio::test]
+async fn the_right_to_one_plan_is_given_back_when_that_to_another_fails() {
+    let world = a_change_of_plans(false, &[]).await;
+    world.count().await;
+    let begun = world.save();
+    let metered = async |failing: Option<usize>| {
+        let world = World::resumed(&begun).await;
+        let gate = world.cloud.gate();
+        let ledger = gate.before("dynamodb", &world.cloud.endpoints().dynamodb).await.unwrap();
+        if let Some(call) = failing {
+            gate.fail(call, GateMode::Error);
+        }
+        let vars = [("AWS_ENDPOINT_URL_DYNAMODB", ledger.as_str()), ("AWS_MAX_ATTEMPTS", "1")];
+        let ended = world.invoke_with(&vars, "meter-clazar", json!({})).await;
+        (ended, gate.calls(), world)
+    };
+    let (ended, calls, _) = metered(None).await;
+    ended.unwrap();
+    let is_write = |call: &Call| call.target.as_deref().is_some_and(|target| target.ends_with(".PutItem"));
+    let first = calls.windows(2).position(|pair| pair.iter().all(is_write)).unwrap();
+
+    let (ended, _, world) = metered(Some(first + 2)).await;
+    ended.unwrap_err();
+    let until = now() + chrono::TimeDelta::seconds(50);
+    assert_eq!(world.ledger.lease(&plan(), "somebody", now(), until).await.unwrap(), Written::Now);
 }

@@ -24,6 +24,11 @@ impl Tale for Months {
         })
     }
 
+    /// Who waits in vain for whoever has the lease is delivered again later.
+    fn vars(&self, world: &World) -> Vars {
+        Vars::from_iter([("METER_LEASE_WAIT_MS", "500")]).or(world.cloud.vars())
+    }
+
     /// Usage is the newest by the time at which it was counted, and whoever died with a lease has it for less than a minute.
     fn minutes(&self, schedule: i64, delivery: i64) -> i64 {
         schedule * 60 + delivery

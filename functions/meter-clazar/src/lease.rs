@@ -72,14 +72,20 @@ impl<'a> Lease<'a> {
             until: Mutex::new(DateTime::<Utc>::MIN_UTC),
         };
         let began = Instant::now();
-        while let Some(plan) = lease.prolong().await? {
-            if began.elapsed() >= wait {
-                lease.release().await;
-                return Err(MeterError::Leased { plan });
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
+        loop {
+            let refused = match lease.prolong().await {
+                Ok(None) => return Ok(lease),
+                Ok(Some(_)) if began.elapsed() < wait => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    continue;
+                }
+                Ok(Some(plan)) => MeterError::Leased { plan },
+                Err(error) => error,
+            };
+            // what was taken of some plans is not kept from whoever tries again
+            lease.release().await;
+            return Err(refused);
         }
-        Ok(lease)
     }
 
     /// Does the work and prolongs the lease until it is done.
