@@ -358,7 +358,8 @@ const METERING_HISTORY: [&str; 10] = [
     "reply",
 ];
 
-/// What a record says of when and how often something was tried, on which nothing depends that comes later.
+/// What a record says of when and how often something was tried. What comes later asks of it only whether a submission was sent since its run began; at night,
+/// when every trial is told to its end, nothing is left to this list.
 const TRIED: [&str; 6] = ["since", "last_updated", "sent_at", "version", "attempts", "reply"];
 
 fn without_times(state: &[u8]) -> Vec<u8> {
