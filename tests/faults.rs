@@ -378,9 +378,12 @@ async fn undisturbed(tale: &dyn Tale) -> (BTreeMap<String, String>, Vec<Before>,
     (expected, kept, calls)
 }
 
-/// From what was kept, the rest is told as if nothing had been between.
+/// From what was kept, the rest is told as if nothing had been between. The end is that of the snapshot: every key, every byte, every attribute.
 async fn resume_everywhere(name: &str, tale: &dyn Tale) {
     let (expected, kept, calls) = undisturbed(tale).await;
+    let lines: Vec<_> = expected.iter().map(|(what, is)| format!("{what}: {is}")).collect();
+    let story = name.rsplit("::").next().unwrap();
+    insta::assert_snapshot!(format!("end_of_{story}"), lines.join("\n"));
     for before in &kept {
         let mut stage = Stage::from(tale, before).await;
         let end = stage.tell(&mut Watcher::Idle).await.unwrap();
