@@ -195,7 +195,7 @@ async fn wrong_questions_are_told_what_is_wrong() {
         ("/usage/xml?from=2026-10-01&to=2026-10-02", "'xml' is no type of report, use json or csv"),
         ("/usage/json?start=2026-10-01", "'start' is no parameter here, give from and to"),
         ("/usage/json?from=2026-10-01&from=2026-10-02", "'from' is given twice"),
-        ("/usage/json?from=9999-01-01", "the last day 2026-"),
+        ("/usage/json?from=9999-01-01", "the last day 20"),
         ("/json?start=2026-10-01", "'end' is missing: give start=YYYY-MM-DD&end=YYYY-MM-DD"),
         ("/json?start=&end=", "'start' is no date: ''"),
     ] {
