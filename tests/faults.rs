@@ -395,14 +395,15 @@ async fn resume_everywhere(name: &str, tale: &dyn Tale) {
 
 async fn sweep_in(name: &str, tale: &dyn Tale, way: &str, mode: impl Fn(usize) -> GateMode) {
     let (expected, kept, calls) = undisturbed(tale).await;
-    let known = if to_the_end() { &[] } else { kept.as_slice() };
     let (mut differences, mut met) = (Vec::new(), 0);
     for (number, call) in (1..).zip(&calls) {
         let before = kept.iter().rfind(|before| before.calls < number).unwrap();
         let mut stage = Stage::from(tale, before).await;
         let fails = number - before.calls;
         stage.gate.fail(fails, mode(number));
-        let Some(end) = stage.tell(&mut Watcher::Waits { calls: fails, kept: known }).await else {
+        let mut watcher =
+            if to_the_end() { Watcher::Idle } else { Watcher::Waits { calls: fails, kept: &kept } };
+        let Some(end) = stage.tell(&mut watcher).await else {
             met += 1;
             continue;
         };
