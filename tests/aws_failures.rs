@@ -1,7 +1,8 @@
 //! What AWS may answer instead of a bill: one line that says what to do, and nothing is lost.
 
 use cloud::vars::Vars;
-use local::sandbox::{AwsFault, AwsFaultKind};
+use local::sandbox::AwsFault;
+use local::sandbox::FaultKind::{self, Own};
 use serde_json::{Value, json};
 
 use crate::aws::{CUR2_MANIFEST, october, world};
@@ -10,8 +11,8 @@ use crate::world::{World, assert_same};
 const DATA: &str = "dataexports/cur2-hourly/data/BILLING_PERIOD=2026-10/cur2-hourly-00002.csv.gz";
 
 impl World {
-    fn aws_fault(&self, operation: &str, kind: AwsFaultKind, times: usize) {
-        self.billing.fail(AwsFault { kind, times, operation: Some(operation.to_owned()) });
+    fn aws_fault(&self, operation: &str, kind: impl Into<FaultKind<AwsFault>>, times: usize) {
+        self.billing.fail(operation, kind, times);
     }
 
     /// The message of a fetch of October that fails.
@@ -37,16 +38,16 @@ async fn what_may_pass_is_tried_again() {
     let world = world().await;
     let undisturbed = world.fetch_aws_with(world.without_export(), october()).await.unwrap();
     for (kind, times) in [
-        (AwsFaultKind::Throttle, 4),
-        (AwsFaultKind::DataUnavailable, 2),
-        (AwsFaultKind::Internal(1), 1),
-        (AwsFaultKind::Status(503), 2),
-        (AwsFaultKind::Drop, 2),
-        (AwsFaultKind::CutJson, 1),
+        (Own(AwsFault::Throttle), 4),
+        (Own(AwsFault::DataUnavailable), 2),
+        (Own(AwsFault::Internal(1)), 1),
+        (FaultKind::Status(503), 2),
+        (FaultKind::Drop, 2),
+        (FaultKind::Cut, 1),
         // the credentials were renewed meanwhile
-        (AwsFaultKind::ExpiredCredentials, 1),
+        (Own(AwsFault::ExpiredCredentials), 1),
         // a list whose token is not taken any more is begun again
-        (AwsFaultKind::StaleToken, 1),
+        (Own(AwsFault::StaleToken), 1),
     ] {
         for operation in ["GetCostAndUsage", "ListInvoiceSummaries"] {
             world.aws_fault(operation, kind.clone(), times);
@@ -56,7 +57,7 @@ async fn what_may_pass_is_tried_again() {
         assert_eq!(report["documents"][0]["key"], undisturbed["documents"][0]["key"], "{kind:?}");
     }
     world.deliver_without_names().await;
-    world.aws_fault("ListAccounts", AwsFaultKind::Throttle, 3);
+    world.aws_fault("ListAccounts", AwsFault::Throttle, 3);
     let report = world.fetch_aws(october()).await.unwrap();
     assert_eq!(world.aws_manifest(&report["documents"][0]).await.sub_account_names.len(), 3);
 }
@@ -66,20 +67,20 @@ async fn what_does_not_pass_is_named_after_the_last_attempt() {
     let world = world().await;
     for (kind, expected) in [
         (
-            AwsFaultKind::Throttle,
+            Own(AwsFault::Throttle),
             "invoicing:ListInvoiceSummaries failed: ThrottlingException: Rate exceeded (after 5 attempts)",
         ),
-        (AwsFaultKind::Internal(0), "InternalServerException: on request (after 5 attempts)"),
-        (AwsFaultKind::ExpiredCredentials, "is expired; the credentials must be renewed (after 5 attempts)"),
+        (Own(AwsFault::Internal(0)), "InternalServerException: on request (after 5 attempts)"),
+        (Own(AwsFault::ExpiredCredentials), "is expired; the credentials must be renewed (after 5 attempts)"),
     ] {
         world.aws_fault("ListInvoiceSummaries", kind, 5);
         let error = world.aws_error().await;
         assert!(error.contains(expected), "{error}");
     }
-    world.aws_fault("ListInvoiceSummaries", AwsFaultKind::StaleToken, 2);
+    world.aws_fault("ListInvoiceSummaries", AwsFault::StaleToken, 2);
     let error = world.aws_error().await;
     assert!(error.contains("InvalidNextTokenException"), "{error}");
-    world.aws_fault("ListInvoiceSummaries", AwsFaultKind::DelayMs(60_000), 2);
+    world.aws_fault("ListInvoiceSummaries", FaultKind::DelayMs(60_000), 2);
     let impatient = [("AWS_CALL_TIMEOUT_MS", "100"), ("HTTP_ATTEMPTS", "2")];
     let vars = Vars::from_iter(impatient).or(world.cloud.vars());
     let error = world.fetch_aws_with(vars, october()).await.unwrap_err().message;
@@ -99,9 +100,9 @@ async fn a_page_that_is_lost_is_noticed() {
     let mut noticed = 0;
     for number in 0..requests {
         if number > 0 {
-            world.aws_fault("GetCostAndUsage", AwsFaultKind::DelayMs(0), number);
+            world.aws_fault("GetCostAndUsage", FaultKind::DelayMs(0), number);
         }
-        world.aws_fault("GetCostAndUsage", AwsFaultKind::LostPage, 1);
+        world.aws_fault("GetCostAndUsage", AwsFault::LostPage, 1);
         match world.fetch_aws_with(world.without_export(), october()).await {
             // its page was the last one of its list
             Ok(report) => assert_eq!(report["unchanged"], 1, "request {number}"),
@@ -121,7 +122,7 @@ async fn a_page_that_is_lost_is_noticed() {
 #[tokio::test]
 async fn refusals_name_the_permission_and_are_not_tried_again() {
     let world = world().await;
-    world.aws_fault("ListInvoiceSummaries", AwsFaultKind::AccessDenied, 1);
+    world.aws_fault("ListInvoiceSummaries", AwsFault::AccessDenied, 1);
     let error = world.fetch_aws(json!({})).await.unwrap_err().message;
     assert_eq!(
         error,
@@ -129,7 +130,7 @@ async fn refusals_name_the_permission_and_are_not_tried_again() {
          function's policy must allow this action, and the account must be the one that is billed"
     );
     assert_eq!(world.asked("ListInvoiceSummaries"), 1, "neither again nor for the other months");
-    world.aws_fault("GetCostAndUsage", AwsFaultKind::AccessDenied, 1);
+    world.aws_fault("GetCostAndUsage", AwsFault::AccessDenied, 1);
     assert!(world.aws_error_with(&[]).await.starts_with("ce:GetCostAndUsage failed: AccessDeniedException"));
 
     let stranger = world.aws_error_with(&[("AWS_ACCESS_KEY_ID", "AKIASTRANGER")]).await;
@@ -145,7 +146,7 @@ async fn refusals_name_the_permission_and_are_not_tried_again() {
 async fn accounts_go_without_names_where_organizations_does_not_answer() {
     let world = world().await;
     world.deliver_without_names().await;
-    for kind in [AwsFaultKind::AccessDenied, AwsFaultKind::NoOrganisation] {
+    for kind in [Own(AwsFault::AccessDenied), Own(AwsFault::NoOrganisation)] {
         world.aws_fault("ListAccounts", kind, 1);
         let report = world.fetch_aws(october()).await.unwrap();
         assert!(world.aws_manifest(&report["documents"][0]).await.sub_account_names.is_empty());
@@ -170,7 +171,7 @@ async fn nobody_answers() {
 #[tokio::test]
 async fn one_month_that_fails_does_not_stop_the_others() {
     let world = world().await;
-    world.aws_fault("GetCostAndUsage", AwsFaultKind::Status(500), 5);
+    world.aws_fault("GetCostAndUsage", FaultKind::Status(500), 5);
     let failure = world.fetch_aws_with(world.without_export(), json!({})).await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "partial");
     assert!(

@@ -1,14 +1,14 @@
 //! What Azure may answer instead of a bill: one line that says what to do, and half a bill is never a bill.
 
-use local::sandbox::{AzureFault, AzureFaultKind, AzureReportFault};
+use local::sandbox::{AzureFault, AzureReportFault, FaultKind};
 use serde_json::{Value, json};
 
 use crate::azure::{october, world};
 use crate::world::{World, assert_same};
 
 impl World {
-    fn azure_fails(&self, path: &str, kind: AzureFaultKind, times: usize) {
-        self.azure.fail(AzureFault { path: path.to_owned(), kind, times });
+    fn azure_fails(&self, path: &str, kind: impl Into<FaultKind<AzureFault>>, times: usize) {
+        self.azure.fail(path, kind, times);
     }
 
     async fn azure_error(&self, vars: &[(&str, &str)]) -> String {
@@ -76,31 +76,31 @@ async fn wrong_variables_are_named() {
 #[tokio::test]
 async fn throttling_is_waited_for_as_long_as_its_longest_signal_says() {
     let world = world().await;
-    world.azure_fails("generateCostDetailsReport", AzureFaultKind::Throttle(0, 1), 1);
+    world.azure_fails("generateCostDetailsReport", AzureFault::Throttle(0, 1), 1);
     let started = std::time::Instant::now();
     world.fetch_azure(october()).await.unwrap();
     assert!(started.elapsed().as_millis() >= 1000, "{:?}", started.elapsed());
     for (kind, times) in [
-        (AzureFaultKind::Status(429), 2),
-        (AzureFaultKind::Status(503), 4),
-        (AzureFaultKind::RetryAfter(0), 1),
-        (AzureFaultKind::Drop, 2),
+        (FaultKind::Status(429), 2),
+        (FaultKind::Status(503), 4),
+        (FaultKind::RetryAfter(503, 0), 1),
+        (FaultKind::Drop, 2),
     ] {
         for path in ["generateCostDetailsReport", "costDetailsOperationResults", "invoices", "part_1"] {
-            world.azure_fails(path, kind, times);
+            world.azure_fails(path, kind.clone(), times);
         }
         let report = world.fetch_azure(october()).await.unwrap();
         assert_eq!(report["failed"], json!([]), "{kind:?}");
     }
-    world.azure_fails("generateCostDetailsReport", AzureFaultKind::Status(429), 5);
-    world.azure_fails("oauth2", AzureFaultKind::Status(503), 4);
+    world.azure_fails("generateCostDetailsReport", FaultKind::Status(429), 5);
+    world.azure_fails("oauth2", FaultKind::Status(503), 4);
     let throttled = world.azure_error(&[]).await;
     assert!(
         throttled.ends_with("(429 429: Too many requests. Please retry.) (after 5 attempts)"),
         "{throttled}"
     );
     // longer than an invocation lives: the next run comes sooner
-    world.azure_fails("invoices", AzureFaultKind::Throttle(5, 3600), 1);
+    world.azure_fails("invoices", AzureFault::Throttle(5, 3600), 1);
     let long = world.azure_error(&[]).await;
     assert!(long.contains("Azure asked to slow down"), "{long}");
 }
@@ -108,13 +108,13 @@ async fn throttling_is_waited_for_as_long_as_its_longest_signal_says() {
 #[tokio::test]
 async fn a_token_that_ends_in_the_middle_is_replaced_once() {
     let world = world().await;
-    world.azure_fails("costDetailsOperationResults", AzureFaultKind::TokensEnd, 1);
+    world.azure_fails("costDetailsOperationResults", AzureFault::TokensEnd, 1);
     world.fetch_azure(october()).await.unwrap();
     assert_eq!(world.azure_requests("oauth2"), 2);
     // the functions keep the token from one invocation to the next
     world.fetch_azure(october()).await.unwrap();
     assert_eq!(world.azure_requests("oauth2"), 2);
-    world.azure_fails("invoices", AzureFaultKind::TokensEnd, 2);
+    world.azure_fails("invoices", AzureFault::TokensEnd, 2);
     let refused = world.azure_error(&[]).await;
     assert!(refused.contains("Azure does not accept the token at /providers/Microsoft.Billing"), "{refused}");
     assert!(refused.contains("(401 ExpiredAuthenticationToken: "), "{refused}");
@@ -123,8 +123,8 @@ async fn a_token_that_ends_in_the_middle_is_replaced_once() {
 #[tokio::test]
 async fn a_page_that_is_lost_loses_the_bill_and_not_the_others() {
     let world = world().await;
-    world.azure_fails("invoices", AzureFaultKind::DelayMs(0), 1);
-    world.azure_fails("invoices", AzureFaultKind::Status(404), 1);
+    world.azure_fails("invoices", FaultKind::DelayMs(0), 1);
+    world.azure_fails("invoices", FaultKind::Status(404), 1);
     let one_by_one = [("AZURE_CONCURRENCY", "1"), ("AZURE_MONTHS", "1")];
     let failure = world.invoke_with(&one_by_one, "fetch-azure", json!({})).await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "partial");
@@ -151,16 +151,16 @@ async fn reports_that_go_wrong_say_so_and_are_no_bill() {
         (AzureReportFault::NoDataFound, "Azure has invoice G012345678 of 2026-10 and no costs"),
         (AzureReportFault::NoContent, "Azure has invoice G012345678 of 2026-10 and no costs"),
     ] {
-        world.azure_fails("", AzureFaultKind::Report(fault), 1);
+        world.azure_fails("", AzureFault::Report(fault), 1);
         let never = if fault == AzureReportFault::NeverReady { "0" } else { "600" };
         let message = world.azure_error(&[("AZURE_REPORT_TIMEOUT_S", never)]).await;
         assert!(message.contains(expected), "{fault:?}: {message}");
         world.assert_no_bill().await;
     }
-    world.azure_fails("", AzureFaultKind::Report(AzureReportFault::AtOnce), 1);
+    world.azure_fails("", AzureFault::Report(AzureReportFault::AtOnce), 1);
     let at_once = world.fetch_azure(october()).await.unwrap();
     assert_eq!(at_once["fetched"], 1);
-    world.azure_fails("", AzureFaultKind::Report(AzureReportFault::NoContent), 1);
+    world.azure_fails("", AzureFault::Report(AzureReportFault::NoContent), 1);
     let empty = world.fetch_azure(json!({"month": "2026-11"})).await.unwrap();
     assert_eq!(empty["empty"], json!(["2026-11"]));
 }
@@ -168,7 +168,7 @@ async fn reports_that_go_wrong_say_so_and_are_no_bill() {
 #[tokio::test]
 async fn links_that_are_over_are_ordered_anew_once() {
     let world = world().await;
-    let ended = AzureFaultKind::Report(AzureReportFault::LinksEnded);
+    let ended = AzureFault::Report(AzureReportFault::LinksEnded);
     world.azure_fails("", ended, 1);
     world.fetch_azure(october()).await.unwrap();
     // one report twice, the other once
@@ -186,10 +186,10 @@ async fn links_that_are_over_are_ordered_anew_once() {
 #[tokio::test]
 async fn a_file_that_is_cut_short_is_fetched_again_and_never_kept() {
     let world = world().await;
-    world.azure_fails("part_1", AzureFaultKind::Cut, 5);
+    world.azure_fails("part_1", FaultKind::Cut, 5);
     let message = world.azure_error(&[("HTTP_ATTEMPTS", "1")]).await;
     assert!(message.contains("part_1_0001.csv is cut short: 15370 bytes are stated, 7685 came"), "{message}");
-    world.azure_fails("part_1", AzureFaultKind::Drop, 5);
+    world.azure_fails("part_1", FaultKind::Drop, 5);
     world.assert_no_bill().await;
     for key in world.keys("raw/azure/").await {
         assert_ne!(world.read(&key).await.len(), 7_685, "{key}");
@@ -220,7 +220,7 @@ async fn exports_that_are_not_whole_are_no_bill() {
     world.azure.put_blob("costs/20260801-20260831/202611080612/x/part.csv", "being written");
     let writing = world.invoke_with(&vars, "fetch-azure", json!({"month": "2026-08"})).await.unwrap_err();
     assert!(writing.message.contains("it has 1 files and no manifest.json"), "{}", writing.message);
-    world.azure_fails("cost/", AzureFaultKind::Status(403), 1);
+    world.azure_fails("cost/", FaultKind::Status(403), 1);
     let forbidden = world.azure_error(&vars).await;
     assert!(forbidden.contains("give the app registration Storage Blob Data Reader"), "{forbidden}");
     world.assert_no_bill().await;
@@ -232,11 +232,11 @@ async fn answers_of_any_other_kind_leave_everything_as_it_was() {
     world.fetch_azure(october()).await.unwrap();
     let before = world.state().await;
     for (path, kind, expected) in [
-        ("generateCostDetailsReport", AzureFaultKind::Status(400), "(400 BadRequest: The maximum date range"),
-        ("generateCostDetailsReport", AzureFaultKind::Status(403), "Cost Management Reader on AZURE_SCOPE"),
-        ("costDetailsOperationResults", AzureFaultKind::Status(404), "Azure knows no /providers/"),
-        ("invoices", AzureFaultKind::Cut, "is not what the API documents: EOF while parsing"),
-        ("generateCostDetailsReport", AzureFaultKind::Status(302), "Azure refused /providers/"),
+        ("generateCostDetailsReport", FaultKind::Status(400), "(400 BadRequest: The maximum date range"),
+        ("generateCostDetailsReport", FaultKind::Status(403), "Cost Management Reader on AZURE_SCOPE"),
+        ("costDetailsOperationResults", FaultKind::Status(404), "Azure knows no /providers/"),
+        ("invoices", FaultKind::Cut, "is not what the API documents: EOF while parsing"),
+        ("generateCostDetailsReport", FaultKind::Status(302), "Azure refused /providers/"),
     ] {
         let requests = world.azure_requests(path);
         world.azure_fails(path, kind, 1);
@@ -248,7 +248,7 @@ async fn answers_of_any_other_kind_leave_everything_as_it_was() {
     let nobody = world.azure_error(&nobody).await;
     assert!(nobody.contains("Azure cannot be reached at http://127.0.0.1:9"), "{nobody}");
     assert!(nobody.ends_with("(after 2 attempts)"), "{nobody}");
-    world.azure_fails("part_0", AzureFaultKind::DelayMs(60_000), 2);
+    world.azure_fails("part_0", FaultKind::DelayMs(60_000), 2);
     let silent = world.azure_error(&[("HTTP_READ_TIMEOUT_MS", "50"), ("HTTP_ATTEMPTS", "2")]).await;
     assert!(silent.contains("(after 2 attempts)"), "{silent}");
     assert_same(&world.state().await, &before);

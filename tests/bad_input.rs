@@ -1,7 +1,7 @@
 //! Documents that cannot be used: held with the reason, nothing lost, the others go on.
 
 use billing::revision::Revision;
-use local::sandbox::{Fault, FaultKind, Organisation};
+use local::sandbox::{FaultKind, Organisation};
 use serde_json::{Value, json};
 
 use crate::world::{World, example, quick};
@@ -173,7 +173,7 @@ async fn a_failing_notification_is_tried_three_times_and_kept_with_its_error() {
 #[tokio::test]
 async fn an_answer_cut_short_by_atlas_is_kept_and_held_and_the_next_fetch_heals_it() {
     let world = World::new(example()).await;
-    world.atlas.fail(Fault { path: "/invoices/69202608".into(), kind: FaultKind::CutJson, times: 1 });
+    world.atlas.fail("/invoices/69202608", FaultKind::Cut, 1);
     world.invoke("fetch-atlas", json!({"month": "2026-08"})).await.unwrap();
     world.quiet().await;
     assert_eq!(world.cloud.queue().dead_letters().unwrap().len(), 1);

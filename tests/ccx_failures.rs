@@ -3,7 +3,7 @@
 use billing::certificate::Status;
 use billing::keys::RawDocumentKey;
 use cloud::ledger::ReportState;
-use local::sandbox::{CcxFault, CcxFaultKind};
+use local::sandbox::FaultKind;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -18,8 +18,8 @@ impl World {
     }
 
     /// The message of a fetch that meets a fault.
-    async fn ccx_fault(&self, kind: CcxFaultKind, times: usize) -> String {
-        self.ccx.fail(CcxFault { kind, times });
+    async fn ccx_fault(&self, kind: FaultKind, times: usize) -> String {
+        self.ccx.fail("", kind, times);
         self.fetch_ccx(october()).await.unwrap_err().message
     }
 }
@@ -48,12 +48,12 @@ async fn every_answer_that_is_no_report_says_what_to_do() {
     let page =
         format!("the answer to {path} is a web page, not a report; check CCX_API_URL and CCX_PATH_STYLE");
     for (kind, expected) in [
-        (CcxFaultKind::Html, page.clone()),
-        (CcxFaultKind::ContentType("text/csv".into()), format!("the answer to {path} is text/csv, not")),
-        (CcxFaultKind::Redirect, format!("CCX answers {path} with a redirect (302), which is not followed")),
-        (CcxFaultKind::Status(400), format!("CCX refused {path} (400 on request)")),
-        (CcxFaultKind::Status(403), format!("CCX does not allow {path} (403 on request)")),
-        (CcxFaultKind::Status(404), format!("CCX knows no {path} (404 on request): check CCX_API_URL")),
+        (FaultKind::Html, page.clone()),
+        (FaultKind::ContentType("text/csv".into()), format!("the answer to {path} is text/csv, not")),
+        (FaultKind::Redirect, format!("CCX answers {path} with a redirect (302), which is not followed")),
+        (FaultKind::Status(400), format!("CCX refused {path} (400 on request)")),
+        (FaultKind::Status(403), format!("CCX does not allow {path} (403 on request)")),
+        (FaultKind::Status(404), format!("CCX knows no {path} (404 on request): check CCX_API_URL")),
     ] {
         let before = world.ccx.requests().len();
         let message = world.ccx_fault(kind, 1).await;
@@ -106,18 +106,18 @@ async fn recorded_refusals_are_understood() {
 async fn what_may_pass_is_tried_again() {
     let world = world().await;
     for (kind, times) in [
-        (CcxFaultKind::Status(503), 4),
-        (CcxFaultKind::Status(429), 2),
-        (CcxFaultKind::RetryAfter(429, 1), 1),
-        (CcxFaultKind::Drop, 2),
+        (FaultKind::Status(503), 4),
+        (FaultKind::Status(429), 2),
+        (FaultKind::RetryAfter(429, 1), 1),
+        (FaultKind::Drop, 2),
     ] {
-        world.ccx.fail(CcxFault { kind: kind.clone(), times });
+        world.ccx.fail("", kind.clone(), times);
         let report = world.fetch_ccx(october()).await.unwrap();
         assert_eq!(report["failed"], json!([]), "{kind:?}");
     }
-    let throttled = world.ccx_fault(CcxFaultKind::Status(429), 5).await;
+    let throttled = world.ccx_fault(FaultKind::Status(429), 5).await;
     assert!(throttled.contains("(429 on request) (after 5 attempts)"), "{throttled}");
-    world.ccx.fail(CcxFault { kind: CcxFaultKind::DelayMs(60_000), times: 2 });
+    world.ccx.fail("", FaultKind::DelayMs(60_000), 2);
     let silent = world.ccx_error(&[("HTTP_READ_TIMEOUT_MS", "50"), ("HTTP_ATTEMPTS", "2")]).await;
     assert!(silent.contains("(after 2 attempts)"), "{silent}");
 }
@@ -125,7 +125,7 @@ async fn what_may_pass_is_tried_again() {
 #[tokio::test]
 async fn one_month_that_fails_does_not_stop_the_other() {
     let world = world().await;
-    world.ccx.fail(CcxFault { kind: CcxFaultKind::Status(500), times: 5 });
+    world.ccx.fail("", FaultKind::Status(500), 5);
     let failure = world.fetch_ccx(json!({})).await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "partial");
     assert!(
@@ -138,7 +138,7 @@ async fn one_month_that_fails_does_not_stop_the_other() {
 #[tokio::test]
 async fn a_report_that_cannot_be_read_is_kept_and_held() {
     let world = world().await;
-    world.ccx.fail(CcxFault { kind: CcxFaultKind::CutJson, times: 1 });
+    world.ccx.fail("", FaultKind::Cut, 1);
     let failure = world.fetch_ccx(json!({})).await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "held");
     assert!(

@@ -1,6 +1,6 @@
 //! What a stranger reads when the outside does not play along: one line that says what to do.
 
-use local::sandbox::{Fault, FaultKind};
+use local::sandbox::FaultKind;
 use serde_json::json;
 
 use crate::world::{World, example, quick};
@@ -105,21 +105,17 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
         FaultKind::RetryAfter(429, 0),
         FaultKind::RetryAfter(503, 0),
         FaultKind::Status(500),
-        FaultKind::Truncated,
+        FaultKind::Drop,
     ];
     for kind in passing {
         let world = World::new(example()).await;
-        world.atlas.fail(Fault { path: "/invoices/69202608".into(), kind, times: 2 });
+        world.atlas.fail("/invoices/69202608", kind.clone(), 2);
         let report = world.fetch(json!({"month": "2026-08"})).await;
         assert_eq!(report["fetched"], 1, "{kind:?}");
     }
     for (status, word) in [(400, "refused"), (404, "knows no"), (410, "a newer monthend is needed")] {
         let world = World::new(example()).await;
-        world.atlas.fail(Fault {
-            path: "/invoices/69202608".into(),
-            kind: FaultKind::Status(status),
-            times: 1,
-        });
+        world.atlas.fail("/invoices/69202608", FaultKind::Status(status), 1);
         let failure = world.invoke("fetch-atlas", json!({"month": "2026-08"})).await.unwrap_err();
         assert!(failure.message.contains(word), "{}", failure.message);
     }
@@ -128,7 +124,7 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
 #[tokio::test]
 async fn retries_end_and_the_other_invoices_are_there() {
     let world = World::new(example()).await;
-    world.atlas.fail(Fault { path: "/invoices/69202609".into(), kind: FaultKind::Status(503), times: 100 });
+    world.atlas.fail("/invoices/69202609", FaultKind::Status(503), 100);
     let failure = world.invoke("fetch-atlas", json!({})).await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "partial");
     assert!(
@@ -152,7 +148,7 @@ async fn a_rate_limit_is_waited_for() {
 #[tokio::test]
 async fn a_silent_server_is_given_up() {
     let world = World::new(example()).await;
-    world.atlas.fail(Fault { path: String::new(), kind: FaultKind::DelayMs(60_000), times: 5 });
+    world.atlas.fail("", FaultKind::DelayMs(60_000), 5);
     let silent = [("HTTP_READ_TIMEOUT_MS", "50"), ("HTTP_ATTEMPTS", "2")];
     let message = message(&world, &silent).await;
     assert!(message.contains("(after 2 attempts)"), "{message}");
@@ -161,7 +157,7 @@ async fn a_silent_server_is_given_up() {
 #[tokio::test]
 async fn a_web_page_in_place_of_an_answer_is_no_answer() {
     let world = World::new(example()).await;
-    world.atlas.fail(Fault { path: "/invoices".into(), kind: FaultKind::Html, times: 1 });
+    world.atlas.fail("/invoices", FaultKind::Html, 1);
     let message = message(&world, &[]).await;
     assert!(message.contains("is not what the Atlas API documents"), "{message}");
 }

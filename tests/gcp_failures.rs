@@ -1,6 +1,7 @@
 //! What Google may answer instead of a bill: one line that says what to do, and nothing half is ever taken for whole.
 
-use local::sandbox::{GcpFault, GcpFaultKind, GcpSandbox};
+use local::sandbox::FaultKind::{self, Own};
+use local::sandbox::{GcpFault, GcpSandbox};
 use serde_json::{Value, json};
 
 use crate::gcp::{october, world};
@@ -13,8 +14,8 @@ impl World {
     }
 
     /// The message of a fetch that meets a fault.
-    async fn gcp_fault(&self, kind: GcpFaultKind, times: usize) -> String {
-        self.gcp.fail(GcpFault { kind, times });
+    async fn gcp_fault(&self, kind: impl Into<FaultKind<GcpFault>>, times: usize) -> String {
+        self.gcp.fail("", kind, times);
         self.fetch_gcp(october()).await.unwrap_err().message
     }
 
@@ -94,16 +95,13 @@ async fn what_google_refuses_says_what_to_do() {
         assert!(message.contains(part), "{message}");
     }
     for (kind, part) in [
-        (GcpFaultKind::Status(400), "BigQuery does not take the query (400 invalidQuery: on request)"),
-        (
-            GcpFaultKind::Status(403),
-            "BigQuery does not allow /bigquery/v2/projects/billing-proj/queries (403",
-        ),
-        (GcpFaultKind::Reason(403, "billingNotEnabled".into()), "billing is not enabled for the project"),
-        (GcpFaultKind::Reason(403, "quotaExceeded".into()), "the next schedule tries again"),
-        (GcpFaultKind::Reason(409, "duplicate".into()), "BigQuery refused"),
-        (GcpFaultKind::NoBody(404), "BigQuery knows no such thing at"),
-        (GcpFaultKind::JobErrors, "ended with errors (backendError: on request)"),
+        (FaultKind::Status(400), "BigQuery does not take the query (400 invalidQuery: on request)"),
+        (FaultKind::Status(403), "BigQuery does not allow /bigquery/v2/projects/billing-proj/queries (403"),
+        (Own(GcpFault::Reason(403, "billingNotEnabled".into())), "billing is not enabled for the project"),
+        (Own(GcpFault::Reason(403, "quotaExceeded".into())), "the next schedule tries again"),
+        (Own(GcpFault::Reason(409, "duplicate".into())), "BigQuery refused"),
+        (Own(GcpFault::NoBody(404)), "BigQuery knows no such thing at"),
+        (Own(GcpFault::JobErrors), "ended with errors (backendError: on request)"),
     ] {
         let before = world.gcp_requests("/bigquery");
         let message = world.gcp_fault(kind, 1).await;
@@ -121,25 +119,25 @@ async fn what_google_refuses_says_what_to_do() {
 async fn what_may_pass_is_tried_again() {
     let world = world().await;
     for (kind, times) in [
-        (GcpFaultKind::Reason(403, "rateLimitExceeded".into()), 4),
-        (GcpFaultKind::RetryAfter(403, 1), 1),
-        (GcpFaultKind::Status(429), 1),
-        (GcpFaultKind::Status(500), 2),
-        (GcpFaultKind::Status(503), 4),
-        (GcpFaultKind::NoBody(502), 2),
-        (GcpFaultKind::Drop, 2),
-        (GcpFaultKind::Token(503), 2),
+        (Own(GcpFault::Reason(403, "rateLimitExceeded".into())), 4),
+        (FaultKind::RetryAfter(403, 1), 1),
+        (FaultKind::Status(429), 1),
+        (FaultKind::Status(500), 2),
+        (FaultKind::Status(503), 4),
+        (Own(GcpFault::NoBody(502)), 2),
+        (FaultKind::Drop, 2),
+        (Own(GcpFault::Token(503)), 2),
     ] {
         // a new token each time
-        world.gcp.fail(GcpFault { kind: kind.clone(), times });
+        world.gcp.fail("", kind.clone(), times);
         let report = world.invoke_with(&[], "fetch-gcp", october()).await.unwrap();
         assert_eq!(report["failed"], json!([]), "{kind:?}");
     }
     assert_eq!(world.gcp.jobs(), 1, "a question that is repeated is the same job");
-    let throttled = world.gcp_fault(GcpFaultKind::Reason(403, "rateLimitExceeded".into()), 5).await;
+    let throttled = world.gcp_fault(GcpFault::Reason(403, "rateLimitExceeded".into()), 5).await;
     let said = "Google asked to slow down at /bigquery/v2/projects/billing-proj/queries (403 rateLimitExceeded: on request) (after 5 attempts)";
     assert!(throttled.contains(said), "{throttled}");
-    world.gcp.fail(GcpFault { kind: GcpFaultKind::DelayMs(60_000), times: 2 });
+    world.gcp.fail("", FaultKind::DelayMs(60_000), 2);
     let silent = world.gcp_error(&[("HTTP_READ_TIMEOUT_MS", "50"), ("HTTP_ATTEMPTS", "2")]).await;
     assert!(silent.contains("(after 2 attempts)"), "{silent}");
 }
@@ -153,11 +151,11 @@ async fn a_token_that_ends_in_the_middle_is_renewed_once() {
     world.fetch_gcp(json!({})).await.unwrap();
     assert_eq!(world.gcp_requests("/token"), 2);
     // in the middle of the pages
-    world.gcp.fail(GcpFault { kind: GcpFaultKind::Status(401), times: 1 });
+    world.gcp.fail("", FaultKind::Status(401), 1);
     world.fetch_gcp(json!({})).await.unwrap();
     assert_eq!(world.gcp_requests("/token"), 3);
     // and one that is refused for good ends the run
-    let message = world.gcp_fault(GcpFaultKind::Status(401), 2).await;
+    let message = world.gcp_fault(FaultKind::Status(401), 2).await;
     assert!(message.starts_with("BigQuery refused the token at /bigquery/"), "{message}");
     assert_eq!(world.gcp_requests("/token"), 4);
     // one that says it ends within a minute serves one request
@@ -171,12 +169,12 @@ async fn a_token_that_ends_in_the_middle_is_renewed_once() {
 async fn a_page_that_is_lost_is_noticed() {
     let world = world().await;
     world.gcp.jobs_take(1);
-    for (kind, received) in [(GcpFaultKind::LosePage, 3), (GcpFaultKind::CutPages, 2)] {
+    for (kind, received) in [(Own(GcpFault::LosePage), 3), (Own(GcpFault::CutPages), 2)] {
         let message = world.gcp_fault(kind, 1).await;
         let said = format!("has 5 rows and {received} came: a page is missing or came twice");
         assert!(message.contains(&said), "{message}");
     }
-    let cut = world.gcp_fault(GcpFaultKind::CutJson, 1).await;
+    let cut = world.gcp_fault(FaultKind::Cut, 1).await;
     assert!(cut.contains("is not what BigQuery documents: EOF while parsing"), "{cut}");
     // documents without a manifest may stand there; none says that it is a bill
     assert!(world.keys("raw/").await.iter().all(|key| !key.ends_with(".manifest.json")));
@@ -191,7 +189,7 @@ async fn a_job_is_waited_for_but_not_for_ever() {
     world.gcp.jobs_take(12);
     let report = world.invoke_with(&[("GCP_POLL_MS", "1")], "fetch-gcp", october()).await.unwrap();
     assert_eq!((&report["fetched"], world.gcp.jobs()), (&json!(1), 1));
-    world.gcp.fail(GcpFault { kind: GcpFaultKind::Running, times: usize::MAX });
+    world.gcp.fail("", GcpFault::Running, usize::MAX);
     let vars = [("GCP_POLL_MS", "1"), ("GCP_QUERY_TIMEOUT_S", "1")];
     let message = world.invoke_with(&vars, "fetch-gcp", october()).await.unwrap_err().message;
     assert!(message.contains("was not done after 1 s: the next run asks again"), "{message}");
@@ -201,7 +199,7 @@ async fn a_job_is_waited_for_but_not_for_ever() {
 #[tokio::test]
 async fn one_month_that_fails_does_not_stop_the_others() {
     let world = world().await;
-    world.gcp.fail(GcpFault { kind: GcpFaultKind::Reason(403, "quotaExceeded".into()), times: 1 });
+    world.gcp.fail("", GcpFault::Reason(403, "quotaExceeded".into()), 1);
     let failure = world.fetch_gcp(json!({})).await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "partial");
     let said = "2 fetched, 0 unchanged; 2026-09 failed: a quota of BigQuery is used up";

@@ -3,7 +3,8 @@
 
 use billing::metering::SubmissionState;
 use cloud::vars::Vars;
-use local::sandbox::{ClazarFault, ClazarFaultKind, HeldRecord, OmnistrateExport};
+use local::sandbox::FaultKind::{self, Own};
+use local::sandbox::{ClazarFault, HeldRecord, OmnistrateExport};
 use local::{Functions, GateMode};
 use serde_json::{Value, json};
 
@@ -23,8 +24,11 @@ pub(crate) fn september() -> std::collections::BTreeMap<String, String> {
     table(&[("c1 cpu", "5"), ("c1 ram", "6"), ("c2 cpu", "7"), ("c2 ram", "8")])
 }
 
-pub(crate) fn fault(kind: ClazarFaultKind, times: usize) -> ClazarFault {
-    ClazarFault { path: "/metering/".into(), kind, times }
+impl World {
+    /// The next metering requests fail.
+    pub(crate) fn clazar_fails(&self, kind: impl Into<FaultKind<ClazarFault>>, times: usize) {
+        self.clazar.fail("/metering/", kind, times);
+    }
 }
 
 #[tokio::test]
@@ -103,7 +107,7 @@ async fn hours_of_nine_tenths_are_not_sent_as_nothing() {
 #[tokio::test]
 async fn a_contract_missing_from_the_reply_is_not_taken_as_done() {
     let world = usual(&[("CLAZAR_CONCURRENCY", "1")]).await;
-    world.clazar.fail(fault(ClazarFaultKind::Missing, 1));
+    world.clazar_fails(ClazarFault::Missing, 1);
     let failure = world.meter().await.unwrap_err();
     assert!(failure.message.contains("c1 ram unknown: the reply has no entry for it"), "{}", failure.message);
     assert_eq!(world.closed_through().await, "2026-08");
@@ -139,12 +143,12 @@ async fn one_error_does_not_forget_the_successes_beside_it() {
 #[tokio::test]
 async fn a_status_other_than_success_is_no_success() {
     for kind in [
-        ClazarFaultKind::OddStatus("pending".into()),
-        ClazarFaultKind::OddStatus("SUCCESS".into()),
-        ClazarFaultKind::UnknownDimension,
+        Own(ClazarFault::OddStatus("pending".into())),
+        Own(ClazarFault::OddStatus("SUCCESS".into())),
+        Own(ClazarFault::UnknownDimension),
     ] {
         let world = usual(&[]).await;
-        world.clazar.fail(fault(kind, 4));
+        world.clazar_fails(kind, 4);
         world.meter().await.unwrap_err();
         assert_eq!(world.states("2026-09").await, [SubmissionState::Rejected; 4]);
         assert_eq!(world.closed_through().await, "2026-08");
@@ -232,36 +236,36 @@ async fn sums_past_2_to_the_53_are_exact() {
 #[tokio::test]
 async fn every_way_in_which_clazar_fails_is_settled_by_the_next_run() {
     let kinds = [
-        ClazarFaultKind::Status(500),
-        ClazarFaultKind::Status(503),
-        ClazarFaultKind::Status(401),
-        ClazarFaultKind::Status(400),
-        ClazarFaultKind::Status(403),
-        ClazarFaultKind::Status(404),
-        ClazarFaultKind::Status(429),
-        ClazarFaultKind::RetryAfter(429, 0),
-        ClazarFaultKind::RetryAfter(503, 0),
-        ClazarFaultKind::DelayBeforeMs(2_000),
-        ClazarFaultKind::DelayAfterMs(2_000),
-        ClazarFaultKind::DropBefore,
-        ClazarFaultKind::DropAfter,
-        ClazarFaultKind::Html,
-        ClazarFaultKind::Partial,
-        ClazarFaultKind::UnknownDimension,
-        ClazarFaultKind::ErrorsAsString,
-        ClazarFaultKind::ErrorsAsList,
-        ClazarFaultKind::ErrorsAsObjects,
-        ClazarFaultKind::Reordered,
-        ClazarFaultKind::Missing,
-        ClazarFaultKind::OddStatus("queued".into()),
-        ClazarFaultKind::Unparsable,
+        FaultKind::Status(500),
+        FaultKind::Status(503),
+        FaultKind::Status(401),
+        FaultKind::Status(400),
+        FaultKind::Status(403),
+        FaultKind::Status(404),
+        FaultKind::Status(429),
+        FaultKind::RetryAfter(429, 0),
+        FaultKind::RetryAfter(503, 0),
+        Own(ClazarFault::DelayBeforeMs(2_000)),
+        FaultKind::DelayMs(2_000),
+        Own(ClazarFault::DropBefore),
+        FaultKind::Drop,
+        FaultKind::Html,
+        Own(ClazarFault::Partial),
+        Own(ClazarFault::UnknownDimension),
+        Own(ClazarFault::ErrorsAsString),
+        Own(ClazarFault::ErrorsAsList),
+        Own(ClazarFault::ErrorsAsObjects),
+        Own(ClazarFault::Reordered),
+        Own(ClazarFault::Missing),
+        Own(ClazarFault::OddStatus("queued".into())),
+        FaultKind::Cut,
     ];
     let settled = kinds.iter().flat_map(|kind| [(kind.clone(), 1), (kind.clone(), 40)]).map(
         |(kind, times)| async move {
             let world = usual(&[("HTTP_ATTEMPTS", "2"), ("CLAZAR_TIMEOUT_MS", "300")]).await;
-            world.clazar.fail(fault(kind.clone(), times));
+            world.clazar_fails(kind.clone(), times);
             let failed = world.meter().await;
-            let harmless = matches!(kind, ClazarFaultKind::Reordered);
+            let harmless = matches!(kind, Own(ClazarFault::Reordered));
             if harmless {
                 failed.unwrap();
             } else if times > 1 {
@@ -297,7 +301,7 @@ async fn every_way_in_which_clazar_fails_is_settled_by_the_next_run() {
 #[tokio::test]
 async fn a_quantity_that_may_be_held_is_sent_again_as_it_was() {
     let world = usual(&[("HTTP_ATTEMPTS", "1")]).await;
-    world.clazar.fail(fault(ClazarFaultKind::DropAfter, 3));
+    world.clazar_fails(FaultKind::Drop, 3);
     world.meter().await.unwrap_err();
     assert_eq!(world.states("2026-09").await, [SubmissionState::Unknown; 4]);
     // more usage comes before anybody knows how it ended

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use billing::certificate::Status;
 use billing::metering::{LeftOut, Line, MeteringCertificate, Plan, Quantity, Submission, SubmissionState};
 use cloud::bucket::Written;
-use local::sandbox::{ClazarFaultKind, HeldRecord};
+use local::sandbox::FaultKind::{self, Own};
+use local::sandbox::{ClazarFault, HeldRecord};
 use local::{Call, Functions, GateMode};
 use serde_json::{Value, json};
 
-use crate::metering_failures::{fault, usual};
+use crate::metering_failures::usual;
 use crate::metering_world::{metered, metered_with, month, plan, second, table, two_plans};
 use crate::world::{World, assert_same, now};
 
@@ -323,7 +324,7 @@ async fn a_record_of_another_quantity_is_a_difference_and_is_held() {
     hold(&world, "c1", "cpu", "4");
     // one of our quantity is nobody's mistake
     hold(&world, "c1", "ram", "6");
-    world.clazar.fail(fault(ClazarFaultKind::TellsHeld, 40));
+    world.clazar_fails(ClazarFault::TellsHeld, 40);
     let failure = world.meter().await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "held");
     assert!(failure.message.contains("c1 cpu rejected: it holds 4, sent were 5"), "{}", failure.message);
@@ -427,7 +428,7 @@ async fn what_the_marketplace_has_ended_is_given_up_and_the_months_close() {
 #[tokio::test]
 async fn what_may_be_held_is_not_given_up() {
     let world = usual(&[("HTTP_ATTEMPTS", "1")]).await;
-    world.clazar.fail(fault(ClazarFaultKind::DropAfter, 40));
+    world.clazar_fails(FaultKind::Drop, 40);
     world.meter().await.unwrap_err();
     world.clazar.clear_faults();
     world.clazar.deactivate("c2");
@@ -525,15 +526,15 @@ async fn any_schedule_of_failures_ends_with_one_record_of_the_certified_quantity
         }
         for step in 0..10u64 {
             let kind = match below(7) {
-                0 => ClazarFaultKind::Status(503),
-                1 => ClazarFaultKind::DropAfter,
-                2 => ClazarFaultKind::DropBefore,
-                3 => ClazarFaultKind::Missing,
-                4 => ClazarFaultKind::ErrorsAsList,
-                5 => ClazarFaultKind::Unparsable,
-                _ => ClazarFaultKind::OddStatus("pending".into()),
+                0 => FaultKind::Status(503),
+                1 => FaultKind::Drop,
+                2 => Own(ClazarFault::DropBefore),
+                3 => Own(ClazarFault::Missing),
+                4 => Own(ClazarFault::ErrorsAsList),
+                5 => FaultKind::Cut,
+                _ => Own(ClazarFault::OddStatus("pending".into())),
             };
-            world.clazar.fail(fault(kind, 1 + usize::try_from(below(3)).unwrap()));
+            world.clazar_fails(kind, 1 + usize::try_from(below(3)).unwrap());
             if step == 3 {
                 world.clazar.deactivate("ended");
             }

@@ -7,10 +7,11 @@ use billing::certificate::Status;
 use billing::metering::SubmissionState;
 use chrono::Utc;
 use cloud::invocation::Failure;
-use local::sandbox::ClazarFaultKind;
+use local::sandbox::ClazarFault;
+use local::sandbox::FaultKind::{self, Own};
 use serde_json::{Value, json};
 
-use crate::metering_failures::{fault, september, usual};
+use crate::metering_failures::{september, usual};
 use crate::metering_world::{metered_with, month, plan, table};
 use crate::world::World;
 
@@ -28,7 +29,7 @@ async fn words(world: &World) -> BTreeMap<String, String> {
 async fn entries_that_name_no_record_are_taken_in_the_order_of_the_request() {
     let world = usual(&[]).await;
     world.clazar.deactivate("c2");
-    world.clazar.fail(fault(ClazarFaultKind::Nameless, 40));
+    world.clazar_fails(ClazarFault::Nameless, 40);
     let failure = world.meter().await.unwrap_err();
     let refused = "c2 cpu rejected: API1001: Invalid contract: Contract is not active";
     assert!(failure.message.contains(refused), "{}", failure.message);
@@ -58,7 +59,7 @@ async fn entries_that_name_no_record_are_taken_in_the_order_of_the_request() {
 #[tokio::test]
 async fn nameless_errors_are_refusals_and_their_words_are_shown() {
     let world = usual(&[]).await;
-    world.clazar.fail(fault(ClazarFaultKind::NamelessErrors, 40));
+    world.clazar_fails(ClazarFault::NamelessErrors, 40);
     let failure = world.meter().await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "held");
     assert!(failure.message.contains("Contract is not active"), "{}", failure.message);
@@ -74,10 +75,10 @@ async fn nameless_errors_are_refusals_and_their_words_are_shown() {
 #[tokio::test]
 async fn a_nameless_already_there_settles_what_was_unknown() {
     let world = usual(&[("HTTP_ATTEMPTS", "1")]).await;
-    world.clazar.fail(fault(ClazarFaultKind::DropAfter, 3));
+    world.clazar_fails(FaultKind::Drop, 3);
     world.meter().await.unwrap_err();
     assert_eq!(world.states("2026-09").await, [SubmissionState::Unknown; 4]);
-    world.clazar.fail(fault(ClazarFaultKind::Nameless, 40));
+    world.clazar_fails(ClazarFault::Nameless, 40);
     world.meter_afresh().await.unwrap();
     assert_eq!(world.states("2026-09").await, [SubmissionState::Accepted; 4]);
     assert_eq!(world.billed_for("2026-09"), september());
@@ -90,22 +91,22 @@ async fn an_answer_that_fits_no_record_accepts_none_and_its_words_are_kept() {
     use SubmissionState::{Accepted, Unknown};
 
     let cases = [
-        (ClazarFaultKind::NamelessMissing, [Unknown; 4], "what fits no record: success"),
+        (Own(ClazarFault::NamelessMissing), [Unknown; 4], "what fits no record: success"),
         (
-            ClazarFaultKind::NamelessButFirst,
+            Own(ClazarFault::NamelessButFirst),
             [Accepted, Unknown, Accepted, Unknown],
             "what fits no record: success",
         ),
         (
-            ClazarFaultKind::OtherRecord("The plan is locked".into()),
+            Own(ClazarFault::OtherRecord("The plan is locked".into())),
             [Unknown; 4],
             "what fits no record: somebody-else something-else: error: The plan is locked",
         ),
-        (ClazarFaultKind::Message("The quota is used up".into()), [Unknown; 4], "The quota is used up"),
+        (Own(ClazarFault::Message("The quota is used up".into())), [Unknown; 4], "The quota is used up"),
     ];
     for (kind, states, part) in cases {
         let world = usual(&[]).await;
-        world.clazar.fail(fault(kind.clone(), 40));
+        world.clazar_fails(kind.clone(), 40);
         let failure = world.meter().await.unwrap_err();
         assert!(failure.message.contains(part), "{kind:?}: {}", failure.message);
         let report = failure.report.unwrap();
@@ -153,20 +154,20 @@ async fn following(vars: &[(&str, &str)]) -> World {
 #[tokio::test]
 async fn in_one_run_a_record_that_was_answered_is_not_sent_again() {
     for kind in [
-        ClazarFaultKind::Message("The quota is used up".into()),
-        ClazarFaultKind::Html,
-        ClazarFaultKind::Unparsable,
-        ClazarFaultKind::Missing,
-        ClazarFaultKind::NamelessMissing,
-        ClazarFaultKind::NamelessErrors,
-        ClazarFaultKind::OtherRecord("locked".into()),
-        ClazarFaultKind::OddStatus("pending".into()),
-        ClazarFaultKind::ErrorsAsList,
-        ClazarFaultKind::Status(400),
-        ClazarFaultKind::Status(404),
+        Own(ClazarFault::Message("The quota is used up".into())),
+        FaultKind::Html,
+        FaultKind::Cut,
+        Own(ClazarFault::Missing),
+        Own(ClazarFault::NamelessMissing),
+        Own(ClazarFault::NamelessErrors),
+        Own(ClazarFault::OtherRecord("locked".into())),
+        Own(ClazarFault::OddStatus("pending".into())),
+        Own(ClazarFault::ErrorsAsList),
+        FaultKind::Status(400),
+        FaultKind::Status(404),
     ] {
         let world = following(&[("HTTP_ATTEMPTS", "3")]).await;
-        world.clazar.fail(fault(kind.clone(), 1_000));
+        world.clazar_fails(kind.clone(), 1_000);
         run(&world).await.unwrap_err();
         let once = sent(&world);
         assert_eq!(once.len(), 4, "{kind:?}");
@@ -185,9 +186,9 @@ async fn in_one_run_a_record_that_was_answered_is_not_sent_again() {
 
 #[tokio::test]
 async fn what_may_pass_is_tried_again_within_the_run() {
-    for kind in [ClazarFaultKind::Status(503), ClazarFaultKind::Status(429), ClazarFaultKind::DropAfter] {
+    for kind in [FaultKind::Status(503), FaultKind::Status(429), FaultKind::Drop] {
         let world = following(&[("HTTP_ATTEMPTS", "1")]).await;
-        world.clazar.fail(fault(kind.clone(), 4));
+        world.clazar_fails(kind.clone(), 4);
         run(&world).await.unwrap();
         assert_eq!(world.closed_through().await, "2026-10", "{kind:?}");
         assert!(sent(&world).values().all(|times| *times <= 7), "{kind:?}");

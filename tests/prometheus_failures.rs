@@ -1,6 +1,7 @@
 //! What a Prometheus server may answer instead of a result, and results that must not become drivers.
 
-use local::sandbox::{PrometheusFault, PrometheusFaultKind};
+use local::sandbox::FaultKind::{self, Own};
+use local::sandbox::PrometheusFault;
 use serde_json::{Value, json};
 
 use crate::prometheus::{october, states, world};
@@ -13,8 +14,8 @@ impl World {
     }
 
     /// The message of a fetch that meets a fault.
-    async fn prometheus_fault(&self, kind: PrometheusFaultKind, times: usize) -> String {
-        self.prometheus.fail(PrometheusFault { kind, times });
+    async fn prometheus_fault(&self, kind: FaultKind<PrometheusFault>, times: usize) -> String {
+        self.prometheus.fail("", kind, times);
         self.fetch_prometheus(october()).await.unwrap_err().message
     }
 }
@@ -24,33 +25,18 @@ async fn every_answer_that_is_no_result_says_what_to_do() {
     let world = world().await;
     let path = "/api/v1/query";
     for (kind, expected) in [
+        (FaultKind::Html, format!("the answer to {path} is a web page, not a result; check PROMETHEUS_URL")),
+        (FaultKind::ContentType("text/csv".into()), format!("the answer to {path} is text/csv, not")),
+        (FaultKind::Redirect, format!("Prometheus answers {path} with a redirect (302)")),
+        (FaultKind::Status(400), "does not understand the query (400 bad_data: on request)".into()),
+        (FaultKind::Status(403), format!("Prometheus does not allow {path} (403 internal: on request)")),
+        (FaultKind::Status(404), format!("Prometheus knows no {path} (404")),
+        (FaultKind::Status(422), "cannot execute the query (422 execution: on request): for too many".into()),
         (
-            PrometheusFaultKind::Html,
-            format!("the answer to {path} is a web page, not a result; check PROMETHEUS_URL"),
-        ),
-        (
-            PrometheusFaultKind::ContentType("text/csv".into()),
-            format!("the answer to {path} is text/csv, not"),
-        ),
-        (PrometheusFaultKind::Redirect, format!("Prometheus answers {path} with a redirect (302)")),
-        (PrometheusFaultKind::Status(400), "does not understand the query (400 bad_data: on request)".into()),
-        (
-            PrometheusFaultKind::Status(403),
-            format!("Prometheus does not allow {path} (403 internal: on request)"),
-        ),
-        (PrometheusFaultKind::Status(404), format!("Prometheus knows no {path} (404")),
-        (
-            PrometheusFaultKind::Status(422),
-            "cannot execute the query (422 execution: on request): for too many".into(),
-        ),
-        (
-            PrometheusFaultKind::ErrorDocument,
+            Own(PrometheusFault::ErrorDocument),
             "Prometheus says that the query failed internal: on request".into(),
         ),
-        (
-            PrometheusFaultKind::CutJson,
-            format!("the answer to {path} is no answer of Prometheus: EOF while parsing"),
-        ),
+        (FaultKind::Cut, format!("the answer to {path} is no answer of Prometheus: EOF while parsing")),
     ] {
         let before = world.prometheus.questions().len();
         let message = world.prometheus_fault(kind, 1).await;
@@ -83,18 +69,18 @@ async fn wrong_credentials_end_the_run_at_once() {
 async fn what_may_pass_is_tried_again() {
     let world = world().await;
     for (kind, times) in [
-        (PrometheusFaultKind::Status(503), 4),
-        (PrometheusFaultKind::Status(429), 2),
-        (PrometheusFaultKind::RetryAfter(503, 1), 1),
-        (PrometheusFaultKind::Drop, 2),
+        (FaultKind::Status(503), 4),
+        (FaultKind::Status(429), 2),
+        (FaultKind::RetryAfter(503, 1), 1),
+        (FaultKind::Drop, 2),
     ] {
-        world.prometheus.fail(PrometheusFault { kind: kind.clone(), times });
+        world.prometheus.fail("", kind.clone(), times);
         let report = world.fetch_prometheus(october()).await.unwrap();
         assert_eq!(report["failed"], json!([]), "{kind:?}");
     }
-    let down = world.prometheus_fault(PrometheusFaultKind::Status(503), 5).await;
+    let down = world.prometheus_fault(FaultKind::Status(503), 5).await;
     assert!(down.contains("cpu-share failed: Prometheus failed at /api/v1/query (503 timeout: on request) (after 5 attempts)"), "{down}");
-    world.prometheus.fail(PrometheusFault { kind: PrometheusFaultKind::DelayMs(60_000), times: 2 });
+    world.prometheus.fail("", FaultKind::DelayMs(60_000), 2);
     let silent = world.prometheus_error(&[("HTTP_READ_TIMEOUT_MS", "50"), ("HTTP_ATTEMPTS", "2")]).await;
     assert!(silent.contains("(after 2 attempts)"), "{silent}");
 }
@@ -102,7 +88,7 @@ async fn what_may_pass_is_tried_again() {
 #[tokio::test]
 async fn one_driver_that_fails_does_not_stop_the_others() {
     let world = world().await;
-    world.prometheus.fail(PrometheusFault { kind: PrometheusFaultKind::Status(422), times: 1 });
+    world.prometheus.fail("", FaultKind::Status(422), 1);
     let failure = world.fetch_prometheus(october()).await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "partial");
     assert!(failure.message.starts_with("drivers of 2026-10: 2 written, 0 unchanged; cpu-share failed: "));

@@ -7,7 +7,8 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use cloud::vars::Vars;
-use local::sandbox::{SesFault, SesFaultKind};
+use local::sandbox::FaultKind::{self, Own};
+use local::sandbox::SesFault;
 use serde_json::{Value, json};
 
 use crate::teams_world::{ACME, CATALOG, billed, inputs, totals};
@@ -33,8 +34,8 @@ async fn bill_with(world: &World, vars: &[(&str, &str)], event: Value) -> Value 
 #[tokio::test]
 async fn a_refused_mail_is_sent_by_the_next_run() {
     let world = billed(CATALOG).await;
-    for kind in [SesFaultKind::TooMany, SesFaultKind::Rejected] {
-        world.ses.fail(SesFault { kind, times: 1 });
+    for kind in [Own(SesFault::TooMany), Own(SesFault::Rejected)] {
+        world.ses.fail("", kind, 1);
     }
     let held = world.held(september()).await;
     assert_eq!(
@@ -54,9 +55,9 @@ async fn a_refused_mail_is_sent_by_the_next_run() {
 
 #[tokio::test]
 async fn a_mail_that_may_have_gone_out_is_never_sent_twice_without_a_person() {
-    for (kind, arrived) in [(SesFaultKind::SentThen(500), true), (SesFaultKind::Status(503), false)] {
+    for (kind, arrived) in [(Own(SesFault::SentThen(500)), true), (FaultKind::Status(503), false)] {
         let world = billed(CATALOG).await;
-        world.ses.fail(SesFault { kind, times: 1 });
+        world.ses.fail("", kind, 1);
         let lost = world.held(september()).await;
         assert_eq!(states(&lost, "mails"), ["unsure"], "what comes after would fare no better: {lost}");
         let again = world.held(september()).await;

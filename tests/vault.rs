@@ -10,7 +10,7 @@ use cloud::secrets::{SecretPlace, Secrets};
 use cloud::vars::Vars;
 use local::Functions;
 use local::sandbox::{
-    ATLAS_CREDENTIALS, VAULT_CREDENTIALS, VAULT_TOKEN, VaultFault, VaultFaultKind, VaultSandbox, secrets,
+    ATLAS_CREDENTIALS, FaultKind, VAULT_CREDENTIALS, VAULT_TOKEN, VaultFault, VaultSandbox, secrets,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -210,9 +210,9 @@ async fn the_consoles_password_is_written_to_vault_and_read_from_it() {
                 policy must give create and update there; check VAULT_MOUNT, VAULT_NAMESPACE and ADMIN_VAULT_PATH";
     assert_eq!(reader, told);
     // somebody else was faster: the first answer is that to the look at what stands there
-    let faster = VaultFaultKind::Message("check-and-set parameter did not match the current version".into());
-    world.vault().fail(VaultFault { kind: VaultFaultKind::DelayMs(0), times: 1 });
-    world.vault().fail(VaultFault { kind: faster, times: 1 });
+    let faster = VaultFault::Message("check-and-set parameter did not match the current version".into());
+    world.vault().fail("", FaultKind::DelayMs(0), 1);
+    world.vault().fail("", faster, 1);
     let late = world.set_password(&[VAULT_TOKEN], PASSWORD).await.unwrap_err();
     assert!(late.contains("was written by somebody else meanwhile"), "{late}");
 

@@ -1,6 +1,6 @@
 //! What Vault may answer instead of a secret: one line that says what to do, and never what is secret.
 
-use local::sandbox::{ATLAS_CREDENTIALS, VAULT_CREDENTIALS, VAULT_TOKEN, VaultFault, VaultFaultKind};
+use local::sandbox::{ATLAS_CREDENTIALS, FaultKind, VAULT_CREDENTIALS, VAULT_TOKEN, VaultFault};
 use serde_json::json;
 
 use crate::ccx_failures::replay;
@@ -24,8 +24,8 @@ impl World {
         message
     }
 
-    fn vault_fault(&self, kind: VaultFaultKind, times: usize) {
-        self.vault().fail(VaultFault { kind, times });
+    fn vault_fault(&self, kind: impl Into<FaultKind<VaultFault>>, times: usize) {
+        self.vault().fail("", kind, times);
     }
 }
 
@@ -255,12 +255,12 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
     let requests = || world.vault().requests().len();
     let august = || json!({"month": "2026-08", "dry_run": true});
     for (kind, times) in [
-        (VaultFaultKind::Status(412), 2),
-        (VaultFaultKind::Status(429), 2),
-        (VaultFaultKind::RetryAfter(429, 1), 1),
-        (VaultFaultKind::Status(500), 2),
-        (VaultFaultKind::Status(502), 2),
-        (VaultFaultKind::Status(503), 4),
+        (FaultKind::Status(412), 2),
+        (FaultKind::Status(429), 2),
+        (FaultKind::RetryAfter(429, 1), 1),
+        (FaultKind::Status(500), 2),
+        (FaultKind::Status(502), 2),
+        (FaultKind::Status(503), 4),
     ] {
         let before = requests();
         world.vault_fault(kind.clone(), times);
@@ -269,12 +269,12 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
     }
     for status in [400, 403, 404, 405] {
         let before = requests();
-        world.vault_fault(VaultFaultKind::Status(status), 1);
+        world.vault_fault(FaultKind::Status(status), 1);
         let message = world.vault_error(&[VAULT_TOKEN]).await;
         assert!(message.contains(&format!("({status} on request)")), "{message}");
         assert_eq!(requests(), before + 1, "{message}");
     }
-    world.vault_fault(VaultFaultKind::Status(500), 5);
+    world.vault_fault(FaultKind::Status(500), 5);
     let message = world.vault_error(&VAULT_CREDENTIALS).await;
     assert_eq!(message, "Vault cannot log in at auth/approle/login now (500 on request) (after 5 attempts)");
     world.vault().seal(true);
@@ -287,7 +287,7 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
 #[tokio::test]
 async fn a_server_that_is_silent_or_not_there_is_given_up() {
     let world = world().await;
-    world.vault_fault(VaultFaultKind::DelayMs(60_000), 2);
+    world.vault_fault(FaultKind::DelayMs(60_000), 2);
     let impatient = [VAULT_TOKEN, ("HTTP_READ_TIMEOUT_MS", "50"), ("HTTP_ATTEMPTS", "2")];
     let message = world.vault_error(&impatient).await;
     let told =
@@ -302,10 +302,10 @@ async fn a_server_that_is_silent_or_not_there_is_given_up() {
 async fn what_a_server_repeats_is_not_shown() {
     let world = world().await;
     let [(_, role_id), (_, secret_id)] = VAULT_CREDENTIALS;
-    world.vault_fault(VaultFaultKind::Message(format!("no such pair: {role_id} {secret_id}")), 1);
+    world.vault_fault(VaultFault::Message(format!("no such pair: {role_id} {secret_id}")), 1);
     let message = world.vault_error(&VAULT_CREDENTIALS).await;
     assert!(message.contains("(400 no such pair: [...] [...])"), "{message}");
-    world.vault_fault(VaultFaultKind::Message(format!("what is {}", VAULT_TOKEN.1)), 1);
+    world.vault_fault(VaultFault::Message(format!("what is {}", VAULT_TOKEN.1)), 1);
     let message = world.vault_error(&[VAULT_TOKEN]).await;
     assert_eq!(message, format!("Vault refused to read {READ} (400 what is [...])"));
     let vars = world.vault_vars(&[VAULT_TOKEN]);

@@ -236,13 +236,14 @@ impl Embedded {
             let exports = home.s3().join(sandbox::AWS_EXPORT_BUCKET);
             let written = sandboxes.aws.write_to(&exports, !sandboxes.have_exported);
             written.map_err(EmbeddedError::Sandbox)?;
-            let billing = sandboxes.aws.clone().router(credentials.clone());
+            let billing = sandboxes.aws.clone().router().layer(axum::Extension(credentials.clone()));
             aws = Some(servers.by_sdk("aws", 7, billing.into()).await?);
             let url = servers.on_port(9, sandboxes.gcp.clone().router().into()).await?;
             gcp = Some(GcpEndpoint { url, service_account_key: GcpSandbox::service_account_key() });
             azure = Some(servers.on_port(8, sandboxes.azure.clone().router().into()).await?);
             let sandbox = sandboxes.ses.take().unwrap_or_else(|| SesSandbox::in_folder(home.mails()));
-            ses = Some(servers.by_sdk("ses", 12, sandbox.clone().router(credentials.clone()).into()).await?);
+            let mails = sandbox.clone().router().layer(axum::Extension(credentials.clone()));
+            ses = Some(servers.by_sdk("ses", 12, mails.into()).await?);
             sandboxes.ses = Some(sandbox);
             prometheus = Some(servers.on_port(10, sandboxes.prometheus.clone().router().into()).await?);
             let sandbox = vault.insert(VaultSandbox::example());
@@ -377,7 +378,7 @@ impl Embedded {
         self.vault.as_ref()
     }
 
-    /// Keeps all that stands in the home now in another one, which is empty; what the sandboxes know is theirs ([`AtlasSandbox::copy`] and the like).
+    /// Keeps all that stands in the home now in another one, which is empty; what the sandboxes know is theirs ([`Sandboxes::copy`]).
     /// Nothing may happen meanwhile.
     ///
     /// # Errors

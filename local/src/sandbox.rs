@@ -1,5 +1,7 @@
-//! Stand-ins for what is outside: real protocols, real authentication, invented data.
+//! Stand-ins for what is outside: real protocols, real authentication, invented data. Each is a state with routes, and fails on
+//! request: [`Sandbox`].
 
+mod access;
 mod atlas;
 mod aws;
 mod azure;
@@ -11,26 +13,28 @@ mod gcp;
 mod ids;
 mod omnistrate;
 mod prometheus;
+mod provider;
+#[cfg(test)]
+mod running;
 pub mod secrets;
 mod ses;
-mod shared;
 mod vault;
 
-pub use atlas::{AtlasSandbox, Fault, FaultKind, Organisation, PendingShape};
+pub use atlas::{AtlasSandbox, Organisation, PendingShape};
 pub use aws::{
-    AWS_ACCOUNT, AWS_CUR2, AWS_EXPORT_BUCKET, AWS_EXPORT_PREFIX, AWS_FOCUS, AwsFault, AwsFaultKind,
-    AwsSandbox, Packing,
+    AWS_ACCOUNT, AWS_CUR2, AWS_EXPORT_BUCKET, AWS_EXPORT_PREFIX, AWS_FOCUS, AwsFault, AwsSandbox, Packing,
 };
-pub use azure::{AzureFault, AzureFaultKind, AzureReportFault, AzureSandbox};
-pub use ccx::{CcxFault, CcxFaultKind, CcxSandbox};
-pub use clazar::{ClazarFault, ClazarFaultKind, ClazarSandbox, HeldRecord};
+pub use azure::{AzureFault, AzureReportFault, AzureSandbox};
+pub use ccx::CcxSandbox;
+pub use clazar::{ClazarFault, ClazarSandbox, HeldRecord};
 pub use datastores::events_of_datastores;
-pub use faults::AnswerFault;
-pub use gcp::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT, GcpFault, GcpFaultKind, GcpRow, GcpSandbox};
+pub use faults::{FaultKind, NoFault};
+pub use gcp::{GCP_BILLING_TABLE, GCP_LOCATION, GCP_PROJECT, GcpFault, GcpRow, GcpSandbox};
 pub use omnistrate::OmnistrateExport;
-pub use prometheus::{PrometheusFault, PrometheusFaultKind, PrometheusSandbox};
-pub use ses::{SentMail, SesFault, SesFaultKind, SesSandbox};
-pub use vault::{VaultFault, VaultFaultKind, VaultSandbox};
+pub use prometheus::{PrometheusFault, PrometheusSandbox};
+pub use provider::Sandbox;
+pub use ses::{SentMail, SesFault, SesSandbox};
+pub use vault::{VaultFault, VaultSandbox};
 
 /// What opens the sandbox of Atlas, as variables: an API key pair and the organisation.
 pub const ATLAS_CREDENTIALS: [(&str, &str); 3] = [

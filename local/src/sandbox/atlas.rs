@@ -1,11 +1,9 @@
-//! A stand-in for the MongoDB Atlas Administration API v2: Digest and OAuth2 as Atlas checks them, paging, rate
-//! limits, and faults on request.
+//! A stand-in for the MongoDB Atlas Administration API v2: Digest and OAuth2 as Atlas checks them, paging, and rate
+//! limits.
 //!
-//! Beside the API, for whoever tries it by hand: `POST /sandbox/amend` restates an invoice, `POST /sandbox/faults`
-//! (`{"path": "/invoices/", "kind": {"status": 503}, "times": 2}`) makes answers fail.
+//! Beside the API, for whoever tries it by hand: `POST /sandbox/amend` restates an invoice.
 
 mod access;
-mod faults;
 mod organisation;
 
 use axum::Router;
@@ -18,9 +16,10 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::shared::Shared;
+use super::access::header;
+use super::faults::NoFault;
+use super::provider::{Provider, Sandbox};
 use access::Access;
-pub use faults::{Fault, FaultKind};
 pub use organisation::Organisation;
 
 /// In which of the three shapes seen in the wild the open invoice is served.
@@ -35,118 +34,92 @@ pub enum PendingShape {
     List,
 }
 
-/// The sandbox; clones share one state.
-#[derive(Clone, Debug)]
-pub struct AtlasSandbox {
-    state: Shared<SandboxState>,
-}
+/// The sandbox of Atlas.
+pub type AtlasSandbox = Sandbox<Atlas>;
 
+/// An organisation, and who may ask for its invoices.
 #[derive(Clone, Debug)]
-struct SandboxState {
+pub struct Atlas {
     organisation: Organisation,
     access: Access,
-    faults: Vec<Fault>,
     pending_shape: PendingShape,
-    requests: Vec<String>,
 }
 
 impl AtlasSandbox {
-    /// Another one that is as this one is now.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        Self { state: self.state.copy() }
-    }
-
     /// A sandbox of one organisation.
     #[must_use]
     pub fn new(organisation: Organisation) -> Self {
-        let state = SandboxState {
-            organisation,
-            access: Access::default(),
-            faults: Vec::new(),
-            pending_shape: PendingShape::default(),
-            requests: Vec::new(),
-        };
-        Self { state: Shared::new(state) }
-    }
-
-    /// Makes answers fail from now on; faults are used up in their order.
-    pub fn fail(&self, fault: Fault) {
-        self.state.with(|state| state.faults.push(fault));
+        Self::of(Atlas { organisation, access: Access::default(), pending_shape: PendingShape::default() })
     }
 
     /// Serves the open invoice in that shape.
     pub fn pending_shape(&self, shape: PendingShape) {
-        self.state.with(|state| state.pending_shape = shape);
+        self.with(|state| state.pending_shape = shape);
     }
 
     /// Calls a nonce stale after so many uses.
     pub fn nonce_uses(&self, uses: u32) {
-        self.state.with(|state| state.access.nonce_uses = uses);
+        self.with(|state| state.access.nonce_uses = uses);
     }
 
     /// Takes back the tokens given out.
     pub fn revoke_tokens(&self) {
-        self.state.with(|state| state.access.revoke_tokens());
+        self.with(|state| state.access.revoke_tokens());
     }
 
     /// Allows so many requests at once, refilled by one each second.
     pub fn rate_limit(&self, capacity: u32) {
-        self.state.with(|state| state.access.limit(capacity));
+        self.with(|state| state.access.limit(capacity));
     }
 
     /// Takes the billing role away from the credentials.
     pub fn forbid(&self) {
-        self.state.with(|state| state.access.forbidden = true);
+        self.with(|state| state.access.forbidden = true);
     }
 
     /// Restates an ended invoice: a late charge comes in. Answers its id.
     #[must_use]
     pub fn amend(&self) -> Option<String> {
-        self.state.with(|state| state.organisation.amend())
+        self.with(|state| state.organisation.amend())
     }
 
     /// Replaces the organisation.
     pub fn replace(&self, organisation: Organisation) {
-        self.state.with(|state| state.organisation = organisation);
+        self.with(|state| state.organisation = organisation);
     }
+}
 
-    /// Method and path of every request so far.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.state.with(|state| state.requests.clone())
-    }
+impl Provider for Atlas {
+    type Fault = NoFault;
 
-    pub(crate) fn router(self) -> Router {
+    const PAGE: &'static str = "Atlas";
+
+    fn routes(sandbox: &AtlasSandbox) -> Router<AtlasSandbox> {
         let api = Router::new()
             .route("/api/atlas/v2/orgs/{org}/invoices", get(list))
             .route("/api/atlas/v2/orgs/{org}/invoices/pending", get(pending))
             .route("/api/atlas/v2/orgs/{org}/invoices/{id}", get(invoice))
             .fallback(async || error(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "Cannot find resource."))
-            .route_layer(middleware::from_fn_with_state(self.clone(), check_access));
-        api.route("/api/oauth/token", post(token))
-            .route("/sandbox/amend", post(amend))
-            .route("/sandbox/faults", post(add_fault))
-            .layer(middleware::from_fn_with_state(self.clone(), note_and_fail))
-            .with_state(self)
+            .route_layer(middleware::from_fn_with_state(sandbox.clone(), check_access));
+        api.route("/api/oauth/token", post(token)).route("/sandbox/amend", post(amend))
     }
-}
 
-async fn note_and_fail(State(sandbox): State<AtlasSandbox>, request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    let fault = sandbox.state.with(|state| {
-        state.requests.push(format!("{} {}", request.method(), request.uri()));
-        faults::take(&mut state.faults, &path)
-    });
-    match fault {
-        Some(kind) => faults::apply(kind, next.run(request).await).await,
-        None => next.run(request).await,
+    fn refuse(status: StatusCode) -> Response {
+        let code = match status.as_u16() {
+            400 => "VALIDATION_ERROR",
+            401 | 403 => "USER_UNAUTHORIZED",
+            404 => "RESOURCE_NOT_FOUND",
+            410 => "VERSION_GONE",
+            429 => "RATE_LIMITED",
+            503 => "SERVICE_UNAVAILABLE",
+            _ => "UNEXPECTED_ERROR",
+        };
+        error(status, code, "On request.")
     }
 }
 
 async fn check_access(State(sandbox): State<AtlasSandbox>, request: Request, next: Next) -> Response {
-    let accepted = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !is_version(accepted) {
+    if !is_version(header(request.headers(), "accept").unwrap_or_default()) {
         return error(
             StatusCode::NOT_ACCEPTABLE,
             "INVALID_VERSION_DATE",
@@ -154,7 +127,7 @@ async fn check_access(State(sandbox): State<AtlasSandbox>, request: Request, nex
         );
     }
     let refusal =
-        sandbox.state.with(|state| state.access.check(request.method(), request.uri(), request.headers()));
+        sandbox.with(|state| state.access.check(request.method(), request.uri(), request.headers()));
     match refusal {
         Some(refusal) => refusal,
         None => next.run(request).await,
@@ -194,7 +167,7 @@ async fn list(
         return error(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", detail);
     }
     let Some((heads, largest_page)) =
-        sandbox.state.with(|state| Some((state.organisation.heads(&org)?, state.organisation.largest_page)))
+        sandbox.with(|state| Some((state.organisation.heads(&org)?, state.organisation.largest_page)))
     else {
         return not_found(&format!("/orgs/{org}"));
     };
@@ -202,7 +175,7 @@ async fn list(
     let total = heads.len();
     let start = (paging.page_num - 1).saturating_mul(size);
     let results: Vec<Value> = heads.into_iter().skip(start).take(size).collect();
-    let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let host = header(&headers, "host").unwrap_or("localhost");
     let link = |rel: &str, page: usize| {
         let href =
             format!("http://{host}/api/atlas/v2/orgs/{org}/invoices?itemsPerPage={size}&pageNum={page}");
@@ -219,7 +192,7 @@ async fn list(
 }
 
 async fn pending(State(sandbox): State<AtlasSandbox>, Path(org): Path<String>) -> Response {
-    let found = sandbox.state.with(|state| (state.organisation.pending(&org), state.pending_shape));
+    let found = sandbox.with(|state| (state.organisation.pending(&org), state.pending_shape));
     let (Some(document), shape) = found else { return not_found(&format!("/orgs/{org}/invoices/pending")) };
     let wrap = |before: &str, after: &str| [before.as_bytes(), &document, after.as_bytes()].concat();
     versioned(match shape {
@@ -230,14 +203,14 @@ async fn pending(State(sandbox): State<AtlasSandbox>, Path(org): Path<String>) -
 }
 
 async fn invoice(State(sandbox): State<AtlasSandbox>, Path((org, id)): Path<(String, String)>) -> Response {
-    match sandbox.state.with(|state| state.organisation.document(&org, &id)) {
+    match sandbox.with(|state| state.organisation.document(&org, &id)) {
         Some(document) => versioned(document),
         None => not_found(&format!("/orgs/{org}/invoices/{id}")),
     }
 }
 
 async fn token(State(sandbox): State<AtlasSandbox>, headers: HeaderMap, body: String) -> Response {
-    sandbox.state.with(|state| state.access.token(&headers, &body))
+    sandbox.with(|state| state.access.token(&headers, &body))
 }
 
 async fn amend(State(sandbox): State<AtlasSandbox>) -> Response {
@@ -245,11 +218,6 @@ async fn amend(State(sandbox): State<AtlasSandbox>) -> Response {
         Some(id) => axum::Json(json!({"amended": id})).into_response(),
         None => error(StatusCode::NOT_FOUND, "NOTHING_TO_AMEND", "There is no ended invoice with lines."),
     }
-}
-
-async fn add_fault(State(sandbox): State<AtlasSandbox>, axum::Json(fault): axum::Json<Fault>) -> Response {
-    sandbox.fail(fault);
-    StatusCode::NO_CONTENT.into_response()
 }
 
 fn versioned(body: Vec<u8>) -> Response {

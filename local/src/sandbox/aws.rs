@@ -3,8 +3,8 @@
 //!
 //! All of them tell of the same lines: those of a CUR 2.0 export, moved to the month that closes, with less in the month before
 //! and in the running one. Beside the API, for whoever tries it by hand: `POST /sandbox/amend` restates the closing month,
-//! `POST /sandbox/deliver` delivers the exports anew without a change, `POST /sandbox/faults`
-//! (`{"kind": "throttle", "times": 2, "operation": "GetCostAndUsage"}`) makes answers fail.
+//! `POST /sandbox/deliver` delivers the exports anew without a change; `POST /sandbox/faults` takes an `operation`, for example
+//! `GetCostAndUsage`, in place of the path.
 
 mod accounts;
 mod costs;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -32,13 +33,15 @@ use serde_json::{Value, json};
 
 use crate::credentials::Credentials;
 use crate::files;
+use crate::sandbox::access::header;
+use crate::sandbox::faults::retry_after;
 use crate::sandbox::ids::id_of;
-use crate::sandbox::shared::Shared;
+use crate::sandbox::provider::{Provider, Sandbox};
 use crate::signature::{self, Refusal};
 
 use self::example::Bill;
 pub use self::export::Packing;
-pub use self::faults::{AwsFault, AwsFaultKind};
+pub use self::faults::AwsFault;
 
 /// The account that pays.
 pub const AWS_ACCOUNT: &str = "111122223333";
@@ -51,14 +54,12 @@ pub const AWS_CUR2: &str = "cur2-hourly";
 /// The export of FOCUS 1.2, in a folder for each execution.
 pub const AWS_FOCUS: &str = "focus12";
 
-/// The sandbox; clones share one state.
-#[derive(Clone, Debug)]
-pub struct AwsSandbox {
-    state: Shared<SandboxState>,
-}
+/// The sandbox of AWS.
+pub type AwsSandbox = Sandbox<Aws>;
 
+/// The bills of an organisation, and their exports.
 #[derive(Clone, Debug)]
-struct SandboxState {
+pub struct Aws {
     closing: BillingMonth,
     /// The month before, the closing one and the running one.
     bills: Arc<[Bill]>,
@@ -66,37 +67,21 @@ struct SandboxState {
     deliveries: u32,
     /// Where the embedded S3 keeps the objects of the exports' bucket.
     folder: Option<PathBuf>,
-    faults: Vec<AwsFault>,
-    requests: Vec<String>,
     /// Lists that are under way: the request without its token, and how many were told already.
     tokens: BTreeMap<String, (Value, usize)>,
 }
 
 impl AwsSandbox {
-    /// Another one that is as this one is now.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        Self { state: self.state.copy() }
-    }
-
     /// An organisation of three accounts over the month that closes, the one before and the one after. The same every time.
     #[must_use]
     pub fn example(closing: BillingMonth) -> Self {
-        let state = SandboxState {
+        Self::of(Aws {
             closing,
             bills: bills(Bill::closing(closing)),
             deliveries: 1,
             folder: None,
-            faults: Vec::new(),
-            requests: Vec::new(),
             tokens: BTreeMap::new(),
-        };
-        Self { state: Shared::new(state) }
-    }
-
-    /// Makes answers fail from now on; faults are used up in their order.
-    pub fn fail(&self, fault: AwsFault) {
-        self.state.with(|state| state.faults.push(fault));
+        })
     }
 
     /// Restates the closing month: a refund, with a credit memo of its own. Exports are delivered anew.
@@ -104,7 +89,7 @@ impl AwsSandbox {
     /// # Errors
     /// If the exports cannot be written.
     pub fn amend(&self) -> io::Result<()> {
-        self.state.with(|state| state.bills = bills(state.bills[1].amended()));
+        self.with(|state| state.bills = bills(state.bills[1].amended()));
         self.deliver()
     }
 
@@ -113,7 +98,7 @@ impl AwsSandbox {
     /// # Errors
     /// If the exports cannot be written.
     pub fn shrink(&self) -> io::Result<()> {
-        self.state.with(|state| state.bills = bills(Bill::small(state.closing)));
+        self.with(|state| state.bills = bills(Bill::small(state.closing)));
         self.deliver()
     }
 
@@ -122,24 +107,18 @@ impl AwsSandbox {
     /// # Errors
     /// If the exports cannot be written.
     pub fn deliver(&self) -> io::Result<()> {
-        let folder = self.state.with(|state| {
+        let folder = self.with(|state| {
             state.deliveries += 1;
             state.folder.clone()
         });
         folder.map_or(Ok(()), |folder| self.write(&folder))
     }
 
-    /// Operation of every request so far.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.state.with(|state| state.requests.clone())
-    }
-
     /// The exports as objects: key and bytes, each month's manifest after its data.
     #[must_use]
     pub fn objects(&self) -> Vec<(String, Vec<u8>)> {
         let (bills, deliveries, closing) =
-            self.state.with(|state| (state.bills.clone(), state.deliveries, state.closing));
+            self.with(|state| (state.bills.clone(), state.deliveries, state.closing));
         let focus = export::focus(closing, deliveries);
         bills.iter().flat_map(|bill| export::cur2(bill, deliveries)).chain(focus).collect()
     }
@@ -148,14 +127,14 @@ impl AwsSandbox {
     #[must_use]
     pub fn legacy_objects(&self, packing: Packing) -> Vec<(String, Vec<u8>)> {
         let (bills, deliveries, closing) =
-            self.state.with(|state| (state.bills.clone(), state.deliveries, state.closing));
+            self.with(|state| (state.bills.clone(), state.deliveries, state.closing));
         let closing = bills.iter().find(|bill| bill.month == closing);
         closing.map(|bill| legacy::report(bill, deliveries, packing)).unwrap_or_default()
     }
 
     /// Writes the exports into the folder of their bucket whenever they are delivered, and perhaps now.
     pub(crate) fn write_to(&self, folder: &Path, now: bool) -> io::Result<()> {
-        self.state.with(|state| state.folder = Some(folder.to_owned()));
+        self.with(|state| state.folder = Some(folder.to_owned()));
         if now { self.write(folder) } else { Ok(()) }
     }
 
@@ -165,19 +144,38 @@ impl AwsSandbox {
         }
         Ok(())
     }
+}
 
-    pub(crate) fn router(self, credentials: Credentials) -> Router {
+impl Provider for Aws {
+    type Fault = AwsFault;
+
+    fn routes(_: &AwsSandbox) -> Router<AwsSandbox> {
+        let amend = async |State(sandbox): State<AwsSandbox>| written(sandbox.amend());
+        let deliver = async |State(sandbox): State<AwsSandbox>| written(sandbox.deliver());
         Router::new()
             .route("/", post(answer))
-            .layer(Extension(credentials))
-            .route("/sandbox/amend", post(async |State(sandbox): State<Self>| written(sandbox.amend())))
-            .route("/sandbox/deliver", post(async |State(sandbox): State<Self>| written(sandbox.deliver())))
-            .route("/sandbox/faults", post(add_fault))
-            .with_state(self)
+            .route("/sandbox/amend", post(amend))
+            .route("/sandbox/deliver", post(deliver))
+    }
+
+    fn refuse(status: StatusCode) -> Response {
+        (status, [("content-type", "text/html")], "<html>on request</html>").into_response()
+    }
+
+    /// The operation.
+    fn name(head: &Parts) -> String {
+        target(&head.headers).rsplit('.').next().unwrap_or_default().to_owned()
+    }
+
+    async fn fail(fault: AwsFault, answer: impl Future<Output = Response> + Send) -> Response {
+        match fault {
+            AwsFault::Internal(seconds) => retry_after(answer.await, seconds),
+            _ => answer.await,
+        }
     }
 }
 
-impl SandboxState {
+impl Aws {
     /// What a list has after `told` entries: that many, and the token for what follows.
     fn page<T>(
         &mut self,
@@ -225,43 +223,40 @@ fn bills(closing: Bill) -> Arc<[Bill]> {
 async fn answer(
     State(sandbox): State<AwsSandbox>,
     Extension(credentials): Extension<Credentials>,
+    fault: Option<Extension<AwsFault>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (service, operation) = match target {
-        "AWSInsightsIndexService.GetCostAndUsage" => ("ce", "GetCostAndUsage"),
-        "Invoicing.ListInvoiceSummaries" => ("invoicing", "ListInvoiceSummaries"),
-        "AWSOrganizationsV20161128.ListAccounts" => ("organizations", "ListAccounts"),
+    let service = match target(&headers) {
+        "AWSInsightsIndexService.GetCostAndUsage" => "ce",
+        "Invoicing.ListInvoiceSummaries" => "invoicing",
+        "AWSOrganizationsV20161128.ListAccounts" => "organizations",
         _ => {
             return refuse("", &Refusal(StatusCode::BAD_REQUEST, "UnknownOperationException", String::new()));
         }
     };
-    let fault = sandbox.state.with(|state| {
-        state.requests.push(operation.to_owned());
-        faults::take(&mut state.faults, operation)
-    });
     if let Err(refusal) = signature::verify(&credentials, &headers, &body, service, "/") {
         return refuse(service, &refusal);
     }
-    if let Some(refusal) = fault.as_ref().and_then(|kind| faults::refusal(kind, service)) {
-        return faults::with_hint(fault.as_ref(), refuse(service, &refusal));
+    let fault = fault.map(|Extension(fault)| fault);
+    if let Some(refusal) = fault.as_ref().and_then(|fault| faults::refusal(fault, service)) {
+        return refuse(service, &refusal);
     }
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let lost = usize::from(fault == Some(AwsFaultKind::LostPage));
-    let answered = sandbox.state.with(|state| match service {
+    let lost = usize::from(fault == Some(AwsFault::LostPage));
+    let answered = sandbox.with(|state| match service {
         "ce" => costs::answer(state, &request, lost),
         "invoicing" => invoices::answer(state, &request),
         _ => accounts::answer(state, &request),
     });
-    let answer = match answered {
+    match answered {
         Ok(document) => amz_json(StatusCode::OK, service, &document),
         Err(refusal) => refuse(service, &refusal),
-    };
-    match fault {
-        Some(kind) => faults::apply(kind, answer).await,
-        None => answer,
     }
+}
+
+fn target(headers: &HeaderMap) -> &str {
+    header(headers, "x-amz-target").unwrap_or_default()
 }
 
 /// As the service writes it: Cost Explorer spells the member `Message`, the newer ones `message`.
@@ -282,9 +277,4 @@ fn amz_json(status: StatusCode, service: &str, document: &Value) -> Response {
 
 fn written(written: io::Result<()>) -> StatusCode {
     written.map_or(StatusCode::INTERNAL_SERVER_ERROR, |()| StatusCode::NO_CONTENT)
-}
-
-async fn add_fault(State(sandbox): State<AwsSandbox>, axum::Json(fault): axum::Json<AwsFault>) -> StatusCode {
-    sandbox.fail(fault);
-    StatusCode::NO_CONTENT
 }

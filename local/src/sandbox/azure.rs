@@ -1,8 +1,7 @@
 //! A stand-in for Azure, all on one listener: the login, the management API with cost details reports and invoices, and blob
-//! storage with the files of reports and with exports. Tokens are checked, links are signed, faults come on request.
+//! storage with the files of reports and with exports. Tokens are checked, links are signed.
 //!
-//! Beside the API, for whoever tries it by hand: `POST /sandbox/amend` restates the closing month, `POST /sandbox/faults`
-//! (`{"path": "invoices", "kind": {"status": 503}, "times": 2}`) makes answers fail.
+//! Beside the API, for whoever tries it by hand: `POST /sandbox/amend` restates the closing month.
 
 mod access;
 mod content;
@@ -14,12 +13,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::{Request, State};
+use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::{Extension, Router};
 use billing::month::BillingMonth;
 use bytes::Bytes;
 use chrono::{Days, NaiveDate};
@@ -27,30 +25,26 @@ use serde_json::{Value, json};
 
 use self::access::{Access, Resource};
 use self::content::Content;
-pub use self::faults::{AzureFault, AzureFaultKind, AzureReportFault};
+pub use self::faults::{AzureFault, AzureReportFault};
 use self::reports::Reports;
 use self::storage::Container;
-use crate::sandbox::shared::Shared;
+use crate::sandbox::access::header;
+use crate::sandbox::provider::{Provider, Sandbox, does};
 use crate::sandbox::{AZURE_ENROLLMENT, AZURE_SCOPE};
 
 /// Invoices on one page.
 const INVOICES_PAGE: usize = 1;
-const LARGEST_REQUEST_BYTES: usize = 64 * 1024;
 
-/// The sandbox; clones share one state.
-#[derive(Clone, Debug)]
-pub struct AzureSandbox {
-    state: Shared<SandboxState>,
-}
+/// The sandbox of Azure.
+pub type AzureSandbox = Sandbox<Azure>;
 
+/// The costs of a billing profile, and the reports that were ordered of them.
 #[derive(Clone, Debug)]
-struct SandboxState {
+pub struct Azure {
     content: Content,
     access: Access,
     reports: Reports,
     container: Container,
-    faults: Vec<AzureFault>,
-    requests: Vec<String>,
 }
 
 /// One request, taken apart.
@@ -65,91 +59,91 @@ struct Asked {
 }
 
 impl AzureSandbox {
-    /// Another one that is as this one is now.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        Self { state: self.state.copy() }
-    }
-
     /// A billing profile with the month that closes, the one before and what came so far. The same every time; of June 2025 it
     /// is the recorded month itself.
     #[must_use]
     pub fn example(closing: BillingMonth) -> Self {
         let (content, container) = example(closing);
-        let state = SandboxState {
-            content,
-            access: Access::default(),
-            reports: Reports::default(),
-            container,
-            faults: Vec::new(),
-            requests: Vec::new(),
-        };
-        Self { state: Shared::new(state) }
+        Self::of(Azure { content, access: Access::default(), reports: Reports::default(), container })
     }
 
     /// Another month closes from now on.
     pub fn close(&self, closing: BillingMonth) {
-        self.state.with(|state| (state.content, state.container) = example(closing));
+        self.with(|state| (state.content, state.container) = example(closing));
     }
 
     /// Reports of days that begin in that month consist of these files: name and bytes.
     pub fn give(&self, month: BillingMonth, files: Vec<(String, Bytes)>) {
-        self.state.with(|state| state.content.give(month, files));
+        self.with(|state| state.content.give(month, files));
     }
 
     /// The same for reports of amortised costs.
     pub fn give_amortized(&self, month: BillingMonth, files: Vec<(String, Bytes)>) {
-        self.state.with(|state| state.content.give_amortized(month, files));
+        self.with(|state| state.content.give_amortized(month, files));
     }
 
     /// Writes a run of the export `costs` in the container `cost`; `run` is its time, `YYYYMMDDhhmm`, and `kind` its type, such
     /// as `FocusCost`. Answers the name of its manifest.
     pub fn export(&self, month: BillingMonth, run: &str, kind: &str, files: &[(String, Bytes)]) -> String {
-        self.state.with(|state| state.container.add_run(month, run, kind, files))
+        self.with(|state| state.container.add_run(month, run, kind, files))
     }
 
     /// Puts a blob into the container `cost`.
     pub fn put_blob(&self, name: &str, bytes: impl Into<Bytes>) {
-        self.state.with(|state| state.container.put(name, bytes.into()));
+        self.with(|state| state.container.put(name, bytes.into()));
     }
 
     /// Removes a blob of the container `cost`.
     pub fn remove_blob(&self, name: &str) {
-        self.state.with(|state| state.container.remove(name));
+        self.with(|state| state.container.remove(name));
     }
 
     /// The closing month has no invoice yet.
     pub fn without_invoice(&self) {
-        self.state.with(|state| state.content.has_invoices = false);
+        self.with(|state| state.content.has_invoices = false);
     }
 
     /// How often a report is looked at before it is ready.
     pub fn looks(&self, looks: u32) {
-        self.state.with(|state| state.reports.looks = looks);
-    }
-
-    /// Makes answers fail from now on; faults are used up in their order.
-    pub fn fail(&self, fault: AzureFault) {
-        self.state.with(|state| state.faults.push(fault));
+        self.with(|state| state.reports.looks = looks);
     }
 
     /// Restates the closing month: a usage record moves to another resource group.
     pub fn amend(&self) {
-        self.state.with(|state| state.content.amend());
+        self.with(|state| state.content.amend());
+    }
+}
+
+impl Provider for Azure {
+    type Fault = AzureFault;
+
+    fn routes(_: &AzureSandbox) -> Router<AzureSandbox> {
+        Router::new().route("/sandbox/amend", does(AzureSandbox::amend)).fallback(entry)
     }
 
-    /// Method and path of every request so far; not the queries, where signatures are.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.state.with(|state| state.requests.clone())
+    fn refuse(status: StatusCode) -> Response {
+        match status.as_u16() {
+            400 => error(status, "BadRequest", "The maximum date range allowed is 1 month."),
+            403 => {
+                error(status, "RBACAccessDenied", "The client does not have authorization to perform action.")
+            }
+            429 => error(status, "429", "Too many requests. Please retry."),
+            503 => error(status, "ServiceUnavailable", "Service is temporarily unavailable."),
+            _ => error(status, "OnRequest", "on request"),
+        }
     }
 
-    pub(crate) fn router(self) -> Router {
-        Router::new()
-            .route("/sandbox/amend", post(amend))
-            .route("/sandbox/faults", post(add_fault))
-            .fallback(entry)
-            .with_state(self)
+    /// Without the query, where signatures are.
+    fn name(head: &Parts) -> String {
+        format!("{} {}", head.method, head.uri.path())
+    }
+
+    fn meets(fault: &AzureFault, path: &str) -> bool {
+        !matches!(fault, AzureFault::Report(_)) || path.ends_with("/generateCostDetailsReport")
+    }
+
+    async fn fail(fault: AzureFault, answer: impl Future<Output = Response> + Send) -> Response {
+        faults::apply(fault, answer).await
     }
 }
 
@@ -160,40 +154,35 @@ fn example(closing: BillingMonth) -> (Content, Container) {
     (content, container)
 }
 
-async fn entry(State(sandbox): State<AzureSandbox>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, LARGEST_REQUEST_BYTES).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
-    let query = parts.uri.query().unwrap_or_default();
-    let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+async fn entry(
+    State(sandbox): State<AzureSandbox>,
+    fault: Option<Extension<AzureFault>>,
+    head: Parts,
+    body: Bytes,
+) -> Response {
+    let query = head.uri.query().unwrap_or_default();
     let asked = Asked {
-        method: parts.method,
-        path: parts.uri.path().trim_matches('/').to_owned(),
+        method: head.method,
+        path: head.uri.path().trim_matches('/').to_owned(),
         query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
-        base: format!("http://{host}"),
-        headers: parts.headers,
+        base: format!("http://{}", header(&head.headers, "host").unwrap_or_default()),
+        headers: head.headers,
         body,
     };
-    let (answer, fault) = sandbox.state.with(|state| {
-        state.requests.push(format!("{} /{}", asked.method, asked.path));
-        let fault = faults::take(&mut state.faults, &asked.path);
+    sandbox.with(|state| {
         let report_fault = match fault {
-            Some(AzureFaultKind::Report(fault)) => Some(fault),
+            Some(Extension(AzureFault::Report(fault))) => Some(fault),
+            Some(Extension(AzureFault::TokensEnd)) => {
+                state.access.end_tokens();
+                None
+            }
             _ => None,
         };
-        if fault == Some(AzureFaultKind::TokensEnd) {
-            state.access.end_tokens();
-        }
-        (state.answer(&asked, report_fault), fault)
-    });
-    match fault {
-        Some(kind) => faults::apply(kind, answer).await,
-        None => answer,
-    }
+        state.answer(&asked, report_fault)
+    })
 }
 
-impl SandboxState {
+impl Azure {
     fn answer(&mut self, asked: &Asked, fault: Option<AzureReportFault>) -> Response {
         let path = asked.path.as_str();
         if let Some(tenant) = path.strip_suffix("/oauth2/v2.0/token").filter(|_| asked.method == Method::POST)
@@ -264,17 +253,4 @@ fn json_of(body: &Value) -> Response {
 /// Azure's error document.
 fn error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, axum::Json(json!({"error": {"code": code, "message": message}}))).into_response()
-}
-
-async fn amend(State(sandbox): State<AzureSandbox>) -> StatusCode {
-    sandbox.amend();
-    StatusCode::NO_CONTENT
-}
-
-async fn add_fault(
-    State(sandbox): State<AzureSandbox>,
-    axum::Json(fault): axum::Json<AzureFault>,
-) -> StatusCode {
-    sandbox.fail(fault);
-    StatusCode::NO_CONTENT
 }

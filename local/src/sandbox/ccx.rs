@@ -1,11 +1,9 @@
 //! A stand-in for the usage report of a CCX server: Basic authentication, both spellings of the path, the web application
-//! where nothing else is, and faults on request.
+//! where nothing else is.
 //!
-//! Beside the API, for whoever tries it by hand: `POST /sandbox/amend` corrects the report of the closing month,
-//! `POST /sandbox/faults` (`{"kind": {"status": 503}, "times": 2}`) makes answers fail.
+//! Beside the API, for whoever tries it by hand: `POST /sandbox/amend` corrects the report of the closing month.
 
 mod datastores;
-mod faults;
 #[cfg(test)]
 mod tests;
 
@@ -13,12 +11,11 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{self, Next};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
-use base64::Engine as _;
+use axum::routing::get;
 use billing::month::BillingMonth;
 use bytes::Bytes;
 use chrono::{Days, NaiveDate, NaiveTime};
@@ -26,100 +23,70 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::datastores::{Datastores, Spelling, Window};
-pub use self::faults::{CcxFault, CcxFaultKind};
 use crate::sandbox::CCX_CREDENTIALS;
-use crate::sandbox::faults::take as take_fault;
-use crate::sandbox::shared::Shared;
+use crate::sandbox::access::is_from;
+use crate::sandbox::faults::NoFault;
+use crate::sandbox::provider::{Provider, Sandbox, does};
 
-/// The sandbox; clones share one state.
-#[derive(Clone, Debug)]
-pub struct CcxSandbox {
-    state: Shared<SandboxState>,
-}
+const CURRENT: &str = "/api/admin/datastores/billing/usage/json";
+const LEGACY: &str = "/api/admin/datastores/billing/json";
 
+/// The sandbox of CCX.
+pub type CcxSandbox = Sandbox<Ccx>;
+
+/// The datastores of a server.
 #[derive(Clone, Debug)]
-struct SandboxState {
+pub struct Ccx {
     datastores: Datastores,
     /// Documents that a test gives, by the month in which the days asked for begin.
     given: BTreeMap<BillingMonth, Bytes>,
-    faults: Vec<CcxFault>,
-    requests: Vec<String>,
 }
 
 impl CcxSandbox {
-    /// Another one that is as this one is now.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        Self { state: self.state.copy() }
-    }
-
     /// A server with a dozen datastores over the month that closes and the one before. The same every time.
     #[must_use]
     pub fn example(closing: BillingMonth) -> Self {
-        let state = SandboxState {
-            datastores: Datastores::example(closing),
-            given: BTreeMap::new(),
-            faults: Vec::new(),
-            requests: Vec::new(),
-        };
-        Self { state: Shared::new(state) }
+        Self::of(Ccx { datastores: Datastores::example(closing), given: BTreeMap::new() })
     }
 
     /// Answers with this document whenever days are asked for that begin in that month.
     pub fn give(&self, month: BillingMonth, document: impl Into<Bytes>) {
-        self.state.with(|state| state.given.insert(month, document.into()));
-    }
-
-    /// Makes answers fail from now on; faults are used up in their order.
-    pub fn fail(&self, fault: CcxFault) {
-        self.state.with(|state| state.faults.push(fault));
+        self.with(|state| state.given.insert(month, document.into()));
     }
 
     /// Corrects the report of the closing month: more egress of a datastore becomes known.
     pub fn amend(&self) {
-        self.state.with(|state| state.datastores.amend());
+        self.with(|state| state.datastores.amend());
     }
+}
 
-    /// Method, path and query of every request so far.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.state.with(|state| state.requests.clone())
-    }
+impl Provider for Ccx {
+    type Fault = NoFault;
 
-    pub(crate) fn router(self) -> Router {
+    const API: &'static str = "/api/";
+    const PAGE: &'static str = "CCX";
+    const LOGIN: &'static str = "/auth/login";
+
+    fn routes(_: &CcxSandbox) -> Router<CcxSandbox> {
         Router::new()
-            .route("/api/admin/datastores/billing/usage/json", get(current))
-            .route("/api/admin/datastores/billing/json", get(legacy))
-            .route_layer(middleware::from_fn(check_access))
-            .route("/sandbox/amend", post(amend))
-            .route("/sandbox/faults", post(add_fault))
+            .route(CURRENT, get(current))
+            .route(LEGACY, get(legacy))
+            .route("/sandbox/amend", does(CcxSandbox::amend))
             .fallback(async || Html("<!doctype html><title>CCX</title>"))
-            .layer(middleware::from_fn_with_state(self.clone(), note_and_fail))
-            .with_state(self)
     }
-}
 
-async fn note_and_fail(State(sandbox): State<CcxSandbox>, request: Request, next: Next) -> Response {
-    let is_api = request.uri().path().starts_with("/api/");
-    let fault = sandbox.state.with(|state| {
-        state.requests.push(format!("{} {}", request.method(), request.uri()));
-        if is_api { take_fault(&mut state.faults) } else { None }
-    });
-    match fault {
-        Some(kind) => faults::apply(kind, next.run(request).await).await,
-        None => next.run(request).await,
+    fn refuse(status: StatusCode) -> Response {
+        error(status, "on request")
     }
-}
 
-async fn check_access(headers: HeaderMap, request: Request, next: Next) -> Response {
-    let [(_, user), (_, password)] = CCX_CREDENTIALS;
-    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-    let given = headers.get("authorization").and_then(|value| value.to_str().ok());
-    if given == Some(format!("Basic {pair}").as_str()) {
-        return next.run(request).await;
+    fn admit(&mut self, head: &Parts, _: &Bytes) -> Option<Response> {
+        let [(_, user), (_, password)] = CCX_CREDENTIALS;
+        if ![CURRENT, LEGACY].contains(&head.uri.path()) || is_from(&head.headers, user, password) {
+            return None;
+        }
+        let challenge = [("www-authenticate", "Basic realm=\"Authentication Required\"")];
+        Some((StatusCode::UNAUTHORIZED, challenge).into_response())
     }
-    let challenge = [("www-authenticate", "Basic realm=\"Authentication Required\"")];
-    (StatusCode::UNAUTHORIZED, challenge).into_response()
 }
 
 #[derive(Deserialize)]
@@ -153,33 +120,24 @@ fn answer(sandbox: &CcxSandbox, spelling: Spelling, days: [(&str, Option<String>
     };
     let (from, to) = match (read(first), read(last)) {
         (Ok(from), Ok(to)) => (from, to),
-        (Err(why), _) | (_, Err(why)) => return refuse(&why),
+        (Err(why), _) | (_, Err(why)) => return error(StatusCode::BAD_REQUEST, &why),
     };
-    let closing = sandbox.state.with(|state| state.datastores.closing());
+    let closing = sandbox.with(|state| state.datastores.closing());
     let from = from.unwrap_or_else(|| closing.start().date_naive());
     let end = to.map_or(Some(closing.end().date_naive()), |to| to.checked_add_days(Days::new(1)));
     let Some(end) = end.filter(|end| *end > from) else {
-        return refuse(&format!("'{}' must not be before '{}'", last.0, first.0));
+        let why = format!("'{}' must not be before '{}'", last.0, first.0);
+        return error(StatusCode::BAD_REQUEST, &why);
     };
     let at = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
     let window = Window { from: at(from), to: at(end) };
-    let document = sandbox.state.with(|state| {
+    let document = sandbox.with(|state| {
         let given = state.given.get(&BillingMonth::containing(window.from)).cloned();
         given.unwrap_or_else(|| state.datastores.report(&window, spelling).to_string().into())
     });
     ([("content-type", "application/json")], Body::from(document)).into_response()
 }
 
-fn refuse(why: &str) -> Response {
-    (StatusCode::BAD_REQUEST, axum::Json(json!({"error": why}))).into_response()
-}
-
-async fn amend(State(sandbox): State<CcxSandbox>) -> StatusCode {
-    sandbox.amend();
-    StatusCode::NO_CONTENT
-}
-
-async fn add_fault(State(sandbox): State<CcxSandbox>, axum::Json(fault): axum::Json<CcxFault>) -> StatusCode {
-    sandbox.fail(fault);
-    StatusCode::NO_CONTENT
+fn error(status: StatusCode, why: &str) -> Response {
+    (status, axum::Json(json!({"error": why}))).into_response()
 }

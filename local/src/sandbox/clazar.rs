@@ -1,7 +1,6 @@
-//! A stand-in for Clazar's metering API: it holds each record once, and faults on request.
+//! A stand-in for Clazar's metering API: it holds each record once.
 //!
-//! Beside the API, for whoever tries it by hand: `GET /sandbox/records` lists what is held, `POST /sandbox/faults`
-//! (`{"path": "/metering/", "kind": {"status": 503}, "times": 2}`) makes answers fail, `POST /sandbox/contracts`
+//! Beside the API, for whoever tries it by hand: `GET /sandbox/records` lists what is held, `POST /sandbox/contracts`
 //! (`{"contract_id": "...", "dimensions": ["cpu_core_hours"]}`) registers a contract, and
 //! `POST /sandbox/contracts/{id}/deactivate` (or `/activate`) ends it (or takes it up again).
 
@@ -17,66 +16,56 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Path, Request, State};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::contracts::Contracts;
-pub use self::faults::{ClazarFault, ClazarFaultKind};
+pub use self::faults::ClazarFault;
 pub use self::records::HeldRecord;
 use self::records::HeldRecords;
 use crate::sandbox::CLAZAR_CREDENTIALS;
+use crate::sandbox::access::bearer;
 use crate::sandbox::ids::id_of;
-use crate::sandbox::shared::Shared;
+use crate::sandbox::provider::{Provider, Sandbox};
 
 /// Clazar takes no more in one request.
 const MOST_RECORDS: usize = 25;
-const LARGEST_BODY: usize = 4 * 1024 * 1024;
 const METERING: &str = "/metering/";
 const WITH_TOKEN: [&str; 3] = [METERING, "/contracts/", "/buyers/"];
 
-/// The sandbox; clones share one state.
-#[derive(Clone, Debug)]
-pub struct ClazarSandbox {
-    state: Shared<SandboxState>,
-}
+/// The sandbox of Clazar.
+pub type ClazarSandbox = Sandbox<Clazar>;
 
+/// Contracts and their records, and who may report them.
 #[derive(Clone, Debug)]
-struct SandboxState {
+pub struct Clazar {
     contracts: Contracts,
     records: HeldRecords,
     tokens: Vec<(String, Instant)>,
     /// How many tokens were given out: each is another.
     given: u64,
     expires_in: u64,
-    faults: Vec<ClazarFault>,
-    requests: Vec<String>,
     metering_requests: Vec<Value>,
 }
 
-impl Default for ClazarSandbox {
+impl Default for Clazar {
     fn default() -> Self {
-        Self::new()
+        Self::holding(HeldRecords::default())
     }
 }
 
 impl ClazarSandbox {
-    /// Another one that is as this one is now.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        Self { state: self.state.copy() }
-    }
-
     /// A sandbox in memory that knows every contract and dimension.
     #[must_use]
     pub fn new() -> Self {
-        Self::holding(HeldRecords::default())
+        Self::default()
     }
 
     /// A sandbox whose records survive it in that file, one JSON document a line. A last line that a killed process
@@ -85,64 +74,39 @@ impl ClazarSandbox {
     /// # Errors
     /// If the file cannot be read or written, or holds something else.
     pub fn in_file(path: PathBuf) -> io::Result<Self> {
-        HeldRecords::in_file(&path).map(Self::holding)
-    }
-
-    fn holding(records: HeldRecords) -> Self {
-        let state = SandboxState {
-            contracts: Contracts::default(),
-            records,
-            tokens: Vec::new(),
-            given: 0,
-            expires_in: 86_400,
-            faults: Vec::new(),
-            requests: Vec::new(),
-            metering_requests: Vec::new(),
-        };
-        Self { state: Shared::new(state) }
+        HeldRecords::in_file(&path).map(Clazar::holding).map(Self::of)
     }
 
     /// Knows these contracts only, each with these dimensions (nothing for every dimension).
     #[must_use]
     pub fn only(self, contracts: BTreeMap<String, Option<BTreeSet<String>>>) -> Self {
-        self.state.with(|state| state.contracts.only(contracts));
+        self.with(|state| state.contracts.only(contracts));
         self
     }
 
     /// Registers a contract as active, with these dimensions (nothing for every dimension).
     pub fn register(&self, contract: &str, dimensions: Option<BTreeSet<String>>) {
-        self.state.with(|state| state.contracts.register(contract, dimensions));
+        self.with(|state| state.contracts.register(contract, dimensions));
     }
 
     /// Adds a dimension to a contract.
     pub fn register_dimension(&self, contract: &str, dimension: &str) {
-        self.state.with(|state| state.contracts.register_dimension(contract, dimension));
+        self.with(|state| state.contracts.register_dimension(contract, dimension));
     }
 
     /// Takes a dimension from a contract.
     pub fn forget_dimension(&self, contract: &str, dimension: &str) {
-        self.state.with(|state| state.contracts.forget_dimension(contract, dimension));
+        self.with(|state| state.contracts.forget_dimension(contract, dimension));
     }
 
     /// Ends a contract: its records are refused from now on.
     pub fn deactivate(&self, contract: &str) {
-        self.state.with(|state| state.contracts.deactivate(contract));
+        self.with(|state| state.contracts.deactivate(contract));
     }
 
     /// Takes a contract up again that was ended.
     pub fn activate(&self, contract: &str) {
-        self.state.with(|state| state.contracts.activate(contract));
-    }
-
-    /// Makes answers fail from now on; faults are used up in their order, by requests that carry a valid token
-    /// where one is needed.
-    pub fn fail(&self, fault: ClazarFault) {
-        self.state.with(|state| state.faults.push(fault));
-    }
-
-    /// Answers as it should again.
-    pub fn clear_faults(&self) {
-        self.state.with(|state| state.faults.clear());
+        self.with(|state| state.contracts.activate(contract));
     }
 
     /// Holds a record that came in another way, unless one of its hour is held.
@@ -150,7 +114,7 @@ impl ClazarSandbox {
     /// # Errors
     /// If it cannot be written to the file.
     pub fn hold(&self, record: HeldRecord) -> io::Result<()> {
-        self.state.with(|state| {
+        self.with(|state| {
             let slot = record.slot();
             if state.records.has(&slot) { Ok(()) } else { state.records.hold([(slot, record)].into()) }
         })
@@ -158,33 +122,33 @@ impl ClazarSandbox {
 
     /// Takes back the tokens given out.
     pub fn revoke_tokens(&self) {
-        self.state.with(|state| state.tokens.clear());
+        self.with(|state| state.tokens.clear());
     }
 
     /// Gives out tokens that live so long, from now on.
     pub fn expires_in(&self, seconds: u64) {
-        self.state.with(|state| state.expires_in = seconds);
+        self.with(|state| state.expires_in = seconds);
     }
 
     /// What is held, by contract, dimension and hour.
     #[must_use]
     pub fn records(&self) -> Vec<HeldRecord> {
-        self.state.with(|state| state.records.all().cloned().collect())
-    }
-
-    /// Method and path of every request so far.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.state.with(|state| state.requests.clone())
+        self.with(|state| state.records.all().cloned().collect())
     }
 
     /// The body of every `POST /metering/` that came in, whatever became of it. One that is no JSON is a text.
     #[must_use]
     pub fn metering_requests(&self) -> Vec<Value> {
-        self.state.with(|state| state.metering_requests.clone())
+        self.with(|state| state.metering_requests.clone())
     }
+}
 
-    pub(crate) fn router(self) -> Router {
+impl Provider for Clazar {
+    type Fault = ClazarFault;
+
+    const PAGE: &'static str = "Clazar";
+
+    fn routes(_: &ClazarSandbox) -> Router<ClazarSandbox> {
         // as Django does: a path without its last slash is another one, and there is nothing
         Router::new()
             .route("/authenticate/", post(authenticate))
@@ -192,7 +156,6 @@ impl ClazarSandbox {
             .route("/contracts/", get(list_contracts))
             .route("/buyers/", get(list_buyers))
             .route("/sandbox/records", get(list_records))
-            .route("/sandbox/faults", post(add_fault))
             .route("/sandbox/contracts", post(add_contract))
             .route("/sandbox/contracts/{id}/deactivate", post(deactivate))
             .route("/sandbox/contracts/{id}/activate", post(activate))
@@ -200,23 +163,45 @@ impl ClazarSandbox {
             .method_not_allowed_fallback(async || {
                 detail(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.")
             })
-            .layer(middleware::from_fn_with_state(self.clone(), attend))
-            .with_state(self)
+    }
+
+    fn refuse(status: StatusCode) -> Response {
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            return (status, Html("<html>error</html>")).into_response();
+        }
+        detail(status, status.canonical_reason().unwrap_or("On request."))
+    }
+
+    fn admit(&mut self, head: &Parts, body: &Bytes) -> Option<Response> {
+        let path = head.uri.path();
+        if head.method == "POST" && path == METERING {
+            let text = || Value::String(String::from_utf8_lossy(body).into_owned());
+            self.metering_requests.push(serde_json::from_slice(body).unwrap_or_else(|_| text()));
+        }
+        let is_let_in = !WITH_TOKEN.contains(&path) || self.is_let_in(&head.headers);
+        let why = "Authentication credentials were not provided.";
+        (!is_let_in).then(|| detail(StatusCode::UNAUTHORIZED, why))
+    }
+
+    async fn fail(fault: ClazarFault, answer: impl Future<Output = Response> + Send) -> Response {
+        faults::apply(fault, answer).await
     }
 }
 
-impl SandboxState {
-    fn note(&mut self, request: &Request<()>, body: &[u8]) {
-        self.requests.push(format!("{} {}", request.method(), request.uri()));
-        if request.method() == "POST" && request.uri().path() == METERING {
-            let text = || Value::String(String::from_utf8_lossy(body).into_owned());
-            self.metering_requests.push(serde_json::from_slice(body).unwrap_or_else(|_| text()));
+impl Clazar {
+    fn holding(records: HeldRecords) -> Self {
+        Self {
+            contracts: Contracts::default(),
+            records,
+            tokens: Vec::new(),
+            given: 0,
+            expires_in: 86_400,
+            metering_requests: Vec::new(),
         }
     }
 
     fn is_let_in(&self, headers: &HeaderMap) -> bool {
-        let header = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let given = header.strip_prefix("Bearer ").unwrap_or_default();
+        let given = bearer(headers);
         self.tokens.iter().any(|(token, end)| token == given && Instant::now() < *end)
     }
 
@@ -227,30 +212,6 @@ impl SandboxState {
         self.tokens.push((token.clone(), end));
         json!({"access_token": token, "token_type": "bearer", "expires_in": self.expires_in})
     }
-}
-
-/// Notes each request, lets it in or not, and does to it what was asked for.
-async fn attend(State(sandbox): State<ClazarSandbox>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    // all of it, before anything is done: half a request counts for nothing
-    let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
-        return detail(StatusCode::BAD_REQUEST, "The request is incomplete or too large.");
-    };
-    let head = Request::from_parts(parts, ());
-    let path = head.uri().path().to_owned();
-    let is_let_in = sandbox.state.with(|state| {
-        state.note(&head, &body);
-        !WITH_TOKEN.contains(&path.as_str()) || state.is_let_in(head.headers())
-    });
-    if !is_let_in {
-        return detail(StatusCode::UNAUTHORIZED, "Authentication credentials were not provided.");
-    }
-    let request = head.map(|()| Body::from(body));
-    if path.starts_with("/sandbox/") {
-        return next.run(request).await;
-    }
-    let fault = sandbox.state.with(|state| faults::take(&mut state.faults, &path));
-    faults::answer(fault, request, next).await
 }
 
 #[derive(Deserialize)]
@@ -268,7 +229,7 @@ async fn authenticate(State(sandbox): State<ClazarSandbox>, body: Bytes) -> Resp
     if credentials.client_id != client_id || credentials.client_secret != client_secret {
         return detail(StatusCode::UNAUTHORIZED, "Invalid client credentials.");
     }
-    Json(sandbox.state.with(SandboxState::give_token)).into_response()
+    Json(sandbox.with(Clazar::give_token)).into_response()
 }
 
 #[derive(Deserialize)]
@@ -278,7 +239,7 @@ struct Metering {
 
 async fn meter(
     State(sandbox): State<ClazarSandbox>,
-    fault: Option<Extension<ClazarFaultKind>>,
+    fault: Option<Extension<ClazarFault>>,
     body: Bytes,
 ) -> Response {
     let submitted = match serde_json::from_slice::<Metering>(&body) {
@@ -292,9 +253,8 @@ async fn meter(
         let message = format!("request: Ensure this field has no more than {MOST_RECORDS} elements.");
         return detail(StatusCode::BAD_REQUEST, &message);
     }
-    let fault = fault.map(|Extension(kind)| kind);
+    let fault = fault.map(|Extension(fault)| fault);
     let results = sandbox
-        .state
         .with(|state| metering::results(&mut state.records, &state.contracts, &submitted, fault.as_ref()));
     match results {
         Ok(results) => Json(json!({"results": results})).into_response(),
@@ -307,8 +267,7 @@ async fn meter(
 
 async fn list_contracts(State(sandbox): State<ClazarSandbox>) -> Response {
     let contract = |id: &String| json!({"id": id, "buyer_id": buyer_id(id)});
-    let results: Vec<Value> =
-        sandbox.state.with(|state| state.seen_contracts().iter().map(contract).collect());
+    let results: Vec<Value> = sandbox.with(|state| state.seen_contracts().iter().map(contract).collect());
     Json(json!({"results": results})).into_response()
 }
 
@@ -322,11 +281,11 @@ async fn list_buyers(State(sandbox): State<ClazarSandbox>) -> Response {
             "registration_details": [],
         })
     };
-    let results: Vec<Value> = sandbox.state.with(|state| state.seen_contracts().iter().map(buyer).collect());
+    let results: Vec<Value> = sandbox.with(|state| state.seen_contracts().iter().map(buyer).collect());
     Json(json!({"results": results})).into_response()
 }
 
-impl SandboxState {
+impl Clazar {
     /// Those registered, and those with records.
     fn seen_contracts(&self) -> BTreeSet<String> {
         let held = self.records.all().map(|record| record.contract_id.clone());
@@ -340,11 +299,6 @@ fn buyer_id(contract: &str) -> String {
 
 async fn list_records(State(sandbox): State<ClazarSandbox>) -> Response {
     Json(json!({"records": sandbox.records()})).into_response()
-}
-
-async fn add_fault(State(sandbox): State<ClazarSandbox>, Json(fault): Json<ClazarFault>) -> StatusCode {
-    sandbox.fail(fault);
-    StatusCode::NO_CONTENT
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,7 @@
 //! A stand-in for Google Cloud, as far as a billing export in BigQuery goes: tokens for signed assertions, query jobs that
-//! take a while, pages, Google's own errors, and faults on request.
+//! take a while, pages, and Google's own errors.
 //!
-//! Beside the API, for whoever tries it by hand: `POST /sandbox/amend` lets late rows of the closing month appear,
-//! `POST /sandbox/faults` (`{"kind": {"status": 503}, "times": 2}`) makes answers fail.
+//! Beside the API, for whoever tries it by hand: `POST /sandbox/amend` lets late rows of the closing month appear.
 
 mod access;
 mod export;
@@ -23,9 +22,10 @@ use serde_json::{Value, json};
 use self::access::Access;
 use self::export::Export;
 pub use self::export::GcpRow;
-pub use self::faults::{GcpFault, GcpFaultKind};
+pub use self::faults::GcpFault;
 use self::jobs::{Jobs, PageQuery};
-use super::shared::Shared;
+use super::access::bearer;
+use super::provider::{Provider, Sandbox, does};
 
 /// The project of the sandbox.
 pub const GCP_PROJECT: &str = "billing-proj";
@@ -34,39 +34,22 @@ pub const GCP_BILLING_TABLE: &str = "billing-proj.billing.gcp_billing_export_v1_
 /// Where the dataset of that table is.
 pub const GCP_LOCATION: &str = "EU";
 
-/// The sandbox; clones share one state.
-#[derive(Clone, Debug)]
-pub struct GcpSandbox {
-    state: Shared<SandboxState>,
-}
+/// The sandbox of Google Cloud.
+pub type GcpSandbox = Sandbox<Gcp>;
 
+/// A billing export, and the jobs that query it.
 #[derive(Clone, Debug)]
-struct SandboxState {
+pub struct Gcp {
     access: Access,
     export: Export,
     jobs: Jobs,
-    faults: Vec<GcpFault>,
-    requests: Vec<String>,
 }
 
 impl GcpSandbox {
-    /// Another one that is as this one is now.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        Self { state: self.state.copy() }
-    }
-
     /// An export with rows of the month that closes, of the one before and of the one that runs. The same every time.
     #[must_use]
     pub fn example(closing: BillingMonth) -> Self {
-        let state = SandboxState {
-            access: Access::default(),
-            export: Export::example(closing),
-            jobs: Jobs::default(),
-            faults: Vec::new(),
-            requests: Vec::new(),
-        };
-        Self { state: Shared::new(state) }
+        Self::of(Gcp { access: Access::default(), export: Export::example(closing), jobs: Jobs::default() })
     }
 
     /// The key file of the service account that opens it: a key of this process, made when it is first asked for.
@@ -77,7 +60,7 @@ impl GcpSandbox {
 
     /// The rows of a month from now on; none for a month of which nothing was exported.
     pub fn give(&self, month: BillingMonth, rows: Vec<GcpRow>) {
-        self.state.with(|state| state.export.give(month, rows));
+        self.with(|state| state.export.give(month, rows));
     }
 
     /// The recorded rows of June 2025, as if they were of that month.
@@ -88,70 +71,69 @@ impl GcpSandbox {
 
     /// Late rows of the closing month appear.
     pub fn amend(&self) {
-        self.state.with(|state| state.export.amend());
-    }
-
-    /// Makes answers fail from now on; faults are used up in their order.
-    pub fn fail(&self, fault: GcpFault) {
-        self.state.with(|state| state.faults.push(fault));
+        self.with(|state| state.export.amend());
     }
 
     /// Takes back all tokens that were given out.
     pub fn revoke_tokens(&self) {
-        self.state.with(|state| state.access.revoke_tokens());
+        self.with(|state| state.access.revoke_tokens());
     }
 
     /// Says of the tokens given out from now on that they last so long.
     pub fn tokens_last(&self, seconds: u64) {
-        self.state.with(|state| state.access.lifetime_s = seconds);
+        self.with(|state| state.access.lifetime_s = seconds);
     }
 
     /// Cuts pages after so many rows, as BigQuery does at 10 MB.
     pub fn cut_pages(&self, rows: usize) {
-        self.state.with(|state| state.jobs.page_rows = rows.max(1));
+        self.with(|state| state.jobs.page_rows = rows.max(1));
     }
 
     /// Jobs are done when they have been asked for so often; the query itself is the first time.
     pub fn jobs_take(&self, answers: usize) {
-        self.state.with(|state| state.jobs.answers_until_done = answers);
+        self.with(|state| state.jobs.answers_until_done = answers);
     }
 
     /// How many query jobs were started.
     #[must_use]
     pub fn jobs(&self) -> usize {
-        self.state.with(|state| state.jobs.count())
+        self.with(|state| state.jobs.count())
     }
+}
 
-    /// Method, path and query of every request so far.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.state.with(|state| state.requests.clone())
-    }
+impl Provider for Gcp {
+    type Fault = GcpFault;
 
-    pub(crate) fn router(self) -> Router {
+    const API: &'static str = "/bigquery/";
+
+    fn routes(sandbox: &GcpSandbox) -> Router<GcpSandbox> {
         let queries = "/bigquery/v2/projects/{project}/queries";
         Router::new()
             .route(queries, post(query))
             .route(&format!("{queries}/{{job}}"), get(results))
-            .route_layer(middleware::from_fn_with_state(self.clone(), check_access))
+            .route_layer(middleware::from_fn_with_state(sandbox.clone(), check_access))
             .route("/token", post(token))
-            .route("/sandbox/amend", post(amend))
-            .route("/sandbox/faults", post(add_fault))
+            .route("/sandbox/amend", does(GcpSandbox::amend))
             .fallback(async || refuse(404, "notFound", "Not Found"))
-            .layer(middleware::from_fn_with_state(self.clone(), note_and_fail))
-            .with_state(self)
     }
-}
 
-async fn note_and_fail(State(sandbox): State<GcpSandbox>, request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    let fault = sandbox.state.with(|state| {
-        state.requests.push(format!("{} {}", request.method(), request.uri()));
-        faults::take(&mut state.faults, &path)
-    });
-    match fault {
-        Some(kind) => faults::apply(kind, next.run(request).await).await,
-        None => next.run(request).await,
+    fn refuse(status: StatusCode) -> Response {
+        faults::refuse(status, "accessDenied")
+    }
+
+    fn throttle(status: StatusCode) -> Response {
+        faults::refuse(status, "rateLimitExceeded")
+    }
+
+    fn meets(fault: &GcpFault, path: &str) -> bool {
+        match fault {
+            GcpFault::Token(_) => path == "/token",
+            _ => path.starts_with(Self::API),
+        }
+    }
+
+    async fn fail(fault: GcpFault, answer: impl Future<Output = Response> + Send) -> Response {
+        faults::apply(fault, answer).await
     }
 }
 
@@ -162,8 +144,7 @@ async fn check_access(
     request: Request,
     next: Next,
 ) -> Response {
-    let given = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !sandbox.state.with(|state| state.access.knows(given)) {
+    if !sandbox.with(|state| state.access.knows(bearer(&headers))) {
         let said = "Request had invalid authentication credentials. Expected OAuth 2 access token.";
         return refuse(401, "authError", said);
     }
@@ -197,11 +178,11 @@ fn refuse(code: u16, reason: &str, message: &str) -> Response {
 }
 
 async fn token(State(sandbox): State<GcpSandbox>, body: String) -> Response {
-    sandbox.state.with(|state| state.access.token(&body))
+    sandbox.with(|state| state.access.token(&body))
 }
 
 async fn query(State(sandbox): State<GcpSandbox>, axum::Json(request): axum::Json<Value>) -> Response {
-    answer(sandbox.state.with(|state| state.jobs.query(&request, &state.export)))
+    answer(sandbox.with(|state| state.jobs.query(&request, &state.export)))
 }
 
 async fn results(
@@ -209,7 +190,7 @@ async fn results(
     Path((_, job)): Path<(String, String)>,
     Query(page): Query<PageQuery>,
 ) -> Response {
-    answer(sandbox.state.with(|state| state.jobs.results(&job, &page)))
+    answer(sandbox.with(|state| state.jobs.results(&job, &page)))
 }
 
 fn answer(answered: Result<Value, jobs::Refusal>) -> Response {
@@ -217,14 +198,4 @@ fn answer(answered: Result<Value, jobs::Refusal>) -> Response {
         Ok(document) => axum::Json(document).into_response(),
         Err(refusal) => refuse(refusal.code, refusal.reason, &refusal.message),
     }
-}
-
-async fn amend(State(sandbox): State<GcpSandbox>) -> StatusCode {
-    sandbox.amend();
-    StatusCode::NO_CONTENT
-}
-
-async fn add_fault(State(sandbox): State<GcpSandbox>, axum::Json(fault): axum::Json<GcpFault>) -> StatusCode {
-    sandbox.fail(fault);
-    StatusCode::NO_CONTENT
 }

@@ -10,6 +10,7 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use serde_json::{Value, json};
 
+use super::access::header;
 use super::{
     ATLAS_CREDENTIALS, AZURE_CREDENTIALS, CCX_CREDENTIALS, CLAZAR_CREDENTIALS, GcpSandbox,
     PROMETHEUS_CREDENTIALS, VAULT_CREDENTIALS,
@@ -68,10 +69,9 @@ async fn answer(
             return amz_json(status, &json!({"__type": kind, "Message": message}));
         }
     };
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let is_admin = matches!(request["SecretId"].as_str(), Some(ADMIN_SECRET_ARN | "admin-basic-auth"));
-    match (header("x-amz-target"), is_admin) {
+    match (header(&headers, "x-amz-target").unwrap_or_default(), is_admin) {
         ("secretsmanager.GetSecretValue", true) => {
             // an empty secret until somebody sets a password
             let secret = std::fs::read_to_string(&admin).unwrap_or_else(|_| "{}".into());

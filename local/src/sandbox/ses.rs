@@ -1,7 +1,5 @@
 //! A stand-in for Amazon SES (API v2, `SendEmail`): takes mails that are signed and from a verified address, and keeps each as files
 //! that a person can open.
-//!
-//! Beside the API, for whoever tries it by hand: `POST /sandbox/faults` (`{"kind": {"status": 500}, "times": 2}`) makes answers fail.
 
 use std::path::{Path, PathBuf};
 
@@ -17,26 +15,23 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::MAIL_FROM;
-use super::faults::{AnswerFault, take};
+use super::faults::status;
+use super::provider::{Provider, Sandbox};
 use crate::credentials::Credentials;
 use crate::files;
-use crate::sandbox::shared::Shared;
 use crate::signature::{self, Refusal};
 
 const PATH: &str = "/v2/email/outbound-emails";
 
-/// The sandbox; clones share one state.
-#[derive(Clone, Debug, Default)]
-pub struct SesSandbox {
-    state: Shared<SandboxState>,
-}
+/// The sandbox of SES.
+pub type SesSandbox = Sandbox<Ses>;
 
+/// The mails that went out.
 #[derive(Clone, Debug, Default)]
-struct SandboxState {
+pub struct Ses {
     /// Where mails stand as files.
     folder: Option<PathBuf>,
     sent: Vec<SentMail>,
-    faults: Vec<SesFault>,
 }
 
 /// A mail that was accepted.
@@ -58,59 +53,35 @@ pub struct SentMail {
     pub attachments: Vec<(String, Vec<u8>)>,
 }
 
-/// A fault of this sandbox.
-pub type SesFault = AnswerFault<SesFaultKind>;
-
-/// How a mail fails.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// How only SES fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SesFaultKind {
+pub enum SesFault {
     /// The recipient is not verified: 400.
     Rejected,
     /// Too many mails a second: 429.
     TooMany,
-    /// This status, and nothing was done.
-    Status(u16),
     /// The mail goes out, and the answer is this status.
     SentThen(u16),
 }
 
 impl SesSandbox {
-    /// Another one that is as this one is now.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        Self { state: self.state.copy() }
-    }
-
     /// One that also keeps mails in a folder, each in a folder of its own.
     #[must_use]
     pub fn in_folder(folder: PathBuf) -> Self {
         let sandbox = Self::default();
-        sandbox.state.with(|state| state.folder = Some(folder));
+        sandbox.with(|state| state.folder = Some(folder));
         sandbox
-    }
-
-    /// Makes mails fail from now on; faults are used up in their order.
-    pub fn fail(&self, fault: SesFault) {
-        self.state.with(|state| state.faults.push(fault));
     }
 
     /// All mails that went out since it started.
     #[must_use]
     pub fn sent(&self) -> Vec<SentMail> {
-        self.state.with(|state| state.sent.clone())
-    }
-
-    pub(crate) fn router(self, credentials: Credentials) -> Router {
-        Router::new()
-            .route(PATH, post(send))
-            .layer(Extension(credentials))
-            .route("/sandbox/faults", post(add_fault))
-            .with_state(self)
+        self.with(|state| state.sent.clone())
     }
 
     fn keep(&self, mut mail: SentMail) -> std::io::Result<String> {
-        self.state.with(|state| {
+        self.with(|state| {
             mail.id = format!("0102019a{:08}-monthend-000000", state.sent.len() + 1);
             if let Some(folder) = &state.folder {
                 write(folder, &mail)?;
@@ -118,6 +89,32 @@ impl SesSandbox {
             state.sent.push(mail.clone());
             Ok(mail.id)
         })
+    }
+}
+
+impl Provider for Ses {
+    type Fault = SesFault;
+
+    fn routes(_: &SesSandbox) -> Router<SesSandbox> {
+        Router::new().route(PATH, post(send))
+    }
+
+    fn refuse(status: StatusCode) -> Response {
+        refuse(status, "InternalFailure", "the sandbox fails on request")
+    }
+
+    async fn fail(fault: SesFault, answer: impl Future<Output = Response> + Send) -> Response {
+        match fault {
+            SesFault::Rejected => answer.await,
+            SesFault::TooMany => {
+                let message = "Maximum sending rate exceeded.";
+                refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message)
+            }
+            SesFault::SentThen(code) => {
+                let answer = answer.await;
+                if answer.status().is_success() { Self::refuse(status(code)) } else { answer }
+            }
+        }
     }
 }
 
@@ -169,6 +166,7 @@ fn read(request: &Value) -> Result<SentMail, &'static str> {
 async fn send(
     State(sandbox): State<SesSandbox>,
     Extension(credentials): Extension<Credentials>,
+    fault: Option<Extension<SesFault>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -193,24 +191,12 @@ async fn send(
     if mail.from != MAIL_FROM {
         return rejected(&mail.from);
     }
-    let failed = |code: u16| {
-        let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        refuse(status, "InternalFailure", "the sandbox fails on request")
-    };
-    let then = match sandbox.state.with(|state| take(&mut state.faults)) {
-        Some(SesFaultKind::Rejected) => return rejected(&mail.to),
-        Some(SesFaultKind::TooMany) => {
-            let message = "Maximum sending rate exceeded.";
-            return refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message);
-        }
-        Some(SesFaultKind::Status(code)) => return failed(code),
-        Some(SesFaultKind::SentThen(code)) => Some(code),
-        None => None,
-    };
-    match (sandbox.keep(mail), then) {
-        (Ok(_), Some(code)) => failed(code),
-        (Ok(id), None) => axum::Json(json!({"MessageId": id})).into_response(),
-        (Err(error), _) => refuse(
+    if let Some(Extension(SesFault::Rejected)) = fault {
+        return rejected(&mail.to);
+    }
+    match sandbox.keep(mail) {
+        Ok(id) => axum::Json(json!({"MessageId": id})).into_response(),
+        Err(error) => refuse(
             StatusCode::INTERNAL_SERVER_ERROR,
             "InternalFailure",
             &format!("the mail is not kept: {error}"),
@@ -220,9 +206,4 @@ async fn send(
 
 fn refuse(status: StatusCode, kind: &str, message: &str) -> Response {
     (status, [("x-amzn-errortype", kind.to_owned())], axum::Json(json!({"message": message}))).into_response()
-}
-
-async fn add_fault(State(sandbox): State<SesSandbox>, axum::Json(fault): axum::Json<SesFault>) -> StatusCode {
-    sandbox.fail(fault);
-    StatusCode::NO_CONTENT
 }

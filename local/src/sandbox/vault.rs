@@ -1,141 +1,137 @@
-//! A stand-in for Vault, as far as secrets are read and written: AppRole, tokens, a namespace, a KV engine of each version, seals, and
-//! faults on request.
+//! A stand-in for Vault, as far as secrets are read and written: AppRole, tokens, a namespace, a KV engine of each version, and seals.
 //!
-//! `secret/` is an engine of version 2 that wants check-and-set, `kv/` shows the same documents as one of version 1. Beside the API, for
-//! whoever tries it by hand: `POST /sandbox/faults` (`{"kind": {"status": 503}, "times": 2}`) makes answers fail.
+//! `secret/` is an engine of version 2 that wants check-and-set, `kv/` shows the same documents as one of version 1.
 
 mod documents;
-mod faults;
 
 use std::collections::BTreeSet;
 
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::documents::Documents;
-pub use self::faults::{VaultFault, VaultFaultKind};
-use crate::sandbox::faults::take as take_fault;
+use crate::sandbox::access::header;
 use crate::sandbox::ids::id_of;
-use crate::sandbox::shared::Shared;
+use crate::sandbox::provider::{Provider, Sandbox};
 use crate::sandbox::{VAULT_CREDENTIALS, VAULT_TOKEN, secrets};
 
 /// What a login with the AppRole may read.
 const FOLDER: &str = "monthend/";
+const NO_ROUTE: &str = "no handler for route. route entry not found.";
 
-/// The sandbox; clones share one state.
-#[derive(Clone, Debug)]
-pub struct VaultSandbox {
-    state: Shared<SandboxState>,
-}
+/// The sandbox of Vault.
+pub type VaultSandbox = Sandbox<Vault>;
 
-#[derive(Debug, Default)]
-struct SandboxState {
+/// Documents, and who may read them.
+#[derive(Clone, Debug, Default)]
+pub struct Vault {
     documents: Documents,
     namespace: Option<String>,
     tokens: BTreeSet<String>,
     sealed: bool,
-    faults: Vec<VaultFault>,
-    requests: Vec<String>,
+}
+
+/// How only Vault fails.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VaultFault {
+    /// Nothing is done; this text in the error document of a 400.
+    Message(String),
 }
 
 impl VaultSandbox {
     /// A Vault with the credentials of the sandbox providers under `monthend/`.
     #[must_use]
     pub fn example() -> Self {
-        let mut state = SandboxState::default();
+        let mut vault = Vault::default();
         for (_, name, document) in secrets::of_providers() {
-            state.documents.add(name, document);
+            vault.documents.add(name, document);
         }
-        Self { state: Shared::new(state) }
+        Self::of(vault)
     }
 
     /// Adds a version of a document.
     pub fn put(&self, path: &str, document: Value) {
-        self.state.with(|state| state.documents.add(path, document));
+        self.with(|state| state.documents.add(path, document));
     }
 
     /// Deletes the newest version of a document, which can be undone.
     pub fn delete(&self, path: &str) {
-        self.state.with(|state| state.documents.delete(path));
+        self.with(|state| state.documents.delete(path));
     }
 
     /// Destroys the newest version of a document.
     pub fn destroy(&self, path: &str) {
-        self.state.with(|state| state.documents.destroy(path));
+        self.with(|state| state.documents.destroy(path));
     }
 
     /// The newest version of a document and its number.
     #[must_use]
     pub fn newest(&self, path: &str) -> Option<(u64, Value)> {
-        self.state.with(|state| state.documents.newest(path))
+        self.with(|state| state.documents.newest(path))
     }
 
     /// Has everything in that namespace from now on.
     pub fn move_into(&self, namespace: &str) {
-        self.state.with(|state| state.namespace = Some(namespace.to_owned()));
+        self.with(|state| state.namespace = Some(namespace.to_owned()));
     }
 
     /// Seals it, or unseals it.
     pub fn seal(&self, sealed: bool) {
-        self.state.with(|state| state.sealed = sealed);
+        self.with(|state| state.sealed = sealed);
     }
+}
 
-    /// Makes answers fail from now on; faults are used up in their order.
-    pub fn fail(&self, fault: VaultFault) {
-        self.state.with(|state| state.faults.push(fault));
-    }
+impl Provider for Vault {
+    type Fault = VaultFault;
 
-    /// Method and path of every request so far.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.state.with(|state| state.requests.clone())
-    }
+    const API: &'static str = "/v1/";
 
-    pub(crate) fn router(self) -> Router {
+    fn routes(sandbox: &VaultSandbox) -> Router<VaultSandbox> {
         Router::new()
             .route("/v1/secret/data/{*path}", any(versioned))
             .route("/v1/secret/{*path}", any(wrong_engine))
             .route("/v1/kv/{*path}", any(plain))
-            .route_layer(middleware::from_fn_with_state(self.clone(), check_token))
+            .route_layer(middleware::from_fn_with_state(sandbox.clone(), check_token))
             .route("/v1/auth/approle/login", post(log_in))
-            .route("/sandbox/faults", post(add_fault))
-            .fallback(async || refuse(StatusCode::NOT_FOUND, "no handler for route. route entry not found."))
-            .layer(middleware::from_fn_with_state(self.clone(), attend))
-            .with_state(self)
+            .fallback(async || refuse(StatusCode::NOT_FOUND, NO_ROUTE))
     }
-}
 
-/// What comes before everything else: seal, faults, the header that no form of a web page can send, and the namespace.
-async fn attend(State(sandbox): State<VaultSandbox>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if !path.starts_with("/v1/") {
-        return next.run(request).await;
+    fn refuse(status: StatusCode) -> Response {
+        refuse(status, "on request")
     }
-    let (is_login, marked) = (path.starts_with("/v1/auth/"), header(request.headers(), "x-vault-request"));
-    let namespace = header(request.headers(), "x-vault-namespace").map(|name| name.trim_matches('/'));
-    let (sealed, here, fault) = sandbox.state.with(|state| {
-        state.requests.push(format!("{} {path}", request.method()));
-        (state.sealed, state.namespace.as_deref() == namespace, take_fault(&mut state.faults))
-    });
-    if sealed {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed");
-    }
-    match (marked, here) {
-        (Some("true"), true) => {}
-        (Some("true"), false) if is_login => {
-            return refuse(StatusCode::NOT_FOUND, "no handler for route. route entry not found.");
+
+    /// What comes before everything else: seal, the header that no form of a web page can send, and the namespace.
+    fn admit(&mut self, head: &Parts, _: &Bytes) -> Option<Response> {
+        let path = head.uri.path();
+        let namespace = header(&head.headers, "x-vault-namespace").map(|name| name.trim_matches('/'));
+        if !path.starts_with(Self::API) {
+            None
+        } else if self.sealed {
+            Some(refuse(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed"))
+        } else if header(&head.headers, "x-vault-request") != Some("true") {
+            Some(refuse(StatusCode::PRECONDITION_FAILED, "missing required 'X-Vault-Request' header"))
+        } else if self.namespace.as_deref() == namespace {
+            None
+        } else if path.starts_with("/v1/auth/") {
+            Some(refuse(StatusCode::NOT_FOUND, NO_ROUTE))
+        } else {
+            Some(refuse(StatusCode::FORBIDDEN, "permission denied"))
         }
-        (Some("true"), false) => return refuse(StatusCode::FORBIDDEN, "permission denied"),
-        _ => return refuse(StatusCode::PRECONDITION_FAILED, "missing required 'X-Vault-Request' header"),
     }
-    match fault {
-        Some(kind) => faults::apply(kind, next.run(request).await).await,
-        None => next.run(request).await,
+
+    async fn fail(fault: VaultFault, _: impl Future<Output = Response> + Send) -> Response {
+        match fault {
+            VaultFault::Message(text) => refuse(StatusCode::BAD_REQUEST, &text),
+        }
     }
 }
 
@@ -145,8 +141,7 @@ async fn check_token(State(sandbox): State<VaultSandbox>, request: Request, next
     let path = request.uri().path().trim_start_matches("/v1/");
     let document = path.strip_prefix("secret/data/").or(path.strip_prefix("kv/")).unwrap_or_default();
     let may_read = request.method() == Method::GET && (document.is_empty() || document.starts_with(FOLDER));
-    let allowed =
-        token == VAULT_TOKEN.1 || (may_read && sandbox.state.with(|state| state.tokens.contains(token)));
+    let allowed = token == VAULT_TOKEN.1 || (may_read && sandbox.with(|state| state.tokens.contains(token)));
     if allowed { next.run(request).await } else { refuse(StatusCode::FORBIDDEN, "permission denied") }
 }
 
@@ -155,7 +150,7 @@ async fn log_in(State(sandbox): State<VaultSandbox>, Json(ids): Json<Value>) -> 
     if ids["role_id"] != role_id || ids["secret_id"] != secret_id {
         return refuse(StatusCode::BAD_REQUEST, "invalid role or secret ID");
     }
-    let token = sandbox.state.with(|state| {
+    let token = sandbox.with(|state| {
         let token = format!("hvs.{}", id_of(&["token", &state.tokens.len().to_string()]));
         state.tokens.insert(token.clone());
         token
@@ -181,10 +176,10 @@ async fn versioned(
     State(sandbox): State<VaultSandbox>,
     method: Method,
     Path(path): Path<String>,
-    body: axum::body::Bytes,
+    body: Bytes,
 ) -> Response {
     match method {
-        Method::GET => match sandbox.state.with(|state| state.documents.read(&path)) {
+        Method::GET => match sandbox.with(|state| state.documents.read(&path)) {
             Some((true, data)) => answer(&data, &Value::Null),
             // there is a body, though: it says what became of the newest version
             Some((false, data)) => (StatusCode::NOT_FOUND, answer(&data, &Value::Null)).into_response(),
@@ -193,7 +188,7 @@ async fn versioned(
         Method::POST | Method::PUT => {
             let body: Value = serde_json::from_slice(&body).unwrap_or_default();
             let (cas, data) = (&body["options"]["cas"], body["data"].clone());
-            let newest = sandbox.state.with(|state| state.documents.count(&path));
+            let newest = sandbox.with(|state| state.documents.count(&path));
             match cas.as_u64() {
                 None => refuse(StatusCode::BAD_REQUEST, "check-and-set parameter required for this call"),
                 Some(cas) if cas != newest => {
@@ -201,9 +196,7 @@ async fn versioned(
                     refuse(StatusCode::BAD_REQUEST, why)
                 }
                 Some(_) if !data.is_object() => refuse(StatusCode::BAD_REQUEST, "no data provided"),
-                Some(_) => {
-                    answer(&sandbox.state.with(|state| state.documents.add(&path, data)), &Value::Null)
-                }
+                Some(_) => answer(&sandbox.with(|state| state.documents.add(&path, data)), &Value::Null),
             }
         }
         _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation"),
@@ -214,16 +207,16 @@ async fn plain(
     State(sandbox): State<VaultSandbox>,
     method: Method,
     Path(path): Path<String>,
-    body: axum::body::Bytes,
+    body: Bytes,
 ) -> Response {
     match method {
-        Method::GET => match sandbox.state.with(|state| state.documents.newest(&path)) {
+        Method::GET => match sandbox.with(|state| state.documents.newest(&path)) {
             Some((_, data)) => answer(&data, &Value::Null),
             None => none(json!([])),
         },
         Method::POST | Method::PUT => {
             let data = serde_json::from_slice(&body).unwrap_or_default();
-            sandbox.state.with(|state| state.documents.add(&path, data));
+            sandbox.with(|state| state.documents.add(&path, data));
             StatusCode::NO_CONTENT.into_response()
         }
         _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation"),
@@ -234,15 +227,6 @@ async fn wrong_engine() -> Response {
     none(json!([
         "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use."
     ]))
-}
-
-async fn add_fault(State(sandbox): State<VaultSandbox>, Json(fault): Json<VaultFault>) -> StatusCode {
-    sandbox.fail(fault);
-    StatusCode::NO_CONTENT
-}
-
-fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 fn answer(data: &Value, auth: &Value) -> Response {

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
 use digest_auth::{AuthContext, AuthorizationHeader};
 use serde_json::json;
 
 use super::error;
+use crate::sandbox::access::{bearer, header, is_from};
 use crate::sandbox::ids::id_of;
 use crate::sandbox::{ATLAS_CREDENTIALS, ATLAS_SERVICE_ACCOUNT};
 
@@ -58,14 +58,9 @@ impl Access {
 
     /// Nothing if the request may pass.
     pub(super) fn check(&mut self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
-        let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
-        let refusal = match authorization {
+        let refusal = match header(headers, "authorization") {
             Some(text) if text.starts_with("Digest ") => self.check_digest(method, uri, text),
-            Some(text) => {
-                let known = text.strip_prefix("Bearer ").is_some_and(|token| self.tokens.contains(token));
-                (!known).then(|| self.challenge(false))
-            }
-            None => Some(self.challenge(false)),
+            _ => (!self.tokens.contains(bearer(headers))).then(|| self.challenge(false)),
         };
         refusal
             .or_else(|| {
@@ -157,10 +152,7 @@ impl Access {
     pub(super) fn token(&mut self, headers: &HeaderMap, body: &str) -> Response {
         let [(_, id), (_, secret)] = ATLAS_SERVICE_ACCOUNT;
         let encode = |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
-        let pair = format!("{}:{}", encode(id), encode(secret));
-        let wanted = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
-        let given = headers.get("authorization").and_then(|value| value.to_str().ok());
-        if given != Some(wanted.as_str()) || body != "grant_type=client_credentials" {
+        if !is_from(headers, &encode(id), &encode(secret)) || body != "grant_type=client_credentials" {
             let body = json!({"error": "invalid_client", "error_description": "The client credentials are invalid."});
             return (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response();
         }

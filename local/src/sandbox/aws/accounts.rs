@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Refusal, SandboxState};
+use super::{Aws, Refusal};
 
 const ACCOUNTS: &str = include_str!("../../../examples/aws/organizations_page2.json");
 
@@ -19,7 +19,7 @@ pub(super) fn name(id: &str) -> Option<String> {
 }
 
 /// `ListAccounts`.
-pub(super) fn answer(state: &mut SandboxState, request: &Value) -> Result<Value, Refusal> {
+pub(super) fn answer(state: &mut Aws, request: &Value) -> Result<Value, Refusal> {
     // the first page holds nothing but a token
     let mut entries = vec![Vec::new()];
     entries.extend(all().chunks(2).map(<[Value]>::to_vec));

@@ -7,13 +7,13 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::example::{Bill, Line};
-use super::{Refusal, SandboxState, accounts};
+use super::{Aws, Refusal, accounts};
 
 /// Of groups on a page.
 const PAGE: usize = 3;
 
 /// `GetCostAndUsage`.
-pub(super) fn answer(state: &mut SandboxState, request: &Value, lost: usize) -> Result<Value, Refusal> {
+pub(super) fn answer(state: &mut Aws, request: &Value, lost: usize) -> Result<Value, Refusal> {
     let invalid = |why: &str| Refusal(StatusCode::BAD_REQUEST, "ValidationException", why.to_owned());
     if request["Granularity"] != "MONTHLY" {
         return Err(invalid("only MONTHLY is here"));

@@ -6,7 +6,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Value, json};
 
 use super::example::Bill;
-use super::{AWS_ACCOUNT, Refusal, SandboxState};
+use super::{AWS_ACCOUNT, Aws, Refusal};
 
 const EXAMPLES: [&str; 2] = [
     include_str!("../../../examples/aws/invoicing_page1.json"),
@@ -16,7 +16,7 @@ const EXAMPLES: [&str; 2] = [
 const PAGE: usize = 2;
 
 /// `ListInvoiceSummaries`.
-pub(super) fn answer(state: &mut SandboxState, request: &Value) -> Result<Value, Refusal> {
+pub(super) fn answer(state: &mut Aws, request: &Value) -> Result<Value, Refusal> {
     let refuse = |kind, why: &str| Refusal(StatusCode::BAD_REQUEST, kind, why.to_owned());
     let selector = &request["Selector"];
     if selector["ResourceType"] != "ACCOUNT_ID" || selector["Value"] != AWS_ACCOUNT {

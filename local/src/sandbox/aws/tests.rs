@@ -52,7 +52,7 @@ fn a_legacy_report_has_the_same_costs() {
     assert!(zip[0].0.ends_with("cur1-1.csv.zip") && zip[0].1.starts_with(b"PK"));
 }
 
-fn ask(state: &mut SandboxState, groups: [&str; 2], kind: Option<&str>, token: Option<&str>) -> Value {
+fn ask(state: &mut Aws, groups: [&str; 2], kind: Option<&str>, token: Option<&str>) -> Value {
     let groups = groups.map(|key| json!({"Type": "DIMENSION", "Key": key}));
     let mut request = json!({
         "TimePeriod": {"Start": "2025-06-01", "End": "2025-07-01"}, "Granularity": "MONTHLY",
@@ -73,7 +73,7 @@ fn ask(state: &mut SandboxState, groups: [&str; 2], kind: Option<&str>, token: O
 #[test]
 fn cost_explorer_groups_pages_and_takes_only_its_own_tokens() {
     let sandbox = june();
-    sandbox.state.with(|state| {
+    sandbox.with(|state| {
         let first = ask(state, ["LINKED_ACCOUNT", "RECORD_TYPE"], None, None);
         let groups = first["ResultsByTime"][0]["Groups"].as_array().unwrap();
         assert_eq!((groups.len(), &groups[0]["Keys"]), (3, &json!(["111122223333", "Fee"])));
@@ -131,7 +131,12 @@ async fn only_requests_that_are_signed_for_the_service_are_answered() {
     let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
     let stop = CancellationToken::new();
     let credentials = Credentials { access_key_id: "monthend".into(), secret_access_key: "monthend".into() };
-    tokio::spawn(serve(listener, Door::Programs, june().router(credentials).into(), stop.clone()));
+    tokio::spawn(serve(
+        listener,
+        Door::Programs,
+        june().router().layer(Extension(credentials)).into(),
+        stop.clone(),
+    ));
     let (status, answer) = signed(&url, |_, _| ()).await;
     assert_eq!((status, &answer["Accounts"]), (200, &json!([])), "{answer}");
     assert!(answer["NextToken"].is_string(), "an empty page has a next one");

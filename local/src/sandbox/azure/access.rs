@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::error;
 use crate::sandbox::AZURE_CREDENTIALS;
+use crate::sandbox::access::bearer;
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +57,7 @@ impl Access {
 
     /// Nothing if the request may pass.
     pub(super) fn check(&self, headers: &HeaderMap, resource: Resource) -> Option<Response> {
-        let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
-        let token = authorization.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
-        if self.tokens.get(token) == Some(&resource) {
+        if self.tokens.get(bearer(headers)) == Some(&resource) {
             return None;
         }
         let challenge =

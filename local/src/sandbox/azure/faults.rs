@@ -1,47 +1,22 @@
-//! Answers that fail on request, and reports that go wrong.
+//! How only Azure fails: throttling in its own words, tokens that end, and reports that go wrong.
 
-use std::time::Duration;
-
-use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 
-use super::error;
+use super::Azure;
+use crate::sandbox::faults::retry_after;
+use crate::sandbox::provider::Provider;
 
-/// A fault: the next `times` requests whose path contains `path` fail that way. Those of reports wait for the next order.
-#[derive(Clone, Debug, Deserialize)]
-pub struct AzureFault {
-    /// Part of the path; empty for every request.
-    #[serde(default)]
-    pub path: String,
-    /// How.
-    pub kind: AzureFaultKind,
-    /// How often.
-    #[serde(default = "once")]
-    pub times: usize,
-}
-
-fn once() -> usize {
-    1
-}
-
-/// How an answer fails.
+/// How only Azure fails. Faults of reports wait for the next order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AzureFaultKind {
-    /// This status, with Azure's error document and no `Retry-After`.
-    Status(u16),
+pub enum AzureFault {
     /// 503 with `Retry-After` in seconds.
-    RetryAfter(u64),
+    #[serde(rename = "retry_after")]
+    Unavailable(u64),
     /// 429 with `Retry-After`, and a longer wait in seconds for the entity.
     Throttle(u64, u64),
-    /// The answer comes so many milliseconds late.
-    DelayMs(u64),
-    /// The connection breaks in the middle of the answer.
-    Drop,
-    /// A complete answer of half its bytes.
-    Cut,
     /// All tokens given so far end.
     TokensEnd,
     /// What happens to a report that is ordered.
@@ -74,64 +49,21 @@ pub enum AzureReportFault {
     OtherSizes,
 }
 
-pub(super) fn take(faults: &mut Vec<AzureFault>, path: &str) -> Option<AzureFaultKind> {
-    let index = faults.iter().position(|fault| match fault.kind {
-        AzureFaultKind::Report(_) => path.ends_with("/generateCostDetailsReport"),
-        _ => path.contains(&fault.path),
-    })?;
-    let kind = faults[index].kind;
-    faults[index].times = faults[index].times.saturating_sub(1);
-    if faults[index].times == 0 {
-        faults.remove(index);
-    }
-    Some(kind)
-}
-
-pub(super) async fn apply(kind: AzureFaultKind, mut answer: Response) -> Response {
-    match kind {
-        AzureFaultKind::Status(code) => status(code),
-        AzureFaultKind::RetryAfter(seconds) => with_wait(status(503), "retry-after", seconds),
-        AzureFaultKind::Throttle(seconds, entity) => {
-            let response = with_wait(status(429), "retry-after", seconds);
-            let response =
-                with_wait(response, "x-ms-ratelimit-microsoft.costmanagement-entity-retry-after", entity);
-            with_wait(response, "x-ms-ratelimit-microsoft.costmanagement-tenant-retry-after", 0)
+pub(super) async fn apply(fault: AzureFault, answer: impl Future<Output = Response>) -> Response {
+    match fault {
+        AzureFault::Unavailable(seconds) => {
+            retry_after(Azure::refuse(StatusCode::SERVICE_UNAVAILABLE), seconds)
         }
-        AzureFaultKind::DelayMs(delay_ms) => {
-            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-            answer
+        AzureFault::Throttle(seconds, entity) => {
+            let mut response = retry_after(Azure::refuse(StatusCode::TOO_MANY_REQUESTS), seconds);
+            for (name, seconds) in [
+                ("x-ms-ratelimit-microsoft.costmanagement-entity-retry-after", entity),
+                ("x-ms-ratelimit-microsoft.costmanagement-tenant-retry-after", 0),
+            ] {
+                response.headers_mut().insert(name, HeaderValue::from(seconds));
+            }
+            response
         }
-        AzureFaultKind::Drop => {
-            let broken = std::io::Error::other("the connection breaks on request");
-            let chunks = futures::stream::iter([Ok(half(answer).await), Err(broken)]);
-            Body::from_stream(chunks).into_response()
-        }
-        AzureFaultKind::Cut => {
-            answer.headers_mut().remove("content-length");
-            let (parts, body) = answer.into_parts();
-            Response::from_parts(parts, Body::from(half(body.into_response()).await))
-        }
-        AzureFaultKind::TokensEnd | AzureFaultKind::Report(_) => answer,
-    }
-}
-
-async fn half(answer: Response) -> bytes::Bytes {
-    let whole = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
-    whole.slice(..whole.len() / 2)
-}
-
-fn with_wait(mut response: Response, header: &'static str, seconds: u64) -> Response {
-    response.headers_mut().insert(header, HeaderValue::from(seconds));
-    response
-}
-
-fn status(code: u16) -> Response {
-    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    match code {
-        400 => error(status, "BadRequest", "The maximum date range allowed is 1 month."),
-        403 => error(status, "RBACAccessDenied", "The client does not have authorization to perform action."),
-        429 => error(status, "429", "Too many requests. Please retry."),
-        503 => error(status, "ServiceUnavailable", "Service is temporarily unavailable."),
-        _ => error(status, "OnRequest", "on request"),
+        AzureFault::TokensEnd | AzureFault::Report(_) => answer.await,
     }
 }

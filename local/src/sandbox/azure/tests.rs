@@ -1,23 +1,10 @@
-use tokio_util::sync::CancellationToken;
-
 use super::*;
 use crate::sandbox::AZURE_CREDENTIALS;
-use crate::serve::{Door, listen, serve};
+use crate::sandbox::running::Running;
 
-struct Running {
-    sandbox: AzureSandbox,
-    url: String,
-    client: reqwest::Client,
-    _stop: tokio_util::sync::DropGuard,
-}
-
-impl Running {
+impl Running<Azure> {
     async fn start() -> Self {
-        let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
-        let stop = CancellationToken::new();
-        let sandbox = AzureSandbox::example("2025-06".parse().unwrap());
-        tokio::spawn(serve(listener, Door::Programs, sandbox.clone().router().into(), stop.clone()));
-        Self { sandbox, url, client: reqwest::Client::new(), _stop: stop.drop_guard() }
+        Self::of(AzureSandbox::example("2025-06".parse().unwrap())).await
     }
 
     async fn sign_in(&self, secret: &str, scope: &str) -> (u16, Value) {
@@ -57,7 +44,7 @@ async fn tokens_are_for_whom_they_were_given_to_and_for_one_resource() {
     let (management, storage) =
         (running.token("management.azure.com").await, running.token("storage.azure.com").await);
     assert_eq!((get("x").await, get(&storage).await, get(&management).await), (401, 401, 200));
-    running.sandbox.fail(AzureFault { path: String::new(), kind: AzureFaultKind::TokensEnd, times: 1 });
+    running.sandbox.fail("", AzureFault::TokensEnd, 1);
     assert_eq!((get(&management).await, get(&management).await), (401, 401));
 }
 

@@ -3,25 +3,12 @@ use billing::certificate::Status;
 use billing::keys::RawDocumentKey;
 use billing::revision::Revision;
 
-use tokio_util::sync::CancellationToken;
-
 use super::*;
-use crate::serve::{Door, listen, serve};
+use crate::sandbox::running::Running;
 
-struct Running {
-    sandbox: CcxSandbox,
-    url: String,
-    client: reqwest::Client,
-    _stop: tokio_util::sync::DropGuard,
-}
-
-impl Running {
+impl Running<Ccx> {
     async fn start() -> Self {
-        let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
-        let stop = CancellationToken::new();
-        let sandbox = CcxSandbox::example("2026-10".parse().unwrap());
-        tokio::spawn(serve(listener, Door::Programs, sandbox.clone().router().into(), stop.clone()));
-        Self { sandbox, url, client: reqwest::Client::new(), _stop: stop.drop_guard() }
+        Self::of(CcxSandbox::example("2026-10".parse().unwrap())).await
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
@@ -31,9 +18,6 @@ impl Running {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 }
-
-const CURRENT: &str = "/api/admin/datastores/billing/usage/json";
-const LEGACY: &str = "/api/admin/datastores/billing/json";
 
 #[tokio::test]
 async fn both_spellings_tell_of_the_same_usage() {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::contracts::Contracts;
-use super::faults::ClazarFaultKind;
+use super::faults::ClazarFault;
 use super::records::{HeldRecord, HeldRecords, Slot};
 use crate::sandbox::ids::id_of;
 
@@ -32,19 +32,19 @@ pub(super) fn results(
     held: &mut HeldRecords,
     contracts: &Contracts,
     submitted: &[Submitted],
-    fault: Option<&ClazarFaultKind>,
+    fault: Option<&ClazarFault>,
 ) -> io::Result<Vec<Value>> {
     if let Some(invented) = fault.and_then(|kind| invented(submitted, kind)) {
         return Ok(invented);
     }
     let processed = match fault {
-        Some(ClazarFaultKind::Partial) => submitted.len().div_ceil(2),
+        Some(ClazarFault::Partial) => submitted.len().div_ceil(2),
         _ => submitted.len(),
     };
     let (now, later) = submitted.split_at(processed);
     // as it stood before this request
     let told: Vec<Option<String>> = match fault {
-        Some(ClazarFaultKind::TellsHeld) => now.iter().map(|record| record.held_quantity(held)).collect(),
+        Some(ClazarFault::TellsHeld) => now.iter().map(|record| record.held_quantity(held)).collect(),
         _ => Vec::new(),
     };
     let mut results = process(held, contracts, now)?;
@@ -55,21 +55,21 @@ pub(super) fn results(
     }
     results.extend(later.iter().map(Submitted::unavailable));
     match fault {
-        Some(ClazarFaultKind::Reordered) => results.reverse(),
-        Some(ClazarFaultKind::Missing) => results.truncate(results.len().saturating_sub(1)),
-        Some(ClazarFaultKind::Nameless) => results.iter_mut().for_each(nameless),
-        Some(ClazarFaultKind::NamelessMissing) => {
+        Some(ClazarFault::Reordered) => results.reverse(),
+        Some(ClazarFault::Missing) => results.truncate(results.len().saturating_sub(1)),
+        Some(ClazarFault::Nameless) => results.iter_mut().for_each(nameless),
+        Some(ClazarFault::NamelessMissing) => {
             results.truncate(results.len().saturating_sub(1));
             results.iter_mut().for_each(nameless);
         }
-        Some(ClazarFaultKind::NamelessButFirst) => results.iter_mut().skip(1).for_each(nameless),
+        Some(ClazarFault::NamelessButFirst) => results.iter_mut().skip(1).for_each(nameless),
         _ => {}
     }
     Ok(results)
 }
 
 /// The results of a fault that leaves the records alone.
-fn invented(submitted: &[Submitted], fault: &ClazarFaultKind) -> Option<Vec<Value>> {
+fn invented(submitted: &[Submitted], fault: &ClazarFault) -> Option<Vec<Value>> {
     const INACTIVE: &str = "Contract is not active";
     let invalid = |errors: Value| {
         let refuse = |record: &Submitted| record.refused("API1001", "Invalid contract", &errors);
@@ -77,22 +77,22 @@ fn invented(submitted: &[Submitted], fault: &ClazarFaultKind) -> Option<Vec<Valu
     };
     let echo = |status: &str| submitted.iter().map(|record| record.echo(status, &record.id())).collect();
     match fault {
-        ClazarFaultKind::NamelessErrors => {
+        ClazarFault::NamelessErrors => {
             let mut refused: Vec<Value> = invalid(json!([INACTIVE]));
             refused.iter_mut().for_each(nameless);
             Some(refused)
         }
-        ClazarFaultKind::OtherRecord(words) => Some(vec![json!({
+        ClazarFault::OtherRecord(words) => Some(vec![json!({
             "contract_id": "somebody-else",
             "dimension": "something-else",
             "status": "error",
             "errors": [words],
         })]),
-        ClazarFaultKind::UnknownDimension => Some(echo("warning")),
-        ClazarFaultKind::OddStatus(status) => Some(echo(status)),
-        ClazarFaultKind::ErrorsAsString => Some(invalid(json!(INACTIVE))),
-        ClazarFaultKind::ErrorsAsList => Some(invalid(json!([INACTIVE]))),
-        ClazarFaultKind::ErrorsAsObjects => Some(invalid(json!([{"message": INACTIVE}]))),
+        ClazarFault::UnknownDimension => Some(echo("warning")),
+        ClazarFault::OddStatus(status) => Some(echo(status)),
+        ClazarFault::ErrorsAsString => Some(invalid(json!(INACTIVE))),
+        ClazarFault::ErrorsAsList => Some(invalid(json!([INACTIVE]))),
+        ClazarFault::ErrorsAsObjects => Some(invalid(json!([{"message": INACTIVE}]))),
         _ => None,
     }
 }

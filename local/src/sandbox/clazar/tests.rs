@@ -1,27 +1,28 @@
-use reqwest::Client;
+use std::ops::Deref;
+
 use tokio::net::TcpStream;
 
-use tokio_util::sync::CancellationToken;
-
 use super::*;
-use crate::serve::{Door, listen, serve};
+use crate::sandbox::faults::FaultKind;
+use crate::sandbox::running;
 
-/// A sandbox that listens, and a client with a token.
+/// A sandbox that listens, and a token.
 struct Running {
-    sandbox: ClazarSandbox,
-    url: String,
-    client: Client,
+    running: running::Running<Clazar>,
     token: String,
-    _stop: tokio_util::sync::DropGuard,
+}
+
+impl Deref for Running {
+    type Target = running::Running<Clazar>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.running
+    }
 }
 
 impl Running {
     async fn start(sandbox: ClazarSandbox) -> Self {
-        let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
-        let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, Door::Programs, sandbox.clone().router().into(), stop.clone()));
-        let mut running =
-            Self { sandbox, url, client: Client::new(), token: String::new(), _stop: stop.drop_guard() };
+        let mut running = Self { running: running::Running::of(sandbox).await, token: String::new() };
         running.token = running.authenticate().await;
         running
     }
@@ -326,8 +327,7 @@ async fn what_was_sent_is_done_even_if_the_client_goes_away() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let running = Running::start(ClazarSandbox::new()).await;
-    let fault = |kind| ClazarFault { path: String::new(), kind, times: 1 };
-    running.sandbox.fail(fault(ClazarFaultKind::DelayAfterMs(60_000)));
+    running.sandbox.fail("", FaultKind::DelayMs(60_000), 1);
     let body = json!({"request": [record("c1", 1, "1")]}).to_string();
     let (token, length) = (&running.token, body.len());
     let head = format!(
@@ -346,7 +346,7 @@ async fn what_was_sent_is_done_even_if_the_client_goes_away() {
     assert_eq!(running.sandbox.records().len(), 1);
 
     // and a connection that breaks without an answer does not send a single byte of one
-    running.sandbox.fail(fault(ClazarFaultKind::DropBefore));
+    running.sandbox.fail("", ClazarFault::DropBefore, 1);
     let mut connection = connect().await;
     connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let mut answer = Vec::new();

@@ -91,9 +91,9 @@ impl Access {
         self.tokens.clear();
     }
 
-    /// Whether a header carries a token that was given out.
-    pub(super) fn knows(&self, authorization: &str) -> bool {
-        authorization.strip_prefix("Bearer ").is_some_and(|token| self.tokens.contains(token))
+    /// Whether a token was given out.
+    pub(super) fn knows(&self, token: &str) -> bool {
+        self.tokens.contains(token)
     }
 
     /// The token endpoint, RFC 7523.

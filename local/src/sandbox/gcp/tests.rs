@@ -1,27 +1,14 @@
 use chrono::{TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
-use tokio_util::sync::CancellationToken;
-
 use super::*;
-use crate::serve::{Door, listen, serve};
-
-struct Running {
-    sandbox: GcpSandbox,
-    url: String,
-    client: reqwest::Client,
-    _stop: tokio_util::sync::DropGuard,
-}
+use crate::sandbox::running::Running;
 
 const PATH: &str = "/bigquery/v2/projects/billing-proj/queries";
 
-impl Running {
+impl Running<Gcp> {
     async fn start() -> Self {
-        let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
-        let stop = CancellationToken::new();
-        let sandbox = GcpSandbox::example("2025-06".parse().unwrap());
-        tokio::spawn(serve(listener, Door::Programs, sandbox.clone().router().into(), stop.clone()));
-        Self { sandbox, url, client: reqwest::Client::new(), _stop: stop.drop_guard() }
+        Self::of(GcpSandbox::example("2025-06".parse().unwrap())).await
     }
 
     /// Asks for a token with a changed assertion.

@@ -1,26 +1,13 @@
-use tokio_util::sync::CancellationToken;
-
 use super::*;
-use crate::serve::{Door, listen, serve};
-
-struct Running {
-    sandbox: PrometheusSandbox,
-    url: String,
-    client: reqwest::Client,
-    _stop: tokio_util::sync::DropGuard,
-}
+use crate::sandbox::running::Running;
 
 const QUERY: &str = "sum_over_time((sum by (namespace) (kube_pod_container_resource_requests{resource=\"cpu\"}))[2678400s:5m]) / 8928";
 /// A millisecond before November 2026.
 const TIME: &str = "1793491199.999";
 
-impl Running {
+impl Running<Prometheus> {
     async fn start() -> Self {
-        let (listener, url) = listen("127.0.0.1".parse().unwrap(), 0).await.unwrap();
-        let stop = CancellationToken::new();
-        let sandbox = PrometheusSandbox::example("2026-10".parse().unwrap());
-        tokio::spawn(serve(listener, Door::Programs, sandbox.clone().router().into(), stop.clone()));
-        Self { sandbox, url, client: reqwest::Client::new(), _stop: stop.drop_guard() }
+        Self::of(PrometheusSandbox::example("2026-10".parse().unwrap())).await
     }
 
     async fn ask(&self, query: &str, time: &str) -> (u16, Value) {

@@ -6,10 +6,10 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 /// By path; versions count from 1.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Documents(BTreeMap<String, Vec<Version>>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Version {
     /// Nothing for a destroyed one.
     document: Option<Value>,
