@@ -23,6 +23,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::aws::{Aws, explain};
 use crate::bucket::Written;
+use crate::publication::Contention;
 
 pub use attempts::Attempt;
 pub use bills::{Sending, SendingState, StoredChain};
@@ -88,6 +89,9 @@ pub enum LedgerError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Others were quicker each time.
+    #[error(transparent)]
+    Contention(#[from] Contention),
 }
 
 /// One item: its keys and its attributes as text.

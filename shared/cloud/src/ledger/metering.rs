@@ -26,6 +26,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use self::stored::{month_of, read_submission, segment, write_submission};
 use super::{Condition, Ledger, LedgerError, LedgerReader, Record};
 use crate::bucket::Written;
+use crate::publication::Rounds;
 
 /// How far the months of a plan are closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -382,8 +383,9 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> Result<Vec<BillingMonth>, LedgerError> {
         let mut reopened = Vec::new();
-        let mut taken_up = false;
+        let (mut taken_up, mut rounds) = (false, Rounds::of(format!("the cursor of {plan}")));
         loop {
+            rounds.begin()?;
             let Some(cursor) = self.cursor(plan).await? else { return Ok(Vec::new()) };
             let last = cursor.last_processed_month;
             let next = |month: &BillingMonth| Some(month.next());
@@ -439,7 +441,9 @@ impl Ledger {
             }
         }
         let Some(last) = state.last_complete_month() else { return Ok(()) };
+        let mut rounds = Rounds::of(format!("the cursor of {plan}"));
         loop {
+            rounds.begin()?;
             let cursor = self.cursor(plan).await?;
             let seen = cursor.map(|cursor| cursor.last_processed_month);
             if seen.is_some_and(|seen| seen >= last) {
