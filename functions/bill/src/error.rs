@@ -64,6 +64,7 @@ impl From<SealError> for MonthError {
         match error {
             SealError::Bucket(error) => Self::Bucket(error),
             SealError::Ledger(error) => Self::Ledger(error),
+            SealError::Contention(error) => Self::Contention(error),
             // a retry may read it
             SealError::Unreadable(why) => Self::GivenUp(why),
             damage => Self::held(damage),

@@ -3,9 +3,13 @@
 //! Each is written by the same step: note what stands there, read (consistently) what it follows from, write if what stood there still does,
 //! else begin again. Whoever writes has therefore read after everyone who wrote before, and what is older never replaces what is newer.
 
+mod certificates;
+
 use bytes::Bytes;
 
 use crate::bucket::{Bucket, BucketError, Written};
+
+pub use certificates::{Certified, Revisions};
 
 /// How often somebody else may be quicker. The reports of a window are up to a dozen objects, and each of them may be lost once to somebody
 /// who writes the same.
