@@ -4,6 +4,7 @@ use billing::ccx::UsageReportCertificate;
 use billing::keys::RawDocumentKey;
 use billing::revision::Revision;
 use cloud::invocation::Failure;
+use cloud::ledger::Subject;
 use serde_json::{Value, json};
 
 use crate::world::{World, assert_same, example, quick};
@@ -69,7 +70,7 @@ async fn a_scheduled_run_keeps_and_certifies_the_last_two_months() {
     assert_eq!(certificate.inputs[0].sha256, billing::revision::sha256_hex(&object.bytes));
     assert_eq!(certificate.datastores.listed, 11);
     assert_eq!(serde_json::to_value(certificate.totals).unwrap(), october["totals"]);
-    assert_eq!(world.ledger.latest_report(&key.invoice).await.unwrap(), Some(key.revision));
+    assert_eq!(world.ledger.latest(Subject::Report(&key.invoice)).await.unwrap(), Some(key.revision));
     // it is no invoice
     assert!(world.cloud.queue().due().unwrap().is_empty());
 }
@@ -112,10 +113,13 @@ async fn a_changed_report_is_a_new_revision_that_names_the_old_one() {
     world.ccx.give("2026-10".parse().unwrap(), world.read(&report.to_string()).await);
     let third = world.fetch_ccx_at("2026-11-16T04:30:00Z", october()).await.unwrap();
     assert_eq!((&third["unchanged"], &third["reports"][0]["state"]), (&json!(1), &json!("already")));
-    assert_eq!(world.ledger.latest_report(&report.invoice).await.unwrap(), Some(old.subject.revision));
+    assert_eq!(
+        world.ledger.latest(Subject::Report(&report.invoice)).await.unwrap(),
+        Some(old.subject.revision)
+    );
     // and by hand, what is older does not become the newest
     world.fetch_ccx_at("2026-11-17T00:00:00Z", json!({"key": second["reports"][0]["key"]})).await.unwrap();
-    assert_eq!(world.ledger.latest_report(&report.invoice).await.unwrap(), Some(report.revision));
+    assert_eq!(world.ledger.latest(Subject::Report(&report.invoice)).await.unwrap(), Some(report.revision));
 }
 
 #[tokio::test]
@@ -233,5 +237,5 @@ async fn a_revision_that_is_certified_late_takes_its_place_before_the_newer_one(
     assert_eq!(supersedes.revision, Revision::of(older.as_bytes()));
     assert!(supersedes.difference.is_zero() && supersedes.customers.is_empty());
     let report = RawDocumentKey::parse(newer["key"].as_str().unwrap()).unwrap();
-    assert_eq!(world.ledger.latest_report(&report.invoice).await.unwrap(), Some(report.revision));
+    assert_eq!(world.ledger.latest(Subject::Report(&report.invoice)).await.unwrap(), Some(report.revision));
 }

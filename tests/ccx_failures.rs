@@ -2,7 +2,7 @@
 
 use billing::certificate::Status;
 use billing::keys::RawDocumentKey;
-use cloud::ledger::ReportState;
+use cloud::ledger::{RevisionState, Subject};
 use local::sandbox::FaultKind;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -205,9 +205,9 @@ async fn a_report_that_cannot_be_believed_is_held_with_its_certificate() {
         }
     }
     // what was certified before stays the newest
-    assert_eq!(world.ledger.latest_report(&key.invoice).await.unwrap(), Some(key.revision));
+    assert_eq!(world.ledger.latest(Subject::Report(&key.invoice)).await.unwrap(), Some(key.revision));
     assert_eq!(world.keys("certificates/ccx/").await.len(), 1);
-    assert_eq!(world.ledger.report_revisions(&key.invoice).await.unwrap().len(), 4);
+    assert_eq!(world.ledger.revisions(Subject::Report(&key.invoice)).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -218,9 +218,10 @@ async fn what_was_certified_is_not_taken_back() {
     let key = failure.report.unwrap()["reports"][0]["key"].clone();
     let report = RawDocumentKey::parse(key.as_str().unwrap()).unwrap();
     // as if a version of the software had believed it
-    let held = world.ledger.report_revision(&report.invoice, &report.revision).await.unwrap().unwrap();
-    assert_eq!(held.state, ReportState::Held);
-    world.ledger.complete_report(&report.invoice, &held).await.unwrap();
+    let held =
+        world.ledger.revision(Subject::Report(&report.invoice), &report.revision).await.unwrap().unwrap();
+    assert_eq!(held.state, RevisionState::Held);
+    world.ledger.complete_revision(Subject::Report(&report.invoice), &held).await.unwrap();
     let before = world.state().await;
     let failure = world.fetch_ccx(json!({"key": key})).await.unwrap_err();
     assert!(failure.message.contains("this report was certified, and this version"), "{}", failure.message);

@@ -36,6 +36,7 @@ mod metering_world;
 mod permissions;
 mod prometheus;
 mod prometheus_failures;
+mod publication;
 mod recorded;
 mod revenue;
 mod revisions;

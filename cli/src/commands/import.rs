@@ -332,7 +332,7 @@ fn would_be(manifest: &Manifest, judged: &JudgedBill) -> RevisionRecord {
 fn would_be_held(manifest: &Manifest, reason: &str) -> anyhow::Result<RevisionRecord> {
     let (revision, now) = (Revision::of(&manifest.to_json()?), Utc::now());
     let order = RevisionOrder::new(None, now, &revision);
-    Ok(RevisionRecord::held(revision, order, String::new(), String::new(), reason, now))
+    Ok(RevisionRecord::held(revision, order, String::new(), reason, now))
 }
 
 /// A command as it can be typed again, without what it only rehearses.

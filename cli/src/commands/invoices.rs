@@ -25,12 +25,12 @@ pub(crate) fn record_cells(record: Option<&RevisionRecord>) -> [String; 7] {
     let Some(record) = record else {
         return ["", "waiting", "", "", "", "", ""].map(str::to_owned);
     };
-    let [currency, provider_total, charges_total, _] = record.totals.clone().unwrap_or_default();
+    let totals = record.totals.clone().unwrap_or_default();
     let finality = record.finality.map(|finality| finality.to_string()).unwrap_or_default();
     let status = record.status.map(|status| status.to_string()).unwrap_or_default();
     let state = if record.withdrawn { "withdrawn".to_owned() } else { record.state.to_string() };
     let effective = record.effective_cost.clone().unwrap_or_default();
-    [finality, state, status, currency, provider_total, charges_total, effective]
+    [finality, state, status, totals.currency, totals.provider, totals.charges, effective]
 }
 
 /// The certificate of an invoice's newest published revision.
@@ -39,7 +39,7 @@ pub(crate) async fn newest_certificate(
     invoice: &InvoiceKey,
 ) -> anyhow::Result<Option<Certificate>> {
     let Some(latest) = session.ledger.latest(invoice).await? else { return Ok(None) };
-    let sealed = Sealed::of_invoice(invoice, &latest);
+    let sealed = Sealed::of(invoice, &latest);
     let bytes = sealed.read(&session.bucket, &session.ledger).await?;
     let key = sealed.key;
     let bytes = bytes.with_context(|| format!("there is no certificate {key}"))?;

@@ -7,7 +7,7 @@ use billing::keys::InvoiceKey;
 use billing::month::BillingMonth;
 use billing::revision::Revision;
 use chrono::Utc;
-use cloud::ledger::{ReportRecord, ReportState};
+use cloud::ledger::{RevisionRecord, RevisionState, Subject};
 use cloud::seals::Sealed;
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ type Months = BTreeMap<BillingMonth, MonthReport>;
 /// The report of one month: what came in, and what the ledger knows of it.
 struct MonthReport {
     raw: Vec<Revision>,
-    records: Vec<ReportRecord>,
+    records: Vec<RevisionRecord>,
     latest: Option<Revision>,
     /// Why the newest certificate is not believed.
     damaged: Option<String>,
@@ -29,8 +29,8 @@ struct MonthReport {
 
 impl MonthReport {
     /// Whether a report came since that is not held.
-    fn has_newer_than(&self, held: &ReportRecord) -> bool {
-        let newest = self.records.iter().rfind(|record| record.state != ReportState::Held);
+    fn has_newer_than(&self, held: &RevisionRecord) -> bool {
+        let newest = self.records.iter().rfind(|record| record.state != RevisionState::Held);
         newest.is_some_and(|newest| newest.order >= held.order)
     }
 }
@@ -58,10 +58,11 @@ pub(crate) async fn status(
 ) -> anyhow::Result<ReportsStatus> {
     let mut accounts: BTreeMap<String, Months> = BTreeMap::new();
     for (key, raw) in documents {
-        let records = session.ledger.report_revisions(&key).await?;
-        let latest = session.ledger.latest_report(&key).await?;
+        let subject = Subject::Report(&key);
+        let records = session.ledger.revisions(subject).await?;
+        let latest = session.ledger.latest(subject).await?;
         let damaged = match &latest {
-            Some(latest) => damage(session, &Sealed::of_report(&key, latest)).await?,
+            Some(latest) => damage(session, &Sealed::of(subject, latest)).await?,
             None => None,
         };
         let months = accounts.entry(key.billing_account.to_string()).or_default();
@@ -126,12 +127,12 @@ impl ReportsStatus {
         for revision in &report.raw {
             match report.records.iter().find(|record| record.revision == *revision) {
                 None => self.remarks.push(format!("{name}: revision {revision} is not certified yet")),
-                Some(record) if record.state == ReportState::Held && report.has_newer_than(record) => {}
-                Some(record) if record.state == ReportState::Held => {
+                Some(record) if record.state == RevisionState::Held && report.has_newer_than(record) => {}
+                Some(record) if record.state == RevisionState::Held => {
                     self.held = true;
                     self.remarks.push(format!("{name}: revision {revision} is held: {}", record.reason));
                 }
-                Some(record) if record.state == ReportState::Registered => {
+                Some(record) if record.state == RevisionState::Registered => {
                     self.remarks.push(format!("{name}: revision {revision} is not completed yet"));
                 }
                 Some(_) => {}
@@ -145,7 +146,7 @@ impl ReportsStatus {
         let cells = match newest.or(report.records.last()) {
             None => ["", "waiting", "", ""].map(str::to_owned),
             Some(record) => [
-                record.finality.to_string(),
+                record.finality.map(|finality| finality.to_string()).unwrap_or_default(),
                 record.state.to_string(),
                 match (&report.damaged, record.status) {
                     (Some(_), _) => DAMAGED.to_owned(),

@@ -175,14 +175,14 @@ async fn look_up(session: &Session, key: InvoiceKey, raw: Raw) -> anyhow::Result
     let latest = session.ledger.latest(&key).await?;
     let period = session.ledger.period(&key).await?;
     let damaged = match &latest {
-        Some(latest) => damage(session, &Sealed::of_invoice(&key, latest)).await?,
+        Some(latest) => damage(session, &Sealed::of(&key, latest)).await?,
         None => None,
     };
     Ok(Invoice { key, raw, records, latest, period, damaged })
 }
 
 /// Why a certificate that the ledger names is not believed.
-pub(crate) async fn damage(session: &Session, sealed: &Sealed) -> anyhow::Result<Option<String>> {
+pub(crate) async fn damage(session: &Session, sealed: &Sealed<'_>) -> anyhow::Result<Option<String>> {
     match sealed.read(&session.bucket, &session.ledger).await {
         Ok(Some(_)) => Ok(None),
         Ok(None) => Ok(Some(sealed.gone(&session.ledger).await?.to_string())),

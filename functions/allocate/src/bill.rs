@@ -19,7 +19,9 @@ use cloud::bucket::Spooled;
 use cloud::events::StoredObject;
 use cloud::ledger::{RevisionRecord, RevisionState, rules_text};
 
-use crate::document::{CSV, Charges, DocumentError, Fetched, Named, PARQUET, Results, already, order_of};
+use crate::document::{
+    CSV, Content, DocumentError, Fetched, Named, Output, PARQUET, Results, already, order_of,
+};
 use crate::report::{DocumentReport, DocumentState};
 use crate::{App, Mode};
 
@@ -248,7 +250,7 @@ impl App {
         };
         let Some(replaced) = &brought.replaces else { return Ok(None) };
         let record = self.ledger.revision(&manifest.invoice(), replaced).await?;
-        Ok(record.and_then(|record| Currency::from_code(&record.totals?[0])))
+        Ok(record.and_then(|record| Currency::from_code(&record.totals?.currency)))
     }
 
     async fn publish_judged(
@@ -294,10 +296,11 @@ impl App {
             let rows = (keys::held(&named.invoice.allocations(), &named.revision), judged.rows, CSV);
             return self.hold_mismatch(named, &judged.certificate, [rows], order, now).await;
         }
+        let charges = Output::charges(&named.invoice, Content::File(judged.charges));
+        let aggregates = judged.aggregates.into_iter().map(Output::aggregate);
         let results = Results {
             certificate: judged.certificate,
-            charges: Charges::File(judged.charges),
-            aggregates: judged.aggregates,
+            outputs: [charges].into_iter().chain(aggregates).collect(),
             withdrawn: taken.manifest.withdrawn().is_some(),
         };
         self.publish(named, results, order, now).await

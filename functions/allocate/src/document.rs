@@ -17,6 +17,7 @@ use cloud::bucket::{BucketError, KeepError, Object};
 use cloud::events::StoredObject;
 use cloud::intake::IntakeError;
 use cloud::ledger::{LedgerError, RevisionRecord, RevisionState, rules_text};
+use cloud::publication::Contention;
 use cloud::seals::SealError;
 use serde_json::json;
 
@@ -64,8 +65,8 @@ pub(crate) enum DocumentError {
     Keep(#[from] KeepError),
     #[error("the allocation was given up: {0}")]
     GivenUp(String),
-    #[error("{0} changed under our hands ten times in a row; the retry will settle it")]
-    Contention(String),
+    #[error(transparent)]
+    Contention(#[from] Contention),
     #[error(
         "this document was published, and this version of the software would hold it: nothing is changed; compare \
          its certificate with a dry run"
@@ -73,10 +74,6 @@ pub(crate) enum DocumentError {
     NoLongerAllocates,
     #[error("it was published under rules that this version of the software does not know: {0}")]
     UnknownRules(String),
-    #[error(
-        "there is no certificate {0}, which the ledger names; allocate its raw document again with \"force\": true"
-    )]
-    NoCertificate(String),
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(transparent)]
@@ -234,8 +231,7 @@ impl App {
                 });
                 let results = Results {
                     certificate: statement.certificate,
-                    charges: Charges::Bytes(statement.charges),
-                    aggregates: Vec::new(),
+                    outputs: vec![Output::charges(&key.invoice, Content::Bytes(statement.charges))],
                     withdrawn: false,
                 };
                 self.publish(&named, results, order, now).await
@@ -305,9 +301,10 @@ impl App {
     /// Others follow the rules of today.
     fn rules_for(&self, published: Option<&RevisionRecord>) -> Result<Rules, DocumentError> {
         let Some(record) = published else { return Ok(self.rules) };
-        let named = record.rules.split(' ').filter_map(|rule| rule.split_once('='));
+        let rules = record.rules.as_deref().unwrap_or_default();
+        let named = rules.split(' ').filter_map(|rule| rule.split_once('='));
         let named = named.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Rules::from_named(&named).ok_or_else(|| DocumentError::UnknownRules(record.rules.clone()))
+        Rules::from_named(&named).ok_or_else(|| DocumentError::UnknownRules(rules.to_owned()))
     }
 
     pub(crate) async fn hold_unusable(
@@ -322,7 +319,8 @@ impl App {
         let why = serde_json::to_vec_pretty(&why).map_err(CertificateError::from)?;
         self.bucket.overwrite(&keys::held_reason(&named.note), why, JSON).await?;
         let (revision, path) = (named.revision.clone(), named.path.clone());
-        let record = RevisionRecord::held(revision, order, rules, path, reason, now);
+        let held = RevisionRecord::held(revision, order, path, reason, now);
+        let record = RevisionRecord { rules: Some(rules), ..held };
         self.ledger.record_revision(&named.invoice, &record).await?;
         self.settle_period(&named.invoice, now).await?;
         Ok(named.report(DocumentState::Held, reason))
@@ -364,15 +362,9 @@ impl App {
         let record = RevisionRecord::certified(certificate, certificate_key.clone(), order, state, now);
         let record = RevisionRecord { withdrawn, ..record };
 
-        self.settle_certificate(invoice, &record, Some(certificate)).await?;
-        // refused if another delivery has finished in the meantime; going on repeats its writes, which changes nothing
-        self.ledger.record_revision(invoice, &record).await?;
-        self.ledger.advance_latest(invoice, &record).await?;
-        self.settle_certificate(invoice, &record, None).await?;
-        self.settle_successor(invoice, &record).await?;
-        self.publish_charges(invoice, &record.revision, &results.charges).await?;
-        for (key, bytes, content_type) in &results.aggregates {
-            self.publish_newest(invoice, &record.revision, key, bytes, content_type).await?;
+        self.revisions(invoice).register(&record, certificate, &record.order).await?;
+        for output in &results.outputs {
+            self.publish_newest(invoice, &record.revision, output).await?;
         }
         self.publish_rows(invoice).await?;
         self.settle_period(invoice, now).await?;
@@ -387,18 +379,33 @@ impl App {
 pub(crate) struct Results {
     /// The proof; it lists the others among its outputs.
     pub(crate) certificate: Certificate,
-    pub(crate) charges: Charges,
-    /// Key, bytes, content type.
-    pub(crate) aggregates: Vec<(String, Vec<u8>, &'static str)>,
+    /// The charges, then the aggregates.
+    pub(crate) outputs: Vec<Output>,
     /// Whether it withdraws the bill.
     pub(crate) withdrawn: bool,
 }
 
-/// A file of charges.
-pub(crate) enum Charges {
+/// What is to stand under a key, as long as its revision is the newest.
+pub(crate) struct Output {
+    pub(crate) key: String,
+    pub(crate) content: Content,
+    pub(crate) content_type: &'static str,
+}
+
+pub(crate) enum Content {
     Bytes(Vec<u8>),
     /// Larger than memory.
     File(std::fs::File),
+}
+
+impl Output {
+    pub(crate) fn charges(invoice: &InvoiceKey, content: Content) -> Self {
+        Self { key: invoice.charges(), content, content_type: PARQUET }
+    }
+
+    pub(crate) fn aggregate((key, bytes, content_type): (String, Vec<u8>, &'static str)) -> Self {
+        Self { key, content: Content::Bytes(bytes), content_type }
+    }
 }
 
 /// When a document was fetched, as far as it says so itself.
@@ -424,15 +431,12 @@ impl Fetched {
 }
 
 pub(crate) fn already(named: &Named, record: &RevisionRecord) -> DocumentReport {
-    let [currency, provider_total, charges_total, _] = match record.totals.clone() {
-        Some(totals) => totals.map(Some),
-        None => [None, None, None, None],
-    };
+    let totals = record.totals.clone();
     DocumentReport {
         status: record.status,
-        currency,
-        provider_total,
-        charges_total,
+        currency: totals.as_ref().map(|totals| totals.currency.clone()),
+        provider_total: totals.as_ref().map(|totals| totals.provider.clone()),
+        charges_total: totals.map(|totals| totals.charges),
         certificate: record.certificate_key.clone(),
         ..named.report(DocumentState::Already, record.reason.clone())
     }

@@ -1,9 +1,7 @@
-//! What others read: certificates with their differences, charges, rows, the period.
+//! What others read beside certificates: charges, rows, the period.
 //!
 //! Each is a function of the ledger's records and of certificates, so the order in which revisions arrive does
-//! not matter. Each is written by the same step: note what stands there, read the ledger (consistently), write
-//! if what stood there still does, else begin again. Whoever writes has therefore read the ledger after
-//! everyone who wrote before, and an older revision never replaces a newer one.
+//! not matter; each is written by the step of [`cloud::publication`].
 
 use billing::atlas::rows_csv;
 use billing::bill::bill_rows_csv;
@@ -16,13 +14,10 @@ use billing::revision::Revision;
 use chrono::{DateTime, Utc};
 use cloud::bucket::{KeepError, Written};
 use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
-use cloud::seals::Sealed;
+use cloud::publication::{Revisions, Rounds};
 
 use crate::App;
-use crate::document::{CSV, Charges, DocumentError, JSON, PARQUET};
-
-/// How often a write may find that somebody was quicker.
-const ROUNDS: usize = 10;
+use crate::document::{CSV, Content, DocumentError, Output};
 
 /// The rows of a certificate: those of Atlas in the columns that its readers know.
 fn rows(certificate: &Certificate) -> Result<Vec<u8>, MoneyError> {
@@ -33,84 +28,9 @@ fn rows(certificate: &Certificate) -> Result<Vec<u8>, MoneyError> {
 }
 
 impl App {
-    /// Writes the certificate of a revision as the ledger now wants it: naming the revision before it and the
-    /// differences. `new` is the certificate just made; without it the one that stands there is taken up.
-    pub(crate) async fn settle_certificate(
-        &self,
-        invoice: &InvoiceKey,
-        record: &RevisionRecord,
-        new: Option<&Certificate>,
-    ) -> Result<(), DocumentError> {
-        let sealed = Sealed::of_invoice(invoice, &record.revision);
-        for _ in 0..ROUNDS {
-            let standing = sealed.standing(&self.bucket, new.is_some()).await?;
-            let bytes = standing.as_ref().map(|(bytes, _)| bytes);
-            let (certificate, seal) = match (new, bytes) {
-                (Some(new), _) => (new.clone(), None),
-                (None, Some(bytes)) => {
-                    let seal = Box::pin(sealed.stands(&self.bucket, &self.ledger, bytes)).await?;
-                    // else somebody has written another since
-                    let Some(seal) = seal else { continue };
-                    (Certificate::from_json(bytes)?, Some(seal))
-                }
-                (None, None) => return Err(DocumentError::NoCertificate(sealed.key)),
-            };
-            let mut published = self.published(invoice).await?.into_iter();
-            let before =
-                published.rfind(|other| other.order < record.order && other.revision != record.revision);
-            let before = match &before {
-                Some(before) => Some(self.certificate_of(invoice, before).await?),
-                None => None,
-            };
-            let wanted = certificate.superseding(before.as_ref())?.to_json()?;
-            let written =
-                Box::pin(sealed.replace(&self.bucket, &self.ledger, standing, seal, wanted, JSON)).await?;
-            if written == Written::Now {
-                return Ok(());
-            }
-        }
-        Err(DocumentError::Contention(sealed.key))
-    }
-
-    /// A revision that arrives late stands before another one, whose differences are then to this one.
-    pub(crate) async fn settle_successor(
-        &self,
-        invoice: &InvoiceKey,
-        record: &RevisionRecord,
-    ) -> Result<(), DocumentError> {
-        let successor = self.published(invoice).await?.into_iter().find(|other| other.order > record.order);
-        match successor {
-            Some(successor) => self.settle_certificate(invoice, &successor, None).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Publishes the charges of a revision if it is the newest.
-    pub(crate) async fn publish_charges(
-        &self,
-        invoice: &InvoiceKey,
-        revision: &Revision,
-        charges: &Charges,
-    ) -> Result<(), DocumentError> {
-        let key = invoice.charges();
-        let file = match charges {
-            Charges::Bytes(bytes) => {
-                return self.publish_newest(invoice, revision, &key, bytes, PARQUET).await;
-            }
-            Charges::File(file) => file,
-        };
-        for _ in 0..ROUNDS {
-            let etag = self.bucket.etag(&key).await?;
-            if self.ledger.latest(invoice).await?.as_ref() != Some(revision) {
-                return Ok(());
-            }
-            let mut upload = self.bucket.upload(key.clone(), PARQUET);
-            upload.write_file(file.try_clone().map_err(KeepError::from)?).await?;
-            if upload.replace(etag).await? == Written::Now {
-                return Ok(());
-            }
-        }
-        Err(DocumentError::Contention(key))
+    /// The revisions of an invoice, with their certificates.
+    pub(crate) fn revisions<'a>(&'a self, invoice: &'a InvoiceKey) -> Revisions<'a> {
+        Revisions { bucket: &self.bucket, ledger: &self.ledger, subject: invoice.into() }
     }
 
     /// Publishes something of a revision if it is the newest; if not, the newest publishes its own. The bytes
@@ -119,29 +39,38 @@ impl App {
         &self,
         invoice: &InvoiceKey,
         revision: &Revision,
-        key: &str,
-        bytes: &[u8],
-        content_type: &str,
+        Output { key, content, content_type }: &Output,
     ) -> Result<(), DocumentError> {
-        for _ in 0..ROUNDS {
+        let mut rounds = Rounds::of(key);
+        loop {
+            rounds.begin()?;
             let etag = self.bucket.etag(key).await?;
             if self.ledger.latest(invoice).await?.as_ref() != Some(revision) {
                 return Ok(());
             }
-            if self.bucket.replace(key, bytes.to_vec(), content_type, etag).await? == Written::Now {
+            let written = match content {
+                Content::Bytes(bytes) => self.bucket.replace(key, bytes.clone(), content_type, etag).await?,
+                Content::File(file) => {
+                    let mut upload = self.bucket.upload(key.clone(), content_type);
+                    upload.write_file(file.try_clone().map_err(KeepError::from)?).await?;
+                    upload.replace(etag).await?
+                }
+            };
+            if written == Written::Now {
                 return Ok(());
             }
         }
-        Err(DocumentError::Contention(key.to_owned()))
     }
 
     /// Publishes the rows of the newest revision, whichever that is, from its certificate.
     pub(crate) async fn publish_rows(&self, invoice: &InvoiceKey) -> Result<(), DocumentError> {
         let key = invoice.allocations();
-        for _ in 0..ROUNDS {
+        let mut rounds = Rounds::of(&key);
+        loop {
+            rounds.begin()?;
             let standing = self.bucket.get(&key, None).await?;
             let Some(latest) = self.ledger.latest(invoice).await? else { return Ok(()) };
-            let rows = rows(&self.certificate(invoice, &latest).await?)?;
+            let rows = rows(&self.revisions(invoice).certificate(&latest).await?)?;
             let (bytes, etag) = standing.map(|object| (object.bytes, object.etag)).unzip();
             // two revisions may have the same rows, so the swap alone does not prove that nobody was quicker:
             // only rows of the revision that is still the newest end the loop
@@ -150,7 +79,6 @@ impl App {
             }
             self.bucket.replace(&key, rows, CSV, etag).await?;
         }
-        Err(DocumentError::Contention(key))
     }
 
     /// Brings the period up to date with this invoice.
@@ -159,7 +87,10 @@ impl App {
         invoice: &InvoiceKey,
         now: DateTime<Utc>,
     ) -> Result<(), DocumentError> {
-        for _ in 0..ROUNDS {
+        let what = format!("the period {} of {}", invoice.period, invoice.billing_account);
+        let mut rounds = Rounds::of(what);
+        loop {
+            rounds.begin()?;
             let standing = self.ledger.period(invoice).await?;
             let entry = self.period_entry(invoice).await?;
             let id = invoice.invoice_id.as_str();
@@ -171,10 +102,6 @@ impl App {
                 return Ok(());
             }
         }
-        Err(DocumentError::Contention(format!(
-            "the period {} of {}",
-            invoice.period, invoice.billing_account
-        )))
     }
 
     /// What the invoice says about its period: its newest revision, whether that restated an earlier final one,
@@ -224,9 +151,10 @@ impl App {
         if earlier.peek().is_none() {
             return Ok(None); // most are the first
         }
-        let certificate = self.certificate_of(invoice, newest).await?;
+        let revisions = self.revisions(invoice);
+        let certificate: Certificate = revisions.certificate(&newest.revision).await?;
         for before in earlier {
-            let before = self.certificate_of(invoice, before).await?;
+            let before = revisions.certificate(&before.revision).await?;
             if let Some(change) = certificate.superseding(Some(&before))?.supersedes
                 && !(change.targets.is_empty() && change.difference.is_zero())
             {
@@ -234,31 +162,5 @@ impl App {
             }
         }
         Ok(None)
-    }
-
-    /// The published revisions of an invoice, oldest first.
-    async fn published(&self, invoice: &InvoiceKey) -> Result<Vec<RevisionRecord>, DocumentError> {
-        let mut revisions = self.ledger.revisions(invoice).await?;
-        revisions.retain(RevisionRecord::is_published);
-        Ok(revisions)
-    }
-
-    /// The certificate of a published revision, as it was certified.
-    pub(crate) async fn certificate_of(
-        &self,
-        invoice: &InvoiceKey,
-        record: &RevisionRecord,
-    ) -> Result<Certificate, DocumentError> {
-        self.certificate(invoice, &record.revision).await
-    }
-
-    async fn certificate(
-        &self,
-        invoice: &InvoiceKey,
-        revision: &Revision,
-    ) -> Result<Certificate, DocumentError> {
-        let sealed = Sealed::of_invoice(invoice, revision);
-        let bytes = Box::pin(sealed.read(&self.bucket, &self.ledger)).await?;
-        Ok(Certificate::from_json(&bytes.ok_or(DocumentError::NoCertificate(sealed.key))?)?)
     }
 }

@@ -42,9 +42,7 @@ impl App {
             Some(_) if !about.is_upload => Vec::new(),
             Some(own) => {
                 let record = self.ledger.revision(invoice, &own.revision).await?;
-                let record =
-                    record.ok_or_else(|| DocumentError::NoCertificate(invoice.certificate(&own.revision)))?;
-                let before = self.certificate_of(invoice, &record).await?;
+                let before: Certificate = self.revisions(invoice).certificate(&own.revision).await?;
                 let rule = Rule::of(invoice.provider.as_str());
                 let ids = |certificate: &Certificate| {
                     certificate.targets.iter().map(|target| target.id.clone()).collect::<Vec<_>>()
@@ -52,7 +50,7 @@ impl App {
                 let (before, now) = (ids(&before), ids(about.certificate));
                 let covers = covers(rule, before.iter().map(String::as_str), now.iter().map(String::as_str));
                 // the same object, written anew with all that it had, is a restatement
-                match record.raw_key == about.named.path && covers {
+                match record.is_some_and(|record| record.raw_key == about.named.path) && covers {
                     true => Vec::new(),
                     false => vec![Conflict { standing: own, why: Why::SameAccount }],
                 }

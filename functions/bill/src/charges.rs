@@ -53,7 +53,7 @@ impl Looker {
     pub(crate) async fn certified(&self, source: &Source) -> Result<(Arc<File>, DocumentRef), MonthError> {
         let key = source.invoice.charges();
         let gone = |key: &str| MonthError::GivenUp(format!("{key} went away while it was read"));
-        let sealed = Sealed::of_invoice(&source.invoice, &source.revision);
+        let sealed = Sealed::of(&source.invoice, &source.revision);
         let certificate = Box::pin(sealed.read(&self.bucket, &self.ledger)).await?;
         let proof = sealed.key;
         let certificate = Certificate::from_json(&certificate.ok_or_else(|| gone(&proof))?);

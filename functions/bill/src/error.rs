@@ -8,6 +8,7 @@ use cloud::datastores::DatastoresError;
 use cloud::ledger::LedgerError;
 use cloud::plans::PlansError;
 use cloud::posted::PostedError;
+use cloud::publication::Contention;
 use cloud::seals::SealError;
 
 /// Why a month is not billed.
@@ -22,9 +23,12 @@ pub(crate) enum MonthError {
     /// What is asked for names what there is not: nothing is done.
     #[error("{0}")]
     Refused(String),
-    /// Somebody else bills at the same time.
-    #[error("other runs of bills were quicker five times in a row; the retry will settle it")]
-    Contention,
+    /// Others bill at the same time.
+    #[error(transparent)]
+    Contention(#[from] Contention),
+    /// Another run sends the same at the same time.
+    #[error("{0} is sent by another run at this moment; the retry will settle it")]
+    Overtaken(String),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]
@@ -60,6 +64,7 @@ impl From<SealError> for MonthError {
         match error {
             SealError::Bucket(error) => Self::Bucket(error),
             SealError::Ledger(error) => Self::Ledger(error),
+            SealError::Contention(error) => Self::Contention(error),
             // a retry may read it
             SealError::Unreadable(why) => Self::GivenUp(why),
             damage => Self::held(damage),

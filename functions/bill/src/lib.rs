@@ -49,6 +49,7 @@ use cloud::invocation::Function;
 use cloud::ledger::{Ledger, LedgerError, LedgerReader};
 use cloud::mail::Mailer;
 use cloud::plans::{PlansConfig, PlansError};
+use cloud::publication::Rounds;
 use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
 use serde_json::Value;
@@ -62,9 +63,6 @@ use crate::upload::{Access, Invoicing};
 
 pub use explain::{ChargesOfRule, DocumentSum, Explained, ExplainedCharge};
 pub use report::{BillReport, BillShown, BillState, MailReport, MailState, MonthReport, UploadReport};
-
-/// How often another run may be quicker.
-const ROUNDS: usize = 5;
 
 /// What looks, and holds nothing that could write. A dry run is given this alone.
 #[derive(Clone, Debug)]
@@ -325,7 +323,9 @@ impl App {
     /// Works a run out and posts it.
     async fn run(&self, wish: &MonthWish, now: DateTime<Utc>) -> Result<MonthReport, MonthError> {
         let (month, customer) = (wish.month, wish.customer.as_deref());
-        for _ in 0..ROUNDS {
+        let mut rounds = Rounds::of("the chain of bills");
+        loop {
+            rounds.begin()?;
             let run = match Box::pin(self.looker.prepare(wish, now)).await? {
                 Prepared::Nothing => return Ok(nothing(month)),
                 Prepared::Missing(what) => return Ok(missing(month, what)),
@@ -340,6 +340,5 @@ impl App {
                 return Ok(MonthReport { remarks: run.remarks, ..report });
             }
         }
-        Err(MonthError::Contention)
     }
 }

@@ -111,7 +111,7 @@ impl App {
         };
         if self.ledger.note_sending(month, &note(doing.state, String::new()), seen).await? == Written::Refused
         {
-            return Err(MonthError::Contention);
+            return Err(MonthError::Overtaken(format!("the mail to {customer}")));
         }
         let Some(mail) = mail else { return Ok(report(MailState::Sent, false, String::new())) };
         let mut is_down = false;

@@ -147,7 +147,7 @@ impl App {
                 |state, note: String| Sending { what: what.clone(), state, attempt, note, since: round.now };
             let seen = known.map(|known| known.state);
             if self.ledger.note_sending(month, &note(state, String::new()), seen).await? == Written::Refused {
-                return Err(MonthError::Contention);
+                return Err(MonthError::Overtaken(export.key.clone()));
             }
             if state == SendingState::Sent {
                 reports.push(report(MailState::Sent, String::new()));

@@ -13,7 +13,8 @@ use billing::period::Finality;
 use billing::revision::RevisionOrder;
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud::bucket::{Object, Written};
-use cloud::ledger::{ReportRecord, ReportState};
+use cloud::ledger::{RevisionRecord, RevisionState, Subject};
+use cloud::publication::Revisions;
 use serde_json::json;
 
 use crate::App;
@@ -63,15 +64,15 @@ impl App {
         seen: Seen,
         now: DateTime<Utc>,
     ) -> Result<ReportedMonth, MonthError> {
-        let standing = self.ledger.report_revision(&key.invoice, &key.revision).await?;
-        let newest = |record: &ReportRecord| match seen {
+        let standing = self.ledger.revision(Subject::Report(&key.invoice), &key.revision).await?;
+        let newest = |record: &RevisionRecord| match seen {
             Seen::Now => RevisionOrder::new(None, now, &key.revision),
             Seen::Before => record.order.clone(),
         };
-        if let Some(record) = standing.as_ref().filter(|record| record.state == ReportState::Certified)
+        if let Some(record) = standing.as_ref().filter(|record| record.state == RevisionState::Certified)
             && seen == Seen::Now
         {
-            self.ledger.advance_latest_report(&key.invoice, &key.revision, &newest(record)).await?;
+            self.ledger.advance_latest(Subject::Report(&key.invoice), &key.revision, &newest(record)).await?;
             return Ok(already(key, record));
         }
         let object = self.looker.read(key).await?;
@@ -82,7 +83,7 @@ impl App {
                 self.publish(key, certificate, &record, &newest(&record)).await
             }
             // the difference to the next revision hangs on what was certified: it is not taken back
-            Ok(_) | Err(_) if standing.as_ref().is_some_and(|record| record.state != ReportState::Held) => {
+            Ok(_) | Err(_) if standing.as_ref().is_some_and(|record| record.state != RevisionState::Held) => {
                 Err(MonthError::NoLongerCertifies)
             }
             Ok(certificate) => self.hold_mismatch(key, &certificate, &object, now).await,
@@ -102,19 +103,11 @@ impl App {
         self.bucket.overwrite(&keys::held_reason(&raw_key), serde_json::to_vec_pretty(&why)?, JSON).await?;
         let fetched_at = fetched_at(object, now);
         let open = fetched_at < key.invoice.period.end();
-        let record = ReportRecord {
-            revision: key.revision.clone(),
-            order: RevisionOrder::new(None, fetched_at, &key.revision),
-            state: ReportState::Held,
-            status: None,
-            finality: if open { Finality::Open } else { Finality::Final },
-            datastores: None,
-            reason: reason.to_owned(),
-            raw_key,
-            certificate_key: None,
-            recorded_at: now,
-        };
-        self.ledger.record_report(&key.invoice, &record).await?;
+        let order = RevisionOrder::new(None, fetched_at, &key.revision);
+        let held = RevisionRecord::held(key.revision.clone(), order, raw_key, reason, now);
+        let finality = if open { Finality::Open } else { Finality::Final };
+        let record = RevisionRecord { finality: Some(finality), ..held };
+        self.ledger.record_revision(Subject::Report(&key.invoice), &record).await?;
         Ok(told_unusable(key, reason))
     }
 
@@ -127,12 +120,12 @@ impl App {
     ) -> Result<ReportedMonth, MonthError> {
         let held_key = keys::held(&key.invoice.certificate(&key.revision), &key.revision);
         self.bucket.overwrite(&held_key, certificate.to_json()?, JSON).await?;
-        let record = ReportRecord {
-            state: ReportState::Held,
+        let record = RevisionRecord {
+            state: RevisionState::Held,
             certificate_key: Some(held_key.clone()),
             ..record(key, object, certificate, now)
         };
-        self.ledger.record_report(&key.invoice, &record).await?;
+        self.ledger.record_revision(Subject::Report(&key.invoice), &record).await?;
         Ok(told(key, ReportOutcome::Held, certificate, Some(held_key)))
     }
 
@@ -140,17 +133,13 @@ impl App {
         &self,
         key: &RawDocumentKey,
         certificate: UsageReportCertificate,
-        record: &ReportRecord,
+        record: &RevisionRecord,
         newest: &RevisionOrder,
     ) -> Result<ReportedMonth, MonthError> {
-        let report = &key.invoice;
-        self.settle_certificate(report, record, Some(&certificate)).await?;
-        // refused if another run has finished in the meantime; going on repeats its writes, which changes nothing
-        self.ledger.record_report(report, record).await?;
-        self.ledger.advance_latest_report(report, &record.revision, newest).await?;
-        self.settle_certificate(report, record, None).await?;
-        self.settle_successor(report, record).await?;
-        self.ledger.complete_report(report, record).await?;
+        let subject = Subject::Report(&key.invoice);
+        let revisions = Revisions { bucket: &self.bucket, ledger: &self.ledger, subject };
+        revisions.register(record, &certificate, newest).await?;
+        self.ledger.complete_revision(subject, record).await?;
         Ok(told(key, ReportOutcome::Certified, &certificate, record.certificate_key.clone()))
     }
 }
@@ -161,22 +150,20 @@ fn record(
     object: &Object,
     certificate: &UsageReportCertificate,
     now: DateTime<Utc>,
-) -> ReportRecord {
-    ReportRecord {
-        revision: key.revision.clone(),
-        order: RevisionOrder::new(None, fetched_at(object, now), &key.revision),
-        state: ReportState::Registered,
+) -> RevisionRecord {
+    let order = RevisionOrder::new(None, fetched_at(object, now), &key.revision);
+    let (revision, reason) = (key.revision.clone(), &certificate.explanation);
+    RevisionRecord {
+        state: RevisionState::Registered,
         status: Some(certificate.status),
-        finality: certificate.subject.finality,
+        finality: Some(certificate.subject.finality),
         datastores: Some(certificate.datastores.listed),
-        reason: certificate.explanation.clone(),
-        raw_key: key.to_string(),
         certificate_key: Some(key.invoice.certificate(&key.revision)),
-        recorded_at: now,
+        ..RevisionRecord::held(revision, order, key.to_string(), reason, now)
     }
 }
 
-fn already(key: &RawDocumentKey, record: &ReportRecord) -> ReportedMonth {
+fn already(key: &RawDocumentKey, record: &RevisionRecord) -> ReportedMonth {
     ReportedMonth {
         month: key.invoice.period,
         state: ReportOutcome::Already,

@@ -22,7 +22,6 @@ mod error;
 mod event;
 mod look;
 mod months;
-mod publish;
 mod report;
 
 use billing::ids::{BillingAccountId, InvalidId};

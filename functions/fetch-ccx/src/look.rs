@@ -42,10 +42,6 @@ pub(crate) enum MonthError {
     OtherKey(String),
     #[error("there is no object s3://{bucket}/{key}")]
     NoSuchObject { bucket: String, key: String },
-    #[error("there is no certificate {0}, which the ledger names; certify its raw document again by its key")]
-    NoCertificate(String),
-    #[error("{0} changed under our hands ten times in a row; the retry will settle it")]
-    Contention(String),
     #[error(
         "this report was certified, and this version of the software would hold it: nothing is changed; compare its \
          certificate with a dry run"

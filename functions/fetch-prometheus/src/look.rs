@@ -62,8 +62,8 @@ pub(crate) enum NotDone {
     Id(#[from] InvalidId),
     #[error("the note cannot be written: {0}")]
     Note(#[from] serde_json::Error),
-    #[error("{0} changed under our hands ten times in a row; the retry will settle it")]
-    Contention(String),
+    #[error(transparent)]
+    Contention(#[from] cloud::publication::Contention),
 }
 
 impl Subject<'_> {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use billing::keys;
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud::bucket::{Object, Written};
+use cloud::publication::{Rounds, publish};
 use serde_json::{Value, json};
 
 use crate::App;
@@ -18,8 +19,6 @@ use crate::prometheus::Answer;
 use crate::report::{DriverOutcome, ReportedDriver};
 
 const JSON: &str = "application/json";
-/// How often a write may find that somebody was quicker.
-const ROUNDS: usize = 10;
 
 impl App {
     /// Asks for a driver and writes it, if it differs from what stands there.
@@ -60,7 +59,7 @@ impl App {
         made: &Made,
         answer: &Answer,
         raw: &str,
-        mut standing: Option<Object>,
+        standing: Option<Object>,
         now: DateTime<Utc>,
     ) -> Result<DriverOutcome, NotDone> {
         let key = subject.key();
@@ -73,7 +72,9 @@ impl App {
         if subject.partial {
             metadata.insert("partial".to_owned(), "true".to_owned());
         }
-        for _ in 0..ROUNDS {
+        let (mut standing, mut rounds) = (standing, Rounds::of(&key));
+        loop {
+            rounds.begin()?;
             let outcome = match &standing {
                 None => DriverOutcome::Written,
                 Some(object) if object.bytes == made.bytes => return Ok(DriverOutcome::Unchanged),
@@ -87,7 +88,6 @@ impl App {
             }
             standing = self.looker.standing(subject).await?;
         }
-        Err(NotDone::Contention(key))
     }
 
     /// The answer as it came, unless it stands there already.
@@ -106,7 +106,7 @@ impl App {
         if let Some(raw) = raw {
             note["answer"] = Value::from(raw);
         }
-        self.note(subject, &note, |_| true).await
+        self.note(subject, &note, true).await
     }
 
     /// A note that stands there is no longer so.
@@ -115,29 +115,16 @@ impl App {
             "document": subject.key(), "status": "released", "reason": "the driver is written",
             "software": billing::SOFTWARE,
         });
-        self.note(subject, &note, |standing| standing.is_some()).await
+        self.note(subject, &note, false).await
     }
 
-    /// Writes a note where it differs, and where `wanted` says so of what stands there.
-    async fn note(
-        &self,
-        subject: &Subject<'_>,
-        note: &Value,
-        wanted: fn(Option<&Object>) -> bool,
-    ) -> Result<(), NotDone> {
-        let (key, bytes) = (keys::held_reason(&subject.key()), billing::canonical::to_json(note)?);
-        for _ in 0..ROUNDS {
-            let standing = self.bucket.get(&key, None).await?;
-            let is_there = standing.as_ref().is_some_and(|object| object.bytes == bytes);
-            if is_there || !wanted(standing.as_ref()) {
-                return Ok(());
-            }
-            let etag = standing.map(|object| object.etag);
-            if self.bucket.replace(&key, bytes.clone(), JSON, etag).await? == Written::Now {
-                return Ok(());
-            }
-        }
-        Err(NotDone::Contention(key))
+    /// Writes a note where it differs; where there is none, only a new one.
+    async fn note(&self, subject: &Subject<'_>, note: &Value, is_new: bool) -> Result<(), NotDone> {
+        let (key, bytes) = (keys::held_reason(&subject.key()), &billing::canonical::to_json(note)?);
+        publish(&self.bucket, &key, JSON, |standing| async move {
+            Ok((is_new || standing.is_some()).then(|| bytes.clone()))
+        })
+        .await
     }
 }
 

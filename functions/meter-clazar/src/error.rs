@@ -56,8 +56,8 @@ pub enum MeterError {
         "the contract '{contract}' stands on several marketplaces: say by \"plan\" (--plan) which of {plans} is meant"
     )]
     SeveralMarketplaces { contract: String, plans: String },
-    #[error("{key} is written by somebody else again and again; try again")]
-    Contention { key: String },
+    #[error(transparent)]
+    Contention(#[from] cloud::publication::Contention),
     #[error("{line} was changed by somebody else meanwhile; the next run looks again")]
     Changed { line: Line },
     #[error("the time of this invocation is over; the next run goes on")]

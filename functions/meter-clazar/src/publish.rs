@@ -3,15 +3,13 @@
 
 use billing::keys::{METERING_STATE, UsageKey};
 use billing::metering::{EarlierState, MeteringCertificate, Plan};
-use cloud::bucket::Written;
+use cloud::publication::publish;
 
 use crate::books::{PlansMonth, submissions};
 use crate::error::MeterError;
 use crate::work::Work;
 
 const JSON: &str = "application/json";
-/// How often a write may find that somebody was quicker.
-const ROUNDS: usize = 10;
 
 impl Work<'_> {
     /// Writes the certificate of a plan's month by its newest usage; answers its key.
@@ -23,7 +21,7 @@ impl Work<'_> {
         let Some(usage) = shared.counted.get(plan).map(|month| &month.usage) else { return Ok(None) };
         let month = shared.month;
         let others = shared.left_out.iter().filter(|out| out.plan != *plan);
-        let left_out: Vec<_> = others.cloned().collect();
+        let left_out: &Vec<_> = &others.cloned().collect();
         let key = UsageKey {
             source: usage.snapshot.source,
             plan: plan.clone(),
@@ -31,8 +29,7 @@ impl Work<'_> {
             revision: usage.revision.clone(),
         };
         let key = key.certificate();
-        for _ in 0..ROUNDS {
-            let seen = self.bucket.get(&key, None).await?;
+        publish(self.bucket, &key, JSON, |_| async move {
             let standing = submissions(&self.ledger.submissions(plan, month).await?);
             let cursor = self.ledger.cursor(plan).await?;
             let closed = cursor.is_some_and(|cursor| cursor.last_processed_month >= month);
@@ -44,23 +41,17 @@ impl Work<'_> {
                 closed,
                 left_out.clone(),
             )?;
-            let wanted = certificate.to_json()?;
-            let (bytes, etag) = seen.map(|seen| (seen.bytes, seen.etag)).unzip();
-            if bytes.is_some_and(|bytes| bytes == wanted)
-                || self.bucket.replace(&key, wanted, JSON, etag).await? == Written::Now
-            {
-                return Ok(Some(key));
-            }
-        }
-        Err(MeterError::Contention { key })
+            Ok::<_, MeterError>(Some(certificate.to_json()?))
+        })
+        .await?;
+        Ok(Some(key))
     }
 
     /// Writes `state/metering_state.json`. Other plans in it stay as they are.
     pub(crate) async fn export_state(&self, plan: &Plan) -> Result<(), MeterError> {
-        for _ in 0..ROUNDS {
-            let seen = self.bucket.get(METERING_STATE, None).await?;
-            let mut state = match &seen {
-                Some(seen) => EarlierState::from_json(&seen.bytes, None).unwrap_or_else(|error| {
+        publish(self.bucket, METERING_STATE, JSON, |standing| async move {
+            let mut state = match standing {
+                Some(standing) => EarlierState::from_json(&standing, None).unwrap_or_else(|error| {
                     // it is written for others to read; what we know stands in the ledger
                     tracing::warn!("{METERING_STATE} cannot be read and is written anew: {error}");
                     EarlierState::default()
@@ -69,17 +60,11 @@ impl Work<'_> {
             };
             let reported = self.ledger.reported_contracts(plan).await?;
             if reported.last_processed_month.is_none() {
-                return Ok(());
+                return Ok(None);
             }
             state.0.insert(plan.clone(), reported);
-            let wanted = state.to_json()?;
-            let (bytes, etag) = seen.map(|seen| (seen.bytes, seen.etag)).unzip();
-            if bytes.is_some_and(|bytes| bytes == wanted)
-                || self.bucket.replace(METERING_STATE, wanted, JSON, etag).await? == Written::Now
-            {
-                return Ok(());
-            }
-        }
-        Err(MeterError::Contention { key: METERING_STATE.into() })
+            Ok(Some(state.to_json()?))
+        })
+        .await
     }
 }

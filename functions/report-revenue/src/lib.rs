@@ -67,8 +67,8 @@ pub(crate) enum WindowError {
     Bucket(#[from] BucketError),
     #[error("{source}; {service} has money and no usage details")]
     NoDefaultLocation { service: String, source: VarError },
-    #[error("the reports of {0} changed under our hands twenty times in a row; the retry will settle it")]
-    Contention(Window),
+    #[error(transparent)]
+    Contention(#[from] cloud::publication::Contention),
     #[error("what is to be written cannot be: {0}")]
     Json(#[from] serde_json::Error),
     #[error(transparent)]

@@ -10,6 +10,7 @@ use billing::money::Currency;
 use billing::revenue::Window;
 use bytes::Bytes;
 use cloud::bucket::{Listed, Written};
+use cloud::publication::Rounds;
 use serde_json::json;
 
 use crate::inputs::Inputs;
@@ -17,8 +18,6 @@ use crate::make::{Held, Made, make};
 use crate::report::{WindowReport, WindowState};
 use crate::{App, Looker, WindowError};
 
-/// How often somebody else may be quicker.
-const ROUNDS: usize = 20;
 const CSV: &str = "text/csv; charset=utf-8";
 const JSON: &str = "application/json";
 
@@ -75,7 +74,9 @@ impl App {
     /// Brings the reports of a window up to date.
     pub(crate) async fn publish(&self, window: Window) -> Result<WindowReport, WindowError> {
         let (mut read, mut written) = (None::<Inputs>, 0);
-        for _ in 0..ROUNDS {
+        let mut rounds = Rounds::of(format!("the reports of {window}"));
+        loop {
+            rounds.begin()?;
             let standing = self.looker.standing(&window).await?;
             let inputs = match read.take() {
                 Some(inputs) if self.looker.still_stands(&inputs, &window).await? => inputs,
@@ -98,7 +99,6 @@ impl App {
             }
             read = Some(inputs);
         }
-        Err(WindowError::Contention(window))
     }
 
     /// Writes what differs, certificates last; answers how much that was.

@@ -32,11 +32,7 @@ pub enum Status {
 
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Matched => "matched",
-            Self::Explained => "explained",
-            Self::Mismatch => "mismatch",
-        })
+        self.serialize(f)
     }
 }
 

@@ -22,10 +22,7 @@ pub enum Finality {
 
 impl fmt::Display for Finality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::Final => "final",
-        })
+        self.serialize(f)
     }
 }
 
@@ -70,11 +67,7 @@ pub enum PeriodState {
 
 impl fmt::Display for PeriodState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::Closed => "closed",
-            Self::Reopened => "reopened",
-        })
+        self.serialize(f)
     }
 }
 

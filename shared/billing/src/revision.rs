@@ -72,7 +72,8 @@ impl<'de> serde::Deserialize<'de> for Revision {
 /// The place of a revision among its invoice's revisions: the provider's own updated time, then the time
 /// it was fetched, then its name. Written as text of fixed width, so that texts compare as the orders do
 /// (a ledger can hold a condition on it).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct RevisionOrder(String);
 
 impl RevisionOrder {
@@ -92,12 +93,6 @@ impl RevisionOrder {
         let next = next.and_then(|time| time.checked_add_signed(chrono::TimeDelta::milliseconds(1)));
         let at = next.map_or(fetched_at, |next| next.max(fetched_at));
         Self(format!("{updated}|{}|{revision}", at.to_rfc3339_opts(SecondsFormat::Millis, true)))
-    }
-
-    /// Takes an order back from a record, as [`Self::as_str`] gave it.
-    #[must_use]
-    pub fn from_record(text: String) -> Self {
-        Self(text)
     }
 
     /// When it was fetched, as sortable text.

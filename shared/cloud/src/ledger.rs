@@ -5,11 +5,11 @@
 
 mod attempts;
 mod bills;
+mod fields;
 mod files;
-mod invoices;
 mod metering;
 mod periods;
-mod reports;
+mod revisions;
 mod runs;
 mod seals;
 
@@ -23,14 +23,14 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::aws::{Aws, explain};
 use crate::bucket::Written;
+use crate::publication::Contention;
 
 pub use attempts::Attempt;
 pub use bills::{Sending, SendingState, StoredChain};
 pub use files::FileState;
-pub use invoices::{RevisionRecord, RevisionState, rules_text};
 pub use metering::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
 pub use periods::PeriodRecord;
-pub use reports::{ReportRecord, ReportState};
+pub use revisions::{RevisionRecord, RevisionState, Subject, Totals, rules_text};
 pub use runs::{RunOutcome, RunRecord, RunShown};
 pub use seals::{Seal, SealKey};
 
@@ -84,10 +84,13 @@ pub enum LedgerError {
         /// Sort key.
         sk: String,
         /// The attribute.
-        field: &'static str,
+        field: String,
         /// What is wrong with it.
         reason: String,
     },
+    /// Others were quicker each time.
+    #[error(transparent)]
+    Contention(#[from] Contention),
 }
 
 /// One item: its keys and its attributes as text.
@@ -284,16 +287,9 @@ impl Record {
         self.fields.iter().map(attribute).chain(keys).collect()
     }
 
-    fn field<T: std::str::FromStr>(&self, field: &'static str) -> Result<T, LedgerError>
-    where
-        T::Err: std::fmt::Display,
-    {
-        let value = self.fields.get(field).map(String::as_str).unwrap_or_default();
-        value.parse().map_err(|error: T::Err| self.unusable(field, &error))
-    }
-
-    fn unusable(&self, field: &'static str, reason: &dyn std::fmt::Display) -> LedgerError {
-        LedgerError::Record { pk: self.pk.clone(), sk: self.sk.clone(), field, reason: reason.to_string() }
+    fn unusable(&self, field: &str, reason: &dyn std::fmt::Display) -> LedgerError {
+        let (pk, sk, field) = (self.pk.clone(), self.sk.clone(), field.to_owned());
+        LedgerError::Record { pk, sk, field, reason: reason.to_string() }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod mail;
 pub mod plans;
 pub mod posted;
+pub mod publication;
 pub mod seals;
 pub mod secrets;
 pub mod telemetry;

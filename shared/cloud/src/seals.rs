@@ -4,13 +4,13 @@
 //! there is noted, wherever a process dies; whoever comes next only has to go on. A writer forgets no hash that was noted after its own: that is of
 //! somebody who is about to write.
 
-use billing::keys::InvoiceKey;
 use billing::revision::{Revision, sha256_hex};
 use bytes::Bytes;
 use serde_json::json;
 
 use crate::bucket::{Bucket, BucketError, BucketReader, Written};
-use crate::ledger::{Ledger, LedgerError, LedgerReader, Seal, SealKey};
+use crate::ledger::{Ledger, LedgerError, LedgerReader, Seal, SealKey, Subject};
+use crate::publication::Contention;
 
 /// Why a certificate cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,11 @@ pub enum SealError {
     Bucket(#[from] BucketError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Contention(#[from] Contention),
+    /// It is no certificate, or breaks its laws.
+    #[error("{0}")]
+    Broken(String),
     /// It is not what was certified.
     #[error("{0}")]
     Changed(String),
@@ -41,36 +46,22 @@ impl SealError {
 
 /// A certificate of which the ledger holds the hash.
 #[derive(Clone, Debug)]
-pub struct Sealed {
+pub struct Sealed<'s> {
     /// Where it stands.
     pub key: String,
     seal: SealKey,
-    function: &'static str,
-    invoice: InvoiceKey,
+    subject: Subject<'s>,
     revision: Revision,
 }
 
-impl Sealed {
-    /// The certificate of an invoice or a bill.
+impl<'s> Sealed<'s> {
+    /// The certificate of a revision.
     #[must_use]
-    pub fn of_invoice(invoice: &InvoiceKey, revision: &Revision) -> Self {
-        Self {
-            key: invoice.certificate(revision),
-            seal: SealKey::of_invoice(invoice, revision),
-            function: "allocate",
-            invoice: invoice.clone(),
-            revision: revision.clone(),
-        }
-    }
-
-    /// The certificate of a usage report.
-    #[must_use]
-    pub fn of_report(report: &InvoiceKey, revision: &Revision) -> Self {
-        Self {
-            seal: SealKey::of_report(report, revision),
-            function: "fetch-ccx",
-            ..Self::of_invoice(report, revision)
-        }
+    pub fn of(subject: impl Into<Subject<'s>>, revision: &Revision) -> Self {
+        let subject = subject.into();
+        let (Subject::Invoice(key) | Subject::Report(key)) = subject;
+        let (key, seal) = (key.certificate(revision), SealKey::of(subject, revision));
+        Self { key, seal, subject, revision: revision.clone() }
     }
 
     /// The bytes, if they are those that were certified; nothing if there is no certificate.
@@ -152,18 +143,14 @@ impl Sealed {
 
     /// What to do about it.
     async fn again(&self, ledger: &LedgerReader) -> Result<String, LedgerError> {
-        let raw_key = match self.function {
-            "allocate" => ledger.revision(&self.invoice, &self.revision).await?.map(|record| record.raw_key),
-            _ => ledger.report_revision(&self.invoice, &self.revision).await?.map(|record| record.raw_key),
-        };
-        let raw_key = raw_key.unwrap_or_default();
-        let event = match self.function {
-            "allocate" => json!({"key": raw_key, "force": true}),
-            _ => json!({"key": raw_key}),
+        let record = ledger.revision(self.subject, &self.revision).await?;
+        let raw_key = record.map(|record| record.raw_key).unwrap_or_default();
+        let (function, event) = match self.subject {
+            Subject::Invoice(_) => ("allocate", json!({"key": raw_key, "force": true})),
+            Subject::Report(_) => ("fetch-ccx", json!({"key": raw_key})),
         };
         Ok(format!(
-            "make it again with the event {event} (monthend invoke {} -e FILE), or restore it from the bucket's versions or a backup",
-            self.function
+            "make it again with the event {event} (monthend invoke {function} -e FILE), or restore it from the bucket's versions or a backup"
         ))
     }
 

@@ -68,6 +68,6 @@ pub async fn withdrawing(
     let format = manifest_of(bucket, ledger, invoice, &record)
         .await?
         .map_or(Format::Focus, |manifest| manifest.format);
-    let currency = record.totals.as_ref().and_then(|[code, ..]| Currency::from_code(code));
+    let currency = record.totals.as_ref().and_then(|totals| Currency::from_code(&totals.currency));
     Ok((Manifest::withdrawing(invoice, format, record.revision, reason.to_owned()), currency))
 }

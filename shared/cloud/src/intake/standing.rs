@@ -14,7 +14,7 @@ use billing::period::Finality;
 use super::IntakeError;
 use super::plan::NAME;
 use crate::bucket::BucketReader;
-use crate::ledger::{LedgerReader, RevisionRecord, RevisionState};
+use crate::ledger::{LedgerReader, RevisionRecord, RevisionState, Totals};
 use crate::seals::Sealed;
 
 /// The bills of a month that count, of all providers: published, and not withdrawn. Where a bill comes to `like`, how many charges it
@@ -34,7 +34,7 @@ pub async fn standing(
         if record.withdrawn {
             continue;
         }
-        let [currency, _, charges_total, _] = record.totals.clone().unwrap_or_default();
+        let Totals { currency, charges: charges_total, .. } = record.totals.clone().unwrap_or_default();
         let same = like.is_some_and(|like| is_total(like, &charges_total));
         let charges = if same { charges_of(bucket, ledger, &invoice, &record).await? } else { None };
         let is_numbered = invoice.is_numbered() && !invoice.invoice_id.as_str().starts_with(NAME);
@@ -115,7 +115,7 @@ async fn certificate(
     record: &RevisionRecord,
 ) -> Result<Option<Certificate>, IntakeError> {
     let Some(key) = &record.certificate_key else { return Ok(None) };
-    let sealed = Sealed::of_invoice(invoice, &record.revision);
+    let sealed = Sealed::of(invoice, &record.revision);
     let bytes = match *key == sealed.key {
         true => sealed.read(bucket, ledger).await?,
         // of one that is held, nothing is noted

@@ -4,6 +4,7 @@
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Duration, Utc};
+use serde::Deserialize;
 
 use super::{EXPIRES_AT, Ledger, LedgerError, text};
 
@@ -22,6 +23,13 @@ pub enum Attempt {
         /// When the window ends.
         left_s: i64,
     },
+}
+
+/// What is counted in a window.
+#[derive(Default, Deserialize)]
+struct Counted {
+    #[serde(default)]
+    failures: u64,
 }
 
 impl Ledger {
@@ -54,10 +62,9 @@ impl Ledger {
                     .is_some_and(|error| error.is_conditional_check_failed_exception()) => {}
             Err(error) => return Err(self.failed("write", &pk, &error)),
         }
-        let record = self.get(&pk, &sk).await?;
-        let failures = record.filter(|record| record.fields.contains_key("failures"));
-        let failures = failures.map(|record| record.field("failures")).transpose()?;
-        Ok(Attempt::Full { failures: failures.unwrap_or(0), left_s })
+        let counted = self.get(&pk, &sk).await?.map(|record| record.read()).transpose()?;
+        let Counted { failures } = counted.unwrap_or_default();
+        Ok(Attempt::Full { failures, left_s })
     }
 
     /// Ends an attempt that was counted at this moment: a failure stays counted, anything else is taken back.

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use billing::bills::{Chain, ChainRun, RunId};
 use billing::month::BillingMonth;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
+use super::fields::{json, millis, spaced, yes_or_no};
 use super::{Condition, Ledger, LedgerError, LedgerReader, Record};
 use crate::bucket::Written;
 
@@ -21,7 +22,8 @@ pub struct StoredChain {
 }
 
 /// How far something that goes out has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SendingState {
     /// It is being sent, or whoever sent it died or lost the answer: nobody here knows whether it went out.
     Sending,
@@ -31,43 +33,28 @@ pub enum SendingState {
     Refused,
 }
 
-impl SendingState {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Sending => "sending",
-            Self::Sent => "sent",
-            Self::Refused => "refused",
-        }
-    }
-}
-
+/// As it is written.
 impl fmt::Display for SendingState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for SendingState {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known =
-            [Self::Sending, Self::Sent, Self::Refused].into_iter().find(|known| known.as_str() == text);
-        known.ok_or_else(|| format!("'{text}' is no state of a mail"))
+        self.serialize(f)
     }
 }
 
 /// Something that goes out of a month once: a mail, an upload, the documents of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sending {
     /// What, unique within the month.
+    #[serde(skip_serializing)]
     pub what: String,
     /// How far it has come.
     pub state: SendingState,
     /// Which attempt this is, from 1: what a person says of one is not true of the next.
     pub attempt: u32,
     /// The other side's name for it, or the reason of a refusal.
+    #[serde(default)]
     pub note: String,
     /// Since when.
+    #[serde(with = "millis")]
     pub since: DateTime<Utc>,
 }
 
@@ -84,38 +71,41 @@ fn at_place(place: usize) -> String {
     format!("{RUN}{place:08}")
 }
 
-fn run_record(place: usize, run: &ChainRun) -> Record {
-    let took: Vec<String> = run.took.iter().map(RunId::to_string).collect();
-    let fields = [
-        ("run", run.run.to_string()),
-        ("document", run.document.clone()),
-        ("fingerprint", run.fingerprint.clone()),
-        ("took", took.join(" ")),
-        ("gives", if run.gives { "yes" } else { "no" }.to_owned()),
-    ];
-    let fields = fields.map(|(name, value)| (name.to_owned(), value)).into();
-    Record { pk: CHAIN.to_owned(), sk: at_place(place), fields }
+/// A run as an item.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct RunItem(#[serde(with = "Run")] ChainRun);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ChainRun")]
+struct Run {
+    #[serde(with = "spaced::one")]
+    run: RunId,
+    document: String,
+    fingerprint: String,
+    #[serde(with = "spaced")]
+    took: Vec<RunId>,
+    #[serde(with = "yes_or_no")]
+    gives: bool,
+}
+
+fn run_record(place: usize, run: &ChainRun) -> Result<Record, LedgerError> {
+    Record::of(CHAIN.to_owned(), at_place(place), &RunItem(run.clone()))
 }
 
 fn run_of(record: &Record) -> Result<ChainRun, LedgerError> {
-    let took: String = record.field("took")?;
-    let took: Result<Vec<RunId>, _> = took.split_whitespace().map(str::parse).collect();
-    let document: String = record.field("document")?;
-    if document.is_empty() {
+    let RunItem(run) = record.read()?;
+    if run.document.is_empty() {
         return Err(record.unusable("document", &"it is empty"));
     }
-    let gives = match record.fields.get("gives").map(String::as_str) {
-        Some("yes") => true,
-        Some("no") => false,
-        other => return Err(record.unusable("gives", &format!("'{}'", other.unwrap_or_default()))),
-    };
-    Ok(ChainRun {
-        run: record.field("run")?,
-        document,
-        fingerprint: record.field("fingerprint")?,
-        took: took.map_err(|error| record.unusable("took", &error))?,
-        gives,
-    })
+    Ok(run)
+}
+
+/// All runs in one item.
+#[derive(Deserialize)]
+struct FirstRuns {
+    #[serde(with = "json")]
+    runs: Chain,
 }
 
 /// The chain of its items: without a gap, and each run the next of its month.
@@ -126,8 +116,7 @@ fn chain_of(records: &[Record]) -> Result<Chain, LedgerError> {
         if record.sk != FIRST_RUNS {
             return Err(record.unusable("place", &"it is no run of bills"));
         }
-        let runs = record.fields.get("runs").map(String::as_str).unwrap_or_default();
-        chain = serde_json::from_str(runs).map_err(|error| record.unusable("runs", &error))?;
+        FirstRuns { runs: chain } = record.read()?;
     }
     let mut newest: BTreeMap<BillingMonth, u32> = BTreeMap::new();
     for run in &chain.0 {
@@ -156,17 +145,6 @@ fn partition(month: BillingMonth) -> String {
     format!("BILLS#{month}")
 }
 
-fn record(month: BillingMonth, sending: &Sending) -> Record {
-    let fields = [
-        ("state", sending.state.to_string()),
-        ("attempt", sending.attempt.to_string()),
-        ("note", sending.note.clone()),
-        ("since", sending.since.to_rfc3339_opts(SecondsFormat::Millis, true)),
-    ];
-    let fields: BTreeMap<_, _> = fields.map(|(name, value)| (name.to_owned(), value)).into();
-    Record { pk: partition(month), sk: format!("{PREFIX}{}", sending.what), fields }
-}
-
 impl LedgerReader {
     /// All runs that posted something.
     ///
@@ -182,14 +160,11 @@ impl LedgerReader {
     /// [`LedgerError`].
     pub async fn sendings(&self, month: BillingMonth) -> Result<BTreeMap<String, Sending>, LedgerError> {
         let records = self.query(&partition(month), PREFIX).await?;
-        let sending = |record: &Record| {
-            let what = record.sk.strip_prefix(PREFIX).unwrap_or(&record.sk).to_owned();
-            let note = record.fields.get("note").cloned().unwrap_or_default();
-            let (state, attempt, since) =
-                (record.field("state")?, record.field("attempt")?, record.field("since")?);
-            Ok((what.clone(), Sending { what, state, attempt, note, since }))
+        let sending = |record: Record| {
+            let sending: Sending = record.naming("what", PREFIX).read()?;
+            Ok((sending.what.clone(), sending))
         };
-        records.iter().map(sending).collect()
+        records.into_iter().map(sending).collect()
     }
 }
 
@@ -199,7 +174,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn extend_chain(&self, stored: &StoredChain, run: &ChainRun) -> Result<Written, LedgerError> {
-        let record = run_record(stored.chain.0.len() + 1, run);
+        let record = run_record(stored.chain.0.len() + 1, run)?;
         self.put(&record, Condition::Unchanged { field: "run", seen: None }).await
     }
 
@@ -213,8 +188,9 @@ impl Ledger {
         sending: &Sending,
         seen: Option<SendingState>,
     ) -> Result<Written, LedgerError> {
-        let seen = seen.map(SendingState::as_str);
-        self.put(&record(month, sending), Condition::Unchanged { field: "state", seen }).await
+        let seen = seen.map(|seen| seen.to_string());
+        let record = Record::of(partition(month), format!("{PREFIX}{}", sending.what), sending)?;
+        self.put(&record, Condition::Unchanged { field: "state", seen: seen.as_deref() }).await
     }
 }
 
@@ -227,6 +203,10 @@ mod tests {
         ChainRun { run: text.parse().unwrap(), document, fingerprint, took: Vec::new(), gives: true }
     }
 
+    fn item(place: usize, run: &ChainRun) -> Record {
+        run_record(place, run).unwrap()
+    }
+
     fn old(runs: &[ChainRun]) -> Record {
         let fields = [("runs".to_owned(), serde_json::to_string(runs).unwrap())].into();
         Record { pk: CHAIN.into(), sk: FIRST_RUNS.into(), fields }
@@ -236,9 +216,9 @@ mod tests {
     fn runs_come_back_as_they_were_written_after_those_of_the_old_item() {
         let [one, two, three] = ["2026-09#1", "2026-10#1", "2026-09#2"].map(run);
         let three = ChainRun { took: vec![one.run, two.run], gives: false, ..three };
-        let records = [old(&[one.clone(), two.clone()]), run_record(3, &three)];
+        let records = [old(&[one.clone(), two.clone()]), item(3, &three)];
         assert_eq!(chain_of(&records).unwrap().0, [one.clone(), two.clone(), three.clone()]);
-        let records = [run_record(1, &one), run_record(2, &two), run_record(3, &three)];
+        let records = [item(1, &one), item(2, &two), item(3, &three)];
         assert_eq!(chain_of(&records).unwrap().0, [one, two, three]);
         assert_eq!(chain_of(&[]).unwrap(), Chain::default());
     }
@@ -246,22 +226,22 @@ mod tests {
     #[test]
     fn a_gap_and_a_run_out_of_order_are_refused() {
         let [one, two] = ["2026-09#1", "2026-09#2"].map(run);
-        let strange = Record { sk: "NOTE".into(), ..run_record(1, &one) };
+        let strange = Record { sk: "NOTE".into(), ..item(1, &one) };
         let with = |name: &str, value: &str| {
-            let mut record = run_record(1, &one);
+            let mut record = item(1, &one);
             record.fields.insert(name.to_owned(), value.to_owned());
             record
         };
         for (records, why) in [
             (
-                vec![run_record(2, &two)],
+                vec![item(2, &two)],
                 "RUN#00000002 in the ledger is damaged: its place: the run before it is at 0, and there is no RUN#00000001",
             ),
-            (vec![run_record(1, &one), run_record(3, &two)], "there is no RUN#00000002"),
+            (vec![item(1, &one), item(3, &two)], "there is no RUN#00000002"),
             // a version before went on in its own item
-            (vec![old(&[one.clone(), two.clone()]), run_record(2, &two)], "there is no RUN#00000003"),
-            (vec![run_record(1, &two)], "2026-09#2 comes after run 0 of its month"),
-            (vec![run_record(1, &one), run_record(2, &one)], "2026-09#1 comes after run 1"),
+            (vec![old(&[one.clone(), two.clone()]), item(2, &two)], "there is no RUN#00000003"),
+            (vec![item(1, &two)], "2026-09#2 comes after run 0 of its month"),
+            (vec![item(1, &one), item(2, &one)], "2026-09#1 comes after run 1"),
             (vec![strange], "it is no run of bills"),
             (vec![with("run", "x")], "its run: 'x' is no run"),
             (vec![with("took", "2026-09")], "its took: '2026-09' is no run"),

@@ -1,8 +1,11 @@
 //! Files of lines that were taken in: `FILE#{key}` / `{revision}`. A file that is replaced by another content has one record for each.
 
 use billing::revision::Revision;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::json;
 
+use super::fields::millis;
 use super::{Condition, Ledger, LedgerError, LedgerReader, Record};
 
 /// What became of one content of a file.
@@ -18,6 +21,16 @@ pub enum FileState {
         /// Why, with the line.
         reason: String,
     },
+}
+
+/// The attributes that are read.
+#[derive(Deserialize)]
+struct Row {
+    state: String,
+    #[serde(default)]
+    lines: String,
+    #[serde(default)]
+    reason: String,
 }
 
 impl LedgerReader {
@@ -43,21 +56,13 @@ impl Ledger {
         state: &FileState,
         now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
-        let (name, lines, reason) = match state {
+        let (state, lines, reason) = match state {
             FileState::Recorded { lines } => ("recorded", lines.to_string(), String::new()),
             FileState::Held { reason } => ("held", String::new(), reason.chars().take(2000).collect()),
         };
-        let fields = [
-            ("state", name.to_owned()),
-            ("lines", lines),
-            ("reason", reason),
-            ("recorded_at", now.to_rfc3339_opts(SecondsFormat::Millis, true)),
-        ];
-        let record = Record {
-            pk: format!("FILE#{key}"),
-            sk: revision.to_string(),
-            fields: fields.map(|(name, value)| (name.to_owned(), value)).into(),
-        };
+        let recorded_at = millis::text(&now);
+        let fields = json!({"state": state, "lines": lines, "reason": reason, "recorded_at": recorded_at});
+        let record = Record::of(format!("FILE#{key}"), revision.as_str(), &fields)?;
         // what a content comes to follows from the content alone
         self.put(&record, Condition::Always).await.map(|_| ())
     }
@@ -65,10 +70,11 @@ impl Ledger {
 
 fn read(record: &Record) -> Result<(Revision, FileState), LedgerError> {
     let revision = Revision::parse(&record.sk).map_err(|error| record.unusable("sk", &error))?;
-    let text = |field: &str| record.fields.get(field).cloned().unwrap_or_default();
-    let state = match text("state").as_str() {
-        "recorded" => FileState::Recorded { lines: record.field("lines")? },
-        "held" => FileState::Held { reason: text("reason") },
+    let Row { state, lines, reason } = record.read()?;
+    let lines = || lines.parse().map_err(|error| record.unusable("lines", &error));
+    let state = match state.as_str() {
+        "recorded" => FileState::Recorded { lines: lines()? },
+        "held" => FileState::Held { reason },
         other => return Err(record.unusable("state", &format!("'{other}' is neither recorded nor held"))),
     };
     Ok((revision, state))

@@ -13,39 +13,45 @@
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
 use billing::ids::ContractId;
 use billing::keys::encode;
 use billing::metering::{EarlierPlan, LeftOut, Line, Plan, Submission, SubmissionState, UsageSnapshot};
 use billing::month::BillingMonth;
 use billing::revision::Revision;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use self::stored::{month_of, read_submission, segment, write_submission};
+use super::fields::millis;
 use super::{Condition, Ledger, LedgerError, LedgerReader, Record};
 use crate::bucket::Written;
+use crate::publication::Rounds;
 
 /// How far the months of a plan are closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// The last closed month; all before it are closed too, or not ours.
     pub last_processed_month: BillingMonth,
     /// When it was set.
+    #[serde(with = "millis")]
     pub last_updated: DateTime<Utc>,
 }
 
 /// The newest usage snapshot of a month.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRecord {
     /// The month.
+    #[serde(skip_serializing)]
     pub month: BillingMonth,
     /// The snapshot.
     pub revision: Revision,
     /// When the export was read.
+    #[serde(with = "millis")]
     pub fetched_at: DateTime<Utc>,
     /// Over the key and the ETag of every file.
+    #[serde(default)]
     pub digest: String,
     /// Files counted.
     pub files: u64,
@@ -72,7 +78,8 @@ impl UsageRecord {
 }
 
 /// Whether a month is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MonthState {
     /// Everything of it is accepted, or was nothing to send.
     Closed,
@@ -81,17 +88,21 @@ pub enum MonthState {
 }
 
 /// What is known of a month as a whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonthRecord {
     /// The month.
+    #[serde(skip_serializing)]
     pub month: BillingMonth,
     /// Its state.
     pub state: MonthState,
     /// Why.
+    #[serde(default)]
     pub reason: String,
     /// Who set it.
+    #[serde(default)]
     pub by: String,
     /// When.
+    #[serde(with = "millis")]
     pub since: DateTime<Utc>,
 }
 
@@ -104,41 +115,44 @@ pub struct Stored {
     pub version: u64,
 }
 
-impl fmt::Display for MonthState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "closed",
-            Self::Reopened => "reopened",
-        })
+/// As it is written.
+impl std::fmt::Display for MonthState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
     }
 }
 
-impl FromStr for MonthState {
-    type Err = String;
+/// What is recorded of usage, with its place among that of its month.
+#[derive(Serialize)]
+struct UsageRow<'r> {
+    order: String,
+    #[serde(flatten)]
+    usage: &'r UsageRecord,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "closed" => Ok(Self::Closed),
-            "reopened" => Ok(Self::Reopened),
-            other => Err(format!("'{other}' is no state of a month")),
-        }
-    }
+/// Why nobody waits for a month.
+#[derive(Serialize, Deserialize)]
+struct LeftOutRow {
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    by: String,
+    #[serde(with = "millis")]
+    since: DateTime<Utc>,
 }
 
 fn partition(plan: &Plan) -> String {
     format!("METER#{}", plan.names().map(encode).join(":"))
 }
 
-fn time(moment: DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-fn record<const N: usize>(plan: &Plan, sk: String, fields: [(&str, String); N]) -> Record {
-    Record { pk: partition(plan), sk, fields: fields.map(|(name, value)| (name.to_owned(), value)).into() }
+fn record(plan: &Plan, sk: impl Into<String>, fields: &impl Serialize) -> Result<Record, LedgerError> {
+    Record::of(partition(plan), sk, fields)
 }
 
 const CURSOR: &str = "CURSOR";
 const LEASE: &str = "LEASE";
+const USAGE: &str = "USAGE#";
+const MONTH: &str = "MONTH#";
 const LEFT_OUT: &str = "LEFT-OUT#";
 
 impl LedgerReader {
@@ -147,9 +161,7 @@ impl LedgerReader {
     /// # Errors
     /// [`LedgerError`]; a record that cannot be read is never taken for none.
     pub async fn cursor(&self, plan: &Plan) -> Result<Option<Cursor>, LedgerError> {
-        let Some(record) = self.get(&partition(plan), CURSOR).await? else { return Ok(None) };
-        let last_processed_month = record.field("last_processed_month")?;
-        Ok(Some(Cursor { last_processed_month, last_updated: record.field("last_updated")? }))
+        self.get(&partition(plan), CURSOR).await?.map(|record| record.read()).transpose()
     }
 
     /// The newest usage of all months, oldest month first.
@@ -157,20 +169,8 @@ impl LedgerReader {
     /// # Errors
     /// [`LedgerError`].
     pub async fn usage(&self, plan: &Plan) -> Result<Vec<UsageRecord>, LedgerError> {
-        let read = |record: &Record| {
-            let month = record.sk.trim_start_matches("USAGE#").parse();
-            let revision = record.fields.get("revision").map(String::as_str).unwrap_or_default();
-            Ok(UsageRecord {
-                month: month.map_err(|error| record.unusable("month", &error))?,
-                revision: Revision::parse(revision).map_err(|error| record.unusable("revision", &error))?,
-                fetched_at: record.field("fetched_at")?,
-                digest: record.fields.get("digest").cloned().unwrap_or_default(),
-                files: record.field("files")?,
-                records: record.field("records")?,
-                unattributed: record.field("unattributed")?,
-            })
-        };
-        self.query(&partition(plan), "USAGE#").await?.iter().map(read).collect()
+        let records = self.query(&partition(plan), USAGE).await?;
+        records.into_iter().map(|record| record.naming("month", USAGE).read()).collect()
     }
 
     /// The submissions of a month.
@@ -207,18 +207,8 @@ impl LedgerReader {
     /// # Errors
     /// [`LedgerError`].
     pub async fn metered_months(&self, plan: &Plan) -> Result<Vec<MonthRecord>, LedgerError> {
-        let read = |record: &Record| {
-            let text = |field: &str| record.fields.get(field).cloned().unwrap_or_default();
-            let month = record.sk.trim_start_matches("MONTH#").parse();
-            Ok(MonthRecord {
-                month: month.map_err(|error| record.unusable("month", &error))?,
-                state: record.field("state")?,
-                reason: text("reason"),
-                by: text("by"),
-                since: record.field("since")?,
-            })
-        };
-        self.query(&partition(plan), "MONTH#").await?.iter().map(read).collect()
+        let records = self.query(&partition(plan), MONTH).await?;
+        records.into_iter().map(|record| record.naming("month", MONTH).read()).collect()
     }
 
     /// Months in which nobody waits for a plan's usage.
@@ -228,9 +218,9 @@ impl LedgerReader {
     pub async fn left_out(&self, plan: &Plan) -> Result<BTreeMap<BillingMonth, LeftOut>, LedgerError> {
         let records = self.query(&partition(plan), LEFT_OUT).await?;
         let read = |record: &Record| {
-            let text = |field: &str| record.fields.get(field).cloned().unwrap_or_default();
             let month = month_of(record, record.sk.trim_start_matches(LEFT_OUT))?;
-            Ok((month, LeftOut { plan: plan.clone(), reason: text("reason"), by: text("by") }))
+            let LeftOutRow { reason, by, .. } = record.read()?;
+            Ok((month, LeftOut { plan: plan.clone(), reason, by }))
         };
         records.iter().map(read).collect()
     }
@@ -285,7 +275,7 @@ impl Ledger {
         before_first: BillingMonth,
         now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
-        let cursor = cursor_record(plan, before_first, now);
+        let cursor = cursor_record(plan, before_first, now)?;
         self.put(&cursor, Condition::Unchanged { field: "last_processed_month", seen: None })
             .await
             .map(|_| ())
@@ -296,18 +286,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn register_usage(&self, plan: &Plan, usage: &UsageRecord) -> Result<Written, LedgerError> {
-        let fetched_at = time(usage.fetched_at);
-        let order = format!("{fetched_at}|{}", usage.revision);
-        let fields = [
-            ("revision", usage.revision.to_string()),
-            ("fetched_at", fetched_at),
-            ("order", order),
-            ("digest", usage.digest.clone()),
-            ("files", usage.files.to_string()),
-            ("records", usage.records.to_string()),
-            ("unattributed", usage.unattributed.to_string()),
-        ];
-        let record = record(plan, format!("USAGE#{}", usage.month), fields);
+        let order = format!("{}|{}", millis::text(&usage.fetched_at), usage.revision);
+        let record = record(plan, format!("{USAGE}{}", usage.month), &UsageRow { order, usage })?;
         self.put(&record, Condition::Newer { field: "order" }).await
     }
 
@@ -345,10 +325,10 @@ impl Ledger {
         by: &str,
         now: DateTime<Utc>,
     ) -> Result<Written, LedgerError> {
-        self.put(&month_record(plan, month, MonthState::Closed, reason, by, now), Condition::Always).await?;
+        self.put(&month_record(plan, month, MonthState::Closed, reason, by, now)?, Condition::Always).await?;
         let before = month.previous().to_string();
         let condition = Condition::Unchanged { field: "last_processed_month", seen: Some(&before) };
-        let written = self.put(&cursor_record(plan, month, now), condition).await?;
+        let written = self.put(&cursor_record(plan, month, now)?, condition).await?;
         let there = self.cursor(plan).await?.is_some_and(|cursor| cursor.last_processed_month >= month);
         Ok(if there { Written::Now } else { written })
     }
@@ -363,9 +343,10 @@ impl Ledger {
         left_out: &LeftOut,
         now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
-        let LeftOut { plan, reason, by } = left_out;
-        let fields = [("reason", reason.clone()), ("by", by.clone()), ("since", time(now))];
-        self.put(&record(plan, format!("{LEFT_OUT}{month}"), fields), Condition::Always).await.map(|_| ())
+        let LeftOut { plan, reason, by } = left_out.clone();
+        let row = LeftOutRow { reason, by, since: now };
+        let record = record(&plan, format!("{LEFT_OUT}{month}"), &row)?;
+        self.put(&record, Condition::Always).await.map(|_| ())
     }
 
     /// Opens a month and those after it again; answers which. Accepted submissions stay as they are; what was given up of the month is to be
@@ -382,8 +363,9 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> Result<Vec<BillingMonth>, LedgerError> {
         let mut reopened = Vec::new();
-        let mut taken_up = false;
+        let (mut taken_up, mut rounds) = (false, Rounds::of(format!("the cursor of {plan}")));
         loop {
+            rounds.begin()?;
             let Some(cursor) = self.cursor(plan).await? else { return Ok(Vec::new()) };
             let last = cursor.last_processed_month;
             let next = |month: &BillingMonth| Some(month.next());
@@ -397,13 +379,13 @@ impl Ledger {
                 self.take_up(plan, from).await?;
             }
             for month in &months {
-                let record = month_record(plan, *month, MonthState::Reopened, reason, by, now);
+                let record = month_record(plan, *month, MonthState::Reopened, reason, by, now)?;
                 self.put(&record, Condition::Always).await?;
             }
             let seen = last.to_string();
             let unchanged = Condition::Unchanged { field: "last_processed_month", seen: Some(&seen) };
             if months.is_empty()
-                || self.put(&cursor_record(plan, from.previous(), now), unchanged).await? == Written::Now
+                || self.put(&cursor_record(plan, from.previous(), now)?, unchanged).await? == Written::Now
             {
                 return Ok(reopened);
             }
@@ -435,11 +417,14 @@ impl Ledger {
         for (month, contracts) in &state.processed_contracts {
             for contract in contracts {
                 let sk = format!("IMPORTED#{month}#{}", encode(contract.as_str()));
-                self.put(&record(plan, sk, [("imported_at", time(now))]), Condition::Always).await?;
+                let imported = record(plan, sk, &json!({"imported_at": millis::text(&now)}))?;
+                self.put(&imported, Condition::Always).await?;
             }
         }
         let Some(last) = state.last_complete_month() else { return Ok(()) };
+        let mut rounds = Rounds::of(format!("the cursor of {plan}"));
         loop {
+            rounds.begin()?;
             let cursor = self.cursor(plan).await?;
             let seen = cursor.map(|cursor| cursor.last_processed_month);
             if seen.is_some_and(|seen| seen >= last) {
@@ -448,7 +433,7 @@ impl Ledger {
             let seen = seen.map(|seen| seen.to_string());
             let unchanged = Condition::Unchanged { field: "last_processed_month", seen: seen.as_deref() };
             let updated = state.last_updated.unwrap_or(now);
-            if self.put(&cursor_record(plan, last, updated), unchanged).await? == Written::Now {
+            if self.put(&cursor_record(plan, last, updated)?, unchanged).await? == Written::Now {
                 return Ok(());
             }
         }
@@ -465,8 +450,8 @@ impl Ledger {
         now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<Written, LedgerError> {
-        let lease = record(plan, LEASE.into(), [("owner", owner.to_owned()), ("until", time(until))]);
-        self.put(&lease, Condition::Free { owner, now: &time(now) }).await
+        let lease = record(plan, LEASE, &json!({"owner": owner, "until": millis::text(&until)}))?;
+        self.put(&lease, Condition::Free { owner, now: &millis::text(&now) }).await
     }
 
     /// Gives the right back; if somebody else has it by now, nothing.
@@ -474,14 +459,13 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn release(&self, plan: &Plan, owner: &str) -> Result<(), LedgerError> {
-        let free = record(plan, LEASE.into(), [("owner", String::new()), ("until", String::new())]);
+        let free = record(plan, LEASE, &json!({"owner": "", "until": ""}))?;
         self.put(&free, Condition::Unchanged { field: "owner", seen: Some(owner) }).await.map(|_| ())
     }
 }
 
-fn cursor_record(plan: &Plan, month: BillingMonth, now: DateTime<Utc>) -> Record {
-    let fields = [("last_processed_month", month.to_string()), ("last_updated", time(now))];
-    record(plan, CURSOR.into(), fields)
+fn cursor_record(plan: &Plan, month: BillingMonth, now: DateTime<Utc>) -> Result<Record, LedgerError> {
+    record(plan, CURSOR, &Cursor { last_processed_month: month, last_updated: now })
 }
 
 fn month_record(
@@ -491,12 +475,7 @@ fn month_record(
     reason: &str,
     by: &str,
     now: DateTime<Utc>,
-) -> Record {
-    let fields = [
-        ("state", state.to_string()),
-        ("reason", reason.to_owned()),
-        ("by", by.to_owned()),
-        ("since", time(now)),
-    ];
-    record(plan, format!("MONTH#{month}"), fields)
+) -> Result<Record, LedgerError> {
+    let (reason, by) = (reason.to_owned(), by.to_owned());
+    record(plan, format!("{MONTH}{month}"), &MonthRecord { month, state, reason, by, since: now })
 }

@@ -4,25 +4,32 @@ use std::collections::BTreeMap;
 
 use billing::keys::{InvoiceKey, encode};
 use billing::period::{PeriodInvoice, PeriodState, period_state};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
+use super::fields::{json, millis};
 use super::{Condition, Ledger, LedgerError, LedgerReader, Record};
 use crate::bucket::Written;
 
 /// The state of one provider account's month.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeriodRecord {
     /// Open, closed or reopened.
     pub state: PeriodState,
     /// Why.
+    #[serde(default)]
     pub reason: String,
     /// Who set the state: a function's name, later also a person's.
+    #[serde(default)]
     pub by: String,
     /// Since when it is in this state.
+    #[serde(with = "millis")]
     pub since: DateTime<Utc>,
     /// The invoices of the month by id, each as its newest published revision.
+    #[serde(with = "json")]
     pub invoices: BTreeMap<String, PeriodInvoice>,
     /// The invoices as the record had them when it was read; nothing for a new record.
+    #[serde(skip)]
     seen: Option<String>,
 }
 
@@ -69,24 +76,9 @@ impl LedgerReader {
     /// # Errors
     /// [`LedgerError`].
     pub async fn period(&self, invoice: &InvoiceKey) -> Result<Option<PeriodRecord>, LedgerError> {
-        let Some(record) = self.get(&partition(invoice), "STATUS").await? else { return Ok(None) };
-        let text = |field: &str| record.fields.get(field).cloned().unwrap_or_default();
-        let state = match text("state").as_str() {
-            "open" => PeriodState::Open,
-            "closed" => PeriodState::Closed,
-            "reopened" => PeriodState::Reopened,
-            other => return Err(record.unusable("state", &format!("'{other}'"))),
-        };
-        let invoices =
-            serde_json::from_str(&text("invoices")).map_err(|error| record.unusable("invoices", &error))?;
-        Ok(Some(PeriodRecord {
-            state,
-            reason: text("reason"),
-            by: text("by"),
-            since: record.field("since")?,
-            invoices,
-            seen: Some(text("invoices")),
-        }))
+        let Some(mut record) = self.get(&partition(invoice), "STATUS").await? else { return Ok(None) };
+        let period: PeriodRecord = record.read()?;
+        Ok(Some(PeriodRecord { seen: record.fields.remove("invoices"), ..period }))
     }
 }
 
@@ -100,23 +92,9 @@ impl Ledger {
         invoice: &InvoiceKey,
         period: &PeriodRecord,
     ) -> Result<Written, LedgerError> {
-        let pk = partition(invoice);
-        let invoices = serde_json::to_string(&period.invoices).map_err(|error| LedgerError::Record {
-            pk: pk.clone(),
-            sk: "STATUS".into(),
-            field: "invoices",
-            reason: error.to_string(),
-        })?;
-        let fields = [
-            ("state", period.state.to_string()),
-            ("reason", period.reason.clone()),
-            ("by", period.by.clone()),
-            ("since", period.since.to_rfc3339_opts(SecondsFormat::Millis, true)),
-            ("invoices", invoices),
-        ];
-        let fields = fields.map(|(name, value)| (name.to_owned(), value)).into();
+        let record = Record::of(partition(invoice), "STATUS", period)?;
         // the state follows from the invoices alone, so they are what must not have changed meanwhile
         let condition = Condition::Unchanged { field: "invoices", seen: period.seen.as_deref() };
-        self.put(&Record { pk, sk: "STATUS".into(), fields }, condition).await
+        self.put(&record, condition).await
     }
 }

@@ -3,12 +3,16 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Duration, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Duration, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::fields::millis;
 use super::{Condition, EXPIRES_AT, Ledger, LedgerError, Record};
 
 /// How an invocation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
     /// Everything done.
     Done,
@@ -20,14 +24,10 @@ pub enum RunOutcome {
     Failed,
 }
 
+/// As it is written.
 impl fmt::Display for RunOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Done => "done",
-            Self::Held => "held",
-            Self::Partial => "partial",
-            Self::Failed => "failed",
-        })
+        self.serialize(f)
     }
 }
 
@@ -51,7 +51,8 @@ pub struct RunRecord {
 }
 
 /// A run as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunShown {
     /// When it started, RFC 3339.
     pub started_at: String,
@@ -77,22 +78,15 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn record_run(&self, run: &RunRecord) -> Result<(), LedgerError> {
-        let time = run.started_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let time = millis::text(&run.started_at);
         let [total, success, failed] = run.counts;
-        let fields = [
-            ("outcome", run.outcome.to_string()),
-            ("total", total.to_string()),
-            ("success", success.to_string()),
-            ("failed", failed.to_string()),
-            ("duration_ms", run.duration_ms.to_string()),
-            ("message", run.message.chars().take(2000).collect()),
-            (EXPIRES_AT, (run.started_at + Duration::days(400)).timestamp().to_string()),
-        ];
-        let record = Record {
-            pk: format!("RUN#{}", run.started_at.format("%Y-%m-%d")),
-            sk: format!("{time}#{}#{}", run.function, run.id),
-            fields: fields.map(|(name, value)| (name.to_owned(), value)).into(),
-        };
+        let fields = json!({
+            "outcome": run.outcome, "total": total, "success": success, "failed": failed, "duration_ms": run.duration_ms,
+            "message": run.message.chars().take(2000).collect::<String>(),
+            EXPIRES_AT: (run.started_at + Duration::days(400)).timestamp(),
+        });
+        let pk = format!("RUN#{}", run.started_at.format("%Y-%m-%d"));
+        let record = Record::of(pk, format!("{time}#{}#{}", run.function, run.id), &fields)?;
         self.put(&record, Condition::Always).await.map(|_| ())
     }
 
@@ -102,20 +96,11 @@ impl Ledger {
     /// [`LedgerError`].
     pub async fn runs(&self, day: NaiveDate) -> Result<Vec<RunShown>, LedgerError> {
         let records = self.query(&format!("RUN#{}", day.format("%Y-%m-%d")), "").await?;
-        let shown = |record: Record| {
+        let shown = |record: &Record| {
             let mut parts = record.sk.splitn(3, '#').map(str::to_owned);
-            let text = |field: &str| record.fields.get(field).cloned().unwrap_or_default();
-            RunShown {
-                started_at: parts.next().unwrap_or_default(),
-                function: parts.next().unwrap_or_default(),
-                outcome: text("outcome"),
-                total: text("total"),
-                success: text("success"),
-                failed: text("failed"),
-                duration_ms: text("duration_ms"),
-                message: text("message"),
-            }
+            let mut part = || parts.next().unwrap_or_default();
+            Ok(RunShown { started_at: part(), function: part(), ..record.read()? })
         };
-        Ok(records.into_iter().map(shown).collect())
+        records.iter().map(shown).collect()
     }
 }

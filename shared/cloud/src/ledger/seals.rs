@@ -1,12 +1,11 @@
 //! Hashes of certificates: `SEAL#{revision}` beside the revision's record. The last is of the newest certificate; those before it are of what it
 //! is about to take the place of.
 
-use std::collections::BTreeMap;
-
-use billing::keys::InvoiceKey;
 use billing::revision::Revision;
+use serde::{Deserialize, Serialize};
 
-use super::{Condition, Ledger, LedgerError, LedgerReader, Record, invoices, reports};
+use super::fields::spaced;
+use super::{Condition, Ledger, LedgerError, LedgerReader, Record, Subject};
 use crate::bucket::Written;
 
 /// The record of a certificate's hash.
@@ -17,25 +16,21 @@ pub struct SealKey {
 }
 
 impl SealKey {
-    /// Of the certificate of an invoice or a bill.
+    /// Of the certificate of a revision.
     #[must_use]
-    pub fn of_invoice(invoice: &InvoiceKey, revision: &Revision) -> Self {
-        Self { pk: invoices::partition(invoice), sk: format!("SEAL#{revision}") }
-    }
-
-    /// Of the certificate of a usage report.
-    #[must_use]
-    pub fn of_report(report: &InvoiceKey, revision: &Revision) -> Self {
-        Self { pk: reports::partition(report), sk: format!("SEAL#{revision}") }
+    pub fn of(subject: Subject<'_>, revision: &Revision) -> Self {
+        Self { pk: subject.partition(), sk: format!("SEAL#{revision}") }
     }
 }
 
 /// Hashes that a certificate may have; none if that was never noted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
     /// SHA-256, the newest last.
+    #[serde(rename = "sha256", with = "spaced")]
     pub hashes: Vec<String>,
     /// The text in the ledger.
+    #[serde(skip)]
     seen: Option<String>,
 }
 
@@ -57,13 +52,13 @@ impl LedgerReader {
     /// [`LedgerError`].
     pub async fn seal(&self, key: &SealKey) -> Result<Seal, LedgerError> {
         let Some(record) = self.get(&key.pk, &key.sk).await? else { return Ok(Seal::default()) };
-        let text: String = record.field(FIELD)?;
-        let hashes: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        let Seal { hashes, .. } = record.read()?;
+        let seen = record.fields.get(FIELD);
         let is_hash = |hash: &String| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         if hashes.is_empty() || !hashes.iter().all(is_hash) {
-            return Err(record.unusable(FIELD, &format!("'{text}' is no hash")));
+            return Err(record.unusable(FIELD, &format!("'{}' is no hash", hashes.join(" "))));
         }
-        Ok(Seal { hashes, seen: Some(text) })
+        Ok(Seal { hashes, seen: seen.cloned() })
     }
 }
 
@@ -78,8 +73,7 @@ impl Ledger {
         seen: &Seal,
         hashes: &[String],
     ) -> Result<Written, LedgerError> {
-        let fields = BTreeMap::from([(FIELD.to_owned(), hashes.join(" "))]);
-        let record = Record { pk: key.pk.clone(), sk: key.sk.clone(), fields };
+        let record = Record::of(key.pk.clone(), &key.sk, &Seal::of(hashes.to_vec()))?;
         self.put(&record, Condition::Unchanged { field: FIELD, seen: seen.seen.as_deref() }).await
     }
 }

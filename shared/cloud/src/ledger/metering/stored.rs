@@ -5,12 +5,40 @@ use std::fmt;
 
 use billing::ids::{ContractId, Dimension};
 use billing::keys::{decode, encode};
-use billing::metering::{Line, Plan, Quantity, Sharing, Submission};
+use billing::metering::{Line, Plan, Quantity, Reply, Sharing, Submission, SubmissionState};
 use billing::month::BillingMonth;
 use billing::revision::Revision;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
+use super::super::fields::{json, millis};
 use super::super::{LedgerError, Record};
-use super::{Stored, record, time};
+use super::{Stored, record};
+
+/// The attributes.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    state: SubmissionState,
+    usage: Quantity,
+    carry_in: Quantity,
+    quantity: Quantity,
+    carry_out: Quantity,
+    snapshot: Revision,
+    fixed: bool,
+    attempts: u32,
+    version: u64,
+    sent_at: Option<Moment>,
+    #[serde(default, with = "json", skip_serializing_if = "Option::is_none")]
+    reply: Option<Reply>,
+    #[serde(default, with = "json", skip_serializing_if = "Option::is_none")]
+    given_by: Option<BTreeMap<Plan, Quantity>>,
+    sent_with: Option<Plan>,
+    given: Option<Quantity>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Moment(#[serde(with = "millis")] DateTime<Utc>);
 
 pub(super) fn write_submission(
     plan: &Plan,
@@ -18,86 +46,60 @@ pub(super) fn write_submission(
     submission: &Submission,
     version: u64,
 ) -> Result<Record, LedgerError> {
-    let Line { contract, dimension } = &submission.line;
-    let sk = format!("{month}#{}#{}", encode(contract.as_str()), encode(dimension.as_str()));
-    let mut record = record(
-        plan,
-        sk,
-        [
-            ("state", submission.state.to_string()),
-            ("usage", submission.usage.to_string()),
-            ("carry_in", submission.carry_in.to_string()),
-            ("quantity", submission.quantity.to_string()),
-            ("carry_out", submission.carry_out.to_string()),
-            ("snapshot", submission.snapshot.to_string()),
-            ("fixed", submission.fixed.to_string()),
-            ("attempts", submission.attempts.to_string()),
-            ("version", version.to_string()),
-        ],
-    );
-    if let Some(sent_at) = submission.sent_at {
-        record.fields.insert("sent_at".into(), time(sent_at));
-    }
-    if let Some(reply) = &submission.reply {
-        let reply = serde_json::to_string(reply).map_err(|error| record.unusable("reply", &error))?;
-        record.fields.insert("reply".into(), reply);
-    }
-    match &submission.sharing {
-        Sharing::Alone => {}
-        Sharing::Sends(given) => {
-            let given = serde_json::to_string(given).map_err(|error| record.unusable("given_by", &error))?;
-            record.fields.insert("given_by".into(), given);
-        }
-        Sharing::SentWith { plan, given } => {
-            record.fields.insert("sent_with".into(), plan.to_string());
-            record.fields.insert("given".into(), given.to_string());
-        }
-    }
-    Ok(record)
-}
-
-fn read_sharing(record: &Record) -> Result<Sharing, LedgerError> {
-    if record.fields.contains_key("sent_with") {
-        return Ok(Sharing::SentWith { plan: record.field("sent_with")?, given: record.field("given")? });
-    }
-    match record.fields.get("given_by") {
-        None => Ok(Sharing::Alone),
-        Some(given) => {
-            let given: BTreeMap<Plan, Quantity> =
-                serde_json::from_str(given).map_err(|error| record.unusable("given_by", &error))?;
-            Ok(Sharing::Sends(given))
-        }
-    }
+    let Submission { line: Line { contract, dimension }, sharing, .. } = submission;
+    let (given_by, sent_with, given) = match sharing.clone() {
+        Sharing::Alone => (None, None, None),
+        Sharing::Sends(given_by) => (Some(given_by), None, None),
+        Sharing::SentWith { plan, given } => (None, Some(plan), Some(given)),
+    };
+    let row = Row {
+        state: submission.state,
+        usage: submission.usage,
+        carry_in: submission.carry_in,
+        quantity: submission.quantity,
+        carry_out: submission.carry_out,
+        snapshot: submission.snapshot.clone(),
+        fixed: submission.fixed,
+        attempts: submission.attempts,
+        version,
+        sent_at: submission.sent_at.map(Moment),
+        reply: submission.reply.clone(),
+        given_by,
+        sent_with,
+        given,
+    };
+    record(plan, format!("{month}#{}#{}", encode(contract.as_str()), encode(dimension.as_str())), &row)
 }
 
 pub(super) fn read_submission(record: &Record) -> Result<Stored, LedgerError> {
     let mut parts = record.sk.split('#').skip(1);
     let mut part = || parts.next().unwrap_or_default();
     let (contract, dimension) = (part(), part());
-    let text = |field: &str| record.fields.get(field).map(String::as_str);
-    let reply = text("reply").map(serde_json::from_str).transpose();
-    let sent_at = text("sent_at").map(|_| record.field("sent_at")).transpose()?;
-    let snapshot = Revision::parse(text("snapshot").unwrap_or_default());
-    Ok(Stored {
-        submission: Submission {
-            line: Line {
-                contract: segment(record, contract, ContractId::new)?,
-                dimension: segment(record, dimension, Dimension::new)?,
-            },
-            state: record.field("state")?,
-            usage: record.field("usage")?,
-            carry_in: record.field("carry_in")?,
-            quantity: record.field("quantity")?,
-            carry_out: record.field("carry_out")?,
-            snapshot: snapshot.map_err(|error| record.unusable("snapshot", &error))?,
-            fixed: record.field("fixed")?,
-            attempts: record.field("attempts")?,
-            sent_at,
-            reply: reply.map_err(|error| record.unusable("reply", &error))?,
-            sharing: read_sharing(record)?,
+    let row: Row = record.read()?;
+    let sharing = match (row.sent_with, row.given, row.given_by) {
+        (Some(plan), Some(given), _) => Sharing::SentWith { plan, given },
+        (Some(_), None, _) => return Err(record.unusable("given", &"it is missing")),
+        (None, _, Some(given_by)) => Sharing::Sends(given_by),
+        (None, _, None) => Sharing::Alone,
+    };
+    let submission = Submission {
+        line: Line {
+            contract: segment(record, contract, ContractId::new)?,
+            dimension: segment(record, dimension, Dimension::new)?,
         },
-        version: record.field("version")?,
-    })
+        state: row.state,
+        usage: row.usage,
+        carry_in: row.carry_in,
+        quantity: row.quantity,
+        carry_out: row.carry_out,
+        snapshot: row.snapshot,
+        fixed: row.fixed,
+        attempts: row.attempts,
+        sent_at: row.sent_at.map(|Moment(at)| at),
+        reply: row.reply,
+        sharing,
+    };
+    Ok(Stored { submission, version: row.version })
 }
 
 pub(super) fn month_of(record: &Record, text: &str) -> Result<BillingMonth, LedgerError> {

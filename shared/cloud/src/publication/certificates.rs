@@ -1,0 +1,158 @@
+//! Certificates of revisions, each with its differences to the one before it.
+//!
+//! Each follows from the ledger's records and from other certificates, so the order in which revisions arrive does not matter.
+
+use std::fmt::Display;
+
+use billing::ccx::{UsageReportCertificate, UsageReportCertificateError};
+use billing::certificate::{Certificate, CertificateError};
+use billing::revision::{Revision, RevisionOrder};
+
+use super::Rounds;
+use crate::bucket::{Bucket, Written};
+use crate::ledger::{Ledger, LedgerError, RevisionRecord, Subject};
+use crate::seals::{SealError, Sealed};
+
+/// A certificate that names the revision before its own.
+pub trait Certified: Sized + Send + Sync {
+    /// Why it is none, or cannot be written.
+    type Error: Display + Send;
+
+    /// The certificate that these bytes are.
+    ///
+    /// # Errors
+    /// It is none.
+    fn from_json(bytes: &[u8]) -> Result<Self, Self::Error>;
+
+    /// The bytes of this one with its differences to the one before.
+    ///
+    /// # Errors
+    /// It breaks its laws.
+    fn after(&self, before: Option<&Self>) -> Result<Vec<u8>, Self::Error>;
+}
+
+impl Certified for Certificate {
+    type Error = CertificateError;
+
+    fn from_json(bytes: &[u8]) -> Result<Self, CertificateError> {
+        Self::from_json(bytes)
+    }
+
+    fn after(&self, before: Option<&Self>) -> Result<Vec<u8>, CertificateError> {
+        self.superseding(before)?.to_json()
+    }
+}
+
+impl Certified for UsageReportCertificate {
+    type Error = UsageReportCertificateError;
+
+    fn from_json(bytes: &[u8]) -> Result<Self, UsageReportCertificateError> {
+        Self::from_json(bytes)
+    }
+
+    fn after(&self, before: Option<&Self>) -> Result<Vec<u8>, UsageReportCertificateError> {
+        self.superseding(before)?.to_json()
+    }
+}
+
+fn broken(error: impl Display) -> SealError {
+    SealError::Broken(error.to_string())
+}
+
+/// The revisions of an invoice or a report, with their certificates.
+#[derive(Clone, Copy, Debug)]
+pub struct Revisions<'a> {
+    /// Where certificates stand.
+    pub bucket: &'a Bucket,
+    /// What knows the revisions.
+    pub ledger: &'a Ledger,
+    /// Whose they are.
+    pub subject: Subject<'a>,
+}
+
+impl Revisions<'_> {
+    /// Those that were published, oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn published(&self) -> Result<Vec<RevisionRecord>, LedgerError> {
+        let mut revisions = self.ledger.revisions(self.subject).await?;
+        revisions.retain(RevisionRecord::is_published);
+        Ok(revisions)
+    }
+
+    /// The certificate of a published revision, as it was certified.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub async fn certificate<C: Certified>(&self, revision: &Revision) -> Result<C, SealError> {
+        let sealed = Sealed::of(self.subject, revision);
+        match Box::pin(sealed.read(self.bucket, self.ledger)).await? {
+            Some(bytes) => C::from_json(&bytes).map_err(broken),
+            None => Err(sealed.gone(self.ledger).await?),
+        }
+    }
+
+    /// Writes the certificate of a revision, then its record, and then what others say of it: which is the newest, and the differences of this
+    /// certificate and of the one after it.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub async fn register<C: Certified>(
+        &self,
+        record: &RevisionRecord,
+        certificate: &C,
+        place: &RevisionOrder,
+    ) -> Result<(), SealError> {
+        self.settle(record, Some(certificate)).await?;
+        // refused if somebody else has finished in the meantime; going on repeats the writes, which changes nothing
+        self.ledger.record_revision(self.subject, record).await?;
+        self.ledger.advance_latest(self.subject, &record.revision, place).await?;
+        self.settle::<C>(record, None).await?;
+        // one that arrives late stands before another one, whose differences are then to this one
+        match self.published().await?.into_iter().find(|other| other.order > record.order) {
+            Some(successor) => self.settle::<C>(&successor, None).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the certificate of a revision as the ledger now wants it: naming the revision before it and the
+    /// differences. `new` is the certificate just made; without it the one that stands there is taken up.
+    async fn settle<C: Certified>(&self, record: &RevisionRecord, new: Option<&C>) -> Result<(), SealError> {
+        let sealed = Sealed::of(self.subject, &record.revision);
+        let mut rounds = Rounds::of(&sealed.key);
+        loop {
+            rounds.begin()?;
+            let standing = sealed.standing(self.bucket, new.is_some()).await?;
+            let taken_up;
+            let (certificate, seal) = match (new, &standing) {
+                (Some(new), _) => (new, None),
+                (None, Some((bytes, _))) => {
+                    let seal = Box::pin(sealed.stands(self.bucket, self.ledger, bytes)).await?;
+                    // else somebody has written another since
+                    let Some(seal) = seal else { continue };
+                    taken_up = C::from_json(bytes).map_err(broken)?;
+                    (&taken_up, Some(seal))
+                }
+                (None, None) => return Err(sealed.gone(self.ledger).await?),
+            };
+            let before = self
+                .published()
+                .await?
+                .into_iter()
+                .rfind(|other| other.order < record.order && other.revision != record.revision);
+            let before: Option<C> = match &before {
+                Some(before) => Some(self.certificate(&before.revision).await?),
+                None => None,
+            };
+            let wanted = certificate.after(before.as_ref()).map_err(broken)?;
+            let written =
+                Box::pin(sealed.replace(self.bucket, self.ledger, standing, seal, wanted, JSON)).await?;
+            if written == Written::Now {
+                return Ok(());
+            }
+        }
+    }
+}
+
+const JSON: &str = "application/json";
