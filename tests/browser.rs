@@ -131,7 +131,10 @@ impl Browser {
     async fn downloaded(&self, name: &str) -> String {
         let path = self.downloads.path().join(name);
         for _ in 0..500 {
-            if let Ok(text) = std::fs::read_to_string(&path) {
+            // the browser takes the name before it has the bytes
+            if let Ok(text) = std::fs::read_to_string(&path)
+                && !text.is_empty()
+            {
                 return text;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -46,11 +46,11 @@ async fn every_answer_that_is_no_report_says_what_to_do() {
     let world = world().await;
     let path = "/api/admin/datastores/billing/usage/json";
     let page =
-        format!("the answer to {path} is a web page, not a report; check CCX_API_URL and CCX_PATH_STYLE");
+        format!("the answer to {path} (200) is a web page, not CCX's; check CCX_API_URL and CCX_PATH_STYLE");
     for (kind, expected) in [
         (FaultKind::Html, page.clone()),
         (FaultKind::ContentType("text/csv".into()), format!("the answer to {path} is text/csv, not")),
-        (FaultKind::Redirect, format!("CCX answers {path} with a redirect (302), which is not followed")),
+        (FaultKind::Redirect, format!("CCX answers {path} with a redirect (302 to http")),
         (FaultKind::Status(400), format!("CCX refused {path} (400 on request)")),
         (FaultKind::Status(403), format!("CCX does not allow {path} (403 on request)")),
         (FaultKind::Status(404), format!("CCX knows no {path} (404 on request): check CCX_API_URL")),
@@ -88,7 +88,7 @@ pub(crate) async fn replay(answer: Vec<u8>) -> String {
 async fn recorded_refusals_are_understood() {
     let world = world().await;
     for (name, expected) in [
-        ("200_spa_html.http", "is a web page, not a report; check CCX_API_URL and CCX_PATH_STYLE"),
+        ("200_spa_html.http", "is a web page, not CCX's; check CCX_API_URL and CCX_PATH_STYLE"),
         ("400.http", "(400 'to' must not be before 'from')"),
         ("401.http", "CCX refused the credentials (401): check CCX_USER and CCX_PASSWORD"),
     ] {

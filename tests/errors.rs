@@ -23,7 +23,7 @@ async fn wrong_and_missing_credentials_are_named_and_never_shown() {
     let wrong = message(&world, &[("CLIENT_ID", "mdb_sa_id_x"), ("CLIENT_SECRET", "dead-beef")]).await;
     assert_eq!(
         wrong,
-        "Atlas refused the credentials (401 The client credentials are invalid.): check CLIENT_ID and CLIENT_SECRET"
+        "Atlas refused the credentials (401 invalid_client: The client credentials are invalid.): check CLIENT_ID and CLIENT_SECRET"
     );
 
     let vars = cloud::vars::Vars::from_iter([
@@ -159,5 +159,5 @@ async fn a_web_page_in_place_of_an_answer_is_no_answer() {
     let world = World::new(example()).await;
     world.atlas.fail("/invoices", FaultKind::Html, 1);
     let message = message(&world, &[]).await;
-    assert!(message.contains("is not what the Atlas API documents"), "{message}");
+    assert!(message.contains("is not what the API documents"), "{message}");
 }

@@ -444,7 +444,7 @@ async fn wrong_credentials_are_named_before_anything_is_recorded_as_sent() {
     for (vars, part) in [
         (
             [("CLAZAR_API_URL", "http://127.0.0.1:9/metering/"), ("HTTP_ATTEMPTS", "2")],
-            "Clazar cannot be reached at http://127.0.0.1:9/authenticate/",
+            "Clazar cannot be reached at http://127.0.0.1:9: ",
         ),
         ([("CLAZAR_API_URL", "http://example.com/metering/"), ("HTTP_ATTEMPTS", "1")], "use https"),
         ([("SECRETS", "secretsmanager"), ("CLAZAR_SECRET_ARN", "nope")], "failed to read the secret nope"),

@@ -25,16 +25,19 @@ async fn every_answer_that_is_no_result_says_what_to_do() {
     let world = world().await;
     let path = "/api/v1/query";
     for (kind, expected) in [
-        (FaultKind::Html, format!("the answer to {path} is a web page, not a result; check PROMETHEUS_URL")),
+        (
+            FaultKind::Html,
+            format!("the answer to {path} (200) is a web page, not Prometheus's; check PROMETHEUS_URL"),
+        ),
         (FaultKind::ContentType("text/csv".into()), format!("the answer to {path} is text/csv, not")),
-        (FaultKind::Redirect, format!("Prometheus answers {path} with a redirect (302)")),
+        (FaultKind::Redirect, format!("Prometheus answers {path} with a redirect (302 to http")),
         (FaultKind::Status(400), "does not understand the query (400 bad_data: on request)".into()),
         (FaultKind::Status(403), format!("Prometheus does not allow {path} (403 internal: on request)")),
         (FaultKind::Status(404), format!("Prometheus knows no {path} (404")),
         (FaultKind::Status(422), "cannot execute the query (422 execution: on request): for too many".into()),
         (
             Own(PrometheusFault::ErrorDocument),
-            "Prometheus says that the query failed internal: on request".into(),
+            "Prometheus says that the query failed: internal: on request".into(),
         ),
         (FaultKind::Cut, format!("the answer to {path} is no answer of Prometheus: EOF while parsing")),
     ] {

@@ -206,7 +206,7 @@ async fn the_consoles_password_is_written_to_vault_and_read_from_it() {
     assert_eq!(world.sign_in(PASSWORD).await, 200);
 
     let reader = world.set_password(&VAULT_CREDENTIALS, PASSWORD).await.unwrap_err();
-    let told = "Vault does not allow to write secret/data/monthend/admin (403 permission denied): the token must be in force and its \
+    let told = "Vault does not allow secret/data/monthend/admin (403 permission denied): the token must be in force and its \
                 policy must give create and update there; check VAULT_MOUNT, VAULT_NAMESPACE and ADMIN_VAULT_PATH";
     assert_eq!(reader, told);
     // somebody else was faster: the first answer is that to the look at what stands there
@@ -252,7 +252,7 @@ async fn with_tls(vault: &str) -> String {
 
 #[tokio::test]
 async fn a_certificate_of_ones_own_authority_is_trusted_if_it_is_given() {
-    let world = world().await;
+    let world = World::listening(example(), false, quick()).await;
     let url = with_tls(&world.vault_url()).await;
     let authority = String::from_utf8(fixture("ca.pem")).unwrap();
     let on_one_line = authority.replace('\n', "\\n");
@@ -288,7 +288,7 @@ fn names(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 
 #[tokio::test]
 async fn the_sandbox_answers_as_vault_does() {
-    let world = world().await;
+    let world = World::listening(example(), false, quick()).await;
     let client = reqwest::Client::new();
     let [(_, role_id), (_, secret_id)] = VAULT_CREDENTIALS;
     let ids = json!({"role_id": role_id, "secret_id": secret_id});

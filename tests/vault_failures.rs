@@ -48,12 +48,12 @@ async fn recorded_refusals_say_what_to_do() {
     for (recorded, expected) in [
         (
             "403.http",
-            "Vault does not allow to read secret/data/monthend/atlas (403 permission denied): the token must be in force and its \
+            "Vault does not allow secret/data/monthend/atlas (403 permission denied): the token must be in force and its \
              policy must give read there; check VAULT_MOUNT, VAULT_NAMESPACE and ATLAS_VAULT_PATH",
         ),
         (
             "404_missing.http",
-            "Vault has nothing at secret/data/monthend/atlas (404): check ATLAS_VAULT_PATH (a path without its mount), VAULT_MOUNT, \
+            "Vault knows no secret/data/monthend/atlas (404): check ATLAS_VAULT_PATH (a path without its mount), VAULT_MOUNT, \
              VAULT_NAMESPACE, and VAULT_KV (1 or 2, the version of that engine)",
         ),
         (
@@ -71,7 +71,7 @@ async fn recorded_refusals_say_what_to_do() {
     let url = replay(fixture("400_bad_secret_id.http")).await;
     assert_eq!(
         world.vault_error(&[role_id, secret_id, ONCE, ("VAULT_ADDR", &url)]).await,
-        "Vault refused the login at auth/approle/login (400 invalid role or secret ID): check VAULT_ROLE_ID and VAULT_SECRET_ID \
+        "Vault refused the login (400 invalid role or secret ID): check VAULT_ROLE_ID and VAULT_SECRET_ID \
          (which expires, or may be used up), VAULT_APPROLE_MOUNT and VAULT_NAMESPACE"
     );
 }
@@ -90,17 +90,17 @@ async fn the_recorded_secret_is_read() {
 async fn answers_that_are_not_vaults_are_recognised() {
     let world = world().await;
     let page = "<!doctype html><title>Sign in</title>";
-    let unexpected = format!("the answer to {READ} is not what Vault's API documents: ");
+    let unexpected = format!("the answer to {READ} is not what the API documents: ");
     for (bytes, expected) in [
         (
             answer("200 OK", "text/html", page),
-            format!("the answer to {READ} (200) is a web page, not Vault's: check VAULT_ADDR"),
+            format!("the answer to {READ} (200) is a web page, not Vault's; check VAULT_ADDR"),
         ),
         (
             answer("403 Forbidden", "text/html", page),
-            format!("the answer to {READ} (403) is a web page, not Vault's: check VAULT_ADDR"),
+            format!("the answer to {READ} (403) is a web page, not Vault's; check VAULT_ADDR"),
         ),
-        (answer("502 Bad Gateway", "text/html", page), format!("Vault cannot read {READ} now (502)")),
+        (answer("502 Bad Gateway", "text/html", page), format!("Vault failed at {READ} (502)")),
         (
             json_answer(r#"{"data": {"data": {"PUBLIC_KEY": "sand"#),
             format!("{unexpected}it is no JSON from line 1, column 38 on"),
@@ -120,17 +120,14 @@ async fn answers_that_are_not_vaults_are_recognised() {
         (
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{\"data\""
                 .to_vec(),
-            format!("the answer of Vault to {READ} broke off: "),
+            format!("the answer to {READ} broke off: "),
         ),
         (
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 90000000\r\n\r\n{"
                 .to_vec(),
-            format!("the answer of Vault to {READ} is larger than 2097152 bytes"),
+            format!("the answer to {READ} is larger than 2097152 bytes"),
         ),
-        (
-            answer("405 Method Not Allowed", "application/json", "{}"),
-            format!("Vault refused to read {READ} (405)"),
-        ),
+        (answer("405 Method Not Allowed", "application/json", "{}"), format!("Vault refused {READ} (405)")),
     ] {
         let url = replay(bytes).await;
         let message = world.vault_error(&[VAULT_TOKEN, ONCE, ("VAULT_ADDR", &url)]).await;
@@ -150,7 +147,7 @@ async fn a_redirect_is_not_followed() {
     assert_eq!(
         message,
         format!(
-            "Vault answers {READ} with a redirect (307 to {elsewhere}), which is not followed, because the token would be sent on: \
+            "Vault answers {READ} with a redirect (307 to {elsewhere}), which is not followed, because credentials would be sent on; \
              set VAULT_ADDR to the server that answers itself"
         )
     );
@@ -178,12 +175,12 @@ async fn documents_and_rights_that_are_not_there() {
         (
             "ATLAS_VAULT_PATH",
             "other/atlas",
-            "Vault does not allow to read secret/data/other/atlas (403 permission denied)",
+            "Vault does not allow secret/data/other/atlas (403 permission denied)",
         ),
         (
             "ATLAS_VAULT_PATH",
             "monthend/none",
-            "Vault has nothing at secret/data/monthend/none (404): check ATLAS_VAULT_PATH",
+            "Vault knows no secret/data/monthend/none (404): check ATLAS_VAULT_PATH",
         ),
         (
             "ATLAS_VAULT_PATH",
@@ -193,29 +190,21 @@ async fn documents_and_rights_that_are_not_there() {
         (
             "VAULT_KV",
             "1",
-            "Vault has nothing at secret/monthend/atlas (404 Invalid path for a versioned K/V secrets engine.",
+            "Vault knows no secret/monthend/atlas (404 Invalid path for a versioned K/V secrets engine.",
         ),
         (
             "VAULT_MOUNT",
             "elsewhere",
-            "Vault has nothing at elsewhere/data/monthend/atlas (404 no handler for route.",
+            "Vault knows no elsewhere/data/monthend/atlas (404 no handler for route.",
         ),
-        (
-            "VAULT_NAMESPACE",
-            "elsewhere",
-            "Vault refused the login at auth/approle/login (404 no handler for route.",
-        ),
+        ("VAULT_NAMESPACE", "elsewhere", "Vault refused the login (404 no handler for route."),
         ("VAULT_NAMESPACE", "a\nb", "VAULT_NAMESPACE has characters that cannot be sent in a header"),
-        ("VAULT_APPROLE_MOUNT", "roles", "Vault refused the login at auth/roles/login (404"),
-        (
-            "VAULT_SECRET_ID",
-            "used-up",
-            "Vault refused the login at auth/approle/login (400 invalid role or secret ID)",
-        ),
+        ("VAULT_APPROLE_MOUNT", "roles", "Vault refused the login (404"),
+        ("VAULT_SECRET_ID", "used-up", "Vault refused the login (400 invalid role or secret ID)"),
         (
             "VAULT_TOKEN",
             "hv-expired",
-            "Vault does not allow to read secret/data/monthend/atlas (403 permission denied)",
+            "Vault does not allow secret/data/monthend/atlas (403 permission denied)",
         ),
         ("VAULT_TOKEN", "a\u{7f}b", "VAULT_TOKEN has characters that cannot be sent in a header"),
     ] {
@@ -276,7 +265,7 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
     }
     world.vault_fault(FaultKind::Status(500), 5);
     let message = world.vault_error(&VAULT_CREDENTIALS).await;
-    assert_eq!(message, "Vault cannot log in at auth/approle/login now (500 on request) (after 5 attempts)");
+    assert_eq!(message, "Vault failed at auth/approle/login (500 on request) (after 5 attempts)");
     world.vault().seal(true);
     let message = world.vault_error(&[VAULT_TOKEN, ("HTTP_ATTEMPTS", "2")]).await;
     assert!(message.ends_with("(503 Vault is sealed): it must be unsealed (after 2 attempts)"), "{message}");
@@ -290,8 +279,7 @@ async fn a_server_that_is_silent_or_not_there_is_given_up() {
     world.vault_fault(FaultKind::DelayMs(60_000), 2);
     let impatient = [VAULT_TOKEN, ("HTTP_READ_TIMEOUT_MS", "50"), ("HTTP_ATTEMPTS", "2")];
     let message = world.vault_error(&impatient).await;
-    let told =
-        format!("Vault cannot be reached at {}: operation timed out; check VAULT_ADDR", world.vault_url());
+    let told = format!("Vault does not answer at {}: time-out; check VAULT_ADDR", world.vault_url());
     assert!(message.starts_with(&told) && message.ends_with("(after 2 attempts)"), "{message}");
     let nobody = [VAULT_TOKEN, ONCE, ("VAULT_ADDR", "http://127.0.0.1:9")];
     let message = world.vault_error(&nobody).await;
@@ -307,7 +295,7 @@ async fn what_a_server_repeats_is_not_shown() {
     assert!(message.contains("(400 no such pair: [...] [...])"), "{message}");
     world.vault_fault(VaultFault::Message(format!("what is {}", VAULT_TOKEN.1)), 1);
     let message = world.vault_error(&[VAULT_TOKEN]).await;
-    assert_eq!(message, format!("Vault refused to read {READ} (400 what is [...])"));
+    assert_eq!(message, format!("Vault refused {READ} (400 what is [...])"));
     let vars = world.vault_vars(&[VAULT_TOKEN]);
     let secrets = cloud::secrets::Secrets::load(&vars, &world.aws, "ATLAS_SECRET_ARN").await.unwrap();
     let shown = format!("{secrets:?}");

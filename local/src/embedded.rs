@@ -39,7 +39,7 @@ pub struct Options {
     pub address: IpAddr,
     /// First of the ports; the others follow. 0 takes free ones.
     pub port_base: u16,
-    /// Listen for other processes, and for the console's pages. Without, S3, DynamoDB, Secrets Manager and what else is reached by the SDK answer in this
+    /// Listen for other processes, and for the console's pages. Without, all of its servers answer in this
     /// process only, and there is no console.
     pub ports: bool,
     /// Keep the ledger in memory only, where it begins with what stands in the home: for tests.
@@ -178,8 +178,8 @@ impl Servers<'_> {
         Ok(url)
     }
 
-    /// A server that is reached by the SDK: in this process, and by others over its port.
-    async fn by_sdk(&mut self, name: &str, offset: u16, server: Server) -> Result<String, EmbeddedError> {
+    /// A server that is asked by functions: in this process, and by others over its port.
+    async fn reachable(&mut self, name: &str, offset: u16, server: Server) -> Result<String, EmbeddedError> {
         if self.options.ports {
             return self.on_port(offset, server).await;
         }
@@ -206,7 +206,7 @@ impl Embedded {
         let mut service = S3ServiceBuilder::new(EmbeddedS3::new(store.clone()));
         service.set_auth(OneKey(credentials.clone()));
         service.set_access(AllSigned);
-        let s3 = servers.by_sdk("s3", 1, Server::new(service.build())).await?;
+        let s3 = servers.reachable("s3", 1, Server::new(service.build())).await?;
 
         let database = if options.ledger_in_memory {
             dynamodb::copy(&home.dynamodb())?
@@ -214,40 +214,42 @@ impl Embedded {
             dynamodb::open(&home.dynamodb())?
         };
         let ledger = dynamodb::router(database.clone(), credentials.clone());
-        let dynamodb = servers.by_sdk("dynamodb", 2, ledger.into()).await?;
+        let dynamodb = servers.reachable("dynamodb", 2, ledger.into()).await?;
         let secrets = secrets::router(home.admin(), credentials.clone());
-        let secrets = servers.by_sdk("secretsmanager", 3, secrets.into()).await?;
+        let secrets = servers.reachable("secretsmanager", 3, secrets.into()).await?;
 
         let (mut atlas, mut clazar, mut ccx, mut omnistrate) = (None, None, None, None);
         let (mut aws, mut azure, mut gcp, mut ses) = (None, None, None, None);
         let (mut prometheus, mut vault, mut vault_url) = (None, None, None);
         let mut sandboxes = options.sandboxes.clone();
         if let Some(sandboxes) = &mut sandboxes {
-            let url = servers.on_port(4, sandboxes.atlas.clone().router().into()).await?;
+            let url = servers.reachable("atlas", 4, sandboxes.atlas.clone().router().into()).await?;
             atlas = Some(format!("{url}/api/atlas/v2"));
             let sandbox = match sandboxes.clazar.take() {
                 Some(sandbox) => sandbox,
                 None => ClazarSandbox::in_file(home.clazar()).map_err(EmbeddedError::Sandbox)?,
             };
-            let url = servers.on_port(5, sandbox.clone().router().into()).await?;
+            let url = servers.reachable("clazar", 5, sandbox.clone().router().into()).await?;
             clazar = Some(format!("{url}/metering/"));
             sandboxes.clazar = Some(sandbox);
-            ccx = Some(servers.on_port(6, sandboxes.ccx.clone().router().into()).await?);
+            ccx = Some(servers.reachable("ccx", 6, sandboxes.ccx.clone().router().into()).await?);
             let exports = home.s3().join(sandbox::AWS_EXPORT_BUCKET);
             let written = sandboxes.aws.write_to(&exports, !sandboxes.have_exported);
             written.map_err(EmbeddedError::Sandbox)?;
             let billing = sandboxes.aws.clone().router().layer(axum::Extension(credentials.clone()));
-            aws = Some(servers.by_sdk("aws", 7, billing.into()).await?);
-            let url = servers.on_port(9, sandboxes.gcp.clone().router().into()).await?;
+            aws = Some(servers.reachable("aws", 7, billing.into()).await?);
+            let url = servers.reachable("gcp", 9, sandboxes.gcp.clone().router().into()).await?;
             gcp = Some(GcpEndpoint { url, service_account_key: GcpSandbox::service_account_key() });
-            azure = Some(servers.on_port(8, sandboxes.azure.clone().router().into()).await?);
+            azure = Some(servers.reachable("azure", 8, sandboxes.azure.clone().router().into()).await?);
             let sandbox = sandboxes.ses.take().unwrap_or_else(|| SesSandbox::in_folder(home.mails()));
             let mails = sandbox.clone().router().layer(axum::Extension(credentials.clone()));
-            ses = Some(servers.by_sdk("ses", 12, mails.into()).await?);
+            ses = Some(servers.reachable("ses", 12, mails.into()).await?);
             sandboxes.ses = Some(sandbox);
-            prometheus = Some(servers.on_port(10, sandboxes.prometheus.clone().router().into()).await?);
+            prometheus = Some(
+                servers.reachable("prometheus", 10, sandboxes.prometheus.clone().router().into()).await?,
+            );
             let sandbox = vault.insert(VaultSandbox::example());
-            vault_url = Some(servers.on_port(11, sandbox.clone().router().into()).await?);
+            vault_url = Some(servers.reachable("vault", 11, sandbox.clone().router().into()).await?);
             if !sandboxes.have_exported {
                 let written = sandboxes.omnistrate.write_to(&home.s3().join(EXPORT_BUCKET));
                 written.map_err(EmbeddedError::Sandbox)?;
@@ -483,6 +485,7 @@ pub fn vars_for(endpoints: &Endpoints, others: &Vars) -> Vars {
     }
     if let Some(url) = &endpoints.prometheus {
         vars.set("PROMETHEUS_URL", url.as_str());
+        vars.set("PROMETHEUS_ACCOUNT", sandbox::PROMETHEUS_ACCOUNT);
         for (name, value) in sandbox::PROMETHEUS_CREDENTIALS {
             vars.set(name, value);
         }

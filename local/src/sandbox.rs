@@ -64,6 +64,9 @@ pub const CCX_CREDENTIALS: [(&str, &str); 2] =
 
 /// Who the sandbox's mails are from: the only address that its SES has verified.
 pub const MAIL_FROM: &str = "billing@monthend.example";
+/// Under which name the answers of the sandbox of Prometheus are filed, with a port or without.
+pub const PROMETHEUS_ACCOUNT: &str = "127.0.0.1";
+
 /// What opens the sandbox of Prometheus.
 pub const PROMETHEUS_CREDENTIALS: [(&str, &str); 2] =
     [("PROMETHEUS_USER", "monthend"), ("PROMETHEUS_PASSWORD", "5e0d7c19-84f3-4b6a-9d21-70c8e5a3f1b2")];

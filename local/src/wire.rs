@@ -1,8 +1,7 @@
-//! The servers of an embedded cloud, called in this process: whoever asks them by the SDK serialises, signs, tries again and parses as ever, and
-//! only the sockets between are left out.
+//! The servers of an embedded cloud, called in this process: whoever asks them, by the SDK or as a peer, serialises, signs, tries again and
+//! parses as ever, and only the sockets between are left out.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -18,16 +17,16 @@ use aws_smithy_types::body::SdkBody;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use cloud::http::{BoxError, Service};
 use cloud::vars::InProcess;
+use futures::future::BoxFuture;
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body::Frame;
 use sync_wrapper::SyncWrapper;
 use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceExt as _};
-
-pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+use tower::{Service as TowerService, ServiceExt as _};
 
 /// A server that does not answer: the connection breaks.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +40,7 @@ pub(crate) struct Server(BoxCloneSyncService<Request<Body>, Response<Body>, Brok
 impl Server {
     pub(crate) fn new<S, B>(service: S) -> Self
     where
-        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S: TowerService<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Future: Send,
         S::Error: Into<BoxError>,
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -116,11 +115,37 @@ impl InProcess for Wire {
     fn client(&self, endpoint: &str) -> Option<SharedHttpClient> {
         self.server(endpoint).map(|server| SharedHttpClient::new(Line(server)))
     }
+
+    fn service(&self, url: &str) -> Option<Arc<dyn Service>> {
+        self.server(url).map(|server| -> Arc<dyn Service> { Arc::new(Line(server)) })
+    }
 }
 
-/// The way to one of them, as the SDK wants it.
+/// The way to one of them, as the SDK and the client of other peers want it.
 #[derive(Clone, Debug)]
 struct Line(Server);
+
+impl Line {
+    /// What comes back over a socket: of a HEAD no body. What has arrived is done, also if nobody waits for the answer any more.
+    async fn ask(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        let is_head = request.method() == Method::HEAD;
+        let answer = tokio::spawn(self.0.answer(as_received(request)?)).await??;
+        Ok(answer.map(|body| if is_head { Body::empty() } else { body }))
+    }
+}
+
+impl Service for Line {
+    fn answer(
+        &self,
+        request: Request<reqwest::Body>,
+    ) -> BoxFuture<'static, Result<Response<reqwest::Body>, BoxError>> {
+        let line = self.clone();
+        Box::pin(async move {
+            let answer = line.ask(request.map(Body::new)).await?;
+            Ok(answer.map(|body| reqwest::Body::wrap(InTurn(SyncWrapper::new(body)))))
+        })
+    }
+}
 
 impl HttpClient for Line {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
@@ -130,17 +155,10 @@ impl HttpClient for Line {
 
 impl HttpConnector for Line {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let server = self.0.clone();
+        let line = self.clone();
         HttpConnectorFuture::new(async move {
-            let request = as_received(request).map_err(ConnectorError::user)?;
-            let is_head = request.method() == Method::HEAD;
-            // what has arrived is done, also if nobody waits for the answer any more
-            let answered = tokio::spawn(server.answer(request)).await;
-            let answer = answered
-                .map_err(|error| ConnectorError::other(error.into(), None))?
-                .map_err(|broken| ConnectorError::io(broken.into()))?;
-            // over a socket no body follows
-            let answer = answer.map(|body| if is_head { Body::empty() } else { body });
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let answer = line.ask(request.map(Body::new)).await.map_err(ConnectorError::io)?;
             HttpResponse::try_from(answer.map(|body| SdkBody::from_body_1_x(InTurn(SyncWrapper::new(body)))))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
@@ -163,10 +181,10 @@ impl http_body::Body for InTurn {
 }
 
 /// A request as it arrives at a server: with a path, and the name of the server as a header.
-fn as_received(request: HttpRequest) -> Result<Request<Body>, BoxError> {
-    let (mut parts, body) = request.try_into_http1x()?.into_parts();
+fn as_received(request: Request<Body>) -> Result<Request<Body>, BoxError> {
+    let (mut parts, body) = request.into_parts();
     let named = parts.uri.authority().map(Authority::as_str).unwrap_or_default();
     parts.headers.insert(HOST, HeaderValue::from_str(named)?);
     parts.uri = parts.uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
-    Ok(Request::from_parts(parts, Body::new(body)))
+    Ok(Request::from_parts(parts, body))
 }

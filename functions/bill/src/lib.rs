@@ -48,6 +48,7 @@ use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::invocation::Function;
 use cloud::ledger::{Ledger, LedgerError, LedgerReader};
 use cloud::mail::Mailer;
+use cloud::peer::{Fixed, Peer};
 use cloud::plans::{PlansConfig, PlansError};
 use cloud::publication::Rounds;
 use cloud::secrets::{Secrets, SecretsError};
@@ -59,7 +60,7 @@ use crate::event::{InvalidEvent, MonthWish, Wanted, read_event};
 use crate::inputs::Expected;
 use crate::mail::Post;
 use crate::run::Prepared;
-use crate::upload::{Access, Invoicing};
+use crate::upload::Invoicing;
 
 pub use explain::{ChargesOfRule, DocumentSum, Explained, ExplainedCharge};
 pub use report::{BillReport, BillShown, BillState, MailReport, MailState, MonthReport, UploadReport};
@@ -109,6 +110,8 @@ pub enum Error {
     Explain(String),
     #[error(transparent)]
     NotBegun(#[from] NotBegun),
+    #[error("INVOICING_TOKEN has characters that no header can carry: check that it was copied whole")]
+    Token,
 }
 
 impl Function for App {
@@ -187,15 +190,15 @@ async fn invoicing(vars: &Vars, aws: &Aws) -> Result<Option<Invoicing>, Error> {
         }
     };
     let secrets = Secrets::load(vars, aws, "INVOICING_SECRET_ARN").await?;
-    let access = match secrets.get("INVOICING_TOKEN") {
-        Some(token) => Access::Bearer(token.clone()),
-        None => Access::Basic {
-            user: secrets
-                .require("INVOICING_USER", "a user of the invoicing system, or set INVOICING_TOKEN")?,
-            password: secrets.require("INVOICING_PASSWORD", "the password of that user")?,
-        },
+    let login = match secrets.get("INVOICING_TOKEN") {
+        Some(token) => Fixed::bearer(token).ok_or(Error::Token)?,
+        None => {
+            let user = secrets
+                .require("INVOICING_USER", "a user of the invoicing system, or set INVOICING_TOKEN")?;
+            Fixed::basic(&user, &secrets.require("INVOICING_PASSWORD", "the password of that user")?)
+        }
     };
-    Ok(Some(Invoicing { http: cloud::http::client(vars)?, url, method, access }))
+    Ok(Some(Invoicing { peer: Peer::from_vars(vars)?, url, method, login }))
 }
 
 /// A month that came to no run.

@@ -9,11 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use billing::bills::{RunDocument, StatedExport};
 use billing::revision::sha256_hex;
 use cloud::bucket::Written;
-use cloud::http::{innermost_cause, read_body, send, was_never_sent};
 use cloud::ledger::{Sending, SendingState};
-use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use reqwest::{Method, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
+use cloud::peer::{Api, Call, Fault, Fixed, Peer};
+use reqwest::Method;
+use reqwest::header::HeaderValue;
 
 use crate::App;
 use crate::error::MonthError;
@@ -24,20 +23,50 @@ use crate::report::{MailState, UploadReport};
 /// Of an answer, that much is read.
 const LONGEST_ANSWER_BYTES: usize = 64 * 1024;
 
-/// What opens the invoicing system.
-#[derive(Clone, Debug)]
-pub(crate) enum Access {
-    Basic { user: SecretString, password: SecretString },
-    Bearer(SecretString),
-}
-
 /// Where exports go.
 #[derive(Clone, Debug)]
 pub(crate) struct Invoicing {
-    pub(crate) http: reqwest::Client,
+    pub(crate) peer: Peer,
     pub(crate) url: url::Url,
     pub(crate) method: Method,
-    pub(crate) access: Access,
+    pub(crate) login: Fixed,
+}
+
+/// How an invoicing system says no; what it says is anybody's guess.
+struct InvoicingApi;
+
+impl Api for InvoicingApi {
+    fn name(&self) -> &'static str {
+        "the invoicing system"
+    }
+
+    fn address(&self) -> &'static str {
+        "INVOICING_URL"
+    }
+
+    fn accept(&self) -> &'static str {
+        "*/*"
+    }
+
+    fn limit_bytes(&self) -> usize {
+        LONGEST_ANSWER_BYTES
+    }
+
+    fn said(&self, body: &[u8]) -> String {
+        String::from_utf8_lossy(body).into_owned()
+    }
+
+    fn advice(&self, fault: Fault) -> String {
+        let advice = match fault {
+            Fault::Credentials | Fault::Denied => {
+                "INVOICING_USER and INVOICING_PASSWORD, or INVOICING_TOKEN, must be those of an account that may import"
+            }
+            Fault::NotFound => "are INVOICING_URL and INVOICING_METHOD right?",
+            Fault::Redirect => "INVOICING_URL must be the last address",
+            _ => "",
+        };
+        advice.to_owned()
+    }
 }
 
 /// Why an upload is not done.
@@ -66,46 +95,18 @@ impl Invoicing {
         // bills/2026-10/services.csv: the name alone would be that of every month
         let file = export.key.trim_start_matches("bills/").replace('/', "-");
         let once = sha256_hex(format!("{} {}", export.key, export.sha256).as_bytes());
-        let request = self.http.request(self.method.clone(), self.address(&export.key));
-        let request = match &self.access {
-            Access::Basic { user, password } => {
-                request.basic_auth(user.expose_secret(), Some(password.expose_secret()))
-            }
-            Access::Bearer(token) => request.bearer_auth(token.expose_secret()),
-        };
-        let request = request
-            .header(CONTENT_TYPE, "text/csv")
-            .header(CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\""))
-            .header("Idempotency-Key", once)
-            .body(bytes);
-        let answer = send(request, &[]).await.map_err(|error| {
-            let cause = innermost_cause(&error);
-            if was_never_sent(&error) { UploadError::Refused(cause) } else { UploadError::Unsure(cause) }
-        })?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(status.to_string());
+        let header =
+            |text: &str| HeaderValue::from_str(text).map_err(|error| UploadError::Refused(error.to_string()));
+        let call = Call::new(&InvoicingApi, self.method.clone(), self.address(&export.key))
+            .with(&self.login)
+            .header("content-disposition", header(&format!("attachment; filename=\"{file}\""))?)
+            .header("idempotency-key", header(&once)?)
+            .body(HeaderValue::from_static("text/csv"), bytes);
+        match self.peer.open_once(&call).await {
+            Ok(answer) => Ok(answer.status().to_string()),
+            Err(error) if error.may_be_done() => Err(UploadError::Unsure(error.to_string())),
+            Err(error) => Err(UploadError::Refused(error.to_string())),
         }
-        let said = match read_body(answer, LONGEST_ANSWER_BYTES).await {
-            Ok(body) => {
-                String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(200).collect()
-            }
-            Err(error) => error.to_string(),
-        };
-        let advice = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                "; INVOICING_USER and INVOICING_PASSWORD, or INVOICING_TOKEN, must be those of an account that may import"
-            }
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-                "; are INVOICING_URL and INVOICING_METHOD right?"
-            }
-            status if status.is_redirection() => {
-                "; INVOICING_URL must be the last address, redirects are not followed"
-            }
-            _ => "",
-        };
-        let why = format!("{status}: {said}{advice}");
-        Err(if status.is_server_error() { UploadError::Unsure(why) } else { UploadError::Refused(why) })
     }
 }
 

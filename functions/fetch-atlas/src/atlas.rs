@@ -2,28 +2,94 @@
 
 use billing::month::BillingMonth;
 use billing::strict;
-use cloud::http::{BodyError, Reply, RetryPolicy, Transient, innermost_cause, read_body, retry_after, send};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use bytes::Bytes;
+use cloud::bucket::BucketError;
+use cloud::peer::{Answer, Api, Call, Fault, Login, Peer, PeerError, Verdict};
 use serde::Deserialize;
 use url::Url;
 
-use crate::auth::Auth;
-use crate::error::AtlasError;
-
-const ACCEPTED: &str = "application/vnd.atlas.2023-01-01+json";
 const PAGE_SIZE: usize = 500;
 /// A list never ends otherwise if a server keeps offering a next page.
 const MOST_PAGES: usize = 1_000;
 /// Several are in memory at once; a larger one than this would end the function without a word.
 const LARGEST_ANSWER_BYTES: usize = 96 * 1024 * 1024;
 
+/// Why something of Atlas is not there.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum AtlasError {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error("organisation {organisation} has no invoice for {month}")]
+    NoInvoice { organisation: String, month: BillingMonth },
+    #[error(transparent)]
+    Store(#[from] BucketError),
+}
+
 /// A client for one set of credentials.
 pub(crate) struct AtlasClient {
-    http: reqwest::Client,
-    base: Url,
-    auth: Auth,
-    retry: RetryPolicy,
+    pub(crate) peer: Peer,
+    pub(crate) base: Url,
+    pub(crate) login: Box<dyn Login>,
+    pub(crate) api: AtlasApi,
+}
+
+/// How Atlas says no.
+pub(crate) struct AtlasApi {
+    /// What a person should check after a 401.
+    pub(crate) credentials: &'static str,
+}
+
+/// Atlas' own error document.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ErrorBody {
+    error_code: Option<String>,
+    detail: Option<String>,
+}
+
+impl Api for AtlasApi {
+    fn name(&self) -> &'static str {
+        "Atlas"
+    }
+
+    fn address(&self) -> &'static str {
+        "ATLAS_API_URL"
+    }
+
+    fn accept(&self) -> &'static str {
+        "application/vnd.atlas.2023-01-01+json"
+    }
+
+    fn limit_bytes(&self) -> usize {
+        LARGEST_ANSWER_BYTES
+    }
+
+    fn said(&self, body: &[u8]) -> String {
+        let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
+        [body.error_code, body.detail].into_iter().flatten().collect::<Vec<_>>().join(": ")
+    }
+
+    fn judge(&self, answer: &Answer) -> Option<Verdict> {
+        let sentence = "Atlas no longer serves this version of its API";
+        match answer.status {
+            406 | 410 => Some(Verdict::stated(Fault::Refused, sentence, "a newer monthend is needed")),
+            // what an invoice is, is judged when it is read
+            200..300 => None,
+            status => Some(Verdict::of_status(status)),
+        }
+    }
+
+    fn advice(&self, fault: Fault) -> String {
+        match fault {
+            Fault::Credentials => format!("check {}", self.credentials),
+            Fault::Denied => "the credentials need the role Organization Billing Viewer (Organization Billing Admin for linked \
+                              invoices), and this address must be on their API access list"
+                .to_owned(),
+            Fault::NotFound => "check ORG_ID and the invoice id".to_owned(),
+            _ => String::new(),
+        }
+    }
 }
 
 /// An invoice as a list, a link or a person names it.
@@ -34,7 +100,7 @@ pub(crate) struct Entry {
     pub(crate) start_date: Option<String>,
     pub(crate) status_name: Option<String>,
     /// The document, when the list had it already (the open invoice).
-    pub(crate) document: Option<bytes::Bytes>,
+    pub(crate) document: Option<Bytes>,
 }
 
 impl Entry {
@@ -106,18 +172,14 @@ impl Head {
 }
 
 impl AtlasClient {
-    pub(crate) fn new(http: reqwest::Client, base: Url, auth: Auth, retry: RetryPolicy) -> Self {
-        Self { http, base, auth, retry }
-    }
-
     /// All invoices of an organisation, without lines. Pages are followed as long as the server offers a next
     /// one; the list may move meanwhile, so an invoice seen twice counts once.
-    pub(crate) async fn invoices(&self, organisation: &str) -> Result<Vec<Entry>, AtlasError> {
+    pub(crate) async fn invoices(&self, organisation: &str) -> Result<Vec<Entry>, PeerError> {
         let mut entries: Vec<Entry> = Vec::new();
         for number in 1..=MOST_PAGES {
             let query = format!("itemsPerPage={PAGE_SIZE}&pageNum={number}");
             let (path, body) = self.get(&["orgs", organisation, "invoices"], &query).await?;
-            let unexpected = |reason: String| AtlasError::Unexpected { path: path.clone(), reason };
+            let unexpected = |reason: String| PeerError::unexpected(&path, reason);
             let page: Page = strict::from_slice(&body).map_err(|error| unexpected(error.to_string()))?;
             let count = page.results.len();
             for head in page.results {
@@ -135,26 +197,24 @@ impl AtlasClient {
                 return Ok(entries);
             }
         }
-        Err(AtlasError::Unexpected {
-            path: format!("/orgs/{organisation}/invoices"),
-            reason: format!("more than {MOST_PAGES} pages"),
-        })
+        let reason = format!("more than {MOST_PAGES} pages");
+        Err(PeerError::unexpected(&format!("/orgs/{organisation}/invoices"), reason))
     }
 
     /// One invoice in detail, as it comes.
-    pub(crate) async fn invoice(&self, organisation: &str, id: &str) -> Result<bytes::Bytes, AtlasError> {
+    pub(crate) async fn invoice(&self, organisation: &str, id: &str) -> Result<Bytes, PeerError> {
         self.get(&["orgs", organisation, "invoices", id], "").await.map(|(_, body)| body)
     }
 
     /// The invoice of the running month: bare, in a page or in a list, with its document as it came; nothing if
     /// there is none. Of several at once, only the names: each is then fetched on its own.
-    pub(crate) async fn pending(&self, organisation: &str) -> Result<Vec<Entry>, AtlasError> {
+    pub(crate) async fn pending(&self, organisation: &str) -> Result<Vec<Entry>, PeerError> {
         let (path, body) = match self.get(&["orgs", organisation, "invoices", "pending"], "").await {
             Ok(answer) => answer,
-            Err(AtlasError::NotFound { .. }) => return Ok(Vec::new()),
+            Err(error) if error.fault == Fault::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let unexpected = |reason: String| AtlasError::Unexpected { path: path.clone(), reason };
+        let unexpected = |reason: String| PeerError::unexpected(&path, reason);
         let heads = read_heads(&body).map_err(|error| unexpected(error.to_string()))?;
         // one without an id is an empty object: no open month
         let mut entries: Vec<Entry> = heads.into_iter().filter_map(|head| head.entry(organisation)).collect();
@@ -164,64 +224,16 @@ impl AtlasClient {
         Ok(entries)
     }
 
-    /// GET with authentication and retries; answers the path too, for messages.
-    async fn get(&self, segments: &[&str], query: &str) -> Result<(String, bytes::Bytes), AtlasError> {
+    /// A GET; answers the path too, for messages.
+    async fn get(&self, segments: &[&str], query: &str) -> Result<(String, Bytes), PeerError> {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
         url.set_query((!query.is_empty()).then_some(query));
         let path = format!("/{}", segments.join("/"));
-        let attempt = || self.get_once(&url, &path);
-        let answer = self.retry.run(attempt).await;
-        let body = answer.map_err(|error| {
-            let attempts = self.retry.attempts();
-            if error.is_transient() && attempts > 1 {
-                AtlasError::Exhausted { error: Box::new(error), attempts }
-            } else {
-                error
-            }
-        })?;
-        Ok((path, body))
-    }
-
-    async fn get_once(&self, url: &Url, path: &str) -> Result<bytes::Bytes, AtlasError> {
-        let (mut response, mut used) = self.send(url).await?;
-        for round in 0..2 {
-            let again = response.status().as_u16() == 401
-                && self.auth.refused(response.headers(), used.as_ref(), round).await;
-            if !again {
-                break;
-            }
-            (response, used) = self.send(url).await?;
-        }
-        let status = response.status().as_u16();
-        let wait = retry_after(response.headers());
-        let body = body_of(response, path).await?;
-        if (200..300).contains(&status) {
-            Ok(body)
-        } else {
-            Err(AtlasError::of_status(path, status, wait, &body, self.auth.names()))
-        }
-    }
-
-    /// The answer, and the header that it was asked with.
-    async fn send(&self, url: &Url) -> Result<(Reply, Option<SecretString>), AtlasError> {
-        let path_and_query =
-            url.query().map_or(url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-        let mut request = self.http.get(url.clone()).header(ACCEPT, ACCEPTED);
-        let header = self.auth.header(&self.http, &path_and_query).await?;
-        if let Some(header) = &header {
-            let mut value =
-                HeaderValue::from_str(header.expose_secret()).map_err(|_| AtlasError::Unauthorized {
-                    what: self.auth.names(),
-                    detail: ": they have characters that no header can carry".into(),
-                })?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
-        }
-        let response = send(request, &[]).await.map_err(|error| unreachable(url, &error))?;
-        Ok((response, header))
+        let call = Call::get(&self.api, url).named(path.as_str()).with(&*self.login);
+        Ok((path, self.peer.ask(&call).await?.body))
     }
 }
 
@@ -232,21 +244,6 @@ pub(crate) fn read_heads(document: &[u8]) -> Result<Vec<Head>, serde_json::Error
     }
     let mut head: Head = serde_json::from_slice(document)?;
     Ok(head.results.take().unwrap_or_else(|| vec![head]))
-}
-
-/// The body of an answer, in full.
-pub(crate) async fn body_of(response: Reply, path: &str) -> Result<bytes::Bytes, AtlasError> {
-    read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
-        BodyError::TooLarge { limit_bytes } => AtlasError::TooLarge { path: path.to_owned(), limit_bytes },
-        BodyError::Interrupted(error) => {
-            AtlasError::Interrupted { path: path.to_owned(), reason: innermost_cause(&error) }
-        }
-    })
-}
-
-/// No answer at all.
-pub(crate) fn unreachable(url: &Url, error: &reqwest::Error) -> AtlasError {
-    AtlasError::Unreachable { url: url.origin().ascii_serialization(), reason: innermost_cause(error) }
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@
 
 mod atlas;
 mod auth;
-mod error;
 mod event;
 mod report;
 mod select;
@@ -28,20 +27,20 @@ use billing::month::NotBegun;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
-use cloud::http::{ClientError, InvalidBaseUrl, RetryPolicy};
+use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
+use cloud::peer::{Peer, PeerError};
 use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
-use crate::atlas::{AtlasClient, Entry};
-use crate::auth::Auth;
+use crate::atlas::{AtlasApi, AtlasClient, Entry};
 use crate::event::{InvalidEvent, Wanted, read_event};
 use crate::select::{newest, of_month};
 
-pub use error::AtlasError;
+pub use atlas::AtlasError;
 pub use report::{FailedInvoice, FetchReport, FetchState, FetchedDocument};
 
 /// The function with its clients.
@@ -72,6 +71,8 @@ pub enum Error {
     NotBegun(#[from] NotBegun),
     #[error(transparent)]
     Atlas(#[from] AtlasError),
+    #[error(transparent)]
+    Peer(#[from] PeerError),
 }
 
 impl Function for App {
@@ -92,10 +93,10 @@ impl Function for App {
                 secrets.require_text("ORG_ID", "the id of the Atlas organisation, 24 hexadecimal digits")?
             }
         };
-        let http = cloud::http::client(vars)?;
-        let auth = Auth::from_secrets(&secrets, &base)?;
+        let (login, credentials) = auth::login(&secrets, &base)?;
+        let (peer, api) = (Peer::from_vars(vars)?, AtlasApi { credentials });
         Ok(Self {
-            atlas: AtlasClient::new(http, base, auth, RetryPolicy::from_vars(vars)?),
+            atlas: AtlasClient { peer, base, login, api },
             organisation,
             bucket: Bucket::new(&aws, bucket),
             ledger: Ledger::new(&aws, table),

@@ -8,10 +8,10 @@ use billing::month::BillingMonth;
 use billing::revision::Revision;
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud::bucket::Written;
+use cloud::peer::{Fault, PeerError};
 
 use crate::App;
-use crate::atlas::{Entry, Head, Linked, read_heads};
-use crate::error::AtlasError;
+use crate::atlas::{AtlasError, Entry, Head, Linked, read_heads};
 use crate::report::{FetchState, FetchedDocument};
 
 impl App {
@@ -26,8 +26,7 @@ impl App {
             None => self.atlas.invoice(&entry.organisation, &entry.id).await?,
         };
         let (named, linked) = self.name(entry, &document);
-        let unnameable =
-            |reason: String| AtlasError::Unexpected { path: format!("invoice {}", entry.id), reason };
+        let unnameable = |reason: String| PeerError::unexpected(&format!("invoice {}", entry.id), reason);
         let period =
             named.month().ok_or_else(|| unnameable("it is no invoice with an id and a startDate".into()))?;
         let key = key(&named, period, &document).map_err(|error| unnameable(error.to_string()))?;
@@ -50,13 +49,13 @@ impl App {
     }
 
     /// The open invoice has an endpoint of its own; if that speaks of another invoice, the invoice's own is asked.
-    async fn open_document(&self, entry: &Entry) -> Result<Option<bytes::Bytes>, AtlasError> {
+    async fn open_document(&self, entry: &Entry) -> Result<Option<bytes::Bytes>, PeerError> {
         if entry.document.is_some() || !entry.is_open() {
             return Ok(entry.document.clone());
         }
         let pending = match self.atlas.pending(&entry.organisation).await {
             Ok(pending) => pending,
-            Err(AtlasError::Unexpected { .. }) => Vec::new(),
+            Err(error) if error.fault == Fault::Unexpected => Vec::new(),
             Err(error) => return Err(error),
         };
         Ok(pending.into_iter().find(|pending| pending.id == entry.id).and_then(|pending| pending.document))

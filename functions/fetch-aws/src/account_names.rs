@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use cloud::billing_apis::Fault;
+use cloud::peer::Fault;
 use serde::Deserialize;
 
 use crate::error::MonthError;
@@ -11,8 +11,6 @@ use crate::look::Looker;
 use crate::pages::{AnswerError, all, read};
 
 const ACTION: &str = "organizations:ListAccounts";
-/// An account on its own is in no organisation.
-const NO_ORGANISATION: &str = "AWSOrganizationsNotInUseException";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -38,9 +36,8 @@ impl Looker {
         let ask = |page: Option<String>| async move { self.apis.accounts(page.as_deref()).await };
         match all(ACTION, ask).await {
             Ok(pages) => Ok(names(&pages)?),
-            Err(MonthError::Call(error))
-                if error.fault == Fault::Denied || error.code.as_deref() == Some(NO_ORGANISATION) =>
-            {
+            // an account on its own is in no organisation
+            Err(MonthError::Call(error)) if matches!(error.fault, Fault::Denied | Fault::NotFound) => {
                 tracing::warn!("accounts have no names: {error}");
                 Ok(BTreeMap::new())
             }

@@ -1,7 +1,5 @@
 //! Data files from the export's bucket into ours: streamed, checked, each under the name of its content.
 
-use std::time::Duration;
-
 use billing::ids::InvoiceId;
 use billing::keys::InvoiceKey;
 use billing::manifest::Part;
@@ -43,10 +41,6 @@ pub enum CopyError {
 impl Transient for CopyError {
     fn is_transient(&self) -> bool {
         matches!(self, Self::Interrupted(_) | Self::Short { .. })
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        None
     }
 }
 

@@ -3,8 +3,8 @@
 use billing::ids::InvalidId;
 use billing::manifest::ManifestError;
 use billing::month::NotBegun;
-use cloud::billing_apis::CallError;
 use cloud::bucket::{BucketError, KeepError};
+use cloud::peer::PeerError;
 use cloud::vars::VarError;
 
 use crate::copy::CopyError;
@@ -27,7 +27,7 @@ pub enum Error {
     #[error(transparent)]
     Export(#[from] DeliveryError),
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(#[from] PeerError),
     #[error(transparent)]
     Id(#[from] InvalidId),
 }
@@ -41,7 +41,7 @@ pub enum MonthError {
     #[error(transparent)]
     Copy(#[from] CopyError),
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(#[from] PeerError),
     #[error(transparent)]
     Answer(#[from] AnswerError),
     #[error(transparent)]

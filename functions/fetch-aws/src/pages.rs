@@ -5,7 +5,8 @@ use std::future::Future;
 
 use billing::strict;
 use bytes::Bytes;
-use cloud::billing_apis::{CallError, Fault, Page};
+use cloud::billing_apis::Page;
+use cloud::peer::{Fault, PeerError};
 use serde::Deserialize;
 
 use crate::error::MonthError;
@@ -33,7 +34,7 @@ pub(crate) async fn all<F>(
     ask: impl Fn(Option<String>) -> F,
 ) -> Result<Vec<Bytes>, MonthError>
 where
-    F: Future<Output = Result<Page, CallError>>,
+    F: Future<Output = Result<Page, PeerError>>,
 {
     match once(action, &ask).await {
         Err(MonthError::Call(error)) if error.fault == Fault::StalePage => {
@@ -46,7 +47,7 @@ where
 
 async fn once<F>(action: &'static str, ask: &impl Fn(Option<String>) -> F) -> Result<Vec<Bytes>, MonthError>
 where
-    F: Future<Output = Result<Page, CallError>>,
+    F: Future<Output = Result<Page, PeerError>>,
 {
     let (mut pages, mut tokens, mut next) = (Vec::new(), BTreeSet::new(), None);
     loop {

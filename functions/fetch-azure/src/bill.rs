@@ -13,6 +13,7 @@ use cloud::bucket::{Bucket, BucketError, KeepError, Written};
 use url::Url;
 
 use crate::azure::Azure;
+use crate::blob::signed_blob;
 use crate::cost_details::{CostReport, Metric, Metrics};
 use crate::error::AzureError;
 use crate::export::{Export, Run};
@@ -146,7 +147,7 @@ impl Fetcher {
         let invoices = self.listed(month).await?;
         let mut files = Vec::new();
         if let Some(export) = &self.export {
-            let Some(run) = export.newest_run(&self.azure.wire, month).await? else { return Ok(None) };
+            let Some(run) = export.newest_run(&self.azure.peer, month).await? else { return Ok(None) };
             files.extend(run.files.into_iter().map(|file| file.blob));
         }
         Ok(Some(FetchedBill {
@@ -201,7 +202,7 @@ impl Fetcher {
         loop {
             let Some(report) = self.azure.cost_details(window, metric, begun).await? else { return Ok(None) };
             match self.keep_files(bill, report).await {
-                Err(MonthError::Azure(error)) if error.is_expired_link() && !ordered_again => {
+                Err(MonthError::Azure(error @ AzureError::LinkExpired(_))) if !ordered_again => {
                     tracing::info!("{error}");
                     ordered_again = true;
                 }
@@ -213,7 +214,7 @@ impl Fetcher {
     async fn keep_files(&self, bill: &InvoiceKey, report: CostReport) -> Result<Vec<Part>, MonthError> {
         let mut parts = Vec::new();
         for file in report.files {
-            let taken = self.azure.wire.signed_blob(&file.link, file.shape).await?;
+            let taken = signed_blob(&self.azure.peer, &file.link, file.shape).await?;
             let extension = if file.shape.is_gzip { "csv.gz" } else { "csv" };
             parts.push(self.bucket.keep(bill, extension, file.name, taken.spool).await?);
         }
@@ -228,11 +229,11 @@ impl Fetcher {
         bill: &InvoiceKey,
         month: BillingMonth,
     ) -> Result<Option<Data>, MonthError> {
-        let Some(run) = export.newest_run(&self.azure.wire, month).await? else { return Ok(None) };
+        let Some(run) = export.newest_run(&self.azure.peer, month).await? else { return Ok(None) };
         let Run { format, files, manifest, manifest_name } = run;
         let mut parts = Vec::new();
         for file in &files {
-            let taken = export.file(&self.azure.wire, file).await?;
+            let taken = export.file(&self.azure.peer, file).await?;
             parts.push(self.bucket.keep(bill, file.extension, file.source.clone(), taken.spool).await?);
         }
         if parts.is_empty() {

@@ -4,21 +4,22 @@ use std::time::{Duration, Instant};
 
 use billing::manifest::Costs;
 use billing::strict;
-use reqwest::Method;
+use cloud::peer::{Answer, Call, quoted};
 use reqwest::header::LOCATION;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::azure::Azure;
-use crate::error::AzureError;
+use crate::blob::{Shape, file_name};
+use crate::error::{AzureApi, AzureError, longest_wait};
 use crate::months::Window;
-use crate::wire::{Answer, Call, Shape, file_name, longest_wait, path_of};
 
 /// The version of the API; the manifest in its answer has a version of its own.
 const API_VERSION: &str = "2025-03-01";
 /// What the app registration needs on the scope.
-const ROLE: &str = "Cost Management Reader on AZURE_SCOPE (of an enrollment: Enrollment reader)";
+const API: AzureApi =
+    AzureApi { role: "Cost Management Reader on AZURE_SCOPE (of an enrollment: Enrollment reader)" };
 /// Between two looks, unless Azure says how long.
 const DEFAULT_WAIT: Duration = Duration::from_secs(20);
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
@@ -133,12 +134,12 @@ impl Azure {
         let mut url = self.scope.url(&self.base, &path);
         url.set_query(Some(&format!("api-version={API_VERSION}")));
         let body = self.order(window, metric);
-        let order = Call { method: Method::POST, url, body: Some(body), headers: &[], role: ROLE };
-        let mut answer = self.wire.ask(&self.tokens, &order).await?;
+        let order = Call::post(&API, url).json(&body).with(&self.tokens);
+        let mut answer = self.peer.ask(&order).await?;
         let mut place = order.url;
         loop {
             match answer.status {
-                200 => return self.read(&answer, &path_of(&place)),
+                200 => return self.read(&answer, place.path()),
                 202 => {}
                 // no data
                 204 => return Ok(None),
@@ -150,8 +151,7 @@ impl Azure {
                 return Err(AzureError::ReportLate { after_s: self.report_timeout.as_secs() });
             }
             tokio::time::sleep(wait).await;
-            let look = Call { method: Method::GET, url: place.clone(), body: None, headers: &[], role: ROLE };
-            answer = self.wire.ask(&self.tokens, &look).await?;
+            answer = self.peer.ask(&Call::get(&API, place.clone()).with(&self.tokens)).await?;
         }
     }
 
@@ -180,15 +180,13 @@ impl Azure {
     }
 
     fn read(&self, answer: &Answer, path: &str) -> Result<Option<CostReport>, AzureError> {
-        let done: Done = strict::from_slice(&answer.body)
-            .map_err(|error| AzureError::Unexpected { path: path.to_owned(), reason: error.to_string() })?;
+        let done: Done =
+            strict::from_slice(&answer.body).map_err(|error| AzureError::unexpected(path, error))?;
         match done.status.as_str() {
             "NoDataFound" => Ok(None),
             "Completed" => {
-                let manifest = done.manifest.ok_or_else(|| AzureError::Unexpected {
-                    path: path.to_owned(),
-                    reason: "it is Completed and has no manifest".into(),
-                })?;
+                let missing = || AzureError::unexpected(path, "it is Completed and has no manifest");
+                let manifest = done.manifest.ok_or_else(missing)?;
                 let files = self.files(manifest)?;
                 // a report may be complete with nothing in it
                 Ok((!files.is_empty()).then_some(CostReport { files }))
@@ -197,12 +195,9 @@ impl Azure {
             "Failed" => {
                 let error = done.error.unwrap_or(WireError { code: None, message: None });
                 let said = [error.code, error.message].into_iter().flatten().collect::<Vec<_>>().join(": ");
-                Err(AzureError::ReportFailed { detail: said.chars().take(300).collect() })
+                Err(AzureError::ReportFailed { detail: quoted(&said) })
             }
-            other => Err(AzureError::Unexpected {
-                path: path.to_owned(),
-                reason: format!("the status is '{}'", other.chars().take(40).collect::<String>()),
-            }),
+            other => Err(AzureError::unexpected(path, format!("the status is '{}'", quoted(other)))),
         }
     }
 
@@ -242,5 +237,5 @@ impl Azure {
 }
 
 fn unexpected(place: &Url, reason: String) -> AzureError {
-    AzureError::Unexpected { path: path_of(place), reason }
+    AzureError::unexpected(place.path(), reason)
 }

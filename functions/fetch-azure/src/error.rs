@@ -3,42 +3,33 @@
 use std::time::Duration;
 
 use cloud::bucket::KeepError;
-use cloud::http::Transient;
+use cloud::http::{Transient, retry_after};
+use cloud::peer::{Answer, Api, Fault, PeerError, Verdict};
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A call that failed. Paths are without their queries, which may hold signatures; bodies of answers are quoted only as far as
-/// they are Azure's own error document.
+/// Answers that are JSON or XML are small; blobs are streamed.
+const LARGEST_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// Azure's own ways to say how long to wait, beside `Retry-After`: seconds each, the longest counts.
+const WAITS: [&str; 5] = [
+    "x-ms-ratelimit-microsoft.costmanagement-qpu-retry-after",
+    "x-ms-ratelimit-microsoft.costmanagement-entity-retry-after",
+    "x-ms-ratelimit-microsoft.costmanagement-tenant-retry-after",
+    "x-ms-ratelimit-microsoft.costmanagement-clienttype-retry-after",
+    "x-ms-ratelimit-microsoft.consumption-retry-after",
+];
+
+/// Why something of Azure is not there.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum AzureError {
-    #[error(
-        "Microsoft Entra refused the credentials ({status}{detail}): check AZURE_TENANT_ID, AZURE_CLIENT_ID and \
-         AZURE_CLIENT_SECRET"
-    )]
-    Credentials { status: u16, detail: String },
-    #[error("Azure does not accept the token at {path} (401{detail}): check AZURE_TENANT_ID")]
-    Unauthorized { path: String, detail: String },
-    #[error("Azure does not allow {path} (403{detail}): give the app registration {role}")]
-    Forbidden { path: String, detail: String, role: &'static str },
-    #[error("Azure knows no {path} (404{detail}): check AZURE_SCOPE and AZURE_EXPORT_URL")]
-    NotFound { path: String, detail: String },
-    #[error("Azure refused {path} ({status}{detail})")]
-    Refused { path: String, status: u16, detail: String },
-    #[error("Azure asked to slow down at {path} (429{detail})")]
-    Throttled { path: String, retry_after: Option<Duration>, detail: String },
-    #[error("Azure failed at {path} ({status}{detail})")]
-    Server { path: String, status: u16, retry_after: Option<Duration>, detail: String },
-    #[error(
-        "Azure cannot be reached at {url}: {reason}; check the network and AZURE_API_URL, AZURE_LOGIN_URL"
-    )]
-    Unreachable { url: String, reason: String },
-    #[error("the answer to {path} broke off: {reason}")]
-    Interrupted { path: String, reason: String },
-    #[error("the answer to {path} is larger than {limit_bytes} bytes")]
-    TooLarge { path: String, limit_bytes: usize },
-    #[error("the answer to {path} is not what the API documents: {reason}")]
-    Unexpected { path: String, reason: String },
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// The link to a blob has to be asked for again.
+    #[error(transparent)]
+    LinkExpired(PeerError),
     #[error(
         "{what} leads to {host}, where the token must not be sent: nothing was fetched from there; check AZURE_API_URL"
     )]
@@ -50,16 +41,127 @@ pub enum AzureError {
          wait longer"
     )]
     ReportLate { after_s: u64 },
-    #[error("the link to {blob} is no longer valid (403 {code}); a new report has new links")]
-    LinkExpired { blob: String, code: String },
-    #[error("{blob} is cut short: {reason}; it is not kept")]
-    CutShort { blob: String, reason: String },
     #[error("{document} contradicts itself: {reason}; nothing of it counts until the next run")]
     Contradiction { document: String, reason: String },
-    #[error("{error} (after {attempts} attempts)")]
-    Exhausted { error: Box<Self>, attempts: usize },
     #[error(transparent)]
     Keep(#[from] KeepError),
+}
+
+impl AzureError {
+    /// An answer that is not what the API documents.
+    pub(crate) fn unexpected(place: &str, reason: impl std::fmt::Display) -> Self {
+        PeerError::unexpected(place, reason).into()
+    }
+}
+
+impl Transient for AzureError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Peer(error) if error.is_transient())
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Peer(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    fn after(self, attempts: usize) -> Self {
+        match self {
+            Self::Peer(error) => Self::Peer(error.after(attempts)),
+            other => other,
+        }
+    }
+}
+
+/// How Azure says no.
+pub(crate) struct AzureApi {
+    /// What the app registration needs to be allowed what is asked.
+    pub(crate) role: &'static str,
+}
+
+impl Api for AzureApi {
+    fn name(&self) -> &'static str {
+        "Azure"
+    }
+
+    fn address(&self) -> &'static str {
+        "AZURE_API_URL, AZURE_LOGIN_URL"
+    }
+
+    fn accept(&self) -> &'static str {
+        "*/*"
+    }
+
+    fn limit_bytes(&self) -> usize {
+        LARGEST_ANSWER_BYTES
+    }
+
+    fn said(&self, body: &[u8]) -> String {
+        said(body)
+    }
+
+    /// Of its successes, some are XML and some are empty.
+    fn judge(&self, answer: &Answer) -> Option<Verdict> {
+        (!(200..300).contains(&answer.status)).then(|| Verdict::of_status(answer.status))
+    }
+
+    fn advice(&self, fault: Fault) -> String {
+        match fault {
+            Fault::Credentials => "check AZURE_TENANT_ID".to_owned(),
+            Fault::Denied => format!("give the app registration {}", self.role),
+            Fault::NotFound => "check AZURE_SCOPE and AZURE_EXPORT_URL".to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    fn wait(&self, headers: &HeaderMap) -> Option<Duration> {
+        longest_wait(headers)
+    }
+}
+
+/// The storage behind a signed link.
+pub(crate) struct SignedLink;
+
+impl Api for SignedLink {
+    fn name(&self) -> &'static str {
+        "Azure"
+    }
+
+    fn address(&self) -> &'static str {
+        "AZURE_API_URL"
+    }
+
+    fn limit_bytes(&self) -> usize {
+        LARGEST_ANSWER_BYTES
+    }
+
+    fn said(&self, body: &[u8]) -> String {
+        said(body)
+    }
+
+    fn judge(&self, answer: &Answer) -> Option<Verdict> {
+        let sentence = "the link to a file of the report is no longer valid";
+        match answer.status {
+            200 => None,
+            403 => Some(Verdict::stated(Fault::Denied, sentence, "a new report has new links")),
+            status => Some(Verdict::of_status(status)),
+        }
+    }
+
+    fn advice(&self, _: Fault) -> String {
+        String::new()
+    }
+
+    fn wait(&self, headers: &HeaderMap) -> Option<Duration> {
+        longest_wait(headers)
+    }
+}
+
+/// The longest wait that an answer asks for.
+pub(crate) fn longest_wait(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs);
+    WAITS.into_iter().filter_map(seconds).chain(retry_after(headers)).max()
 }
 
 /// Azure's error document, and that of its login.
@@ -69,35 +171,9 @@ struct ErrorBody {
     error_description: Option<String>,
 }
 
-impl AzureError {
-    /// The meaning of a status that is no success.
-    pub(crate) fn of_status(
-        path: String,
-        status: u16,
-        retry_after: Option<Duration>,
-        body: &[u8],
-        role: &'static str,
-    ) -> Self {
-        let detail = detail(body);
-        match status {
-            401 => Self::Unauthorized { path, detail },
-            403 => Self::Forbidden { path, detail, role },
-            404 => Self::NotFound { path, detail },
-            429 => Self::Throttled { path, retry_after, detail },
-            408 | 500.. => Self::Server { path, status, retry_after, detail },
-            _ => Self::Refused { path, status, detail },
-        }
-    }
-
-    /// Whether the link to a blob has to be asked for again.
-    pub(crate) fn is_expired_link(&self) -> bool {
-        matches!(self, Self::LinkExpired { .. })
-    }
-}
-
-/// What an error document says, after a space: `{"error": {"code", "message"}}`, the login's `{"error", "error_description"}`, or
+/// What an error document says: `{"error": {"code", "message"}}`, the login's `{"error", "error_description"}`, or
 /// the XML of blob storage.
-pub(crate) fn detail(body: &[u8]) -> String {
+fn said(body: &[u8]) -> String {
     let said = match serde_json::from_slice::<ErrorBody>(body) {
         // the description goes on with ids of the request
         Ok(ErrorBody { error: Value::String(code), error_description }) => {
@@ -111,52 +187,44 @@ pub(crate) fn detail(body: &[u8]) -> String {
         }
         Err(_) => xml_code(body).unwrap_or_default(),
     };
-    let said: String =
-        said.trim_end_matches([':', ' ']).chars().filter(|c| !c.is_control()).take(300).collect();
-    if said.is_empty() { said } else { format!(" {said}") }
+    said.trim_end_matches([':', ' ']).to_owned()
 }
 
 /// `<Code>` of an error of blob storage.
-pub(crate) fn xml_code(body: &[u8]) -> Option<String> {
+fn xml_code(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
     let (_, rest) = text.split_once("<Code>")?;
     let (code, _) = rest.split_once("</Code>")?;
     Some(code.chars().filter(char::is_ascii_alphanumeric).take(60).collect())
 }
 
-impl Transient for AzureError {
-    fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Throttled { .. }
-                | Self::Server { .. }
-                | Self::Unreachable { .. }
-                | Self::Interrupted { .. }
-                | Self::CutShort { .. }
-        )
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Throttled { retry_after, .. } | Self::Server { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderValue;
+
     use super::*;
+
+    #[test]
+    fn of_all_waits_the_longest_counts() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(longest_wait(&headers), None);
+        headers.insert("retry-after", HeaderValue::from_static("5"));
+        headers.insert(WAITS[0], HeaderValue::from_static("8"));
+        headers.insert(WAITS[1], HeaderValue::from_static("33"));
+        headers.insert(WAITS[2], HeaderValue::from_static("0"));
+        headers.insert(WAITS[3], HeaderValue::from_static("soon"));
+        assert_eq!(longest_wait(&headers), Some(Duration::from_secs(33)));
+    }
 
     #[test]
     fn error_documents_of_all_three_are_quoted_without_their_ids() {
         let login = br#"{"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret.\r\nTrace ID: 1"}"#;
-        assert_eq!(detail(login), " invalid_client: AADSTS7000215: Invalid client secret.");
+        assert_eq!(said(login), "invalid_client: AADSTS7000215: Invalid client secret.");
         let api =
             br#"{"error": {"code": "BadRequest", "message": "The maximum date range allowed is 1 month."}}"#;
-        assert_eq!(detail(api), " BadRequest: The maximum date range allowed is 1 month.");
+        assert_eq!(said(api), "BadRequest: The maximum date range allowed is 1 month.");
         let blob = b"\xef\xbb\xbf<?xml version=\"1.0\"?><Error><Code>AuthenticationFailed</Code><Message>Sig=x</Message></Error>";
-        assert_eq!(detail(blob), " AuthenticationFailed");
-        assert_eq!((detail(b""), detail(b"<html>"), detail(b"{\"error\": {}}")), Default::default());
+        assert_eq!(said(blob), "AuthenticationFailed");
+        assert_eq!((said(b""), said(b"<html>"), said(b"{\"error\": {}}")), Default::default());
     }
 }

@@ -4,16 +4,16 @@ use billing::manifest::Format;
 use billing::month::BillingMonth;
 use billing::strict;
 use chrono::{DateTime, NaiveDate, Utc};
-use reqwest::Method;
+use cloud::peer::{Call, Fault, Peer, Tokens};
+use reqwest::header::HeaderValue;
 use serde::Deserialize;
 use url::Url;
 
-use crate::error::AzureError;
-use crate::token::Tokens;
-use crate::wire::{Call, Shape, Taken, Wire, file_name, path_of};
+use crate::blob::{Shape, Taken, blob, file_name};
+use crate::error::{AzureApi, AzureError};
 
-const ROLE: &str = "Storage Blob Data Reader on the container of AZURE_EXPORT_URL";
-const HEADERS: &[(&str, &str)] = &[("x-ms-version", "2023-11-03")];
+const API: AzureApi = AzureApi { role: "Storage Blob Data Reader on the container of AZURE_EXPORT_URL" };
+const VERSION: HeaderValue = HeaderValue::from_static("2023-11-03");
 const MOST_PAGES: usize = 1000;
 
 /// An export, by where it is written to.
@@ -130,11 +130,11 @@ impl Export {
     /// The newest complete run of a month; nothing if there is none.
     pub(crate) async fn newest_run(
         &self,
-        wire: &Wire,
+        peer: &Peer,
         month: BillingMonth,
     ) -> Result<Option<Run>, AzureError> {
         let folder = self.month_folder(month);
-        let mut blobs = self.list(wire, &folder).await?;
+        let mut blobs = self.list(peer, &folder).await?;
         let is_manifest = |blob: &ListedBlob| {
             matches!(blob.name.rsplit('/').next(), Some("manifest.json" | "_manifest.json"))
         };
@@ -150,17 +150,17 @@ impl Export {
                 reason,
             });
         };
-        let taken = wire.ask(&self.tokens, &self.get(&newest.name)).await?;
+        let taken = peer.ask(&self.get(&newest.name)).await?;
         self.run(&newest.name, &folder, month, taken.body.to_vec()).map(Some)
     }
 
     /// A file of a run.
-    pub(crate) async fn file(&self, wire: &Wire, file: &RunFile) -> Result<Taken, AzureError> {
+    pub(crate) async fn file(&self, peer: &Peer, file: &RunFile) -> Result<Taken, AzureError> {
         let is_gzip = file.extension.ends_with(".gz");
         let shape = Shape { stated_bytes: file.stated_bytes, is_gzip };
-        let taken = wire.blob(&self.tokens, &self.get(&file.blob), shape).await;
+        let taken = blob(peer, &self.get(&file.blob), shape).await;
         taken.map_err(|error| match error {
-            AzureError::NotFound { .. } => AzureError::Contradiction {
+            AzureError::Peer(error) if error.fault == Fault::NotFound => AzureError::Contradiction {
                 document: "the manifest of the export's run".into(),
                 reason: format!("it names {}, which is not there (404)", file.blob),
             },
@@ -174,15 +174,19 @@ impl Export {
         format!("{}/{}-{}/", self.folder, month.start().format("%Y%m%d"), last.format("%Y%m%d"))
     }
 
-    fn get(&self, blob: &str) -> Call {
+    fn get(&self, blob: &str) -> Call<'_> {
         let mut url = self.container.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.extend(blob.split('/'));
         }
-        Call { method: Method::GET, url, body: None, headers: HEADERS, role: ROLE }
+        self.call(url)
     }
 
-    async fn list(&self, wire: &Wire, folder: &str) -> Result<Vec<ListedBlob>, AzureError> {
+    fn call(&self, url: Url) -> Call<'_> {
+        Call::get(&API, url).with(&self.tokens).header("x-ms-version", VERSION)
+    }
+
+    async fn list(&self, peer: &Peer, folder: &str) -> Result<Vec<ListedBlob>, AzureError> {
         let (mut blobs, mut marker) = (Vec::new(), String::new());
         for _ in 0..MOST_PAGES {
             let mut url = self.container.clone();
@@ -194,9 +198,9 @@ impl Export {
             if !marker.is_empty() {
                 url.query_pairs_mut().append_pair("marker", &marker);
             }
-            let call = Call { method: Method::GET, url, body: None, headers: HEADERS, role: ROLE };
-            let answer = wire.ask(&self.tokens, &call).await?;
-            let unexpected = |reason: String| AzureError::Unexpected { path: path_of(&call.url), reason };
+            let call = self.call(url);
+            let answer = peer.ask(&call).await?;
+            let unexpected = |reason: String| AzureError::unexpected(&call.place, reason);
             let text = std::str::from_utf8(&answer.body).map_err(|error| unexpected(error.to_string()))?;
             let page: Listing = quick_xml::de::from_str(text.trim_start_matches('\u{feff}'))
                 .map_err(|error| unexpected(error.to_string()))?;
@@ -207,7 +211,7 @@ impl Export {
             }
         }
         let reason = format!("there is a NextMarker after {MOST_PAGES} pages");
-        Err(AzureError::Unexpected { path: path_of(&self.container), reason })
+        Err(AzureError::unexpected(self.container.path(), reason))
     }
 
     fn run(
@@ -282,12 +286,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::token::Credentials;
+    use crate::azure::Credentials;
 
     fn export(url: &str) -> Result<Export, InvalidExport> {
         let url = Url::parse(url).unwrap();
         let credentials = Credentials::new(&url, "t", "i".to_owned().into(), "s".to_owned().into());
-        Export::new(&url, Tokens::new(credentials, String::new()))
+        Export::new(&url, credentials.tokens(String::new()))
     }
 
     fn run(manifest: &serde_json::Value) -> Result<Run, String> {

@@ -5,19 +5,19 @@ use billing::money::{Decimal, parse_decimal};
 use billing::month::BillingMonth;
 use billing::strict;
 use chrono::{DateTime, Days, Utc};
-use reqwest::Method;
+use cloud::peer::Call;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
 use crate::azure::Azure;
-use crate::error::AzureError;
-use crate::wire::{Call, path_of};
+use crate::error::{AzureApi, AzureError};
 
 const API_VERSION: &str = "2024-04-01";
-const ROLE: &str =
-    "Billing account reader or Billing profile reader (Reader on a subscription), or set AZURE_INVOICES=off";
+const API: AzureApi = AzureApi {
+    role: "Billing account reader or Billing profile reader (Reader on a subscription), or set AZURE_INVOICES=off",
+};
 /// More pages than any account has: a link that leads in a circle must end.
 const MOST_PAGES: usize = 1000;
 
@@ -81,11 +81,9 @@ impl Azure {
         url.set_query(Some(&query));
         let mut invoices = Vec::new();
         for _ in 0..MOST_PAGES {
-            let call = Call { method: Method::GET, url, body: None, headers: &[], role: ROLE };
-            let answer = self.wire.ask(&self.tokens, &call).await?;
-            let path = path_of(&call.url);
-            let unexpected =
-                |reason: String| AzureError::Unexpected { path: path.clone(), reason: reason.clone() };
+            let call = Call::get(&API, url).with(&self.tokens);
+            let answer = self.peer.ask(&call).await?;
+            let unexpected = |reason: String| AzureError::unexpected(&call.place, reason);
             if answer.status == 204 {
                 return Ok(invoices);
             }
@@ -100,7 +98,7 @@ impl Azure {
             }
         }
         let reason = format!("there is a nextLink after {MOST_PAGES} pages");
-        Err(AzureError::Unexpected { path: path_of(place), reason })
+        Err(AzureError::unexpected(place.path(), reason))
     }
 }
 

@@ -24,6 +24,7 @@
 
 mod azure;
 mod bill;
+mod blob;
 mod cost_details;
 mod error;
 mod event;
@@ -32,8 +33,6 @@ mod invoices;
 mod months;
 mod report;
 mod scope;
-mod token;
-mod wire;
 
 use std::time::Duration;
 
@@ -42,23 +41,22 @@ use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
-use cloud::http::{ClientError, InvalidBaseUrl, RetryPolicy, base_url, shown};
+use cloud::http::{ClientError, InvalidBaseUrl, base_url, shown};
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
+use cloud::peer::{Peer, PeerError};
 use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 use url::Url;
 
-use crate::azure::Azure;
+use crate::azure::{Azure, Credentials};
 use crate::bill::Fetcher;
 use crate::cost_details::Metrics;
 use crate::event::{InvalidEvent, Wanted, read_event};
 use crate::export::Export;
 use crate::scope::{InvalidScope, Scope};
-use crate::token::{Credentials, Tokens};
-use crate::wire::Wire;
 
 pub use error::AzureError;
 pub use report::{FailedMonth, FetchBillsReport, FetchState, FetchedBill};
@@ -90,7 +88,7 @@ pub enum Error {
     #[error(transparent)]
     NotBegun(#[from] NotBegun),
     #[error(transparent)]
-    Azure(#[from] AzureError),
+    Azure(#[from] PeerError),
 }
 
 impl Function for App {
@@ -114,10 +112,9 @@ impl Function for App {
         let account = BillingAccountId::new(vars.get("AZURE_ACCOUNT").unwrap_or_else(|| scope.name()))?;
         let invoices = invoices(vars, &scope, &base)?;
         let export = export(vars, &credentials)?;
-        let wire = Wire { http: cloud::http::client(vars)?, retry: RetryPolicy::from_vars(vars)? };
         let azure = Azure {
-            wire,
-            tokens: Tokens::new(credentials, management_scope(&base)),
+            peer: Peer::from_vars(vars)?,
+            tokens: credentials.tokens(management_scope(&base)),
             report_timeout: Duration::from_secs(vars.number("AZURE_REPORT_TIMEOUT_S", 600)?),
             base,
             scope,
@@ -221,7 +218,7 @@ fn invoices(vars: &Vars, scope: &Scope, base: &Url) -> Result<Option<Url>, VarEr
 fn export(vars: &Vars, credentials: &Credentials) -> Result<Option<Export>, Error> {
     let Some(text) = vars.get("AZURE_EXPORT_URL") else { return Ok(None) };
     let url = base_url("AZURE_EXPORT_URL", text, vars)?;
-    let tokens = Tokens::new(credentials.clone(), "https://storage.azure.com/.default".into());
+    let tokens = credentials.tokens("https://storage.azure.com/.default".into());
     let invalid = |error: export::InvalidExport| VarError::Invalid {
         name: "AZURE_EXPORT_URL",
         value: shown(&url),

@@ -1,15 +1,11 @@
 //! The admin API of a CCX server, as far as its usage report goes.
 
 use bytes::Bytes;
-use cloud::http::{
-    BodyError, Content, RetryPolicy, Transient, content_type, innermost_cause, read_body, retry_after, send,
-};
+use cloud::peer::{Api, Call, Fault, Fixed, Peer, PeerError};
 use cloud::vars::{VarError, Vars};
-use reqwest::header::ACCEPT;
-use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use url::Url;
 
-use crate::error::CcxError;
 use crate::months::Window;
 
 /// 100,000 datastores are about 55 MB; a larger answer would end the function without a word.
@@ -54,12 +50,43 @@ impl PathStyle {
 
 /// A client with the credentials of an administrator.
 pub(crate) struct CcxClient {
-    pub(crate) http: reqwest::Client,
+    pub(crate) peer: Peer,
     pub(crate) base: Url,
     pub(crate) style: PathStyle,
-    pub(crate) user: SecretString,
-    pub(crate) password: SecretString,
-    pub(crate) retry: RetryPolicy,
+    pub(crate) login: Fixed,
+}
+
+/// How CCX says no.
+struct CcxApi;
+
+impl Api for CcxApi {
+    fn name(&self) -> &'static str {
+        "CCX"
+    }
+
+    fn address(&self) -> &'static str {
+        "CCX_API_URL and CCX_PATH_STYLE"
+    }
+
+    fn limit_bytes(&self) -> usize {
+        LARGEST_ANSWER_BYTES
+    }
+
+    /// `{"error": "..."}`.
+    fn said(&self, body: &[u8]) -> String {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        body.get("error").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    fn advice(&self, fault: Fault) -> String {
+        let advice = match fault {
+            Fault::Credentials => "check CCX_USER and CCX_PASSWORD",
+            Fault::Denied => "the user CCX_USER must be an administrator of the server",
+            Fault::Unreachable | Fault::NoAnswer => "check CCX_API_URL and the network",
+            _ => "",
+        };
+        advice.to_owned()
+    }
 }
 
 /// A report as it came, and from where.
@@ -71,7 +98,7 @@ pub(crate) struct Answer {
 
 impl CcxClient {
     /// The report of some days, as it comes.
-    pub(crate) async fn usage(&self, window: &Window) -> Result<Answer, CcxError> {
+    pub(crate) async fn usage(&self, window: &Window) -> Result<Answer, PeerError> {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(self.style.path());
@@ -79,69 +106,8 @@ impl CcxClient {
         let [first, last] = self.style.days();
         let query = format!("{first}={}&{last}={}", window.from, window.to);
         url.set_query(Some(&query));
-        let path = url.path().to_owned();
-        let document = self.retry.run(|| self.get(&url, &path)).await.map_err(|error| {
-            let attempts = self.retry.attempts();
-            if error.is_transient() && attempts > 1 {
-                CcxError::Exhausted { error: Box::new(error), attempts }
-            } else {
-                error
-            }
-        })?;
-        Ok(Answer { document, source: format!("{path}?{query}") })
-    }
-
-    async fn get(&self, url: &Url, path: &str) -> Result<Bytes, CcxError> {
-        let request = self.http.get(url.clone()).header(ACCEPT, "application/json");
-        let request = request.basic_auth(self.user.expose_secret(), Some(self.password.expose_secret()));
-        let response = send(request, &[]).await.map_err(|error| CcxError::Unreachable {
-            url: url.origin().ascii_serialization(),
-            reason: innermost_cause(&error),
-        })?;
-        let (status, wait) = (response.status().as_u16(), retry_after(response.headers()));
-        let content_type = content_type(response.headers());
-        let body = read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
-            BodyError::TooLarge { limit_bytes } => CcxError::TooLarge { path: path.to_owned(), limit_bytes },
-            BodyError::Interrupted(error) => {
-                CcxError::Interrupted { path: path.to_owned(), reason: innermost_cause(&error) }
-            }
-        })?;
-        if status != 200 {
-            return Err(CcxError::of_status(path, status, wait, &body));
-        }
-        check_content(path, &content_type, &body)?;
-        Ok(body)
-    }
-}
-
-/// A wrong path is answered with the web application, and with 200.
-fn check_content(path: &str, content_type: &str, body: &[u8]) -> Result<(), CcxError> {
-    let path = path.to_owned();
-    match Content::of(content_type, body) {
-        Content::Json => Ok(()),
-        Content::WebPage => Err(CcxError::WebPage { path }),
-        Content::Other(content_type) => Err(CcxError::OtherContent { path, content_type }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_json_is_a_report() {
-        let check = |content_type: &str, body: &str| {
-            check_content("/usage", content_type, body.as_bytes()).map_err(|error| error.to_string())
-        };
-        assert_eq!(check("application/json", "{"), Ok(()), "what it says is for the certificate");
-        assert_eq!(check("application/problem+json", "{}"), Ok(()));
-        assert_eq!(check("", " {}"), Ok(()));
-        let page = "the answer to /usage is a web page, not a report; check CCX_API_URL and CCX_PATH_STYLE"
-            .to_owned();
-        assert_eq!(check("text/html", ""), Err(page.clone()));
-        assert_eq!(check("application/json", "\n<!doctype html>"), Err(page));
-        let other = check("text/csv", "a,b").unwrap_err();
-        assert!(other.starts_with("the answer to /usage is text/csv, not application/json"), "{other}");
-        assert!(check("", "").unwrap_err().contains("of no content type"));
+        let source = format!("{}?{query}", url.path());
+        let answer = self.peer.ask(&Call::get(&CcxApi, url).with(&self.login)).await?;
+        Ok(Answer { document: answer.body, source })
     }
 }

@@ -18,7 +18,6 @@
 
 mod ccx;
 mod certify;
-mod error;
 mod event;
 mod look;
 mod months;
@@ -29,9 +28,10 @@ use billing::month::NotBegun;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
-use cloud::http::{ClientError, InvalidBaseUrl, RetryPolicy};
+use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
+use cloud::peer::{Fault, Fixed, Peer, PeerError};
 use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
 use serde_json::Value;
@@ -42,7 +42,6 @@ use crate::event::{InvalidEvent, Wanted, read_event};
 use crate::look::{Looker, MonthError};
 use crate::months::last_ended;
 
-pub use error::CcxError;
 pub use months::NotYet;
 pub use report::{FailedMonth, FetchUsageReport, ReportOutcome, ReportedMonth};
 
@@ -73,7 +72,7 @@ pub enum Error {
     #[error(transparent)]
     NotBegun(#[from] NotBegun),
     #[error(transparent)]
-    Ccx(#[from] CcxError),
+    Ccx(#[from] PeerError),
 }
 
 impl Function for App {
@@ -90,14 +89,10 @@ impl Function for App {
         let style = PathStyle::from_vars(vars)?;
         let aws = Aws::connect(vars).await?;
         let secrets = Secrets::load(vars, &aws, "CCX_SECRET_ARN").await?;
-        let ccx = CcxClient {
-            http: cloud::http::client(vars)?,
-            base,
-            style,
-            user: secrets.require("CCX_USER", "the name of an administrator of the CCX server")?,
-            password: secrets.require("CCX_PASSWORD", "the password of that administrator")?,
-            retry: RetryPolicy::from_vars(vars)?,
-        };
+        let user = secrets.require("CCX_USER", "the name of an administrator of the CCX server")?;
+        let password = secrets.require("CCX_PASSWORD", "the password of that administrator")?;
+        let login = Fixed::basic(&user, &password);
+        let ccx = CcxClient { peer: Peer::from_vars(vars)?, base, style, login };
         let bucket = Bucket::new(&aws, bucket);
         let months = vars.number("CCX_MONTHS", 2usize)?.max(1);
         let looker = Looker { ccx, account, months, bucket: bucket.reader().clone() };
@@ -130,7 +125,7 @@ impl Function for App {
             match done {
                 Ok(month) => report.reports.push(month),
                 // the others would say the same
-                Err(MonthError::Ccx(error @ CcxError::Unauthorized { .. })) => return Err(error.into()),
+                Err(MonthError::Ccx(error)) if error.fault == Fault::Credentials => return Err(error.into()),
                 Err(error) => report.fail(&month.to_string(), &error),
             }
         }

@@ -12,10 +12,10 @@ use billing::revision::Revision;
 use chrono::{DateTime, Utc};
 use cloud::bucket::{BucketError, BucketReader, Object};
 use cloud::ledger::LedgerError;
+use cloud::peer::PeerError;
 use cloud::seals::SealError;
 
 use crate::ccx::{Answer, CcxClient};
-use crate::error::CcxError;
 use crate::months::{NotYet, Window};
 use crate::report::{ReportOutcome, ReportedMonth};
 
@@ -33,7 +33,7 @@ pub(crate) enum MonthError {
     #[error(transparent)]
     NotYet(#[from] NotYet),
     #[error(transparent)]
-    Ccx(#[from] CcxError),
+    Ccx(#[from] PeerError),
     #[error(transparent)]
     Id(#[from] InvalidId),
     #[error(transparent)]

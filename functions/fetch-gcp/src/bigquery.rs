@@ -3,17 +3,13 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cloud::http::send;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
-use secrecy::ExposeSecret;
+use cloud::peer::{Call, Peer, PeerError, Tokens};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::error::{GcpError, job_errors};
-use crate::http::{Wire, body_of};
+use crate::error::{BigQueryApi, GcpError, job_errors};
 use crate::page::{JobReference, Page};
 use crate::table::{Location, ProjectId};
-use crate::token::Tokens;
 
 /// How long the server may hold a request until the job is done, in milliseconds.
 pub(crate) const WAIT_MS: u64 = 10_000;
@@ -22,7 +18,7 @@ pub(crate) const PAGE_ROWS: u32 = 10_000;
 
 /// A client for one project.
 pub(crate) struct BigQuery {
-    pub(crate) wire: Wire,
+    pub(crate) peer: Peer,
     pub(crate) base: Url,
     pub(crate) tokens: Tokens,
     pub(crate) project: ProjectId,
@@ -119,35 +115,13 @@ impl BigQuery {
         url
     }
 
-    /// A GET, or a POST of this body, with retries of what may pass.
-    async fn call(&self, url: &Url, body: Option<&Value>) -> Result<Bytes, GcpError> {
-        let answer = self.wire.retry.run(|| self.call_once(url, body)).await;
-        answer.map_err(|error| error.after(self.wire.retry.attempts()))
-    }
-
-    async fn call_once(&self, url: &Url, body: Option<&Value>) -> Result<Bytes, GcpError> {
-        let mut renewed = false;
-        loop {
-            let token = self.tokens.get().await?;
-            let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
-                .map_err(|_| unexpected(url, "the token has characters that no header can carry"))?;
-            bearer.set_sensitive(true);
-            let request = match body {
-                Some(body) => self.wire.client.post(url.clone()).json(body),
-                None => self.wire.client.get(url.clone()),
-            };
-            let request = request.header(ACCEPT, "application/json").header(AUTHORIZATION, bearer);
-            let (status, wait, answer) = body_of(send(request, &[]).await, url).await?;
-            match status {
-                200 => return Ok(answer),
-                // it may have ended early: once more with a new one
-                401 if !renewed => {
-                    renewed = true;
-                    self.tokens.refused(&token).await;
-                }
-                _ => return Err(GcpError::of_status(url.path(), status, wait, &answer)),
-            }
-        }
+    /// A GET, or a POST of this body.
+    async fn call(&self, url: &Url, body: Option<&Value>) -> Result<Bytes, PeerError> {
+        let call = match body {
+            Some(body) => Call::post(&BigQueryApi, url.clone()).json(body),
+            None => Call::get(&BigQueryApi, url.clone()),
+        };
+        Ok(self.peer.ask(&call.with(&self.tokens)).await?.body)
     }
 }
 
@@ -165,5 +139,5 @@ fn check_errors(page: &Page<'_>, job: &Job) -> Result<(), GcpError> {
 }
 
 fn unexpected(url: &Url, reason: &str) -> GcpError {
-    GcpError::Unexpected { path: url.path().to_owned(), reason: reason.to_owned() }
+    PeerError::unexpected(url.path(), reason).into()
 }

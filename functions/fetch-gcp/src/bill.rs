@@ -8,6 +8,7 @@ use billing::manifest::{Format, Manifest, Part};
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::bucket::{Bucket, KeepError, Written};
+use cloud::peer::PeerError;
 
 use crate::bigquery::{BigQuery, Job};
 use crate::error::GcpError;
@@ -153,5 +154,5 @@ fn told(bill: &InvoiceKey, now: DateTime<Utc>, state: FetchState) -> FetchedBill
 
 fn endless(job: &Job) -> GcpError {
     let reason = format!("it offers more than {MOST_EMPTY_PAGES} pages without rows");
-    GcpError::Unexpected { path: job.id.clone(), reason }
+    PeerError::unexpected(&job.id, reason).into()
 }

@@ -1,6 +1,7 @@
 //! The key file of a service account, and the assertions that it signs (RFC 7523).
 
 use chrono::{DateTime, Utc};
+use cloud::peer::{Call, Fault, PeerError, TokenEndpoint, Tokens};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,27 @@ impl ServiceAccountKey {
         let signed = jsonwebtoken::encode(&header, &claims, &self.private_key);
         signed.map(SecretString::from).map_err(|_| InvalidKey::Signature)
     }
+}
+
+/// Tokens for this key, asked for at this place.
+pub(crate) fn tokens(key: ServiceAccountKey, url: Url) -> Tokens {
+    let endpoint = TokenEndpoint {
+        name: "Google",
+        url,
+        address: "GCP_TOKEN_URL",
+        credentials: "GCP_SERVICE_ACCOUNT_KEY; was the key deleted or disabled, is this machine's clock right",
+    };
+    Tokens::new(endpoint, move |call: Call<'_>| {
+        // whoever checks it goes by the clock, not by the time of the schedule
+        let assertion = key.assertion(Utc::now());
+        let assertion =
+            assertion.map_err(|error| PeerError::new(Fault::Credentials, error.to_string(), ""))?;
+        let form = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("assertion", assertion.expose_secret()),
+        ];
+        Ok(call.form(form).hiding([&assertion]))
+    })
 }
 
 #[cfg(test)]

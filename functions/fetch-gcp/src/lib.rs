@@ -25,7 +25,6 @@ mod bigquery;
 mod bill;
 mod error;
 mod event;
-mod http;
 mod key;
 mod months;
 mod page;
@@ -33,7 +32,6 @@ mod parts;
 mod query;
 mod report;
 mod table;
-mod token;
 
 use std::time::Duration;
 
@@ -41,9 +39,10 @@ use billing::month::NotBegun;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
-use cloud::http::{ClientError, InvalidBaseUrl, RetryPolicy, base_url};
+use cloud::http::{ClientError, InvalidBaseUrl, base_url};
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
+use cloud::peer::{Fault, Peer};
 use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
 use serde_json::Value;
@@ -51,11 +50,9 @@ use serde_json::Value;
 use crate::bigquery::BigQuery;
 use crate::bill::{Asker, MonthError};
 use crate::event::{InvalidEvent, Wanted, read_event};
-use crate::http::Wire;
 use crate::key::{InvalidKey, ServiceAccountKey};
 use crate::query::Query;
 use crate::table::{AccountError, BillingTable, account};
-use crate::token::Tokens;
 
 pub use error::GcpError;
 pub use report::{FailedMonth, FetchReport, FetchState, FetchedBill};
@@ -113,11 +110,10 @@ impl Function for App {
         let key = ServiceAccountKey::parse(&key)?;
         let token_url = vars.get("GCP_TOKEN_URL").unwrap_or(key.token_uri.as_str());
         let token_url = base_url("GCP_TOKEN_URL", token_url, vars)?;
-        let wire = Wire { client: cloud::http::client(vars)?, retry: RetryPolicy::from_vars(vars)? };
         let bigquery = BigQuery {
-            wire: wire.clone(),
+            peer: Peer::from_vars(vars)?,
             base,
-            tokens: Tokens::new(wire, key, token_url),
+            tokens: key::tokens(key, token_url),
             project: query.project.clone(),
             location: query.location.clone(),
             timeout: Duration::from_secs(vars.number("GCP_QUERY_TIMEOUT_S", 300)?),
@@ -147,9 +143,9 @@ impl Function for App {
                 Ok(Some(bill)) => report.add(bill),
                 Ok(None) => report.empty.push(month),
                 // the others would say the same
-                Err(MonthError::Gcp(
-                    error @ (GcpError::Key(_) | GcpError::KeyRefused { .. } | GcpError::Unauthorized { .. }),
-                )) => return Err(error.into()),
+                Err(MonthError::Gcp(GcpError::Peer(error))) if error.fault == Fault::Credentials => {
+                    return Err(GcpError::Peer(error).into());
+                }
                 Err(error) => report.fail(month, &error),
             }
         }

@@ -7,6 +7,7 @@
 use billing::keys::InvoiceKey;
 use billing::manifest::Part;
 use cloud::bucket::{Bucket, KeepError, Spool};
+use cloud::peer::PeerError;
 
 use crate::error::GcpError;
 use crate::page::Page;
@@ -79,8 +80,7 @@ impl<'b> Parts<'b> {
     }
 
     fn check(&mut self, page: &Page<'_>) -> Result<(), GcpError> {
-        let unexpected =
-            |reason: &str| GcpError::Unexpected { path: self.job.clone(), reason: reason.to_owned() };
+        let unexpected = |reason| GcpError::from(PeerError::unexpected(&self.job, reason));
         let total = page.total_rows().ok_or_else(|| unexpected("a page says no totalRows"))?;
         if *self.expected.get_or_insert(total) != total {
             return Err(unexpected("pages of one result do not agree on totalRows"));

@@ -6,12 +6,13 @@ use billing::bills::DriverError;
 use billing::money::{ApportionError, MoneyError, parse_decimal};
 use billing::strict;
 use chrono::NaiveDate;
+use cloud::peer::{Fault, PeerError, quoted};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::error::{PrometheusError, cut, said};
+use crate::prometheus::said;
 
 /// Targets that are named; an answer of nothing but errors must not fill a log.
 const NAMED: usize = 20;
@@ -95,21 +96,26 @@ fn days(days: &[NaiveDate]) -> String {
 
 impl Said {
     /// Reads an answer with the status 200.
-    pub(crate) fn parse(path: &str, document: &[u8]) -> Result<Self, PrometheusError> {
-        let none = |reason: String| PrometheusError::NoAnswer { path: path.to_owned(), reason };
+    pub(crate) fn parse(path: &str, document: &[u8]) -> Result<Self, PeerError> {
+        let none = |reason: String| {
+            let sentence = format!("the answer to {path} is no answer of Prometheus: {reason}");
+            PeerError::new(Fault::Unexpected, sentence, "check PROMETHEUS_URL")
+        };
         let wire: Wire = strict::from_slice(document).map_err(|error| none(error.to_string()))?;
         if wire.status != "success" {
-            let detail = said(wire.error_type.as_deref(), wire.error.as_deref());
-            return Err(PrometheusError::Failed { detail });
+            let said = quoted(&said(wire.error_type.as_deref(), wire.error.as_deref()));
+            let sentence = format!("Prometheus says that the query failed: {said}");
+            return Err(PeerError::new(Fault::Refused, sentence, ""));
         }
         let data = wire.data.ok_or_else(|| none("it has no data".into()))?;
-        let texts = |texts: Option<Vec<String>>| texts.into_iter().flatten().map(|text| cut(&text)).collect();
+        let texts =
+            |texts: Option<Vec<String>>| texts.into_iter().flatten().map(|text| quoted(&text)).collect();
         let mut warnings: Vec<String> = texts(wire.warnings);
         if wire.is_partial {
             warnings.push("the answer is marked as partial".into());
         }
         let Data { result_type, result } = data;
-        Ok(Self { result_type: cut(&result_type), result, warnings, infos: texts(wire.infos) })
+        Ok(Self { result_type: quoted(&result_type), result, warnings, infos: texts(wire.infos) })
     }
 
     /// Whether there is nothing in it.
@@ -155,13 +161,13 @@ impl Said {
 
 /// `namespace 'blue-app'`.
 fn shown(sample: &Sample, label: &str) -> String {
-    format!("{label} '{}'", cut(sample.metric.get(label).map_or("", String::as_str)))
+    format!("{label} '{}'", quoted(sample.metric.get(label).map_or("", String::as_str)))
 }
 
 fn read(sample: &Sample, label: &str) -> Result<(String, Decimal), String> {
     let target = sample.metric.get(label).filter(|target| !target.trim().is_empty()).ok_or_else(|| {
         let others: Vec<&str> = sample.metric.keys().map(String::as_str).take(NAMED).collect();
-        let others = if others.is_empty() { "none".into() } else { cut(&others.join(", ")) };
+        let others = if others.is_empty() { "none".into() } else { quoted(&others.join(", ")) };
         format!(
             "a result has no label {label} (its labels: {others}); the query must keep it, or PROMETHEUS_LABEL name another"
         )
@@ -256,7 +262,7 @@ mod tests {
         let error = |document: &str| said(document).unwrap_err();
         assert_eq!(
             error(r#"{"status": "error", "errorType": "timeout", "error": "query timed out"}"#),
-            "Prometheus says that the query failed timeout: query timed out"
+            "Prometheus says that the query failed: timeout: query timed out"
         );
         assert!(error("{}").contains("is no answer of Prometheus: missing field `status`"));
         assert!(error(r#"{"status": "success"}"#).contains("it has no data"));

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `DATA_BUCKET`, `STATE_TABLE` | the bucket and the ledger's table |
 //! | `PROMETHEUS_URL` | the server, what comes before `/api/v1` |
+//! | `PROMETHEUS_ACCOUNT` | under which name its answers are filed, default the server's host |
 //! | `PROMETHEUS_QUERIES` | a JSON object of PromQL by driver, instead of the default ones |
 //! | `PROMETHEUS_LABEL` | the label whose values are the targets, default `namespace` |
 //! | `PROMETHEUS_AS` | `share` (default, shares of 1) or `quantity` (the values as they are) |
@@ -21,7 +22,6 @@
 
 mod answer;
 mod driver;
-mod error;
 mod event;
 mod look;
 mod prometheus;
@@ -35,20 +35,20 @@ use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
-use cloud::http::{ClientError, InvalidBaseUrl, RetryPolicy};
+use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
+use cloud::peer::{Fault, Fixed, Peer, PeerError};
 use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
 use crate::event::{InvalidEvent, read_event};
 use crate::look::{Looked, Looker, NotDone, Subject};
-use crate::prometheus::{Credentials, PrometheusClient};
+use crate::prometheus::PrometheusClient;
 use crate::rules::Rules;
 use crate::window::Window;
 
-pub use error::PrometheusError;
 pub use prometheus::InvalidCredentials;
 pub use report::{DriverOutcome, FailedDriver, FetchDriversReport, ReportedDriver};
 pub use window::NotYet;
@@ -75,7 +75,7 @@ pub enum Error {
     BaseUrl(#[from] InvalidBaseUrl),
     #[error(transparent)]
     Http(#[from] ClientError),
-    #[error("the host of PROMETHEUS_URL is not usable: {0}")]
+    #[error("PROMETHEUS_ACCOUNT, or the host of PROMETHEUS_URL, is not usable: {0}")]
     Account(#[from] InvalidId),
     #[error(transparent)]
     Event(#[from] InvalidEvent),
@@ -84,7 +84,7 @@ pub enum Error {
     #[error(transparent)]
     NotYet(#[from] NotYet),
     #[error(transparent)]
-    Prometheus(#[from] PrometheusError),
+    Prometheus(#[from] PeerError),
 }
 
 impl Function for App {
@@ -99,10 +99,10 @@ impl Function for App {
         let base = cloud::http::base_url("PROMETHEUS_URL", base, vars)?;
         let rules = Rules::from_vars(vars)?;
         let aws = Aws::connect(vars).await?;
-        let account = BillingAccountId::new(base.host_str().unwrap_or_default())?;
-        let credentials = credentials(vars, &aws).await?;
-        let (http, retry) = (cloud::http::client(vars)?, RetryPolicy::from_vars(vars)?);
-        let prometheus = PrometheusClient { http, base, credentials, retry };
+        let account = vars.get("PROMETHEUS_ACCOUNT").or(base.host_str()).unwrap_or_default();
+        let account = BillingAccountId::new(account)?;
+        let login = login(vars, &aws).await?;
+        let prometheus = PrometheusClient { peer: Peer::from_vars(vars)?, base, login };
         let bucket = Bucket::new(&aws, bucket);
         let looker = Looker { prometheus, rules, account, bucket: bucket.reader().clone() };
         Ok(Self { looker, bucket, ledger: Ledger::new(&aws, table) })
@@ -123,7 +123,7 @@ impl Function for App {
             match done {
                 Ok(driver) => report.add(driver),
                 // the others would say the same
-                Err(NotDone::Prometheus(error @ PrometheusError::Unauthorized { .. })) => {
+                Err(NotDone::Prometheus(error)) if error.fault == Fault::Credentials => {
                     return Err(error.into());
                 }
                 Err(error) => report.fail(&query.driver, &error),
@@ -154,10 +154,10 @@ impl Looker {
 }
 
 /// A server behind a network of its own may need no credentials, and then there is no secret.
-async fn credentials(vars: &Vars, aws: &Aws) -> Result<Credentials, Error> {
+async fn login(vars: &Vars, aws: &Aws) -> Result<Option<Fixed>, Error> {
     if vars.get("SECRETS") == Some("secretsmanager") && vars.get("PROMETHEUS_SECRET_ARN").is_none() {
-        return Ok(Credentials::None);
+        return Ok(None);
     }
     let secrets = Secrets::load(vars, aws, "PROMETHEUS_SECRET_ARN").await?;
-    Ok(Credentials::from_secrets(&secrets)?)
+    Ok(prometheus::login(&secrets)?)
 }

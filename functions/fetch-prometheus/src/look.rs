@@ -5,10 +5,10 @@ use billing::keys::{self, InvoiceKey, RawDocumentKey};
 use billing::month::BillingMonth;
 use billing::revision::Revision;
 use cloud::bucket::{BucketError, BucketReader, Object};
+use cloud::peer::PeerError;
 
 use crate::answer::Unusable;
 use crate::driver::{Made, make};
-use crate::error::PrometheusError;
 use crate::prometheus::{Answer, PrometheusClient};
 use crate::rules::{DriverQuery, Rules};
 use crate::window::{Span, Window};
@@ -55,7 +55,7 @@ pub(crate) enum NotDone {
     #[error("{json} was put there by hand and is not replaced: remove it, or the driver's query")]
     ByHand { json: String },
     #[error(transparent)]
-    Prometheus(#[from] PrometheusError),
+    Prometheus(#[from] PeerError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]
@@ -119,7 +119,7 @@ impl Looker {
         Ok(Looked::Answered(answer, made))
     }
 
-    async fn ask(&self, subject: &Subject<'_>, span: &Span) -> Result<Answer, PrometheusError> {
+    async fn ask(&self, subject: &Subject<'_>, span: &Span) -> Result<Answer, PeerError> {
         self.prometheus.query(&self.rules.promql(subject.query, span), &span.time()).await
     }
 

@@ -1,18 +1,18 @@
 //! What can go wrong with Clazar, and what that means for a request.
 
-use std::time::Duration;
-
 use billing::keys::InvalidUsageKey;
 use billing::metering::{Line, MeteringCertificateError, NotGivenUp, Plan, PlanningError, QuantityError};
 use cloud::bucket::BucketError;
-use cloud::http::{ClientError, InvalidBaseUrl, innermost_cause, shown, was_never_sent};
+use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::ledger::LedgerError;
+use cloud::peer::{Answer, Api, Fault, PeerError, Verdict};
 use cloud::plans::PlansError;
 use cloud::secrets::SecretsError;
 use cloud::vars::VarError;
-use reqwest::StatusCode;
 use serde_json::Value;
-use url::Url;
+
+const LARGEST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const CREDENTIALS: &str = "CLAZAR_CLIENT_ID and CLAZAR_CLIENT_SECRET";
 
 /// Why a plan, or a part of it, could not be metered.
 #[derive(Debug, thiserror::Error)]
@@ -98,71 +98,51 @@ pub enum ClazarError {
     BaseUrl(#[from] InvalidBaseUrl),
     #[error(transparent)]
     Http(#[from] ClientError),
-    #[error("Clazar refused the credentials (401{detail}): check CLAZAR_CLIENT_ID and CLAZAR_CLIENT_SECRET")]
-    Unauthorized { detail: String },
-    #[error("Clazar asked to slow down (429{detail})")]
-    Throttled { retry_after: Option<Duration>, detail: String },
-    #[error("Clazar failed ({status}{detail})")]
-    Server { status: u16, retry_after: Option<Duration>, detail: String },
-    #[error("Clazar cannot be reached at {url}: {reason}; check CLAZAR_API_URL and the network")]
-    Unreachable { url: String, reason: String },
-    #[error("the call to {url} ended without an answer: {reason}")]
-    Interrupted { url: String, reason: String },
-    #[error("the answer of {url} is larger than {limit_bytes} bytes")]
-    TooLarge { url: String, limit_bytes: usize },
     #[error("{reason} at {url}; check CLAZAR_API_URL")]
     WrongBase { url: String, reason: String },
-    #[error("the answer of {url} holds no access token; check CLAZAR_API_URL")]
-    NoToken { url: String },
-    /// Happened while a token was asked for, so that nothing was submitted.
     #[error(transparent)]
-    BeforeSending(Box<ClazarError>),
+    Peer(#[from] PeerError),
 }
 
-impl ClazarError {
-    /// The meaning of a status, if it is not that of an answer about records.
-    pub(crate) fn of_status(
-        status: StatusCode,
-        retry_after: Option<Duration>,
-        body: &[u8],
-        url: &Url,
-    ) -> Option<Self> {
-        let (detail, number) = (detail(body), status.as_u16());
-        match number {
-            401 => Some(Self::Unauthorized { detail }),
-            429 => Some(Self::Throttled { retry_after, detail }),
-            408 => Some(Self::Interrupted { url: shown(url), reason: format!("408{detail}") }),
-            500.. => Some(Self::Server { status: number, retry_after, detail }),
-            300..=399 | 404 => Some(Self::WrongBase { url: shown(url), reason: format!("{status}") }),
-            _ => None,
+/// How Clazar says no. Most of what it answers is about records, whatever the status.
+pub(crate) struct ClazarApi;
+
+impl Api for ClazarApi {
+    fn name(&self) -> &'static str {
+        "Clazar"
+    }
+
+    fn address(&self) -> &'static str {
+        "CLAZAR_API_URL"
+    }
+
+    fn limit_bytes(&self) -> usize {
+        LARGEST_ANSWER_BYTES
+    }
+
+    fn said(&self, body: &[u8]) -> String {
+        said(body)
+    }
+
+    fn judge(&self, answer: &Answer) -> Option<Verdict> {
+        let is_no = matches!(answer.status, 300..=399 | 401 | 404 | 408 | 429 | 500..);
+        is_no.then(|| Verdict::of_status(answer.status))
+    }
+
+    fn advice(&self, fault: Fault) -> String {
+        match fault {
+            Fault::Credentials => format!("check {CREDENTIALS}"),
+            _ => String::new(),
         }
-    }
-
-    /// The meaning of a call that brought no answer, or not all of one.
-    pub(crate) fn of_call(url: &Url, error: &reqwest::Error) -> Self {
-        let reason = if error.is_timeout() { "time-out".into() } else { innermost_cause(error) };
-        let url = shown(url);
-        if was_never_sent(error) {
-            Self::Unreachable { url, reason }
-        } else {
-            Self::Interrupted { url, reason }
-        }
-    }
-
-    /// The same, of a call that submits nothing.
-    pub(crate) fn before_sending(self) -> Self {
-        Self::BeforeSending(Box::new(self))
-    }
-
-    /// Whether the service may have done what was asked, all the same.
-    pub(crate) fn may_be_accepted(&self) -> bool {
-        matches!(self, Self::Server { .. } | Self::Interrupted { .. } | Self::TooLarge { .. })
     }
 }
 
-/// What an error document says, in brackets after the status.
-pub(crate) fn detail(body: &[u8]) -> String {
+/// What an error document says.
+pub(crate) fn said(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let said = ["detail", "message"].into_iter().find_map(|field| body.get(field)?.as_str());
-    said.map(|text| format!(" {}", text.chars().take(300).collect::<String>())).unwrap_or_default()
+    ["detail", "message"]
+        .into_iter()
+        .find_map(|field| body.get(field)?.as_str())
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use cloud::bucket::{Bucket, Written};
 use cloud::http::Transient as _;
 use cloud::ledger::{Ledger, Stored};
+use cloud::peer::PeerError;
 use futures::stream::{self, StreamExt};
 
 use crate::books::{Books, GivenUsage, Month, PlanBooks, PlansMonth, submissions};
@@ -418,7 +419,7 @@ impl Work<'_> {
         for (submission, (_, marked)) in ends.into_iter().zip(&sending) {
             sent.stored.push(self.record(plan, month, submission, marked.version).await?);
         }
-        error.map_or(Ok(()), |error| Err(error.into()))
+        error.map_or(Ok(()), |error| Err(ClazarError::from(error).into()))
     }
 }
 
@@ -491,7 +492,7 @@ fn ends(
     month: BillingMonth,
     sending: &[(Submission, Stored)],
     end: Submitted,
-) -> (Vec<Submission>, Option<ClazarError>) {
+) -> (Vec<Submission>, Option<PeerError>) {
     let each = |of: &dyn Fn(&Submission, &Submission) -> Submission| {
         sending.iter().map(|(before, marked)| of(before, &marked.submission)).collect()
     };
@@ -526,7 +527,7 @@ fn ends(
 }
 
 /// A request that ended with an error: what does not pass is not tried again by the same run.
-fn ended(submission: Submission, error: &ClazarError) -> Submission {
+fn ended(submission: Submission, error: &PeerError) -> Submission {
     if error.is_transient() { submission } else { submission.answered() }
 }
 

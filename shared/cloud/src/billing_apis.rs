@@ -21,9 +21,8 @@ use bytes::Bytes;
 
 use self::capture::Capture;
 use crate::aws::Aws;
-use crate::http::{RetryPolicy, Transient as _};
-
-pub use error::{CallError, Fault};
+use crate::http::RetryPolicy;
+use crate::peer::PeerError;
 
 /// What Cost Explorer calls the dimensions that are asked for, with the permission that each call needs.
 const COST: &str = "ce:GetCostAndUsage";
@@ -82,11 +81,11 @@ impl BillingApis {
     /// A page of `GetCostAndUsage`.
     ///
     /// # Errors
-    /// [`CallError`].
-    pub async fn costs(&self, query: &CostQuery, page: Option<&str>) -> Result<Page, CallError> {
+    /// [`PeerError`].
+    pub async fn costs(&self, query: &CostQuery, page: Option<&str>) -> Result<Page, PeerError> {
         let month = query.month;
         let day = |time: chrono::DateTime<chrono::Utc>| time.date_naive().to_string();
-        let refused = |error: aws_sdk_costexplorer::error::BuildError| CallError::unsent(COST, &error);
+        let refused = |error: aws_sdk_costexplorer::error::BuildError| error::unsent(COST, &error);
         let period = DateInterval::builder().start(day(month.start())).end(day(month.end()));
         let period = period.build().map_err(refused)?;
         self.page(COST, async |capture| {
@@ -110,14 +109,14 @@ impl BillingApis {
     /// A page of `ListInvoiceSummaries`: the invoices of a month that the account may see.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`PeerError`].
     pub async fn invoices(
         &self,
         account: &str,
         month: BillingMonth,
         page: Option<&str>,
-    ) -> Result<Page, CallError> {
-        let unsent = |error: aws_sdk_invoicing::error::BuildError| CallError::unsent(INVOICES, &error);
+    ) -> Result<Page, PeerError> {
+        let unsent = |error: aws_sdk_invoicing::error::BuildError| error::unsent(INVOICES, &error);
         let selector = InvoiceSummariesSelector::builder()
             .resource_type(ListInvoiceSummariesResourceType::AccountId)
             .value(account)
@@ -140,8 +139,8 @@ impl BillingApis {
     /// A page of `ListAccounts`: it may be empty and have a next one all the same.
     ///
     /// # Errors
-    /// [`CallError`].
-    pub async fn accounts(&self, page: Option<&str>) -> Result<Page, CallError> {
+    /// [`PeerError`].
+    pub async fn accounts(&self, page: Option<&str>) -> Result<Page, PeerError> {
         self.page(ACCOUNTS, async |capture| {
             let request = self.organization.list_accounts().set_next_token(page.map(str::to_owned));
             let answer = request.customize().interceptor(capture).send().await;
@@ -151,7 +150,7 @@ impl BillingApis {
     }
 
     /// Asks for a page until it comes or there is no hope; `ask` answers what asks for the next one.
-    async fn page<E, F>(&self, action: &'static str, ask: impl Fn(Capture) -> F) -> Result<Page, CallError>
+    async fn page<E, F>(&self, action: &'static str, ask: impl Fn(Capture) -> F) -> Result<Page, PeerError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Result<Option<String>, SdkError<E>>>,
@@ -163,12 +162,9 @@ impl BillingApis {
             match answer {
                 // an empty text means that there is no more
                 Ok(next) => Ok(Page { body, next: next.filter(|next| !next.is_empty()) }),
-                Err(error) => Err(CallError::of(action, &error, &body)),
+                Err(error) => Err(error::of_sdk(action, &error, &body)),
             }
         };
-        self.retry
-            .run(attempt)
-            .await
-            .map_err(|error| if error.is_transient() { error.after(self.retry.attempts()) } else { error })
+        self.retry.run(attempt).await
     }
 }

@@ -3,6 +3,7 @@
 mod address;
 mod answer;
 mod call;
+mod client;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +17,7 @@ use crate::vars::{VarError, Vars};
 
 pub use address::{InvalidBaseUrl, base_url, shown};
 pub use answer::{BodyError, Content, content_type, innermost_cause, read_body, retry_after, was_never_sent};
-pub use call::{Reply, send};
+pub use client::{BoxError, Client, Reply, SendError, Service};
 
 pub(crate) use address::has_user_information;
 
@@ -29,8 +30,8 @@ pub(crate) use address::has_user_information;
 ///
 /// # Errors
 /// [`ClientError`] if a number is none or there is no TLS.
-pub fn client(vars: &Vars) -> Result<reqwest::Client, ClientError> {
-    Ok(client_builder(vars)?.tls_backend_preconfigured(tls()?).build()?)
+pub fn client(vars: &Vars) -> Result<Client, ClientError> {
+    Ok(Client::new(client_builder(vars)?.tls_backend_preconfigured(tls()?).build()?, vars)?)
 }
 
 /// How servers prove who they are: by the certificates of this machine, which are read once, by whoever is first.
@@ -47,12 +48,15 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
 
 /// Such a client, for whom it takes more.
 pub(crate) fn client_builder(vars: &Vars) -> Result<reqwest::ClientBuilder, VarError> {
-    let millis = |name, default| vars.number(name, default).map(Duration::from_millis);
     Ok(reqwest::Client::builder()
         .user_agent(billing::SOFTWARE.replace(' ', "/"))
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(millis("HTTP_CONNECT_TIMEOUT_MS", 10_000)?)
-        .read_timeout(millis("HTTP_READ_TIMEOUT_MS", 60_000)?))
+        .connect_timeout(Duration::from_millis(vars.number("HTTP_CONNECT_TIMEOUT_MS", 10_000)?))
+        .read_timeout(longest_silence(vars)?))
+}
+
+fn longest_silence(vars: &Vars) -> Result<Duration, VarError> {
+    vars.number("HTTP_READ_TIMEOUT_MS", 60_000).map(Duration::from_millis)
 }
 
 /// Why there is no client.
@@ -94,7 +98,7 @@ impl RetryPolicy {
     /// kept if it is longer than ours.
     ///
     /// # Errors
-    /// The last error.
+    /// The last error, with the number of attempts if it may pass.
     pub async fn run<T, E, F>(&self, call: impl FnMut() -> F) -> Result<T, E>
     where
         E: Transient + std::fmt::Display,
@@ -118,19 +122,23 @@ impl RetryPolicy {
                 tracing::warn!(wait_ms, "{error}; trying again");
             })
             .await
-    }
-
-    /// How many attempts there are at the most.
-    #[must_use]
-    pub fn attempts(&self) -> usize {
-        self.attempts
+            .map_err(|error| if error.is_transient() { error.after(self.attempts) } else { error })
     }
 }
 
 /// An error that knows whether trying again may help.
-pub trait Transient {
+pub trait Transient: Sized {
     /// Throttled, timed out, broken off or a fault of the server.
     fn is_transient(&self) -> bool;
+
     /// How long the peer asked to wait.
-    fn retry_after(&self) -> Option<Duration>;
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Says how often it was tried.
+    #[must_use]
+    fn after(self, _attempts: usize) -> Self {
+        self
+    }
 }

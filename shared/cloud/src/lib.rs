@@ -1,4 +1,4 @@
-//! The outside world: variables, AWS clients, the bucket, the ledger, secrets, HTTP, events and logs.
+//! The outside world: variables, AWS clients, the bucket, the ledger, secrets, peers over HTTP, events and logs.
 //!
 //! Functions reach everything outside through this crate, and always through the real protocols; where those
 //! point (AWS, or an embedded cloud on a laptop) is configuration, see [`aws`].
@@ -16,6 +16,7 @@ pub mod intake;
 pub mod invocation;
 pub mod ledger;
 pub mod mail;
+pub mod peer;
 pub mod plans;
 pub mod posted;
 pub mod publication;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use crate::http::Service;
+
 /// A snapshot of variables. An empty variable counts as not set: templates declare variables that stay empty.
 #[derive(Clone, Default)]
 pub struct Vars {
@@ -13,10 +15,13 @@ pub struct Vars {
     in_process: Option<Arc<dyn InProcess>>,
 }
 
-/// Services that run in this process, so that the SDK needs no sockets to reach them.
+/// Services that run in this process, so that nobody needs sockets to reach them.
 pub trait InProcess: Send + Sync {
-    /// The way to an endpoint, if it is one of them.
+    /// The SDK's way to an endpoint, if it is one of them.
     fn client(&self, endpoint: &str) -> Option<SharedHttpClient>;
+
+    /// The server of a URL, if it is one of them.
+    fn service(&self, url: &str) -> Option<Arc<dyn Service>>;
 }
 
 /// Names only: values may be secrets.
@@ -126,6 +131,15 @@ impl Vars {
     /// The way to an endpoint that is in this process.
     pub(crate) fn in_process(&self, endpoint: &str) -> Option<SharedHttpClient> {
         self.in_process.as_ref()?.client(endpoint)
+    }
+
+    /// Whether a URL is that of a server in this process.
+    pub(crate) fn is_in_process(&self, url: &str) -> bool {
+        self.in_process.as_ref().is_some_and(|services| services.service(url).is_some())
+    }
+
+    pub(crate) fn services(&self) -> Option<Arc<dyn InProcess>> {
+        self.in_process.clone()
     }
 
     /// Sets a variable.

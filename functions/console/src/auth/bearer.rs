@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use billing::money::Decimal;
 use chrono::{DateTime, TimeDelta, Utc};
-use cloud::http::{base_url, innermost_cause, read_body, send, shown};
+use cloud::http::{base_url, read_body, shown};
 use cloud::vars::Vars;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use reqwest::Method;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use url::Url;
@@ -44,7 +45,7 @@ pub(crate) struct Bearer {
     keys_url: Url,
     roles_claim: String,
     admin_role: String,
-    http: reqwest::Client,
+    http: cloud::http::Client,
     known: Mutex<Option<(DateTime<Utc>, JwkSet)>>,
 }
 
@@ -127,8 +128,8 @@ impl Bearer {
     }
 
     async fn fetch(&self) -> Result<JwkSet, String> {
-        let request = self.http.get(self.keys_url.clone()).timeout(TIMEOUT);
-        let response = send(request, &[]).await.map_err(|error| innermost_cause(&error))?;
+        let request = self.http.request(Method::GET, self.keys_url.clone()).timeout(TIMEOUT);
+        let response = self.http.send(request, &[]).await.map_err(|error| error.to_string())?;
         if response.status().as_u16() != 200 {
             return Err(format!("it answers {}", response.status()));
         }

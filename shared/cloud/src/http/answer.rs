@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
-use super::call::{Reply, without_secrets};
+use super::Reply;
+use super::call::without_secrets;
 
 /// Why the body of an answer could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -18,37 +19,30 @@ pub enum BodyError {
         /// What was allowed.
         limit_bytes: usize,
     },
-    /// It ended before its end, or was silent for too long. The error is without the URL.
+    /// It ended before its end, or was silent for too long: what made it so.
     #[error("the answer broke off: {0}")]
-    Interrupted(reqwest::Error),
-}
-
-impl From<reqwest::Error> for BodyError {
-    fn from(error: reqwest::Error) -> Self {
-        Self::Interrupted(error.without_url())
-    }
+    Interrupted(String),
 }
 
 /// The body of an answer, at most so many bytes: a larger one would end the function without a word. That of an answer
-/// that says no is without the secrets that it was asked with, see [`super::send`].
+/// that says no is without the secrets that it was asked with, see [`super::Client::send`].
 ///
 /// # Errors
 /// [`BodyError`].
-pub async fn read_body(reply: Reply, limit_bytes: usize) -> Result<Bytes, BodyError> {
-    let (mut response, sent) = reply.into_parts();
-    let announced = response.content_length().unwrap_or_default();
+pub async fn read_body(mut reply: Reply, limit_bytes: usize) -> Result<Bytes, BodyError> {
+    let announced = reply.content_length().unwrap_or_default();
     let announced = usize::try_from(announced).unwrap_or(usize::MAX);
     if announced > limit_bytes {
         return Err(BodyError::TooLarge { limit_bytes });
     }
     let mut body = BytesMut::with_capacity(announced);
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(chunk) = reply.chunk().await? {
         if body.len() + chunk.len() > limit_bytes {
             return Err(BodyError::TooLarge { limit_bytes });
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(without_secrets(response.status(), body.freeze(), &sent))
+    Ok(without_secrets(reply.status(), body.freeze(), reply.sent()))
 }
 
 /// `application/json` of `application/json; charset=utf-8`; empty if nothing is said.
@@ -88,8 +82,8 @@ impl Content {
 
 /// The innermost cause of a failed call, which says what it was; those around it repeat the call.
 #[must_use]
-pub fn innermost_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
+pub fn innermost_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }

@@ -1,17 +1,16 @@
-//! A request and its answer: the one way in which functions ask their peers.
+//! What of a request is secret, and answers without it.
 //!
 //! What is quoted of an answer that says no ends in logs, in reports, in the ledger and in dead letters. A server (or a proxy before it) may
 //! repeat what it was sent, and so whatever of the request is secret is taken out of such an answer before anybody sees it.
 
 use std::borrow::Cow;
-use std::ops::{Deref, DerefMut};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderValue, PROXY_AUTHORIZATION};
-use reqwest::{Request, RequestBuilder, Response, StatusCode};
+use reqwest::{Request, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -23,48 +22,8 @@ const HIDDEN: &str = "[...]";
 /// Members of a URL's query that open something, by a part of their names.
 const SIGNING: [&str; 9] = ["sig", "key", "token", "secret", "pass", "code", "auth", "cred", "pwd"];
 
-/// An answer, and what must not come back in it.
-#[derive(Debug)]
-pub struct Reply {
-    response: Response,
-    sent: Vec<SecretString>,
-}
-
-impl Deref for Reply {
-    type Target = Response;
-
-    fn deref(&self) -> &Response {
-        &self.response
-    }
-}
-
-impl DerefMut for Reply {
-    fn deref_mut(&mut self) -> &mut Response {
-        &mut self.response
-    }
-}
-
-/// Sends a request. Its credentials are known by their headers; `in_body` are the secrets that its body holds.
-///
-/// # Errors
-/// The client's, without the URL.
-pub async fn send(request: RequestBuilder, in_body: &[&SecretString]) -> Result<Reply, reqwest::Error> {
-    let (client, request) = request.build_split();
-    let request = request.map_err(reqwest::Error::without_url)?;
-    let mut sent = secrets_of(&request);
-    sent.extend(in_body.iter().map(|secret| (*secret).clone()));
-    let response = client.execute(request).await.map_err(reqwest::Error::without_url)?;
-    Ok(Reply { response, sent })
-}
-
-impl Reply {
-    pub(super) fn into_parts(self) -> (Response, Vec<SecretString>) {
-        (self.response, self.sent)
-    }
-}
-
 /// Header, user information and signature: whatever of a request opens something.
-fn secrets_of(request: &Request) -> Vec<SecretString> {
+pub(super) fn secrets_of(request: &Request) -> Vec<SecretString> {
     let is_secret = |name, value: &HeaderValue| {
         value.is_sensitive() || [AUTHORIZATION, PROXY_AUTHORIZATION].contains(name)
     };
@@ -182,6 +141,7 @@ fn hide_in_text(text: &str, spelled: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::RequestBuilder;
     use reqwest::header::HeaderMap;
     use serde_json::json;
 

@@ -19,31 +19,28 @@ mod error;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
 use self::config::{Config, Engine, Login, http_client};
+use self::error::VaultApi;
 pub use self::error::{VaultAction, VaultError};
-use crate::http::{BodyError, Reply, RetryPolicy, Transient, innermost_cause, read_body, retry_after, send};
+use crate::http::RetryPolicy;
+use crate::peer::{Call, Fault, Peer};
 use crate::vars::Vars;
 
 pub(super) use self::config::VaultPath;
-
-/// Vault takes no larger document by default.
-const LARGEST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 /// A Vault that was logged in to.
 pub(super) struct Vault {
     server: Server,
     mount: String,
     engine: Engine,
-    token: SecretString,
+    token: HeaderValue,
 }
 
 /// What stood at a path.
@@ -55,24 +52,9 @@ pub(super) struct Document {
 
 /// How requests get there.
 struct Server {
-    http: reqwest::Client,
+    peer: Peer,
     address: Url,
     namespace: Option<HeaderValue>,
-    retry: RetryPolicy,
-}
-
-/// A request.
-struct Request<'r> {
-    action: VaultAction,
-    /// After `/v1/`.
-    path: &'r str,
-    /// The variable that names the secret.
-    variable: &'r str,
-    token: Option<&'r SecretString>,
-    /// What of the body must not come back in a message.
-    secrets: Vec<&'r SecretString>,
-    /// Sent by POST; without one it is a GET.
-    body: Option<Value>,
 }
 
 impl Vault {
@@ -81,10 +63,9 @@ impl Vault {
         let config = Config::from_vars(vars)?;
         let namespace = config.namespace.as_deref().map(HeaderValue::from_str).transpose();
         let server = Server {
-            http: http_client(vars).await?,
+            peer: Peer::new(http_client(vars).await?, RetryPolicy::from_vars(vars)?),
             address: config.address,
             namespace: namespace.map_err(|_| VaultError::Header { name: "VAULT_NAMESPACE" })?,
-            retry: RetryPolicy::from_vars(vars)?,
         };
         let token = match config.login {
             Login::Token(token) => token,
@@ -92,6 +73,9 @@ impl Vault {
                 server.log_in(&mount, &role_id, &secret_id).await?
             }
         };
+        let token = HeaderValue::from_str(token.expose_secret());
+        let mut token = token.map_err(|_| VaultError::Header { name: "VAULT_TOKEN" })?;
+        token.set_sensitive(true);
         Ok(Self { server, mount: config.mount, engine: config.engine, token })
     }
 
@@ -111,10 +95,7 @@ impl Vault {
             Engine::V2 => {
                 let newest = match self.get(&path, place).await {
                     Ok(answer) => wire::version(&path, &answer)?,
-                    Err(VaultError::NotFound { .. }) => 0,
-                    Err(VaultError::Deleted { version, .. } | VaultError::Destroyed { version, .. }) => {
-                        version
-                    }
+                    Err(VaultError::Peer(error)) if error.fault == Fault::NotFound => 0,
                     Err(error) => return Err(error),
                 };
                 json!({"options": {"cas": newest}, "data": members})
@@ -122,25 +103,19 @@ impl Vault {
         };
         let written = members.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
         let written: Vec<SecretString> = written.map(SecretString::from).collect();
-        let (action, secrets) = (VaultAction::Write, written.iter().collect());
-        let request = Request { action, secrets, body: Some(body), ..self.request(&path, place) };
-        self.server.call(&request).await.map(|_| ())
+        let api = VaultApi { action: VaultAction::Write, variable: &place.variable };
+        let call = self.server.post(&api, &path).json(&body).hiding(&written);
+        let answer = self.server.peer.ask(&call.header(TOKEN, self.token.clone())).await?;
+        match wire::was_changed(&answer) {
+            true => Err(VaultError::Changed { path, detail: format!(" ({})", wire::said(&answer.body)) }),
+            false => Ok(()),
+        }
     }
 
     async fn get(&self, path: &str, place: &VaultPath) -> Result<Value, VaultError> {
-        let answer = self.server.call(&self.request(path, place)).await?;
-        wire::json(path, &answer)
-    }
-
-    fn request<'r>(&'r self, path: &'r str, place: &'r VaultPath) -> Request<'r> {
-        Request {
-            action: VaultAction::Read,
-            path,
-            variable: &place.variable,
-            token: Some(&self.token),
-            secrets: Vec::new(),
-            body: None,
-        }
+        let api = VaultApi { action: VaultAction::Read, variable: &place.variable };
+        let call = self.server.call(&api, Method::GET, path).header(TOKEN, self.token.clone());
+        wire::json(path, &self.server.peer.ask(&call).await?.body)
     }
 
     fn api_path(&self, place: &VaultPath) -> String {
@@ -160,124 +135,29 @@ impl Server {
     ) -> Result<SecretString, VaultError> {
         let path = format!("auth/{mount}/login");
         let ids = json!({"role_id": role_id.expose_secret(), "secret_id": secret_id.expose_secret()});
-        let answer = self
-            .call(&Request {
-                action: VaultAction::LogIn,
-                path: &path,
-                variable: "VAULT_APPROLE_MOUNT",
-                token: None,
-                secrets: vec![secret_id, role_id],
-                body: Some(ids),
-            })
-            .await?;
-        wire::token(&path, &wire::json(&path, &answer)?)
+        let api = VaultApi { action: VaultAction::LogIn, variable: "VAULT_APPROLE_MOUNT" };
+        let answer = self.peer.ask(&self.post(&api, &path).json(&ids).hiding([secret_id, role_id])).await?;
+        wire::token(&path, &wire::json(&path, &answer.body)?)
     }
 
-    /// The body of the answer, after as many attempts as it takes.
-    async fn call(&self, request: &Request<'_>) -> Result<Bytes, VaultError> {
-        self.retry.run(|| self.call_once(request)).await.map_err(|error| {
-            let attempts = self.retry.attempts();
-            if error.is_transient() && attempts > 1 {
-                VaultError::Exhausted { error: Box::new(error), attempts }
-            } else {
-                error
-            }
-        })
+    fn post<'c>(&self, api: &'c VaultApi<'_>, path: &str) -> Call<'c> {
+        self.call(api, Method::POST, path)
     }
 
-    async fn call_once(&self, request: &Request<'_>) -> Result<Bytes, VaultError> {
-        let path = request.path.to_owned();
+    /// A request for what stands after `/v1/`.
+    fn call<'c>(&self, api: &'c VaultApi<'_>, method: Method, path: &str) -> Call<'c> {
         let mut url = self.address.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push("v1").extend(request.path.split('/'));
+            segments.pop_if_empty().push("v1").extend(path.split('/'));
         }
-        let method = if request.body.is_some() { Method::POST } else { Method::GET };
-        let mut sent = self.http.request(method, url).headers(self.headers(request)?);
-        if let Some(body) = &request.body {
-            sent = sent.json(body);
-        }
-        let response = send(sent, &request.secrets).await.map_err(|error| VaultError::Unreachable {
-            url: self.address.origin().ascii_serialization(),
-            reason: innermost_cause(&error),
-        })?;
-        let head = Head::of(&response);
-        let body = read_body(response, LARGEST_ANSWER_BYTES).await.map_err(|error| match error {
-            BodyError::TooLarge { limit_bytes } => VaultError::TooLarge { path, limit_bytes },
-            BodyError::Interrupted(error) => {
-                VaultError::Interrupted { path, reason: innermost_cause(&error) }
-            }
-        })?;
-        head.judge(request, body)
-    }
-
-    fn headers(&self, request: &Request<'_>) -> Result<HeaderMap, VaultError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         // without it an agent or proxy of Vault refuses, so that no web page can make a browser ask
-        headers.insert("x-vault-request", HeaderValue::from_static("true"));
-        if let Some(namespace) = &self.namespace {
-            headers.insert("x-vault-namespace", namespace.clone());
+        let call = Call::new(api, method, url).named(path).header("x-vault-request", TRUE);
+        match &self.namespace {
+            Some(namespace) => call.header("x-vault-namespace", namespace.clone()),
+            None => call,
         }
-        if let Some(token) = request.token {
-            let token = HeaderValue::from_str(token.expose_secret());
-            let mut token = token.map_err(|_| VaultError::Header { name: "VAULT_TOKEN" })?;
-            token.set_sensitive(true);
-            headers.insert("x-vault-token", token);
-        }
-        Ok(headers)
     }
 }
 
-/// What an answer says before its body.
-struct Head {
-    status: u16,
-    retry_after: Option<Duration>,
-    is_html: bool,
-    /// Where a redirect leads, without path and query.
-    target: String,
-}
-
-impl Head {
-    fn of(response: &Reply) -> Self {
-        let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let target = header(LOCATION).and_then(|location| response.url().join(location).ok());
-        Self {
-            status: response.status().as_u16(),
-            retry_after: retry_after(response.headers()),
-            is_html: header(CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().contains("html")),
-            target: target
-                .map(|target| format!(" to {}", target.origin().ascii_serialization()))
-                .unwrap_or_default(),
-        }
-    }
-
-    /// The body, if the answer is what was asked for.
-    fn judge(self, request: &Request<'_>, body: Bytes) -> Result<Bytes, VaultError> {
-        let Self { status, retry_after, target, .. } = self;
-        let is_page = self.is_html || body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<');
-        if matches!(status, 200 | 204) && !is_page {
-            return Ok(body);
-        }
-        let (action, path) = (request.action, request.path.to_owned());
-        let variable = request.variable.to_owned();
-        let detail = wire::detail(&body);
-        Err(match status {
-            300..=399 => VaultError::Redirect { path, status, target },
-            503 if detail.contains("sealed") => VaultError::Sealed { status, retry_after, detail },
-            // 412: a replica that has not heard of the token or of the document yet
-            412 | 429 | 500.. => VaultError::Unavailable { action, path, status, retry_after, detail },
-            _ if is_page => VaultError::WebPage { path, status },
-            400 | 401 | 403 | 404 if action == VaultAction::LogIn => {
-                VaultError::Login { path, status, detail }
-            }
-            401 | 403 => VaultError::Forbidden { action, path, variable, status, detail },
-            404 => {
-                let gone =
-                    wire::json(request.path, &body).ok().and_then(|body| wire::gone(request.path, &body));
-                gone.unwrap_or(VaultError::NotFound { path, variable, detail })
-            }
-            400 if detail.contains("check-and-set") => VaultError::Changed { path, detail },
-            _ => VaultError::Refused { action, path, status, detail },
-        })
-    }
-}
+const TOKEN: &str = "x-vault-token";
+const TRUE: HeaderValue = HeaderValue::from_static("true");

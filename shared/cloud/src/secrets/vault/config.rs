@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::error::VaultError;
-use crate::http::{base_url, client_builder, innermost_cause};
+use crate::http::{Client, base_url, client_builder, innermost_cause};
 use crate::vars::{VarError, Vars};
 
 /// What the variables say.
@@ -107,12 +107,13 @@ fn path(variable: &str, text: &str) -> Result<String, VaultError> {
 }
 
 /// A client that also trusts the certificates of `VAULT_CACERT`.
-pub(super) async fn http_client(vars: &Vars) -> Result<reqwest::Client, VaultError> {
+pub(super) async fn http_client(vars: &Vars) -> Result<Client, VaultError> {
     let mut builder = client_builder(vars)?;
     if let Some(given) = vars.get("VAULT_CACERT") {
         builder = builder.tls_certs_merge(certificates(given).await?);
     }
-    builder.build().map_err(|error| VaultError::Client(innermost_cause(&error)))
+    let client = builder.build().map_err(|error| VaultError::Client(innermost_cause(&error)))?;
+    Ok(Client::new(client, vars)?)
 }
 
 async fn certificates(given: &str) -> Result<Vec<Certificate>, VaultError> {

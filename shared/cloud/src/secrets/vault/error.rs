@@ -1,10 +1,12 @@
-//! What Vault answers when it gives no secret, and what to do about it.
+//! Why Vault gives no secret, and what to do about it.
 
-use std::fmt;
-use std::time::Duration;
-
-use crate::http::{InvalidBaseUrl, Transient};
+use crate::http::{Content, InvalidBaseUrl};
+use crate::peer::{Answer, Api, Fault, PeerError, Verdict};
+use crate::secrets::vault::wire;
 use crate::vars::VarError;
+
+/// Vault takes no larger document by default.
+const LARGEST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 /// What was asked of Vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +29,7 @@ impl VaultAction {
     }
 }
 
-impl fmt::Display for VaultAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::LogIn => "log in at",
-            Self::Read => "read",
-            Self::Write => "write",
-        })
-    }
-}
-
-/// Why Vault gave no secret or took none. Of answers, only Vault's own list of errors is quoted; `path` is that of its API,
-/// after `/v1/`.
+/// Why Vault gave no secret or took none; `path` is that of its API, after `/v1/`.
 #[derive(Clone, Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum VaultError {
@@ -64,19 +55,6 @@ pub enum VaultError {
     Certificates(String),
     #[error("failed to build the HTTP client for Vault: {0}")]
     Client(String),
-    #[error(
-        "Vault refused the login at {path} ({status}{detail}): check VAULT_ROLE_ID and VAULT_SECRET_ID (which expires, or may be used up), VAULT_APPROLE_MOUNT and VAULT_NAMESPACE"
-    )]
-    Login { path: String, status: u16, detail: String },
-    #[error(
-        "Vault does not allow to {action} {path} ({status}{detail}): the token must be in force and its policy must give {capabilities} there; check VAULT_MOUNT, VAULT_NAMESPACE and {variable}",
-        capabilities = .action.capabilities()
-    )]
-    Forbidden { action: VaultAction, path: String, variable: String, status: u16, detail: String },
-    #[error(
-        "Vault has nothing at {path} (404{detail}): check {variable} (a path without its mount), VAULT_MOUNT, VAULT_NAMESPACE, and VAULT_KV (1 or 2, the version of that engine)"
-    )]
-    NotFound { path: String, variable: String, detail: String },
     #[error("version {version} of {path} in Vault, the newest, is deleted: undelete it, or write a new one")]
     Deleted { path: String, version: u64 },
     #[error("version {version} of {path} in Vault, the newest, is destroyed: write a new one")]
@@ -85,54 +63,82 @@ pub enum VaultError {
         "{path} in Vault was written by somebody else meanwhile{detail}: see that nobody else sets it, then try again"
     )]
     Changed { path: String, detail: String },
-    #[error("Vault refused to {action} {path} ({status}{detail})")]
-    Refused { action: VaultAction, path: String, status: u16, detail: String },
-    #[error("Vault is sealed, so that nothing can be read ({status}{detail}): it must be unsealed")]
-    Sealed { status: u16, retry_after: Option<Duration>, detail: String },
-    #[error("Vault cannot {action} {path} now ({status}{detail})")]
-    Unavailable {
-        action: VaultAction,
-        path: String,
-        status: u16,
-        retry_after: Option<Duration>,
-        detail: String,
-    },
-    #[error(
-        "Vault answers {path} with a redirect ({status}{target}), which is not followed, because the token would be sent on: set VAULT_ADDR to the server that answers itself"
-    )]
-    Redirect { path: String, status: u16, target: String },
-    #[error("Vault cannot be reached at {url}: {reason}; check VAULT_ADDR, VAULT_CACERT and the network")]
-    Unreachable { url: String, reason: String },
-    #[error("the answer of Vault to {path} broke off: {reason}")]
-    Interrupted { path: String, reason: String },
-    #[error("the answer of Vault to {path} is larger than {limit_bytes} bytes")]
-    TooLarge { path: String, limit_bytes: usize },
-    #[error("the answer to {path} ({status}) is a web page, not Vault's: check VAULT_ADDR")]
-    WebPage { path: String, status: u16 },
-    #[error("the answer to {path} is not what Vault's API documents: {reason}")]
-    Unexpected { path: String, reason: String },
+    #[error(transparent)]
+    Peer(#[from] PeerError),
     /// What it is instead is not said further: it is a secret.
     #[error("the member {member} of {path} in Vault is {kind}: each must be a text")]
     Member { path: String, member: String, kind: &'static str },
-    #[error("{error} (after {attempts} attempts)")]
-    Exhausted { error: Box<Self>, attempts: usize },
 }
 
-impl Transient for VaultError {
-    fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Sealed { .. }
-                | Self::Unavailable { .. }
-                | Self::Unreachable { .. }
-                | Self::Interrupted { .. }
-        )
+/// Vault, asked for something of a secret.
+pub(super) struct VaultApi<'s> {
+    pub(super) action: VaultAction,
+    /// The variable that names the secret.
+    pub(super) variable: &'s str,
+}
+
+impl Api for VaultApi<'_> {
+    fn name(&self) -> &'static str {
+        "Vault"
     }
 
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Sealed { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
-            _ => None,
+    fn address(&self) -> &'static str {
+        "VAULT_ADDR"
+    }
+
+    fn limit_bytes(&self) -> usize {
+        LARGEST_ANSWER_BYTES
+    }
+
+    fn said(&self, body: &[u8]) -> String {
+        wire::said(body)
+    }
+
+    /// A version that is deleted, and one that was written meanwhile, are answers about the secret.
+    fn judge(&self, answer: &Answer) -> Option<Verdict> {
+        let said = wire::said(&answer.body);
+        let is_login = self.action == VaultAction::LogIn;
+        match answer.status {
+            300..=399 => Some(Fault::Redirect.into()),
+            503 if said.contains("sealed") => {
+                let sentence = "Vault is sealed, so that nothing can be read";
+                Some(Verdict::stated(Fault::Server, sentence, "it must be unsealed"))
+            }
+            // a replica that has not heard of the token or of the document yet
+            412 => Some(Fault::Server.into()),
+            status @ (429 | 500..) => Some(Verdict::of_status(status)),
+            _ if answer.content() == Content::WebPage => Some(Fault::OtherContent.into()),
+            200 | 204 => None,
+            400 | 401 | 403 | 404 if is_login => Some(Verdict::stated(
+                Fault::Credentials,
+                "Vault refused the login",
+                "check VAULT_ROLE_ID and VAULT_SECRET_ID (which expires, or may be used up), VAULT_APPROLE_MOUNT and \
+                 VAULT_NAMESPACE",
+            )),
+            401 => Some(Fault::Denied.into()),
+            404 if wire::is_about_a_version(&answer.body) => None,
+            400 if wire::was_changed(answer) => None,
+            status => Some(Verdict::of_status(status)),
+        }
+    }
+
+    fn advice(&self, fault: Fault) -> String {
+        let variable = self.variable;
+        match fault {
+            Fault::Unreachable | Fault::NoAnswer => {
+                "check VAULT_ADDR, VAULT_CACERT and the network".to_owned()
+            }
+            Fault::Redirect => "set VAULT_ADDR to the server that answers itself".to_owned(),
+            Fault::Denied => format!(
+                "the token must be in force and its policy must give {} there; check VAULT_MOUNT, VAULT_NAMESPACE and \
+                 {variable}",
+                self.action.capabilities()
+            ),
+            Fault::NotFound => format!(
+                "check {variable} (a path without its mount), VAULT_MOUNT, VAULT_NAMESPACE, and VAULT_KV (1 or 2, the \
+                 version of that engine)"
+            ),
+            _ => String::new(),
         }
     }
 }

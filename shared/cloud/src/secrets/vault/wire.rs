@@ -7,15 +7,16 @@ use serde_json::Value;
 
 use super::config::Engine;
 use super::error::VaultError;
+use crate::peer::{Answer, PeerError};
 
 /// The JSON of an answer; of one that is none, only where it ends to be one is said.
 pub(super) fn json(path: &str, body: &[u8]) -> Result<Value, VaultError> {
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(body).map_err(|error| VaultError::Unexpected {
-        path: path.to_owned(),
-        reason: format!("it is no JSON from line {}, column {} on", error.line(), error.column()),
+    serde_json::from_slice(body).map_err(|error| {
+        let at = format!("it is no JSON from line {}, column {} on", error.line(), error.column());
+        PeerError::unexpected(path, at).into()
     })
 }
 
@@ -25,7 +26,7 @@ pub(super) fn token(path: &str, answer: &Value) -> Result<SecretString, VaultErr
     if token.is_empty() {
         let mfa = answer.pointer("/auth/mfa_requirement").is_some_and(|asked| !asked.is_null());
         let reason = if mfa { "the login asks for a second factor" } else { "there is no auth.client_token" };
-        return Err(VaultError::Unexpected { path: path.to_owned(), reason: reason.into() });
+        return Err(PeerError::unexpected(path, reason).into());
     }
     Ok(token.into())
 }
@@ -36,7 +37,7 @@ pub(super) fn members(
     path: &str,
     answer: &Value,
 ) -> Result<BTreeMap<String, SecretString>, VaultError> {
-    let unexpected = |reason: &str| VaultError::Unexpected { path: path.to_owned(), reason: reason.into() };
+    let unexpected = |reason| VaultError::from(PeerError::unexpected(path, reason));
     let data = match engine {
         Engine::V1 => &answer["data"],
         Engine::V2 if answer["data"].get("data").is_none() => {
@@ -85,26 +86,31 @@ pub(super) fn gone(path: &str, answer: &Value) -> Option<VaultError> {
 
 /// The newest version of a document.
 pub(super) fn version(path: &str, answer: &Value) -> Result<u64, VaultError> {
-    answer.pointer("/data/metadata/version").and_then(Value::as_u64).ok_or_else(|| VaultError::Unexpected {
-        path: path.to_owned(),
-        reason: "there is no data.metadata.version; set VAULT_KV=1 if that engine is of version 1".into(),
+    answer.pointer("/data/metadata/version").and_then(Value::as_u64).ok_or_else(|| {
+        let missing = "there is no data.metadata.version; set VAULT_KV=1 if that engine is of version 1";
+        PeerError::unexpected(path, missing).into()
     })
 }
 
-/// Vault's own errors, else its warnings, after a space; 300 characters at most.
-pub(super) fn detail(body: &[u8]) -> String {
+/// Whether an answer is about a version of a document that is there no more.
+pub(super) fn is_about_a_version(body: &[u8]) -> bool {
+    json("", body).is_ok_and(|answer| gone("", &answer).is_some())
+}
+
+/// Whether a write was refused because somebody else had written.
+pub(super) fn was_changed(answer: &Answer) -> bool {
+    answer.status == 400 && said(&answer.body).contains("check-and-set")
+}
+
+/// Vault's own errors, else its warnings.
+pub(super) fn said(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let texts = |name: &str| {
         let listed = body[name].as_array().into_iter().flatten().filter_map(Value::as_str);
         listed.collect::<Vec<_>>().join("; ")
     };
-    let mut text = texts("errors");
-    if text.trim().is_empty() {
-        text = texts("warnings");
-    }
-    let spaced = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let shown: String = spaced.chars().filter(|c| !c.is_control()).take(300).collect();
-    if shown.is_empty() { shown } else { format!(" {shown}") }
+    let errors = texts("errors");
+    if errors.trim().is_empty() { texts("warnings") } else { errors }
 }
 
 #[cfg(test)]
@@ -163,19 +169,18 @@ mod tests {
         assert_eq!(
             cut,
             format!(
-                "the answer to {PATH} is not what Vault's API documents: it is no JSON from line 1, column 29 on"
+                "the answer to {PATH} is not what the API documents: it is no JSON from line 1, column 29 on"
             )
         );
     }
 
     #[test]
-    fn errors_are_quoted_in_one_line() {
-        let detail = |body: &str| detail(body.as_bytes());
-        assert_eq!(detail(r#"{"errors": ["permission\n denied", "again"]}"#), " permission denied; again");
-        assert_eq!(detail(r#"{"errors": [], "warnings": ["Invalid path"]}"#), " Invalid path");
-        assert_eq!(detail(r#"{"errors": []}"#), "");
-        assert_eq!(detail("<html>"), "");
-        assert_eq!(detail(&json!({"errors": ["x".repeat(999)]}).to_string()).len(), 301);
+    fn errors_are_quoted_else_warnings() {
+        let said = |body: &str| said(body.as_bytes());
+        assert_eq!(said(r#"{"errors": ["permission denied", "again"]}"#), "permission denied; again");
+        assert_eq!(said(r#"{"errors": [], "warnings": ["Invalid path"]}"#), "Invalid path");
+        assert_eq!(said(r#"{"errors": []}"#), "");
+        assert_eq!(said("<html>"), "");
     }
 
     #[test]
