@@ -208,12 +208,12 @@ async fn a_month_with_nothing_in_it_is_empty_and_no_error() {
     let world = world().await;
     for vars in [world.cloud.vars().clone(), world.without_export()] {
         let report = world.fetch_aws_with(vars, json!({"month": "2026-07"})).await.unwrap();
-        assert_eq!((&report["empty"], &report["documents"][0]["state"]), (&json!(1), &json!("empty")));
+        assert_eq!((&report["empty"], &report["documents"]), (&json!(["2026-07"]), &json!([])));
         assert_eq!(world.keys("raw/").await, Vec::<String>::new());
     }
     // delivered, without a row
     world.change_export(|manifest| manifest["dataFiles"] = json!([])).await;
-    assert_eq!(world.fetch_aws(october()).await.unwrap()["empty"], 1);
+    assert_eq!(world.fetch_aws(october()).await.unwrap()["empty"], json!(["2026-10"]));
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ async fn one_month_that_fails_does_not_stop_the_others() {
     let failure = world.fetch_aws_with(world.without_export(), json!({})).await.unwrap_err();
     assert_eq!(failure.outcome.to_string(), "partial");
     assert!(
-        failure.message.starts_with("2 fetched, 0 unchanged, 0 empty; 2026-09 failed: ce:Get"),
+        failure.message.starts_with("2 fetched, 0 unchanged; 2026-09 failed: ce:Get"),
         "{}",
         failure.message
     );

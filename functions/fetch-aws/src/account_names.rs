@@ -6,9 +6,9 @@ use bytes::Bytes;
 use cloud::peer::Fault;
 use serde::Deserialize;
 
-use crate::error::MonthError;
-use crate::look::Looker;
-use crate::pages::{AnswerError, all, read};
+use crate::error::{AnswerError, MonthError};
+use crate::fetcher::Fetcher;
+use crate::pages::{all, read};
 
 const ACTION: &str = "organizations:ListAccounts";
 
@@ -27,7 +27,7 @@ struct Account {
     name: Option<String>,
 }
 
-impl Looker {
+impl Fetcher {
     /// Names by account id. Only the management account (or one it delegates to) may ask: who may not goes on without.
     pub(crate) async fn account_names(&self) -> Result<BTreeMap<String, String>, MonthError> {
         if !self.config.account_names {

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use billing::ids::Provider;
 use billing::keys::InvoiceKey;
 use billing::manifest::{Format, Manifest, Part};
-use billing::month::BillingMonth;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use cloud::bucket::Written;
+use cloud::bucket::Bucket;
+use cloud::fetch::{FetchState, FetchedBill};
+use serde::Serialize;
 
-use crate::App;
 use crate::error::MonthError;
 use crate::invoices::Invoices;
 use crate::months::{Evidence, finality};
-use crate::report::{BillState, FetchedBill};
+use crate::pages::Beside;
 
 /// Everything that was fetched of a month, with the data kept already.
 pub(crate) struct Draft {
@@ -32,77 +30,70 @@ pub(crate) struct Draft {
     pub(crate) note: Option<String>,
 }
 
-/// An answer as it came that has something in it which is another every time (a token, an execution). It is kept with each
-/// revision of the bill, under its own hash, and is no part of what the bill is.
-#[derive(Debug)]
-pub(crate) struct Beside {
-    pub(crate) extension: &'static str,
-    pub(crate) source: String,
-    pub(crate) bytes: Bytes,
+/// What is told of a bill.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BillDetail {
+    /// How its data is to be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// How many documents its data has.
+    pub parts: usize,
+    /// Their size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// How many invoices it must come to.
+    pub invoices: usize,
+    /// What a person should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
-impl App {
+impl Draft {
     /// Keeps what is not kept yet, and last the manifest. A bill that the bucket has already writes nothing.
     pub(crate) async fn keep(
-        &self,
-        mut draft: Draft,
-        month: BillingMonth,
+        mut self,
+        bucket: &Bucket,
         now: DateTime<Utc>,
-    ) -> Result<FetchedBill, MonthError> {
+    ) -> Result<FetchedBill<BillDetail>, MonthError> {
         let mut totals = Vec::new();
         let mut invoiced = None;
-        if let Some(invoices) = draft.invoices.take() {
+        if let Some(invoices) = self.invoices.take() {
             invoiced = Some(invoices.has_invoice);
             totals = invoices.totals;
-            draft.beside.extend(invoices.pages);
+            self.beside.extend(invoices.pages);
             if let Some(document) = invoices.document {
                 let source = invoices.source;
-                draft.documents.push(self.bucket.keep_bytes(&draft.bill, "json", source, &document).await?);
+                self.documents.push(bucket.keep_bytes(&self.bill, "json", source, &document).await?);
             }
         }
+        let (bill, month) = (&self.bill, self.bill.period);
+        let finality = finality(month, now, Evidence { estimated: self.estimated, invoiced });
         let manifest = Manifest {
-            manifest: Manifest::VERSION,
-            brought: None,
-            provider: Provider::aws(),
-            billing_account: draft.bill.billing_account.clone(),
-            period: month,
-            invoice_id: draft.bill.invoice_id.clone(),
-            finality: finality(month, now, Evidence { estimated: draft.estimated, invoiced }),
-            provider_updated: None,
-            format: draft.format,
-            parts: draft.parts,
-            documents: draft.documents,
+            parts: self.parts,
+            documents: self.documents,
             invoices: totals,
-            shared: false,
-            sub_account_names: draft.sub_account_names,
+            sub_account_names: self.sub_account_names,
+            ..Manifest::of(bill, self.format, finality)
         };
-        if let Some(note) = &draft.note {
-            tracing::warn!(bill.month = %month, "{}: {note}", draft.bill);
+        if let Some(note) = &self.note {
+            tracing::warn!(bill.month = %month, "{}: {note}", self.bill);
         }
         let key = manifest.key(&manifest.to_json()?).to_string();
-        let state = if self.bucket.etag(&key).await?.is_some() {
-            BillState::Unchanged
+        let state = if bucket.etag(&key).await?.is_some() {
+            FetchState::Unchanged
         } else {
-            for Beside { extension, source, bytes } in draft.beside {
-                self.bucket.keep_bytes(&draft.bill, extension, source, &bytes).await?;
+            for Beside { extension, source, bytes } in self.beside {
+                bucket.keep_bytes(bill, extension, source, &bytes).await?;
             }
-            match self.bucket.keep_manifest(&manifest, now).await?.1 {
-                Written::Now => BillState::Fetched,
-                Written::Refused => BillState::Unchanged,
-            }
+            bucket.keep_manifest(&manifest, now).await?.1.into()
         };
-        Ok(FetchedBill {
-            invoice_id: manifest.invoice_id.to_string(),
-            billing_account: manifest.billing_account.to_string(),
-            period: month,
-            state,
-            finality: Some(manifest.finality),
+        let detail = BillDetail {
             format: Some(manifest.format),
             parts: manifest.parts.len(),
             bytes: Some(manifest.parts.iter().map(|part| part.bytes).sum()),
             invoices: manifest.invoices.len(),
-            note: draft.note,
-            key: Some(key),
-        })
+            note: self.note,
+        };
+        Ok(FetchedBill::kept(bill, state, finality, key, detail))
     }
 }

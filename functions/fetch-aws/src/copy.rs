@@ -1,69 +1,37 @@
 //! Data files from the export's bucket into ours: streamed, checked, each under the name of its content.
 
-use billing::ids::InvoiceId;
 use billing::keys::InvoiceKey;
 use billing::manifest::Part;
 use billing::month::BillingMonth;
-use cloud::bucket::{BucketError, KeepError, Spool};
-use cloud::http::Transient;
+use cloud::bucket::{Bucket, Spool};
 
-use crate::App;
-use crate::bill::{Beside, Draft};
-use crate::error::MonthError;
+use crate::bill::Draft;
+use crate::error::{CopyError, MonthError};
 use crate::export::{DataFile, Delivery, Export};
+use crate::fetcher::Fetcher;
+use crate::pages::Beside;
 
-/// A data file that cannot be kept. `file` is where it stands in the export.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum CopyError {
-    #[error("{manifest} names {file}, which is not there: the export must be delivered again")]
-    Missing { manifest: String, file: String },
-    #[error("{file} has {found} bytes, and S3 says {expected}: it was cut short on its way")]
-    Short { file: String, found: u64, expected: u64 },
-    #[error("{file} is damaged: {why}; the export must be delivered again")]
-    Damaged { file: String, why: String },
-    #[error(
-        "{file} was written after {manifest}: AWS delivers the month at this moment; it is fetched by the next run"
-    )]
-    Newer { manifest: String, file: String },
-    #[error(
-        "{manifest} changed while its files were read: AWS delivers the month at this moment; it is fetched by the next run"
-    )]
-    Refreshed { manifest: String },
-    #[error(transparent)]
-    Interrupted(BucketError),
-    #[error(transparent)]
-    Bucket(#[from] BucketError),
-    #[error(transparent)]
-    Keep(#[from] KeepError),
-}
-
-impl Transient for CopyError {
-    fn is_transient(&self) -> bool {
-        matches!(self, Self::Interrupted(_) | Self::Short { .. })
-    }
-}
-
-impl App {
+impl Fetcher {
     /// Copies a month of an export; nothing if AWS has delivered nothing of it.
     pub(crate) async fn copy_export(
         &self,
+        bucket: &Bucket,
         export: &Export,
         month: BillingMonth,
     ) -> Result<Option<Draft>, MonthError> {
         let Some(delivery) = export.delivery(month).await? else { return Ok(None) };
-        let bill = self.looker.bill(month, InvoiceId::new(&export.name)?);
+        let bill = self.name(month, &export.name)?;
         let mut parts = Vec::with_capacity(delivery.files.len());
         for file in &delivery.files {
-            let copied = self.looker.retry.run(|| self.copy_file(export, &delivery, file, &bill)).await?;
+            let copied = self.retry.run(|| self.copy_file(bucket, export, &delivery, file, &bill)).await?;
             parts.push(copied);
         }
         let now = export.bucket.get(&delivery.manifest_key, None).await?;
         if now.is_none_or(|now| now.bytes != delivery.manifest) {
             return Err(CopyError::Refreshed { manifest: delivery.manifest_key }.into());
         }
-        let invoices = self.looker.invoices(month).await?;
-        let names = if delivery.has_account_names { None } else { Some(self.looker.account_names().await?) };
+        let invoices = self.invoices(month).await?;
+        let names = if delivery.has_account_names { None } else { Some(self.account_names().await?) };
         let source = format!("s3://{}/{}", export.bucket.name(), delivery.manifest_key);
         Ok(Some(Draft {
             bill,
@@ -81,6 +49,7 @@ impl App {
 
     async fn copy_file(
         &self,
+        bucket: &Bucket,
         export: &Export,
         delivery: &Delivery,
         file: &DataFile,
@@ -103,6 +72,6 @@ impl App {
             return Err(CopyError::Short { file: name.clone(), found: spool.bytes(), expected });
         }
         integrity.finish().map_err(damaged)?;
-        Ok(self.bucket.keep(bill, file.extension, file.source.clone(), spool).await?)
+        Ok(bucket.keep(bill, file.extension, file.source.clone(), spool).await?)
     }
 }

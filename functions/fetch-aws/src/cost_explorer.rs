@@ -14,23 +14,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use billing::canonical;
-use billing::ids::InvoiceId;
+use billing::keys::InvoiceKey;
 use billing::manifest::{Format, InvoiceTotal};
 use billing::month::BillingMonth;
 use bytes::Bytes;
 use cloud::billing_apis::CostQuery;
+use cloud::bucket::Bucket;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::App;
-use crate::bill::{Beside, Draft};
-use crate::error::MonthError;
-use crate::look::Looker;
-use crate::pages::{AnswerError, all, read};
-
-/// The name of bills that come from Cost Explorer.
-pub(crate) const BILL: &str = "cost-explorer";
+use crate::bill::Draft;
+use crate::error::{AnswerError, MonthError};
+use crate::fetcher::Fetcher;
+use crate::pages::{Beside, all, read};
 
 const ACTION: &str = "ce:GetCostAndUsage";
 const ACCOUNT: &str = "LINKED_ACCOUNT";
@@ -106,15 +103,20 @@ struct Answer {
     source: String,
 }
 
-impl App {
+impl Fetcher {
     /// Asks for a month; nothing if it has no costs.
-    pub(crate) async fn ask_cost_explorer(&self, month: BillingMonth) -> Result<Option<Draft>, MonthError> {
-        let total = self.looker.costs(month, TOTAL, None).await?;
-        let overview = self.looker.costs(month, OVERVIEW, None).await?;
+    pub(crate) async fn ask_cost_explorer(
+        &self,
+        bucket: &Bucket,
+        bill: InvoiceKey,
+    ) -> Result<Option<Draft>, MonthError> {
+        let month = bill.period;
+        let total = self.costs(month, TOTAL, None).await?;
+        let overview = self.costs(month, OVERVIEW, None).await?;
         let mut details = BTreeMap::new();
         let kinds: BTreeSet<&str> = overview.costs.groups().map(|group| group.keys[1].as_str()).collect();
         for kind in kinds {
-            let answer = self.looker.costs(month, DETAILS, Some(kind)).await?;
+            let answer = self.costs(month, DETAILS, Some(kind)).await?;
             details.insert(kind.to_owned(), answer);
         }
         prove_total(&total.costs, &overview.costs)?;
@@ -123,13 +125,12 @@ impl App {
         }
         prove(&overview.costs, details.iter().map(|(kind, answer)| (kind.as_str(), &answer.costs)))?;
 
-        let bill = self.looker.bill(month, InvoiceId::new(BILL)?);
         let estimated =
             [&total, &overview].into_iter().chain(details.values()).any(|answer| answer.costs.is_estimated());
-        let names = self.looker.names_of(details.values().map(|answer| &answer.costs)).await?;
+        let names = self.names_of(details.values().map(|answer| &answer.costs)).await?;
         let keep = async |answer: &Answer| -> Result<_, MonthError> {
             let document = canonical::to_json(&answer.costs)?;
-            Ok(self.bucket.keep_bytes(&bill, "json", answer.source.clone(), &document).await?)
+            Ok(bucket.keep_bytes(&bill, "json", answer.source.clone(), &document).await?)
         };
         let documents = vec![keep(&total).await?, keep(&overview).await?];
         let mut parts = Vec::with_capacity(details.len());
@@ -142,7 +143,7 @@ impl App {
             .chain(details.into_values())
             .flat_map(Answer::into_beside)
             .collect();
-        let mut invoices = self.looker.invoices(month).await?;
+        let mut invoices = self.invoices(month).await?;
         let mut note = None;
         if let Some(invoices) = &mut invoices {
             note = difference(&whole, &std::mem::take(&mut invoices.totals))?;
@@ -161,7 +162,7 @@ impl App {
     }
 }
 
-impl Looker {
+impl Fetcher {
     async fn costs(
         &self,
         month: BillingMonth,

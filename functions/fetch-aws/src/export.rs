@@ -41,7 +41,7 @@ pub(crate) struct Exports {
 
 /// One export.
 #[derive(Clone, Debug)]
-pub(crate) struct Export {
+pub struct Export {
     pub(crate) bucket: BucketReader,
     pub(crate) name: String,
     /// Everything of it stands under this, which ends with a slash.

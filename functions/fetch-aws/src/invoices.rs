@@ -12,10 +12,9 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::bill::Beside;
-use crate::error::MonthError;
-use crate::look::Looker;
-use crate::pages::{AnswerError, all, read};
+use crate::error::{AnswerError, MonthError};
+use crate::fetcher::Fetcher;
+use crate::pages::{Beside, all, read};
 
 const ACTION: &str = "invoicing:ListInvoiceSummaries";
 const SOURCE: &str = "ListInvoiceSummaries BaseCurrencyAmount.TotalAmount";
@@ -69,7 +68,7 @@ struct Amount {
     currency_code: String,
 }
 
-impl Looker {
+impl Fetcher {
     /// The invoices of a month; nothing if they are not asked for.
     pub(crate) async fn invoices(&self, month: BillingMonth) -> Result<Option<Invoices>, MonthError> {
         if !self.config.invoicing {

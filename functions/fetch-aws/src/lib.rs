@@ -23,83 +23,94 @@ mod config;
 mod copy;
 mod cost_explorer;
 mod error;
-mod event;
 mod export;
+mod fetcher;
 mod integrity;
 mod invoices;
-mod look;
 mod months;
 mod pages;
-mod report;
 
+use billing::ids::InvalidId;
+use billing::keys::InvoiceKey;
+use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
+use cloud::billing_apis::BillingApis;
 use cloud::bucket::{Bucket, BucketReader};
+use cloud::fetch::{Bills, Fetch, FetchedBill};
 use cloud::http::RetryPolicy;
-use cloud::invocation::Function;
-use cloud::ledger::Ledger;
 use cloud::vars::Vars;
-use serde_json::Value;
 
 use crate::config::{Config, Place};
-use crate::event::read_event;
 use crate::export::Exports;
-use crate::look::{Looker, Source};
 
-pub use copy::CopyError;
-pub use error::{Error, MonthError};
+pub use bill::BillDetail;
+pub use error::{AnswerError, CopyError, Error, MonthError};
 pub use export::DeliveryError;
-pub use pages::AnswerError;
-pub use report::{BillState, FailedMonth, FetchBillsReport, FetchedBill};
+pub use fetcher::{Fetcher, Source};
 
 /// The function with its clients.
-pub struct App {
-    /// All that a dry run has.
-    looker: Looker,
-    bucket: Bucket,
-    ledger: Ledger,
-}
+pub type App = Fetch<Fetcher>;
 
-impl Function for App {
+impl Bills for Fetcher {
     const NAME: &'static str = "fetch-aws";
-    type Report = FetchBillsReport;
+    const LEAVES_FINAL: bool = true;
+    type Source = Source;
+    type Detail = BillDetail;
+    type MonthError = MonthError;
     type Error = Error;
 
-    async fn connect(vars: &Vars) -> Result<Self, Error> {
-        let bucket = vars.require("DATA_BUCKET", "the name of the data bucket")?;
-        let table = vars.require("STATE_TABLE", "the name of the ledger's table")?;
+    async fn connect(vars: &Vars, aws: &Aws) -> Result<Self, Error> {
         let config = Config::from_vars(vars)?;
-        let aws = Aws::connect(vars).await?;
         let retry = RetryPolicy::from_vars(vars)?;
-        let exports = config.place.as_ref().map(|place| exports(&aws, place));
-        let bucket = Bucket::new(&aws, bucket);
-        let apis = cloud::billing_apis::BillingApis::new(&aws, retry);
-        let looker = Looker { config, exports, apis, retry, kept: bucket.reader().clone() };
-        Ok(Self { looker, bucket, ledger: Ledger::new(&aws, table) })
+        let exports = config.place.as_ref().map(|place| exports(aws, place));
+        Ok(Self { config, exports, apis: BillingApis::new(aws, retry), retry })
     }
 
-    async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchBillsReport, Error> {
-        let (wanted, dry_run) = read_event(event)?;
-        let wanted = wanted.map(|month| month.begun(now)).transpose()?;
-        let mut report = FetchBillsReport::new(dry_run);
-        let source = self.looker.source().await?;
-        for month in self.looker.months(wanted, &source, now).await? {
-            let done = match dry_run {
-                true => self.looker.preview(&source, month).await,
-                false => self.fetch(&source, month, now).await,
-            };
-            match done {
-                Ok(bill) => report.add(bill),
-                // the others would say the same
-                Err(MonthError::Call(error)) if error.is_for_all() => return Err(error.into()),
-                Err(error) => report.fail(month, &error),
-            }
+    fn ended_months(&self) -> usize {
+        self.config.months
+    }
+
+    async fn open(&self) -> Result<Source, Error> {
+        self.source().await
+    }
+
+    fn bill(&self, source: &Source, month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
+        self.name(month, source.name())
+    }
+
+    async fn preview(
+        &self,
+        source: &Source,
+        month: BillingMonth,
+        _: DateTime<Utc>,
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        self.look(source, month).await
+    }
+
+    /// The data first, the manifest last.
+    async fn fetch(
+        &self,
+        source: &Source,
+        bucket: &Bucket,
+        month: BillingMonth,
+        now: DateTime<Utc>,
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        let draft = match source {
+            Source::Export(export) => self.copy_export(bucket, export, month).await?,
+            Source::CostExplorer => self.ask_cost_explorer(bucket, self.name(month, source.name())?).await?,
+        };
+        match draft {
+            Some(draft) => draft.keep(bucket, now).await.map(Some),
+            None => Ok(None),
         }
-        Ok(report)
     }
 
-    fn ledger(&self) -> &Ledger {
-        &self.ledger
+    fn of_all(error: MonthError) -> Result<Error, MonthError> {
+        match error {
+            MonthError::Call(error) if error.is_for_all() => Ok(error.into()),
+            error => Err(error),
+        }
     }
 }
 
@@ -107,23 +118,4 @@ fn exports(aws: &Aws, place: &Place) -> Exports {
     let aws = place.region.as_deref().map_or_else(|| aws.clone(), |region| aws.in_region(region));
     let bucket = BucketReader::new(&aws, place.bucket.as_str(), "AWS_EXPORT_BUCKET");
     Exports { bucket, prefix: place.prefix.clone(), name: place.name.clone() }
-}
-
-impl App {
-    /// Fetches a month and keeps it: the data first, the manifest last.
-    async fn fetch(
-        &self,
-        source: &Source,
-        month: billing::month::BillingMonth,
-        now: DateTime<Utc>,
-    ) -> Result<FetchedBill, MonthError> {
-        let draft = match source {
-            Source::Export(export) => self.copy_export(export, month).await?,
-            Source::CostExplorer => self.ask_cost_explorer(month).await?,
-        };
-        match draft {
-            Some(draft) => self.keep(draft, month, now).await,
-            None => Ok(self.looker.empty(source, month)),
-        }
-    }
 }

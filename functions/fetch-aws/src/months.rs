@@ -1,4 +1,4 @@
-//! Which months are looked at, and when one is final.
+//! When a month is final.
 
 use billing::month::BillingMonth;
 use billing::period::Finality;
@@ -6,15 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// AWS restates a month that has ended for about two weeks.
 pub(crate) const SETTLES_AFTER: TimeDelta = TimeDelta::days(15);
-
-/// The last months that have ended, oldest first, and the running one.
-pub(crate) fn recent(now: DateTime<Utc>, ended: usize) -> Vec<BillingMonth> {
-    let running = BillingMonth::containing(now);
-    let mut months: Vec<BillingMonth> =
-        std::iter::successors(Some(running), |month| Some(month.previous())).take(ended + 1).collect();
-    months.reverse();
-    months
-}
 
 /// What is known of a bill that decides whether it may still change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +28,6 @@ pub(crate) fn finality(month: BillingMonth, now: DateTime<Utc>, evidence: Eviden
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_running_month_comes_last() {
-        let months = |now: &str, ended| recent(now.parse().unwrap(), ended);
-        let texts = |months: Vec<BillingMonth>| months.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(texts(months("2026-11-01T00:00:00Z", 2)), ["2026-09", "2026-10", "2026-11"]);
-        assert_eq!(texts(months("2026-01-31T23:59:59Z", 1)), ["2025-12", "2026-01"]);
-    }
 
     #[test]
     fn a_month_is_final_when_it_is_invoiced_and_has_settled() {

@@ -9,23 +9,15 @@ use cloud::billing_apis::Page;
 use cloud::peer::{Fault, PeerError};
 use serde::Deserialize;
 
-use crate::error::MonthError;
+use crate::error::{AnswerError, MonthError};
 
-/// An answer that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum AnswerError {
-    #[error("the answer to {action} is not what AWS documents: {reason}")]
-    Malformed { action: &'static str, reason: String },
-    #[error("the answer to {action} names the same next page again and again")]
-    Circle { action: &'static str },
-    #[error("the answer to {action} has {what} twice")]
-    Twice { action: &'static str, what: String },
-    #[error(
-        "Cost Explorer says {whole} for {what}, and its details come to {details}: a page was lost, or the figures changed \
-         between two answers; the next run asks again"
-    )]
-    Inconsistent { what: String, whole: String, details: String },
+/// An answer as it came that has something in it which is another every time (a token, an execution). It is kept with each
+/// revision of the bill, under its own hash, and is no part of what the bill is.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    pub(crate) extension: &'static str,
+    pub(crate) source: String,
+    pub(crate) bytes: Bytes,
 }
 
 /// All pages of a list. If AWS does not take its own token any more, the list is begun again, once.

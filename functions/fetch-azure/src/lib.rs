@@ -27,49 +27,52 @@ mod bill;
 mod blob;
 mod cost_details;
 mod error;
-mod event;
 mod export;
 mod invoices;
 mod months;
-mod report;
 mod scope;
 
 use std::time::Duration;
 
 use billing::ids::{BillingAccountId, InvalidId};
-use billing::month::{BillingMonth, NotBegun};
+use billing::keys::InvoiceKey;
+use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
+use cloud::fetch::{Bills, Fetch, FetchedBill};
 use cloud::http::{ClientError, InvalidBaseUrl, base_url, shown};
-use cloud::invocation::Function;
-use cloud::ledger::Ledger;
 use cloud::peer::{Peer, PeerError};
 use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
-use futures::stream::{self, StreamExt as _};
-use serde_json::Value;
 use url::Url;
 
 use crate::azure::{Azure, Credentials};
-use crate::bill::Fetcher;
 use crate::cost_details::Metrics;
-use crate::event::{InvalidEvent, Wanted, read_event};
 use crate::export::Export;
 use crate::scope::{InvalidScope, Scope};
 
+pub use bill::{BillDetail, MonthError};
 pub use error::AzureError;
-pub use report::{FailedMonth, FetchBillsReport, FetchState, FetchedBill};
 
 /// The function with its clients.
-pub struct App {
-    fetcher: Fetcher,
-    ledger: Ledger,
+pub type App = Fetch<Fetcher>;
+
+/// Where bills come from.
+pub struct Fetcher {
+    azure: Azure,
+    /// The reports that make up a bill.
+    metrics: Metrics,
+    /// Taken instead of cost details reports, where there is one.
+    export: Option<Export>,
+    /// Where invoices are listed; nothing if they are not looked at.
+    invoices: Option<Url>,
+    account: BillingAccountId,
     months: usize,
     concurrency: usize,
 }
 
-/// Why nothing could be done; what goes wrong with one month is in the report.
+/// Why nothing could be done.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each wraps one error that says it all")]
 pub enum Error {
@@ -84,27 +87,23 @@ pub enum Error {
     #[error("AZURE_ACCOUNT, or the last part of AZURE_SCOPE, is not usable: {0}")]
     Account(#[from] InvalidId),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
-    #[error(transparent)]
-    NotBegun(#[from] NotBegun),
-    #[error(transparent)]
-    Azure(#[from] PeerError),
+    Peer(#[from] PeerError),
 }
 
-impl Function for App {
+impl Bills for Fetcher {
     const NAME: &'static str = "fetch-azure";
-    type Report = FetchBillsReport;
+    const LEAVES_FINAL: bool = true;
+    type Source = ();
+    type Detail = BillDetail;
+    type MonthError = MonthError;
     type Error = Error;
 
-    async fn connect(vars: &Vars) -> Result<Self, Error> {
-        let bucket = vars.require("DATA_BUCKET", "the name of the data bucket")?;
-        let table = vars.require("STATE_TABLE", "the name of the ledger's table")?;
+    async fn connect(vars: &Vars, aws: &Aws) -> Result<Self, Error> {
         let scope = scope(vars)?;
         let url = |name, default| base_url(name, vars.get(name).unwrap_or(default), vars);
         let base = url("AZURE_API_URL", "https://management.azure.com")?;
         let login = url("AZURE_LOGIN_URL", "https://login.microsoftonline.com")?;
-        let aws = Aws::connect(vars).await?;
-        let secrets = Secrets::load(vars, &aws, "AZURE_SECRET_ARN").await?;
+        let secrets = Secrets::load(vars, aws, "AZURE_SECRET_ARN").await?;
         let tenant = secrets.require_text("AZURE_TENANT_ID", "the directory (tenant) id")?;
         let id = secrets.require("AZURE_CLIENT_ID", "the application (client) id of an app registration")?;
         let secret = secrets.require("AZURE_CLIENT_SECRET", "the value of a client secret of it")?;
@@ -119,69 +118,55 @@ impl Function for App {
             base,
             scope,
         };
-        let bucket = Bucket::new(&aws, bucket);
         Ok(Self {
-            fetcher: Fetcher {
-                azure,
-                metrics: vars.parsed("AZURE_METRIC", Metrics::Both)?,
-                export,
-                invoices,
-                account,
-                bucket,
-            },
-            ledger: Ledger::new(&aws, table),
+            azure,
+            metrics: vars.parsed("AZURE_METRIC", Metrics::Both)?,
+            export,
+            invoices,
+            account,
             months: vars.number("AZURE_MONTHS", 2)?,
             concurrency: vars.number("AZURE_CONCURRENCY", 3usize)?.max(1),
         })
     }
 
-    async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchBillsReport, Error> {
-        let (wanted, dry_run) = read_event(event)?;
-        let mut report = FetchBillsReport::new(dry_run);
-        if let Wanted::Month(month) = wanted {
-            month.begun(now)?;
-        }
-        self.fetcher.azure.sign_in().await?;
-        let months = match wanted {
-            Wanted::Month(month) => vec![month],
-            Wanted::Due => self.due(now, &mut report).await,
-        };
-        let fetches = months.into_iter().map(async |month| {
-            let fetched = match dry_run {
-                true => self.fetcher.preview(month, now).await,
-                false => self.fetcher.fetch(month, now).await,
-            };
-            (month, fetched)
-        });
-        let mut done = stream::iter(fetches).buffer_unordered(self.concurrency);
-        while let Some((month, fetched)) = done.next().await {
-            match fetched {
-                Ok(Some(bill)) => report.add(bill),
-                Ok(None) => report.empty.push(month),
-                Err(error) => report.fail(month, &error),
-            }
-        }
-        report.sort();
-        Ok(report)
+    fn ended_months(&self) -> usize {
+        self.months
     }
 
-    fn ledger(&self) -> &Ledger {
-        &self.ledger
+    fn concurrency(&self) -> usize {
+        self.concurrency
     }
-}
 
-impl App {
-    /// The running month, and those that have ended and are not final in the bucket.
-    async fn due(&self, now: DateTime<Utc>, report: &mut FetchBillsReport) -> Vec<BillingMonth> {
-        let mut due = Vec::new();
-        for month in months::candidates(now, self.months) {
-            match self.fetcher.is_settled(month).await {
-                Ok(true) => report.settled.push(month),
-                Ok(false) => due.push(month),
-                Err(error) => report.fail(month, &error),
-            }
-        }
-        due
+    async fn open(&self) -> Result<(), Error> {
+        Ok(self.azure.sign_in().await?)
+    }
+
+    fn bill(&self, (): &(), month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
+        self.name(month)
+    }
+
+    async fn preview(
+        &self,
+        (): &(),
+        month: BillingMonth,
+        now: DateTime<Utc>,
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        self.look(month, now).await
+    }
+
+    async fn fetch(
+        &self,
+        (): &(),
+        bucket: &Bucket,
+        month: BillingMonth,
+        now: DateTime<Utc>,
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        self.keep(bucket, month, now).await
+    }
+
+    /// Wrong credentials were told when the run began.
+    fn of_all(error: MonthError) -> Result<Error, MonthError> {
+        Err(error)
     }
 }
 

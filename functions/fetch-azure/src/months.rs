@@ -24,15 +24,6 @@ impl Window {
     }
 }
 
-/// The last months that have ended and the running one, oldest first.
-pub(crate) fn candidates(now: DateTime<Utc>, ended: usize) -> Vec<BillingMonth> {
-    let running = BillingMonth::containing(now);
-    let mut months: Vec<BillingMonth> =
-        std::iter::successors(Some(running), |month| Some(month.previous())).take(ended + 1).collect();
-    months.reverse();
-    months
-}
-
 /// A month is final when it has ended, 5 full days have passed since, and there is an invoice of it (where invoices are looked at).
 pub(crate) fn finality(month: BillingMonth, now: DateTime<Utc>, has_invoice: bool) -> Finality {
     let is_settled = now >= month.end() + TimeDelta::days(RESTATED_DAYS);
@@ -59,14 +50,6 @@ mod tests {
         assert_eq!(days("2026-10", "2026-10-01T00:00:00Z").unwrap(), "2026-10-01 2026-10-01");
         let error = days("2026-11", "2026-10-31T23:59:59Z").unwrap_err();
         assert!(error.starts_with("2026-11 has not begun"), "{error}");
-    }
-
-    #[test]
-    fn the_running_month_and_those_before() {
-        let texts =
-            |now, ended| candidates(moment(now), ended).iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(texts("2026-11-01T00:00:00Z", 2), ["2026-09", "2026-10", "2026-11"]);
-        assert_eq!(texts("2026-01-31T23:59:59Z", 0), ["2026-01"]);
     }
 
     #[test]

@@ -1,36 +1,30 @@
 //! One month: asked for, kept page by page, and named by its manifest last.
 
-use std::collections::BTreeMap;
-
-use billing::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
+use billing::ids::{InvalidId, InvoiceId, Provider};
 use billing::keys::InvoiceKey;
 use billing::manifest::{Format, Manifest, Part};
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
-use cloud::bucket::{Bucket, KeepError, Written};
+use cloud::bucket::{Bucket, KeepError};
+use cloud::fetch::FetchedBill;
 use cloud::peer::PeerError;
+use serde::Serialize;
 
-use crate::bigquery::{BigQuery, Job};
+use crate::Asker;
+use crate::bigquery::Job;
 use crate::error::GcpError;
 use crate::months::{finality, invoice_month};
 use crate::page::Page;
 use crate::parts::{Parts, PartsError, ROWS_PER_PART};
-use crate::query::{MonthQuery, Query};
-use crate::report::{FetchState, FetchedBill};
+use crate::query::MonthQuery;
 
 /// An answer never ends otherwise if a server keeps offering pages without rows.
 const MOST_EMPTY_PAGES: usize = 100;
 
-/// BigQuery and what is asked of it: all that a dry run has.
-pub(crate) struct Asker {
-    pub(crate) bigquery: BigQuery,
-    pub(crate) query: Query,
-    pub(crate) account: BillingAccountId,
-}
-
 /// Why a month is not done.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum MonthError {
+#[expect(missing_docs, reason = "each wraps one error that says it all")]
+pub enum MonthError {
     #[error(transparent)]
     Gcp(#[from] GcpError),
     #[error(transparent)]
@@ -50,26 +44,40 @@ impl From<PartsError> for MonthError {
     }
 }
 
+/// What is told of a bill.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BillDetail {
+    /// Its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// The documents that hold them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<usize>,
+    /// How many bytes the query would read, in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_to_read: Option<u64>,
+}
+
 impl Asker {
     /// What a month would take; nothing is written, and BigQuery runs nothing.
-    pub(crate) async fn preview(
+    pub(crate) async fn look(
         &self,
         month: BillingMonth,
         now: DateTime<Utc>,
-    ) -> Result<FetchedBill, MonthError> {
+    ) -> Result<FetchedBill<BillDetail>, MonthError> {
         let bytes = self.bigquery.bytes_to_read(&self.query.of(month, now).body).await?;
-        let bill = self.bill(month)?;
-        Ok(FetchedBill { bytes_to_read: Some(bytes), ..told(&bill, now, FetchState::WouldFetch) })
+        let detail = BillDetail { bytes_to_read: Some(bytes), ..BillDetail::default() };
+        Ok(FetchedBill::preview(&self.name(month)?, Some(finality(month, now)), detail))
     }
 
     /// Fetches a month and keeps it; nothing if the export has no row of it.
-    pub(crate) async fn fetch(
+    pub(crate) async fn keep(
         &self,
         bucket: &Bucket,
         month: BillingMonth,
         now: DateTime<Utc>,
-    ) -> Result<Option<FetchedBill>, MonthError> {
-        let bill = self.bill(month)?;
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        let bill = self.name(month)?;
         let query = self.query.of(month, now);
         let (rows, parts) = self.rows(bucket, &bill, &query).await?;
         if rows == 0 {
@@ -77,11 +85,11 @@ impl Asker {
         }
         let source = format!("{} query", query.source);
         let asked = bucket.keep_bytes(&bill, "query.json", source, &query.document).await?;
-        let manifest = manifest(&bill, parts, asked, now);
+        let manifest = Manifest::of(&bill, Format::BigQuery, finality(month, now));
+        let manifest = Manifest { parts, documents: vec![asked], ..manifest };
         let (key, written) = bucket.keep_manifest(&manifest, now).await?;
-        let state = if written == Written::Now { FetchState::Fetched } else { FetchState::Unchanged };
-        let (rows, parts) = (Some(rows), Some(manifest.parts.len()));
-        Ok(Some(FetchedBill { rows, parts, key: Some(key), ..told(&bill, now, state) }))
+        let detail = BillDetail { rows: Some(rows), parts: Some(manifest.parts.len()), bytes_to_read: None };
+        Ok(Some(FetchedBill::kept(&bill, written.into(), manifest.finality, key, detail)))
     }
 
     /// Asks, and keeps all rows of the answer.
@@ -109,46 +117,13 @@ impl Asker {
     }
 
     /// Google sends one invoice for a billing account and a month; its number is in no API.
-    fn bill(&self, month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
+    pub(crate) fn name(&self, month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
         Ok(InvoiceKey {
             provider: Provider::gcp(),
             billing_account: self.account.clone(),
             period: month,
             invoice_id: InvoiceId::new(format!("invoice-{}", invoice_month(month)))?,
         })
-    }
-}
-
-fn manifest(bill: &InvoiceKey, parts: Vec<Part>, asked: Part, now: DateTime<Utc>) -> Manifest {
-    Manifest {
-        manifest: Manifest::VERSION,
-        brought: None,
-        provider: bill.provider.clone(),
-        billing_account: bill.billing_account.clone(),
-        period: bill.period,
-        invoice_id: bill.invoice_id.clone(),
-        finality: finality(bill.period, now),
-        provider_updated: None,
-        format: Format::BigQuery,
-        parts,
-        documents: vec![asked],
-        invoices: Vec::new(),
-        shared: false,
-        sub_account_names: BTreeMap::new(),
-    }
-}
-
-fn told(bill: &InvoiceKey, now: DateTime<Utc>, state: FetchState) -> FetchedBill {
-    FetchedBill {
-        invoice_id: bill.invoice_id.to_string(),
-        billing_account: bill.billing_account.to_string(),
-        period: bill.period,
-        finality: finality(bill.period, now),
-        state,
-        rows: None,
-        parts: None,
-        bytes_to_read: None,
-        key: None,
     }
 }
 

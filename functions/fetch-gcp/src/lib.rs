@@ -24,52 +24,50 @@
 mod bigquery;
 mod bill;
 mod error;
-mod event;
 mod key;
 mod months;
 mod page;
 mod parts;
 mod query;
-mod report;
 mod table;
 
 use std::time::Duration;
 
-use billing::month::NotBegun;
+use billing::ids::{BillingAccountId, InvalidId};
+use billing::keys::InvoiceKey;
+use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
+use cloud::fetch::{Bills, Fetch, FetchedBill};
 use cloud::http::{ClientError, InvalidBaseUrl, base_url};
-use cloud::invocation::Function;
-use cloud::ledger::Ledger;
-use cloud::peer::{Fault, Peer};
+use cloud::peer::{Fault, Peer, PeerError};
 use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
-use serde_json::Value;
 
 use crate::bigquery::BigQuery;
-use crate::bill::{Asker, MonthError};
-use crate::event::{InvalidEvent, Wanted, read_event};
 use crate::key::{InvalidKey, ServiceAccountKey};
 use crate::query::Query;
 use crate::table::{AccountError, BillingTable, account};
 
+pub use bill::{BillDetail, MonthError};
 pub use error::GcpError;
-pub use report::{FailedMonth, FetchReport, FetchState, FetchedBill};
 
 const API_URL: &str = "https://bigquery.googleapis.com";
 const MAX_BYTES_BILLED: u64 = 100 << 30;
 
 /// The function with its clients.
-pub struct App {
-    /// All that a dry run has.
-    asker: Asker,
-    bucket: Bucket,
-    ledger: Ledger,
+pub type App = Fetch<Asker>;
+
+/// BigQuery and what is asked of it.
+pub struct Asker {
+    bigquery: BigQuery,
+    query: Query,
+    account: BillingAccountId,
     months: usize,
 }
 
-/// Why nothing could be done; what goes wrong with one month is in the report.
+/// Why nothing could be done.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each wraps one error that says it all")]
 pub enum Error {
@@ -86,26 +84,23 @@ pub enum Error {
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
-    #[error(transparent)]
-    NotBegun(#[from] NotBegun),
-    #[error(transparent)]
-    Gcp(#[from] GcpError),
+    Peer(#[from] PeerError),
 }
 
-impl Function for App {
+impl Bills for Asker {
     const NAME: &'static str = "fetch-gcp";
-    type Report = FetchReport;
+    /// Rows come late, also after a month counts as final.
+    const LEAVES_FINAL: bool = false;
+    type Source = ();
+    type Detail = BillDetail;
+    type MonthError = MonthError;
     type Error = Error;
 
-    async fn connect(vars: &Vars) -> Result<Self, Error> {
-        let bucket = vars.require("DATA_BUCKET", "the name of the data bucket")?;
-        let table = vars.require("STATE_TABLE", "the name of the ledger's table")?;
+    async fn connect(vars: &Vars, aws: &Aws) -> Result<Self, Error> {
         let query = query(vars)?;
         let account = account(vars.get("GCP_BILLING_ACCOUNT"), &query.table)?;
         let base = base_url("GCP_API_URL", vars.get("GCP_API_URL").unwrap_or(API_URL), vars)?;
-        let aws = Aws::connect(vars).await?;
-        let secrets = Secrets::load(vars, &aws, "GCP_SECRET_ARN").await?;
+        let secrets = Secrets::load(vars, aws, "GCP_SECRET_ARN").await?;
         let key = secrets.require("GCP_SERVICE_ACCOUNT_KEY", "the JSON key file of the service account")?;
         let key = ServiceAccountKey::parse(&key)?;
         let token_url = vars.get("GCP_TOKEN_URL").unwrap_or(key.token_uri.as_str());
@@ -119,41 +114,45 @@ impl Function for App {
             timeout: Duration::from_secs(vars.number("GCP_QUERY_TIMEOUT_S", 300)?),
             pause: Duration::from_millis(vars.number("GCP_POLL_MS", 1_000)?),
         };
-        Ok(Self {
-            asker: Asker { bigquery, query, account },
-            bucket: Bucket::new(&aws, bucket),
-            ledger: Ledger::new(&aws, table),
-            months: vars.number("GCP_MONTHS", 2usize)?,
-        })
+        Ok(Self { bigquery, query, account, months: vars.number("GCP_MONTHS", 2usize)? })
     }
 
-    async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchReport, Error> {
-        let (wanted, dry_run) = read_event(event)?;
-        let mut report = FetchReport::new(dry_run);
-        let months = match wanted {
-            Wanted::Newest => months::newest(now, self.months),
-            Wanted::Month(month) => vec![month.begun(now)?],
-        };
-        for month in months {
-            let done = match dry_run {
-                true => self.asker.preview(month, now).await.map(Some),
-                false => self.asker.fetch(&self.bucket, month, now).await,
-            };
-            match done {
-                Ok(Some(bill)) => report.add(bill),
-                Ok(None) => report.empty.push(month),
-                // the others would say the same
-                Err(MonthError::Gcp(GcpError::Peer(error))) if error.fault == Fault::Credentials => {
-                    return Err(GcpError::Peer(error).into());
-                }
-                Err(error) => report.fail(month, &error),
-            }
+    fn ended_months(&self) -> usize {
+        self.months
+    }
+
+    async fn open(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn bill(&self, (): &(), month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
+        self.name(month)
+    }
+
+    async fn preview(
+        &self,
+        (): &(),
+        month: BillingMonth,
+        now: DateTime<Utc>,
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        self.look(month, now).await.map(Some)
+    }
+
+    async fn fetch(
+        &self,
+        (): &(),
+        bucket: &Bucket,
+        month: BillingMonth,
+        now: DateTime<Utc>,
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        self.keep(bucket, month, now).await
+    }
+
+    fn of_all(error: MonthError) -> Result<Error, MonthError> {
+        match error {
+            MonthError::Gcp(GcpError::Peer(error)) if error.fault == Fault::Credentials => Ok(error.into()),
+            error => Err(error),
         }
-        Ok(report)
-    }
-
-    fn ledger(&self) -> &Ledger {
-        &self.ledger
     }
 }
 

@@ -14,15 +14,6 @@ pub(crate) fn finality(month: BillingMonth, now: DateTime<Utc>) -> Finality {
     if now < month.end() + CALIFORNIA + LATE_ROWS { Finality::Open } else { Finality::Final }
 }
 
-/// The last `ended` months that have ended and the running one, oldest first.
-pub(crate) fn newest(now: DateTime<Utc>, ended: usize) -> Vec<BillingMonth> {
-    let running = BillingMonth::containing(now);
-    let months = std::iter::successors(Some(running), |month| Some(month.previous()));
-    let mut months: Vec<BillingMonth> = months.take(ended.saturating_add(1)).collect();
-    months.reverse();
-    months
-}
-
 /// `202610`, as the export names the month of an invoice.
 pub(crate) fn invoice_month(month: BillingMonth) -> String {
     format!("{:04}{:02}", month.year(), month.month())
@@ -42,13 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn the_running_month_and_the_last_that_have_ended() {
-        let months = |now: &str, ended| {
-            newest(now.parse().unwrap(), ended).iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(months("2026-11-02T06:00:00Z", 2), ["2026-09", "2026-10", "2026-11"]);
-        assert_eq!(months("2026-01-01T00:00:00Z", 1), ["2025-12", "2026-01"]);
-        assert_eq!(months("2026-01-01T00:00:00Z", 0), ["2026-01"]);
+    fn invoices_are_named_by_the_digits_of_their_month() {
         assert_eq!(invoice_month("2026-01".parse().unwrap()), "202601");
     }
 }

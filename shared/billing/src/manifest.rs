@@ -170,6 +170,27 @@ impl Manifest {
     /// What its key ends with.
     pub const EXTENSION: &str = "manifest.json";
 
+    /// A bill that a function fetched, still without its parts.
+    #[must_use]
+    pub fn of(bill: &InvoiceKey, format: Format, finality: Finality) -> Self {
+        Self {
+            manifest: Self::VERSION,
+            provider: bill.provider.clone(),
+            billing_account: bill.billing_account.clone(),
+            period: bill.period,
+            invoice_id: bill.invoice_id.clone(),
+            finality,
+            provider_updated: None,
+            format,
+            parts: Vec::new(),
+            documents: Vec::new(),
+            invoices: Vec::new(),
+            shared: false,
+            sub_account_names: BTreeMap::new(),
+            brought: None,
+        }
+    }
+
     /// Its bytes, canonical: the same bill has the same bytes.
     ///
     /// # Errors

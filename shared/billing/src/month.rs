@@ -149,6 +149,15 @@ impl BillingMonth {
         self.first_day() + TimeDelta::days(self.days() - 1)
     }
 
+    /// The running month after the last ones that have ended, oldest first.
+    #[must_use]
+    pub fn recent(now: DateTime<Utc>, ended: usize) -> Vec<Self> {
+        let months = std::iter::successors(Some(Self::containing(now)), |month| Some(month.previous()));
+        let mut months: Vec<Self> = months.take(ended.saturating_add(1)).collect();
+        months.reverse();
+        months
+    }
+
     /// The month before.
     #[must_use]
     pub fn previous(self) -> Self {
@@ -215,6 +224,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_running_month_comes_after_the_last_that_have_ended() {
+        let months = |now: &str, ended| {
+            let months = BillingMonth::recent(now.parse().unwrap(), ended);
+            months.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(months("2026-11-01T00:00:00Z", 2), ["2026-09", "2026-10", "2026-11"]);
+        assert_eq!(months("2026-01-31T23:59:59Z", 1), ["2025-12", "2026-01"]);
+        assert_eq!(months("2026-01-01T00:00:00Z", 0), ["2026-01"]);
+    }
 
     #[test]
     fn a_month_is_half_open() {

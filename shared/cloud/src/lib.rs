@@ -11,6 +11,7 @@ pub mod bucket;
 pub mod catalog;
 pub mod datastores;
 pub mod events;
+pub mod fetch;
 pub mod http;
 pub mod intake;
 pub mod invocation;

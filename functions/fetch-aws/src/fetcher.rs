@@ -1,0 +1,77 @@
+//! Where bills come from, and how they are called. Nothing here can write.
+
+use billing::ids::{InvalidId, InvoiceId, Provider};
+use billing::keys::InvoiceKey;
+use billing::month::BillingMonth;
+use cloud::billing_apis::BillingApis;
+use cloud::fetch::FetchedBill;
+use cloud::http::RetryPolicy;
+
+use crate::bill::BillDetail;
+use crate::config::Config;
+use crate::error::{Error, MonthError};
+use crate::export::{Export, Exports};
+
+/// The bill that answers of Cost Explorer make up.
+const COST_EXPLORER: &str = "cost-explorer";
+
+/// AWS, to read.
+pub struct Fetcher {
+    pub(crate) config: Config,
+    /// Nothing if the costs come from Cost Explorer.
+    pub(crate) exports: Option<Exports>,
+    pub(crate) apis: BillingApis,
+    pub(crate) retry: RetryPolicy,
+}
+
+/// Where bills come from.
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Source {
+    Export(Export),
+    CostExplorer,
+}
+
+impl Source {
+    /// The name of the bill.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Export(export) => &export.name,
+            Self::CostExplorer => COST_EXPLORER,
+        }
+    }
+}
+
+impl Fetcher {
+    pub(crate) async fn source(&self) -> Result<Source, Error> {
+        match &self.exports {
+            Some(exports) => Ok(Source::Export(exports.find().await?)),
+            None => Ok(Source::CostExplorer),
+        }
+    }
+
+    /// The bill of a month under this name.
+    pub(crate) fn name(&self, period: BillingMonth, name: &str) -> Result<InvoiceKey, InvalidId> {
+        let (provider, billing_account) = (Provider::aws(), self.config.account.clone());
+        Ok(InvoiceKey { provider, billing_account, period, invoice_id: InvoiceId::new(name)? })
+    }
+
+    /// What would be fetched of a month. Answers of Cost Explorer cost money, so it is not asked.
+    pub(crate) async fn look(
+        &self,
+        source: &Source,
+        month: BillingMonth,
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        let detail = match source {
+            Source::CostExplorer => BillDetail::default(),
+            Source::Export(export) => match export.delivery(month).await? {
+                None => return Ok(None),
+                Some(delivery) => BillDetail {
+                    format: Some(delivery.format),
+                    parts: delivery.files.len(),
+                    ..BillDetail::default()
+                },
+            },
+        };
+        Ok(Some(FetchedBill::preview(&self.name(month, source.name())?, None, detail)))
+    }
+}

@@ -1,0 +1,154 @@
+//! What functions that fetch bills answer.
+
+use std::fmt::Display;
+
+use billing::keys::InvoiceKey;
+use billing::month::BillingMonth;
+use billing::period::Finality;
+use serde::Serialize;
+
+use crate::bucket::Written;
+use crate::invocation::{Report, Tally};
+
+/// What became of the months asked for; `D` is what a provider tells of a bill besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FetchReport<D> {
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// Bills that are new in the bucket.
+    pub fetched: usize,
+    /// Bills that the bucket had already.
+    pub unchanged: usize,
+    /// Months without costs.
+    pub empty: Vec<BillingMonth>,
+    /// Months whose final bill is kept, which are not asked for again.
+    pub settled: Vec<BillingMonth>,
+    /// Months that could not be done.
+    pub failed: Vec<FailedMonth>,
+    /// The bills, by month.
+    pub documents: Vec<FetchedBill<D>>,
+}
+
+/// A month that could not be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedMonth {
+    /// Which.
+    pub month: BillingMonth,
+    /// Why, in one line.
+    pub error: String,
+}
+
+/// What became of one bill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FetchState {
+    /// New in the bucket.
+    Fetched,
+    /// The bucket had it already.
+    Unchanged,
+    /// Would be fetched, in a dry run.
+    WouldFetch,
+}
+
+impl From<Written> for FetchState {
+    fn from(written: Written) -> Self {
+        if written == Written::Now { Self::Fetched } else { Self::Unchanged }
+    }
+}
+
+/// One bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FetchedBill<D> {
+    /// Its name.
+    pub invoice_id: String,
+    /// Who is billed.
+    pub billing_account: String,
+    /// Its month.
+    pub period: BillingMonth,
+    /// What became of it.
+    pub state: FetchState,
+    /// Whether it may still change; nothing where that is not known before it is fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finality: Option<Finality>,
+    /// What the provider tells besides.
+    #[serde(flatten)]
+    pub detail: D,
+    /// Where its manifest stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl<D> FetchedBill<D> {
+    /// A bill that would be fetched.
+    #[must_use]
+    pub fn preview(bill: &InvoiceKey, finality: Option<Finality>, detail: D) -> Self {
+        let state = FetchState::WouldFetch;
+        Self { finality, key: None, ..Self::of(bill, state, detail) }
+    }
+
+    /// A bill whose manifest stands there now.
+    #[must_use]
+    pub fn kept(bill: &InvoiceKey, state: FetchState, finality: Finality, key: String, detail: D) -> Self {
+        Self { finality: Some(finality), key: Some(key), ..Self::of(bill, state, detail) }
+    }
+
+    fn of(bill: &InvoiceKey, state: FetchState, detail: D) -> Self {
+        Self {
+            invoice_id: bill.invoice_id.to_string(),
+            billing_account: bill.billing_account.to_string(),
+            period: bill.period,
+            state,
+            finality: None,
+            detail,
+            key: None,
+        }
+    }
+}
+
+impl<D> FetchReport<D> {
+    pub(super) fn new(dry_run: bool) -> Self {
+        let (empty, settled, failed, documents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { dry_run, fetched: 0, unchanged: 0, empty, settled, failed, documents }
+    }
+
+    pub(super) fn add(&mut self, bill: FetchedBill<D>) {
+        match bill.state {
+            FetchState::Fetched => self.fetched += 1,
+            FetchState::Unchanged => self.unchanged += 1,
+            FetchState::WouldFetch => {}
+        }
+        self.documents.push(bill);
+    }
+
+    pub(super) fn fail(&mut self, month: BillingMonth, error: &dyn Display) {
+        tracing::warn!(bill.month = %month, "the bill of {month} failed: {error}");
+        self.failed.push(FailedMonth { month, error: error.to_string() });
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.documents.sort_by_key(|bill| bill.period);
+        self.failed.sort_by_key(|failed| failed.month);
+        self.empty.sort_unstable();
+    }
+}
+
+impl<D: Serialize> Report for FetchReport<D> {
+    fn tally(&self) -> Tally {
+        Tally { success: self.documents.len() + self.empty.len(), held: 0, failed: self.failed.len() }
+    }
+
+    fn message(&self) -> String {
+        let mut message = format!("{} fetched, {} unchanged", self.fetched, self.unchanged);
+        for month in &self.empty {
+            message.push_str(&format!("; {month} has no costs"));
+        }
+        for FailedMonth { month, error } in &self.failed {
+            message.push_str(&format!("; {month} failed: {error}"));
+        }
+        message
+    }
+
+    fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+}
