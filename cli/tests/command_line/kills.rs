@@ -68,8 +68,8 @@ struct Story {
     name: &'static str,
     /// What makes the home.
     prepared: &'static [Args],
-    /// What is taken out of it then.
-    without: fn(&Path),
+    /// What is taken out of it then; what made it notices that.
+    without: Option<fn(&Path)>,
     /// What is killed.
     act: Args,
     /// What it is given to read.
@@ -89,7 +89,7 @@ struct Story {
 const STORY: Story = Story {
     name: "",
     prepared: &[],
-    without: |_| (),
+    without: None,
     act: &[],
     input: "",
     ends: 0,
@@ -154,7 +154,7 @@ fn a_month_metered() {
         name: "metering run",
         // the sandbox's export is written by it
         prepared: &[&["metering", "dry-run", "--sandbox"]],
-        without: most_days,
+        without: Some(most_days),
         act: &["metering", "run", "--sandbox"],
         looks: &[&["metering", "status", "--format", "json"], &["metering", "dry-run", "--format", "json"]],
         // one who died has a lease for a minute
@@ -504,12 +504,19 @@ impl<'a> Stage<'a> {
         }
         let prepared = stage.folder.join("prepared");
         fs::create_dir(&prepared).unwrap();
-        for args in story.prepared {
-            let answer = stage.run(&prepared, args, "", None);
+        stage.prepare(&prepared);
+        if let Some(without) = story.without {
+            without(&prepared.join("home"));
+            stage.prepare(&prepared);
+        }
+        stage
+    }
+
+    fn prepare(&self, folder: &Path) {
+        for args in self.story.prepared {
+            let answer = self.run(folder, args, "", None);
             assert_eq!(answer.code, Some(0), "{args:?}: {}", answer.err);
         }
-        (story.without)(&prepared.join("home"));
-        stage
     }
 
     fn desk(&self) -> PathBuf {
