@@ -10,7 +10,7 @@ use cloud::fetch::FetchedBill;
 use cloud::peer::PeerError;
 use serde::Serialize;
 
-use crate::Asker;
+use crate::Fetcher;
 use crate::bigquery::Job;
 use crate::error::GcpError;
 use crate::months::{finality, invoice_month};
@@ -58,7 +58,7 @@ pub struct BillDetail {
     pub bytes_to_read: Option<u64>,
 }
 
-impl Asker {
+impl Fetcher {
     /// What a month would take; nothing is written, and BigQuery runs nothing.
     pub(crate) async fn look(
         &self,

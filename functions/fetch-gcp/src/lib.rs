@@ -57,10 +57,10 @@ const API_URL: &str = "https://bigquery.googleapis.com";
 const MAX_BYTES_BILLED: u64 = 100 << 30;
 
 /// The function with its clients.
-pub type App = Fetch<Asker>;
+pub type App = Fetch<Fetcher>;
 
 /// BigQuery and what is asked of it.
-pub struct Asker {
+pub struct Fetcher {
     bigquery: BigQuery,
     query: Query,
     account: BillingAccountId,
@@ -87,7 +87,7 @@ pub enum Error {
     Peer(#[from] PeerError),
 }
 
-impl Bills for Asker {
+impl Bills for Fetcher {
     const NAME: &'static str = "fetch-gcp";
     /// Rows come late, also after a month counts as final.
     const LEAVES_FINAL: bool = false;

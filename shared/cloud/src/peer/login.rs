@@ -80,7 +80,7 @@ impl Login for Fixed {
     }
 }
 
-/// A token is renewed that long before it ends; one that ends sooner is used until it is refused.
+/// A token is renewed that long before it ends; one that lasts less than twice as long is used until it ends.
 const MARGIN: Duration = Duration::from_secs(60);
 /// How long a token is used whose end is not said.
 const UNSAID: u64 = 300;
