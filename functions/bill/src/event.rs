@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
-use cloud::events::{scheduled, wish};
+use cloud::events::{InvalidWish, Wish, scheduled};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -77,18 +77,9 @@ pub(crate) struct Explanation {
     pub(crate) run: Option<u32>,
 }
 
-/// An event that asks for nothing known.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the event is not understood: {0}; give {{}} for the month before, or {{\"month\": \"YYYY-MM\"}} with, if you like, \"customer\", \
-     \"dry_run\": true, \"release\": \"why\", \"catalog\": \"current\" or a version, \"mails\": {{\"customer\": \"send\" or \"sent\"}}, or \
-     \"explain\": true with \"customer\", \"line\" and \"run\""
-)]
-pub struct InvalidEvent(String);
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Wish {
+struct Wire {
     month: Option<BillingMonth>,
     customer: Option<String>,
     dry_run: bool,
@@ -100,11 +91,16 @@ struct Wish {
     run: Option<u32>,
 }
 
+impl Wish for Wire {
+    const GIVE: &'static str = "{} for the month before, or {\"month\": \"YYYY-MM\"} with, if you like, \"customer\", \
+     \"dry_run\": true, \"release\": \"why\", \"catalog\": \"current\" or a version, \"mails\": {\"customer\": \"send\" or \"sent\"}, or \
+     \"explain\": true with \"customer\", \"line\" and \"run\"";
+}
+
 /// Reads an event. The month before is counted from the time of the schedule, which a late delivery does not change.
-pub(crate) fn read_event(event: &Value, now: DateTime<Utc>) -> Result<Wanted, InvalidEvent> {
-    let wish: Wish = wish(event).map_err(InvalidEvent)?;
-    let no = |why: &str| Err(InvalidEvent(why.to_owned()));
-    let Wish { month, customer, dry_run, release, catalog, mails, explain, line, run } = wish;
+pub(crate) fn read_event(event: &Value, now: DateTime<Utc>) -> Result<Wanted, InvalidWish> {
+    let no = |why: &str| Err(Wire::invalid(why));
+    let Wire { month, customer, dry_run, release, catalog, mails, explain, line, run } = Wire::read(event)?;
     let customer = customer.filter(|name| !name.trim().is_empty());
     if (line.is_some() || run.is_some()) && !explain {
         return no("line and run go with explain only");
@@ -137,7 +133,7 @@ pub(crate) fn read_event(event: &Value, now: DateTime<Utc>) -> Result<Wanted, In
         version if version.len() >= 4 && version.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
             Ok(CatalogWish::Version(version.to_ascii_lowercase()))
         }
-        other => Err(InvalidEvent(format!(
+        other => Err(Wire::invalid(format!(
             "'{other}' is no version of a catalog, write four digits of its hash or more"
         ))),
     });
@@ -157,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    fn wanted(event: Value) -> Result<Wanted, InvalidEvent> {
+    fn wanted(event: Value) -> Result<Wanted, InvalidWish> {
         read_event(&event, "2026-11-06T06:00:00Z".parse().unwrap())
     }
 

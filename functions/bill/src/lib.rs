@@ -44,6 +44,7 @@ use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::{Bucket, BucketError, BucketReader, Written};
 use cloud::datastores::Datastores;
+use cloud::events::InvalidWish;
 use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::invocation::Function;
 use cloud::ledger::{Ledger, LedgerError, LedgerReader};
@@ -56,7 +57,7 @@ use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
 use crate::error::MonthError;
-use crate::event::{InvalidEvent, MonthWish, Wanted, read_event};
+use crate::event::{MonthWish, Wanted, read_event};
 use crate::inputs::Expected;
 use crate::mail::Post;
 use crate::run::Prepared;
@@ -101,7 +102,7 @@ pub enum Error {
     #[error(transparent)]
     Plans(#[from] PlansError),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
+    Event(#[from] InvalidWish),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]

@@ -1,6 +1,7 @@
 //! The Administration API v2 of MongoDB Atlas, as far as invoices go.
 
 use billing::month::BillingMonth;
+use billing::period::Finality;
 use billing::strict;
 use bytes::Bytes;
 use cloud::bucket::BucketError;
@@ -120,6 +121,10 @@ impl Entry {
 
     pub(crate) fn is_open(&self) -> bool {
         self.status_name.as_deref() == Some("PENDING")
+    }
+
+    pub(crate) fn finality(&self) -> Finality {
+        if self.is_open() { Finality::Open } else { Finality::Final }
     }
 }
 

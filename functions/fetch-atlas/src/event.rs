@@ -1,7 +1,7 @@
 //! What a person or the schedule asks for.
 
 use billing::month::BillingMonth;
-use cloud::events::wish;
+use cloud::events::{InvalidWish, Wish};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,14 +16,6 @@ pub(crate) enum Wanted {
     Invoice(String),
 }
 
-/// An event that asks for nothing known.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the event is not understood: {0}; give {{\"month\": \"YYYY-MM\"}}, {{\"invoice_id\": \"...\"}} or {{}}, \
-     with \"dry_run\": true to look only"
-)]
-pub struct InvalidEvent(String);
-
 /// Fields of the event; a misspelt one is an error, because it would fetch something else than was meant.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,15 +25,20 @@ struct Wire {
     dry_run: bool,
 }
 
+impl Wish for Wire {
+    const GIVE: &'static str = "{\"month\": \"YYYY-MM\"}, {\"invoice_id\": \"...\"} or {}, \
+     with \"dry_run\": true to look only";
+}
+
 /// Reads an event.
-pub(crate) fn read_event(event: &Value) -> Result<(Wanted, bool), InvalidEvent> {
-    let wire: Wire = wish(event).map_err(InvalidEvent)?;
+pub(crate) fn read_event(event: &Value) -> Result<(Wanted, bool), InvalidWish> {
+    let wire: Wire = Wire::read(event)?;
     let wanted = match (wire.month, wire.invoice_id) {
         (None, None) => Wanted::Newest,
         (Some(month), None) => Wanted::Month(month),
         (None, Some(id)) if !id.trim().is_empty() => Wanted::Invoice(id),
-        (None, Some(_)) => return Err(InvalidEvent("invoice_id is empty".into())),
-        (Some(_), Some(_)) => return Err(InvalidEvent("month and invoice_id exclude each other".into())),
+        (None, Some(_)) => return Err(Wire::invalid("invoice_id is empty")),
+        (Some(_), Some(_)) => return Err(Wire::invalid("month and invoice_id exclude each other")),
     };
     Ok((wanted, wire.dry_run))
 }

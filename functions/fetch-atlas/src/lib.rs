@@ -19,7 +19,6 @@
 mod atlas;
 mod auth;
 mod event;
-mod report;
 mod select;
 mod store;
 
@@ -27,6 +26,8 @@ use billing::month::NotBegun;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
+use cloud::events::InvalidWish;
+use cloud::fetch::{Asked, FetchReport, FetchedBill};
 use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
@@ -37,21 +38,28 @@ use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
 use crate::atlas::{AtlasApi, AtlasClient, Entry};
-use crate::event::{InvalidEvent, Wanted, read_event};
+use crate::event::{Wanted, read_event};
 use crate::select::{newest, of_month};
 
 pub use atlas::AtlasError;
-pub use report::{FailedInvoice, FetchReport, FetchState, FetchedDocument};
+pub use store::InvoiceDetail;
 
 /// The function with its clients.
 pub struct App {
-    atlas: AtlasClient,
-    organisation: String,
+    reader: Reader,
     bucket: Bucket,
     ledger: Ledger,
+}
+
+/// Atlas, to read: all that a dry run has.
+pub(crate) struct Reader {
+    atlas: AtlasClient,
+    organisation: String,
     limit: usize,
     concurrency: usize,
 }
+
+type Report = FetchReport<InvoiceDetail>;
 
 /// Why nothing could be fetched; what goes wrong with one invoice is in the report.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +74,7 @@ pub enum Error {
     #[error(transparent)]
     Http(#[from] ClientError),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
+    Event(#[from] InvalidWish),
     #[error(transparent)]
     NotBegun(#[from] NotBegun),
     #[error(transparent)]
@@ -77,7 +85,7 @@ pub enum Error {
 
 impl Function for App {
     const NAME: &'static str = "fetch-atlas";
-    type Report = FetchReport;
+    type Report = Report;
     type Error = Error;
 
     async fn connect(vars: &Vars) -> Result<Self, Error> {
@@ -95,29 +103,33 @@ impl Function for App {
         };
         let (login, credentials) = auth::login(&secrets, &base)?;
         let (peer, api) = (Peer::from_vars(vars)?, AtlasApi { credentials });
-        Ok(Self {
+        let reader = Reader {
             atlas: AtlasClient { peer, base, login, api },
             organisation,
-            bucket: Bucket::new(&aws, bucket),
-            ledger: Ledger::new(&aws, table),
             limit: vars.number("INVOICE_LIMIT", 3)?,
             concurrency: vars.number("ATLAS_CONCURRENCY", 4usize)?.max(1),
-        })
+        };
+        Ok(Self { reader, bucket: Bucket::new(&aws, bucket), ledger: Ledger::new(&aws, table) })
     }
 
-    async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchReport, Error> {
+    async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<Report, Error> {
         let (wanted, dry_run) = read_event(event)?;
         if let Wanted::Month(month) = &wanted {
             month.begun(now)?;
         }
         let mut report = FetchReport::new(dry_run);
-        let invoices = self.wanted_invoices(&wanted, &mut report).await?;
+        let invoices = self.reader.wanted(&wanted, &mut report).await?;
         if dry_run {
-            report.documents = invoices.iter().map(FetchedDocument::preview).collect();
-            return Ok(report);
+            for entry in invoices {
+                match self.reader.preview(&entry).await {
+                    Ok(bill) => report.add(bill),
+                    Err(error) => report.fail(Asked::InvoiceId(entry.id), &error),
+                }
+            }
+        } else {
+            let linked = self.fetch_all(invoices, now, &mut report).await;
+            self.fetch_all(linked, now, &mut report).await;
         }
-        let linked = self.fetch_all(invoices, now, &mut report).await;
-        self.fetch_all(linked, now, &mut report).await;
         report.sort();
         Ok(report)
     }
@@ -127,8 +139,8 @@ impl Function for App {
     }
 }
 
-impl App {
-    async fn wanted_invoices(&self, wanted: &Wanted, report: &mut FetchReport) -> Result<Vec<Entry>, Error> {
+impl Reader {
+    async fn wanted(&self, wanted: &Wanted, report: &mut Report) -> Result<Vec<Entry>, Error> {
         if let Wanted::Invoice(id) = wanted {
             return Ok(vec![Entry::by_id(&self.organisation, id)]);
         }
@@ -150,7 +162,7 @@ impl App {
 
     /// Some servers do not list the invoice of the running month: ask for it. Months that have an ended invoice
     /// and nothing open need no asking, but asking costs one call and tells the same.
-    async fn add_open_invoice(&self, wanted: &Wanted, entries: &mut Vec<Entry>, report: &mut FetchReport) {
+    async fn add_open_invoice(&self, wanted: &Wanted, entries: &mut Vec<Entry>, report: &mut Report) {
         match self.atlas.pending(&self.organisation).await {
             Ok(open) => {
                 let other_month =
@@ -161,39 +173,30 @@ impl App {
                     }
                 }
             }
-            Err(error) => {
-                report.failed.push(FailedInvoice { invoice_id: "pending".into(), error: error.to_string() });
-            }
+            Err(error) => report.fail(Asked::InvoiceId("pending".into()), &error),
         }
     }
+}
 
+impl App {
     /// Fetches and stores; answers the linked invoices found that are not among them.
-    async fn fetch_all(
-        &self,
-        invoices: Vec<Entry>,
-        now: DateTime<Utc>,
-        report: &mut FetchReport,
-    ) -> Vec<Entry> {
+    async fn fetch_all(&self, invoices: Vec<Entry>, now: DateTime<Utc>, report: &mut Report) -> Vec<Entry> {
         let asked: Vec<String> = invoices.iter().map(|entry| entry.id.clone()).collect();
         let fetches = invoices.into_iter().map(|entry| self.fetch_entry(entry, now));
-        let mut done = stream::iter(fetches).buffer_unordered(self.concurrency);
+        let mut done = stream::iter(fetches).buffer_unordered(self.reader.concurrency);
         let mut linked: Vec<Entry> = Vec::new();
         while let Some((entry, fetched)) = done.next().await {
             match fetched {
                 Ok((document, links)) => {
                     report.add(document);
                     for link in links {
-                        if !linked.contains(&link) && !report.mentions(&link.id) {
+                        let is_known = report.documents.iter().any(|bill| bill.invoice_id == link.id);
+                        if !linked.contains(&link) && !is_known {
                             linked.push(link);
                         }
                     }
                 }
-                Err(error) => {
-                    tracing::warn!(invoice.id = entry.id, "invoice {} failed: {error}", entry.id);
-                    report
-                        .failed
-                        .push(FailedInvoice { invoice_id: entry.id.clone(), error: error.to_string() });
-                }
+                Err(error) => report.fail(Asked::InvoiceId(entry.id), &error),
             }
         }
         linked.retain(|link| !asked.contains(&link.id));
@@ -204,7 +207,7 @@ impl App {
         &self,
         entry: Entry,
         now: DateTime<Utc>,
-    ) -> (Entry, Result<(FetchedDocument, Vec<Entry>), AtlasError>) {
+    ) -> (Entry, Result<(FetchedBill<InvoiceDetail>, Vec<Entry>), AtlasError>) {
         let fetched = self.fetch_one(&entry, now).await;
         (entry, fetched)
     }

@@ -1,18 +1,35 @@
 //! From the wire to the bucket: the bytes as they came, under a key that their hash names.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use billing::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
 use billing::keys::{InvoiceKey, RawDocumentKey};
 use billing::month::BillingMonth;
 use billing::revision::Revision;
+use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use cloud::bucket::Written;
+use cloud::fetch::FetchedBill;
 use cloud::peer::{Fault, PeerError};
+use serde::Serialize;
 
-use crate::App;
 use crate::atlas::{AtlasError, Entry, Head, Linked, read_heads};
-use crate::report::{FetchState, FetchedDocument};
+use crate::{App, Reader};
+
+/// What is told of an invoice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InvoiceDetail {
+    /// The provider's own word for its state.
+    pub status: Option<String>,
+}
+
+/// An invoice as it came.
+struct Document {
+    named: Entry,
+    key: InvoiceKey,
+    bytes: Bytes,
+    linked: Vec<Entry>,
+}
 
 impl App {
     /// Fetches one invoice and keeps it; answers the linked invoices that it names.
@@ -20,36 +37,49 @@ impl App {
         &self,
         entry: &Entry,
         now: DateTime<Utc>,
-    ) -> Result<(FetchedDocument, Vec<Entry>), AtlasError> {
-        let document = match self.open_document(entry).await? {
-            Some(document) => document,
-            None => self.atlas.invoice(&entry.organisation, &entry.id).await?,
-        };
-        let (named, linked) = self.name(entry, &document);
-        let unnameable = |reason: String| PeerError::unexpected(&format!("invoice {}", entry.id), reason);
-        let period =
-            named.month().ok_or_else(|| unnameable("it is no invoice with an id and a startDate".into()))?;
-        let key = key(&named, period, &document).map_err(|error| unnameable(error.to_string()))?;
+    ) -> Result<(FetchedBill<InvoiceDetail>, Vec<Entry>), AtlasError> {
+        let Document { named, key, bytes, linked } = self.reader.document(entry).await?;
         let metadata = HashMap::from([
             ("fetched-at".to_owned(), now.to_rfc3339_opts(SecondsFormat::Millis, true)),
             ("source".to_owned(), format!("/orgs/{}/invoices/{}", named.organisation, named.id)),
         ]);
-        let path = key.to_string();
-        let written = self.bucket.put_new(&path, document, "application/json", metadata).await?;
-        let report = FetchedDocument {
-            invoice_id: named.id.clone(),
-            billing_account: named.organisation.clone(),
-            period: period.to_string(),
-            finality: if named.is_open() { "open".into() } else { "final".into() },
-            status: named.status_name.clone(),
-            state: if written == Written::Now { FetchState::Fetched } else { FetchState::Unchanged },
-            key: Some(path),
+        let revision = Revision::of(&bytes);
+        let path = RawDocumentKey { invoice: key.clone(), revision, extension: "json".into() }.to_string();
+        let written = self.bucket.put_new(&path, bytes, "application/json", metadata).await?;
+        let (finality, detail) = (named.finality(), InvoiceDetail { status: named.status_name });
+        Ok((FetchedBill::kept(&key, written.into(), finality, path, detail), linked))
+    }
+}
+
+impl Reader {
+    /// What would be fetched. Of one that was named by its id, only the document tells whose and when it is.
+    pub(crate) async fn preview(&self, entry: &Entry) -> Result<FetchedBill<InvoiceDetail>, AtlasError> {
+        let (named, key) = match entry.month() {
+            Some(month) => (entry.clone(), key(entry, month).map_err(|error| unnameable(entry, &error))?),
+            None => {
+                let Document { named, key, .. } = self.document(entry).await?;
+                (named, key)
+            }
         };
-        Ok((report, linked))
+        let finality = Some(named.finality());
+        Ok(FetchedBill::preview(&key, finality, InvoiceDetail { status: named.status_name }))
+    }
+
+    async fn document(&self, entry: &Entry) -> Result<Document, AtlasError> {
+        let bytes = match self.open_document(entry).await? {
+            Some(document) => document,
+            None => self.atlas.invoice(&entry.organisation, &entry.id).await?,
+        };
+        let (named, linked) = self.name(entry, &bytes);
+        let Some(month) = named.month() else {
+            return Err(unnameable(entry, &"it is no invoice with an id and a startDate").into());
+        };
+        let key = key(&named, month).map_err(|error| unnameable(entry, &error))?;
+        Ok(Document { named, key, bytes, linked })
     }
 
     /// The open invoice has an endpoint of its own; if that speaks of another invoice, the invoice's own is asked.
-    async fn open_document(&self, entry: &Entry) -> Result<Option<bytes::Bytes>, PeerError> {
+    async fn open_document(&self, entry: &Entry) -> Result<Option<Bytes>, PeerError> {
         if entry.document.is_some() || !entry.is_open() {
             return Ok(entry.document.clone());
         }
@@ -86,15 +116,15 @@ impl App {
     }
 }
 
-fn key(named: &Entry, period: BillingMonth, document: &[u8]) -> Result<RawDocumentKey, InvalidId> {
-    Ok(RawDocumentKey {
-        invoice: InvoiceKey {
-            provider: Provider::atlas(),
-            billing_account: BillingAccountId::new(&named.organisation)?,
-            period,
-            invoice_id: InvoiceId::new(&named.id)?,
-        },
-        revision: Revision::of(document),
-        extension: "json".into(),
+fn key(named: &Entry, period: BillingMonth) -> Result<InvoiceKey, InvalidId> {
+    Ok(InvoiceKey {
+        provider: Provider::atlas(),
+        billing_account: BillingAccountId::new(&named.organisation)?,
+        period,
+        invoice_id: InvoiceId::new(&named.id)?,
     })
+}
+
+fn unnameable(entry: &Entry, why: &dyn Display) -> PeerError {
+    PeerError::unexpected(&format!("invoice {}", entry.id), why.to_string())
 }

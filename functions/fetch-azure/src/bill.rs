@@ -8,18 +8,20 @@ use billing::keys::InvoiceKey;
 use billing::manifest::{Format, Manifest, Part};
 use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
+use cloud::aws::Aws;
 use cloud::bucket::{Bucket, BucketError, KeepError};
-use cloud::fetch::FetchedBill;
+use cloud::fetch::{Bills, FetchedBill};
+use cloud::vars::Vars;
 use serde::Serialize;
 use url::Url;
 
-use crate::Fetcher;
 use crate::blob::signed_blob;
 use crate::cost_details::{CostReport, Metric};
 use crate::error::AzureError;
 use crate::export::{Export, Run};
 use crate::invoices::Invoice;
 use crate::months::{Window, finality};
+use crate::{Error, Fetcher};
 
 /// The bill that a cost details report is.
 pub(crate) const COST_DETAILS: &str = "cost-details";
@@ -61,9 +63,31 @@ struct Data {
     parts: Vec<Part>,
 }
 
-impl Fetcher {
-    /// The bill of a month.
-    pub(crate) fn name(&self, month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
+impl Bills for Fetcher {
+    const NAME: &'static str = "fetch-azure";
+    const LEAVES_FINAL: bool = true;
+    type Source = ();
+    type Detail = BillDetail;
+    type MonthError = MonthError;
+    type Error = Error;
+
+    async fn connect(vars: &Vars, aws: &Aws) -> Result<Self, Error> {
+        Self::from_vars(vars, aws).await
+    }
+
+    fn ended_months(&self) -> usize {
+        self.months
+    }
+
+    fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    async fn open(&self) -> Result<(), Error> {
+        Ok(self.azure.sign_in().await?)
+    }
+
+    fn bill(&self, (): &(), month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
         Ok(InvoiceKey {
             provider: Provider::azure(),
             billing_account: self.account.clone(),
@@ -72,14 +96,33 @@ impl Fetcher {
         })
     }
 
-    /// Fetches the bill of a month and keeps it; nothing if the month has no costs.
-    pub(crate) async fn keep(
+    /// Looks at lists only, and orders no report.
+    async fn preview(
         &self,
+        (): &(),
+        month: BillingMonth,
+        now: DateTime<Utc>,
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        let (_, bill) = (Window::of(month, now)?, self.bill(&(), month)?);
+        let invoices = self.listed(month).await?;
+        let mut files = Vec::new();
+        if let Some(export) = &self.export {
+            let Some(run) = export.newest_run(&self.azure.peer, month).await? else { return Ok(None) };
+            files.extend(run.files.into_iter().map(|file| file.blob));
+        }
+        let state = finality(month, now, self.has_invoice(&invoices));
+        let invoices = invoices.into_iter().filter(|it| it.total.is_some()).map(|it| it.name).collect();
+        Ok(Some(FetchedBill::preview(&bill, Some(state), BillDetail { files, bytes: 0, invoices })))
+    }
+
+    async fn fetch(
+        &self,
+        (): &(),
         bucket: &Bucket,
         month: BillingMonth,
         now: DateTime<Utc>,
     ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
-        let (window, bill) = (Window::of(month, now)?, self.name(month)?);
+        let (window, bill) = (Window::of(month, now)?, self.bill(&(), month)?);
         let invoices = self.listed(month).await?;
         let data = match &self.export {
             Some(export) => self.keep_run(bucket, export, &bill, month).await?,
@@ -108,24 +151,13 @@ impl Fetcher {
         Ok(Some(FetchedBill::kept(&bill, written.into(), state, key, told(manifest))))
     }
 
-    /// What [`Self::keep`] would keep: looks at lists only, orders no report and writes nothing.
-    pub(crate) async fn look(
-        &self,
-        month: BillingMonth,
-        now: DateTime<Utc>,
-    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
-        let (_, bill) = (Window::of(month, now)?, self.name(month)?);
-        let invoices = self.listed(month).await?;
-        let mut files = Vec::new();
-        if let Some(export) = &self.export {
-            let Some(run) = export.newest_run(&self.azure.peer, month).await? else { return Ok(None) };
-            files.extend(run.files.into_iter().map(|file| file.blob));
-        }
-        let state = finality(month, now, self.has_invoice(&invoices));
-        let invoices = invoices.into_iter().filter(|it| it.total.is_some()).map(|it| it.name).collect();
-        Ok(Some(FetchedBill::preview(&bill, Some(state), BillDetail { files, bytes: 0, invoices })))
+    /// Wrong credentials were told when the run began.
+    fn of_all(error: MonthError) -> Result<Error, MonthError> {
+        Err(error)
     }
+}
 
+impl Fetcher {
     /// In the order of their names, whatever order the pages had.
     async fn listed(&self, month: BillingMonth) -> Result<Vec<Invoice>, AzureError> {
         let Some(place) = &self.invoices else { return Ok(Vec::new()) };

@@ -35,12 +35,8 @@ mod scope;
 use std::time::Duration;
 
 use billing::ids::{BillingAccountId, InvalidId};
-use billing::keys::InvoiceKey;
-use billing::month::BillingMonth;
-use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
-use cloud::bucket::Bucket;
-use cloud::fetch::{Bills, Fetch, FetchedBill};
+use cloud::fetch::Fetch;
 use cloud::http::{ClientError, InvalidBaseUrl, base_url, shown};
 use cloud::peer::{Peer, PeerError};
 use cloud::secrets::{Secrets, SecretsError};
@@ -90,15 +86,8 @@ pub enum Error {
     Peer(#[from] PeerError),
 }
 
-impl Bills for Fetcher {
-    const NAME: &'static str = "fetch-azure";
-    const LEAVES_FINAL: bool = true;
-    type Source = ();
-    type Detail = BillDetail;
-    type MonthError = MonthError;
-    type Error = Error;
-
-    async fn connect(vars: &Vars, aws: &Aws) -> Result<Self, Error> {
+impl Fetcher {
+    async fn from_vars(vars: &Vars, aws: &Aws) -> Result<Self, Error> {
         let scope = scope(vars)?;
         let url = |name, default| base_url(name, vars.get(name).unwrap_or(default), vars);
         let base = url("AZURE_API_URL", "https://management.azure.com")?;
@@ -127,46 +116,6 @@ impl Bills for Fetcher {
             months: vars.number("AZURE_MONTHS", 2)?,
             concurrency: vars.number("AZURE_CONCURRENCY", 3usize)?.max(1),
         })
-    }
-
-    fn ended_months(&self) -> usize {
-        self.months
-    }
-
-    fn concurrency(&self) -> usize {
-        self.concurrency
-    }
-
-    async fn open(&self) -> Result<(), Error> {
-        Ok(self.azure.sign_in().await?)
-    }
-
-    fn bill(&self, (): &(), month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
-        self.name(month)
-    }
-
-    async fn preview(
-        &self,
-        (): &(),
-        month: BillingMonth,
-        now: DateTime<Utc>,
-    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
-        self.look(month, now).await
-    }
-
-    async fn fetch(
-        &self,
-        (): &(),
-        bucket: &Bucket,
-        month: BillingMonth,
-        now: DateTime<Utc>,
-    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
-        self.keep(bucket, month, now).await
-    }
-
-    /// Wrong credentials were told when the run began.
-    fn of_all(error: MonthError) -> Result<Error, MonthError> {
-        Err(error)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a person or the schedule asks for.
 
 use billing::month::BillingMonth;
-use cloud::events::wish;
+use cloud::events::{InvalidWish, Wish};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,14 +16,6 @@ pub(crate) enum Wanted {
     Stored(String),
 }
 
-/// An event that asks for nothing known.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the event is not understood: {0}; give {{\"month\": \"YYYY-MM\"}}, {{\"key\": \"raw/ccx/...\"}} or {{}}, with \
-     \"dry_run\": true to look only"
-)]
-pub struct InvalidEvent(String);
-
 /// Fields of the event; a misspelt one is an error, because it would fetch something else than was meant.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,14 +25,19 @@ struct Wire {
     dry_run: bool,
 }
 
+impl Wish for Wire {
+    const GIVE: &'static str = "{\"month\": \"YYYY-MM\"}, {\"key\": \"raw/ccx/...\"} or {}, with \
+     \"dry_run\": true to look only";
+}
+
 /// Reads an event.
-pub(crate) fn read_event(event: &Value) -> Result<(Wanted, bool), InvalidEvent> {
-    let wire: Wire = wish(event).map_err(InvalidEvent)?;
+pub(crate) fn read_event(event: &Value) -> Result<(Wanted, bool), InvalidWish> {
+    let wire: Wire = Wire::read(event)?;
     let wanted = match (wire.month, wire.key) {
         (None, None) => Wanted::Newest,
         (Some(month), None) => Wanted::Month(month),
         (None, Some(key)) => Wanted::Stored(key),
-        (Some(_), Some(_)) => return Err(InvalidEvent("month and key exclude each other".into())),
+        (Some(_), Some(_)) => return Err(Wire::invalid("month and key exclude each other")),
     };
     Ok((wanted, wire.dry_run))
 }

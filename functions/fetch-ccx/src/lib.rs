@@ -24,10 +24,12 @@ mod months;
 mod report;
 
 use billing::ids::{BillingAccountId, InvalidId};
-use billing::month::NotBegun;
+use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
+use cloud::events::InvalidWish;
+use cloud::fetch::{Asked, Failed};
 use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
@@ -38,12 +40,11 @@ use serde_json::Value;
 
 use crate::ccx::{CcxClient, PathStyle};
 use crate::certify::Seen;
-use crate::event::{InvalidEvent, Wanted, read_event};
+use crate::event::{Wanted, read_event};
 use crate::look::{Looker, MonthError};
-use crate::months::last_ended;
 
 pub use months::NotYet;
-pub use report::{FailedMonth, FetchUsageReport, ReportOutcome, ReportedMonth};
+pub use report::{FetchUsageReport, ReportOutcome, ReportedMonth};
 
 /// The function with its clients.
 pub struct App {
@@ -68,7 +69,7 @@ pub enum Error {
     #[error("CCX_ACCOUNT, or the host of CCX_API_URL, is not usable: {0}")]
     Account(#[from] InvalidId),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
+    Event(#[from] InvalidWish),
     #[error(transparent)]
     NotBegun(#[from] NotBegun),
     #[error(transparent)]
@@ -103,7 +104,7 @@ impl Function for App {
         let (wanted, dry_run) = read_event(event)?;
         let mut report = FetchUsageReport::new(dry_run);
         let months = match wanted {
-            Wanted::Newest => last_ended(now, self.looker.months),
+            Wanted::Newest => BillingMonth::ended(now, self.looker.months),
             Wanted::Month(month) => vec![month.begun(now)?],
             Wanted::Stored(key) => {
                 let done = match dry_run {
@@ -112,7 +113,7 @@ impl Function for App {
                 };
                 match done {
                     Ok(month) => report.reports.push(month),
-                    Err(error) => report.fail(&key, &error),
+                    Err(error) => report.failed.push(Failed::new(Asked::Key(key), &error)),
                 }
                 return Ok(report);
             }
@@ -126,7 +127,7 @@ impl Function for App {
                 Ok(month) => report.reports.push(month),
                 // the others would say the same
                 Err(MonthError::Ccx(error)) if error.fault == Fault::Credentials => return Err(error.into()),
-                Err(error) => report.fail(&month.to_string(), &error),
+                Err(error) => report.failed.push(Failed::new(Asked::Month(month), &error)),
             }
         }
         Ok(report)
@@ -146,7 +147,7 @@ impl App {
     /// Fetches the report of a month, keeps it as it came, and certifies what stands there then.
     async fn month(
         &self,
-        month: billing::month::BillingMonth,
+        month: BillingMonth,
         now: DateTime<Utc>,
         report: &mut FetchUsageReport,
     ) -> Result<ReportedMonth, MonthError> {

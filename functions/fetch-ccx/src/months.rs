@@ -32,15 +32,6 @@ impl Window {
     }
 }
 
-/// The last months that have ended, oldest first.
-pub(crate) fn last_ended(now: DateTime<Utc>, count: usize) -> Vec<BillingMonth> {
-    let newest = BillingMonth::containing(now).previous();
-    let mut months: Vec<BillingMonth> =
-        std::iter::successors(Some(newest), |month| Some(month.previous())).take(count).collect();
-    months.reverse();
-    months
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,13 +53,5 @@ mod tests {
             "2026-10 has no day yet that has ended; the first report of it comes on 2026-10-02"
         );
         assert!(days("2026-11", "2026-10-01T00:00:00Z").is_err());
-    }
-
-    #[test]
-    fn the_last_months_that_have_ended() {
-        let months = |now: &str, count| last_ended(now.parse().unwrap(), count);
-        let texts = |months: Vec<BillingMonth>| months.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(texts(months("2026-11-01T00:00:00Z", 2)), ["2026-09", "2026-10"]);
-        assert_eq!(texts(months("2026-01-31T23:59:59Z", 3)), ["2025-10", "2025-11", "2025-12"]);
     }
 }

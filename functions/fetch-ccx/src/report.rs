@@ -3,6 +3,7 @@
 use billing::ccx::{DatastoreCounts, Usage};
 use billing::certificate::Status;
 use billing::month::BillingMonth;
+use cloud::fetch::Failed;
 use cloud::invocation::{Report, Tally};
 use serde::Serialize;
 
@@ -16,18 +17,9 @@ pub struct FetchUsageReport {
     /// Documents that the bucket had already.
     pub unchanged: usize,
     /// Months whose report could not be fetched, stored or certified.
-    pub failed: Vec<FailedMonth>,
+    pub failed: Vec<Failed>,
     /// The reports, by month.
     pub reports: Vec<ReportedMonth>,
-}
-
-/// A month that could not be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FailedMonth {
-    /// The month, or the key that was asked for.
-    pub month: String,
-    /// Why, in one line.
-    pub error: String,
 }
 
 /// What became of one report.
@@ -73,12 +65,6 @@ impl FetchUsageReport {
         Self { dry_run, ..Self::default() }
     }
 
-    /// Notes a month that could not be done.
-    pub(crate) fn fail(&mut self, month: &str, error: &dyn std::fmt::Display) {
-        tracing::warn!(report.month = month, "the usage report of {month} failed: {error}");
-        self.failed.push(FailedMonth { month: month.to_owned(), error: error.to_string() });
-    }
-
     fn held(&self) -> impl Iterator<Item = &ReportedMonth> {
         self.reports.iter().filter(|report| report.state == ReportOutcome::Held)
     }
@@ -95,8 +81,8 @@ impl Report for FetchUsageReport {
         for report in self.held() {
             message.push_str(&format!("; {} held: {}", report.key, report.reason));
         }
-        for FailedMonth { month, error } in &self.failed {
-            message.push_str(&format!("; {month} failed: {error}"));
+        for failed in &self.failed {
+            message.push_str(&format!("; {failed}"));
         }
         message
     }

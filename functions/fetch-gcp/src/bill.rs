@@ -5,18 +5,20 @@ use billing::keys::InvoiceKey;
 use billing::manifest::{Format, Manifest, Part};
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
+use cloud::aws::Aws;
 use cloud::bucket::{Bucket, KeepError};
-use cloud::fetch::FetchedBill;
-use cloud::peer::PeerError;
+use cloud::fetch::{Bills, FetchedBill};
+use cloud::peer::{Fault, PeerError};
+use cloud::vars::Vars;
 use serde::Serialize;
 
-use crate::Fetcher;
 use crate::bigquery::Job;
 use crate::error::GcpError;
 use crate::months::{finality, invoice_month};
 use crate::page::Page;
 use crate::parts::{Parts, PartsError, ROWS_PER_PART};
 use crate::query::MonthQuery;
+use crate::{Error, Fetcher};
 
 /// An answer never ends otherwise if a server keeps offering pages without rows.
 const MOST_EMPTY_PAGES: usize = 100;
@@ -58,26 +60,57 @@ pub struct BillDetail {
     pub bytes_to_read: Option<u64>,
 }
 
-impl Fetcher {
-    /// What a month would take; nothing is written, and BigQuery runs nothing.
-    pub(crate) async fn look(
-        &self,
-        month: BillingMonth,
-        now: DateTime<Utc>,
-    ) -> Result<FetchedBill<BillDetail>, MonthError> {
-        let bytes = self.bigquery.bytes_to_read(&self.query.of(month, now).body).await?;
-        let detail = BillDetail { bytes_to_read: Some(bytes), ..BillDetail::default() };
-        Ok(FetchedBill::preview(&self.name(month)?, Some(finality(month, now)), detail))
+impl Bills for Fetcher {
+    const NAME: &'static str = "fetch-gcp";
+    /// Rows come late, also after a month counts as final.
+    const LEAVES_FINAL: bool = false;
+    type Source = ();
+    type Detail = BillDetail;
+    type MonthError = MonthError;
+    type Error = Error;
+
+    async fn connect(vars: &Vars, aws: &Aws) -> Result<Self, Error> {
+        Self::from_vars(vars, aws).await
     }
 
-    /// Fetches a month and keeps it; nothing if the export has no row of it.
-    pub(crate) async fn keep(
+    fn ended_months(&self) -> usize {
+        self.months
+    }
+
+    async fn open(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Google sends one invoice for a billing account and a month; its number is in no API.
+    fn bill(&self, (): &(), month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
+        Ok(InvoiceKey {
+            provider: Provider::gcp(),
+            billing_account: self.account.clone(),
+            period: month,
+            invoice_id: InvoiceId::new(format!("invoice-{}", invoice_month(month)))?,
+        })
+    }
+
+    /// BigQuery runs nothing.
+    async fn preview(
         &self,
+        (): &(),
+        month: BillingMonth,
+        now: DateTime<Utc>,
+    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
+        let bytes = self.bigquery.bytes_to_read(&self.query.of(month, now).body).await?;
+        let detail = BillDetail { bytes_to_read: Some(bytes), ..BillDetail::default() };
+        Ok(Some(FetchedBill::preview(&self.bill(&(), month)?, Some(finality(month, now)), detail)))
+    }
+
+    async fn fetch(
+        &self,
+        (): &(),
         bucket: &Bucket,
         month: BillingMonth,
         now: DateTime<Utc>,
     ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
-        let bill = self.name(month)?;
+        let bill = self.bill(&(), month)?;
         let query = self.query.of(month, now);
         let (rows, parts) = self.rows(bucket, &bill, &query).await?;
         if rows == 0 {
@@ -92,6 +125,15 @@ impl Fetcher {
         Ok(Some(FetchedBill::kept(&bill, written.into(), manifest.finality, key, detail)))
     }
 
+    fn of_all(error: MonthError) -> Result<Error, MonthError> {
+        match error {
+            MonthError::Gcp(GcpError::Peer(error)) if error.fault == Fault::Credentials => Ok(error.into()),
+            error => Err(error),
+        }
+    }
+}
+
+impl Fetcher {
     /// Asks, and keeps all rows of the answer.
     async fn rows(
         &self,
@@ -114,16 +156,6 @@ impl Fetcher {
             body = self.bigquery.page(&job, &token).await?;
         }
         Ok(parts.finish().await?)
-    }
-
-    /// Google sends one invoice for a billing account and a month; its number is in no API.
-    pub(crate) fn name(&self, month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
-        Ok(InvoiceKey {
-            provider: Provider::gcp(),
-            billing_account: self.account.clone(),
-            period: month,
-            invoice_id: InvoiceId::new(format!("invoice-{}", invoice_month(month)))?,
-        })
     }
 }
 

@@ -33,15 +33,11 @@ mod table;
 
 use std::time::Duration;
 
-use billing::ids::{BillingAccountId, InvalidId};
-use billing::keys::InvoiceKey;
-use billing::month::BillingMonth;
-use chrono::{DateTime, Utc};
+use billing::ids::BillingAccountId;
 use cloud::aws::Aws;
-use cloud::bucket::Bucket;
-use cloud::fetch::{Bills, Fetch, FetchedBill};
+use cloud::fetch::Fetch;
 use cloud::http::{ClientError, InvalidBaseUrl, base_url};
-use cloud::peer::{Fault, Peer, PeerError};
+use cloud::peer::{Peer, PeerError};
 use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
 
@@ -87,16 +83,8 @@ pub enum Error {
     Peer(#[from] PeerError),
 }
 
-impl Bills for Fetcher {
-    const NAME: &'static str = "fetch-gcp";
-    /// Rows come late, also after a month counts as final.
-    const LEAVES_FINAL: bool = false;
-    type Source = ();
-    type Detail = BillDetail;
-    type MonthError = MonthError;
-    type Error = Error;
-
-    async fn connect(vars: &Vars, aws: &Aws) -> Result<Self, Error> {
+impl Fetcher {
+    async fn from_vars(vars: &Vars, aws: &Aws) -> Result<Self, Error> {
         let query = query(vars)?;
         let account = account(vars.get("GCP_BILLING_ACCOUNT"), &query.table)?;
         let base = base_url("GCP_API_URL", vars.get("GCP_API_URL").unwrap_or(API_URL), vars)?;
@@ -115,44 +103,6 @@ impl Bills for Fetcher {
             pause: Duration::from_millis(vars.number("GCP_POLL_MS", 1_000)?),
         };
         Ok(Self { bigquery, query, account, months: vars.number("GCP_MONTHS", 2usize)? })
-    }
-
-    fn ended_months(&self) -> usize {
-        self.months
-    }
-
-    async fn open(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn bill(&self, (): &(), month: BillingMonth) -> Result<InvoiceKey, InvalidId> {
-        self.name(month)
-    }
-
-    async fn preview(
-        &self,
-        (): &(),
-        month: BillingMonth,
-        now: DateTime<Utc>,
-    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
-        self.look(month, now).await.map(Some)
-    }
-
-    async fn fetch(
-        &self,
-        (): &(),
-        bucket: &Bucket,
-        month: BillingMonth,
-        now: DateTime<Utc>,
-    ) -> Result<Option<FetchedBill<BillDetail>>, MonthError> {
-        self.keep(bucket, month, now).await
-    }
-
-    fn of_all(error: MonthError) -> Result<Error, MonthError> {
-        match error {
-            MonthError::Gcp(GcpError::Peer(error)) if error.fault == Fault::Credentials => Ok(error.into()),
-            error => Err(error),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use billing::metering::Plan;
 use billing::month::BillingMonth;
-use cloud::events::wish;
+use cloud::events::{InvalidWish, Wish};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,17 +18,14 @@ pub(crate) struct Wanted {
     pub(crate) dry_run: bool,
 }
 
-/// An event that asks for nothing known.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the event is not understood: {0}; give {{}}, or {{\"month\": \"YYYY-MM\"}}, with \"plan\": \"service:environment:plan\" for one \
-     plan and \"dry_run\": true to look only"
-)]
-pub struct InvalidEvent(String);
+impl Wish for Wanted {
+    const GIVE: &'static str = "{}, or {\"month\": \"YYYY-MM\"}, with \"plan\": \"service:environment:plan\" for one \
+     plan and \"dry_run\": true to look only";
+}
 
 /// Reads an event.
-pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
-    wish(event).map_err(InvalidEvent)
+pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidWish> {
+    Wanted::read(event)
 }
 
 #[cfg(test)]

@@ -28,13 +28,14 @@ use billing::revision::Revision;
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::{Bucket, BucketError, BucketReader};
+use cloud::events::InvalidWish;
 use cloud::invocation::{Function, asks_for_dry_run};
 use cloud::ledger::{Ledger, LedgerError, LedgerReader, UsageRecord};
 use cloud::plans::{PlanToMeter, PlansConfig, PlansError};
 use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
-use crate::event::{InvalidEvent, Wanted, read_event};
+use crate::event::{Wanted, read_event};
 use crate::export::Export;
 
 pub use report::{CountedMonth, FailedMonth, FetchUsageReport, MonthOutcome};
@@ -66,7 +67,7 @@ pub enum Error {
     #[error(transparent)]
     Plans(#[from] PlansError),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
+    Event(#[from] InvalidWish),
     #[error(transparent)]
     NotBegun(#[from] NotBegun),
     #[error(transparent)]

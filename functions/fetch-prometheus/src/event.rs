@@ -1,7 +1,7 @@
 //! What a person or the schedule asks for.
 
 use billing::month::BillingMonth;
-use cloud::events::wish;
+use cloud::events::{InvalidWish, Wish};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,19 +17,16 @@ pub(crate) struct Wanted {
     pub(crate) dry_run: bool,
 }
 
-/// An event that asks for nothing known.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the event is not understood: {0}; give {{\"month\": \"YYYY-MM\"}} or {{}}, with \"dry_run\": true to look only, and \
-     with \"partial\": true beside the month to take what there is"
-)]
-pub struct InvalidEvent(String);
+impl Wish for Wanted {
+    const GIVE: &'static str = "{\"month\": \"YYYY-MM\"} or {}, with \"dry_run\": true to look only, and \
+     with \"partial\": true beside the month to take what there is";
+}
 
 /// Reads an event. A misspelt field is an error, because it would fetch something else than was meant.
-pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
-    let wanted: Wanted = wish(event).map_err(InvalidEvent)?;
+pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidWish> {
+    let wanted: Wanted = Wanted::read(event)?;
     if wanted.partial && wanted.month.is_none() {
-        return Err(InvalidEvent("partial needs a month".into()));
+        return Err(Wanted::invalid("partial needs a month"));
     }
     Ok(wanted)
 }

@@ -35,6 +35,7 @@ use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
+use cloud::events::InvalidWish;
 use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::invocation::Function;
 use cloud::ledger::Ledger;
@@ -43,7 +44,7 @@ use cloud::secrets::{Secrets, SecretsError};
 use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
-use crate::event::{InvalidEvent, read_event};
+use crate::event::read_event;
 use crate::look::{Looked, Looker, NotDone, Subject};
 use crate::prometheus::PrometheusClient;
 use crate::rules::Rules;
@@ -78,7 +79,7 @@ pub enum Error {
     #[error("PROMETHEUS_ACCOUNT, or the host of PROMETHEUS_URL, is not usable: {0}")]
     Account(#[from] InvalidId),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
+    Event(#[from] InvalidWish),
     #[error(transparent)]
     NotBegun(#[from] NotBegun),
     #[error(transparent)]

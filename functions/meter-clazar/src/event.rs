@@ -4,7 +4,7 @@ use billing::ids::ContractId;
 use billing::metering::{Line, NotGivenUp, Plan, Submission, UsageSnapshot};
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
-use cloud::events::{StoredObject, scheduled, stored_objects, wish};
+use cloud::events::{InvalidWish, StoredObject, Wish, scheduled, stored_objects};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -109,15 +109,6 @@ impl Selection {
     }
 }
 
-/// An event that asks for nothing known.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the event is not understood: {0}; give an S3 notification, {{\"key\": \"usage/...\"}}, or {{}} with any of \"month\": \
-     \"YYYY-MM\", \"contract\": \"...\", \"plan\": \"service:environment:plan\", \"began\": \"YYYY-MM-DDTHH:MM:SSZ\" and \"dry_run\": true, or {{\"give_up\": \
-     {{\"contract\": \"...\", \"month\": \"YYYY-MM\", \"reason\": \"...\"}}}} with \"plan\" and \"dry_run\""
-)]
-pub struct InvalidEvent(String);
-
 /// Fields of the event; a misspelt one is an error, because it would send more than was meant.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -132,36 +123,40 @@ struct Wire {
     give_up: Option<GiveUp>,
 }
 
+impl Wish for Wire {
+    const GIVE: &'static str = "an S3 notification, {\"key\": \"usage/...\"}, or {} with any of \"month\": \
+     \"YYYY-MM\", \"contract\": \"...\", \"plan\": \"service:environment:plan\", \"began\": \"YYYY-MM-DDTHH:MM:SSZ\" and \"dry_run\": true, or {\"give_up\": \
+     {\"contract\": \"...\", \"month\": \"YYYY-MM\", \"reason\": \"...\"}} with \"plan\" and \"dry_run\"";
+}
+
 /// Reads an event.
-pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
+pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidWish> {
     if event.get("Records").is_some() || event.get("Event").is_some() {
-        return stored_objects(event).map(Wanted::Usage).map_err(|error| InvalidEvent(error.to_string()));
+        return stored_objects(event).map(Wanted::Usage).map_err(Wire::invalid);
     }
-    let wire: Wire = wish(event).map_err(InvalidEvent)?;
+    let wire: Wire = Wire::read(event)?;
     // a schedule's event has the same time each time it is delivered
     let again = wire.began.or_else(|| scheduled(event)).map_or(Again::Everything, Again::AnsweredBefore);
     let (only, plan) = (Selection { month: wire.month, contract: wire.contract, again }, wire.plan);
     if let Some(give_up) = wire.give_up {
         if wire.key.is_some() || !wire.usage.is_empty() || only != Selection::default() {
-            return Err(InvalidEvent(
-                "give_up names its contract and month, give only a plan and dry_run beside it".into(),
+            return Err(Wire::invalid(
+                "give_up names its contract and month, give only a plan and dry_run beside it",
             ));
         }
         if give_up.reason.trim().is_empty() {
-            return Err(InvalidEvent("give_up needs a reason".into()));
+            return Err(Wire::invalid("give_up needs a reason"));
         }
         return Ok(Wanted::GiveUp { plan, give_up, dry_run: wire.dry_run });
     }
     match (wire.key, wire.dry_run) {
         (Some(_), _) if plan.is_some() || only != Selection::default() => {
-            Err(InvalidEvent("a key names its plan and month, give nothing beside it".into()))
+            Err(Wire::invalid("a key names its plan and month, give nothing beside it"))
         }
-        (Some(_), true) => Err(InvalidEvent("a dry run is of a month, not of a key".into())),
+        (Some(_), true) => Err(Wire::invalid("a dry run is of a month, not of a key")),
         (Some(key), false) => Ok(Wanted::Usage(vec![StoredObject { bucket: None, key, version: None }])),
         (None, true) => Ok(Wanted::DryRun { plan, only, usage: wire.usage }),
-        (None, false) if !wire.usage.is_empty() => {
-            Err(InvalidEvent("usage is given to dry runs only".into()))
-        }
+        (None, false) if !wire.usage.is_empty() => Err(Wire::invalid("usage is given to dry runs only")),
         (None, false) => Ok(Wanted::Plans { plan, only }),
     }
 }

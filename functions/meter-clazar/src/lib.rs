@@ -50,6 +50,7 @@ use billing::month::{BillingMonth, NotBegun};
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
+use cloud::events::InvalidWish;
 use cloud::invocation::{Function, asks_for_dry_run};
 use cloud::ledger::Ledger;
 use cloud::plans::{PlansConfig, PlansError};
@@ -58,7 +59,7 @@ use serde_json::Value;
 
 use crate::books::Books;
 use crate::connection::Connection;
-use crate::event::{GiveUp, InvalidEvent, Selection, Wanted, read_event};
+use crate::event::{GiveUp, Selection, Wanted, read_event};
 use crate::lease::{Clock, Lease};
 use crate::marketplace::MarketplacePlans;
 use crate::preview::Preview;
@@ -95,7 +96,7 @@ pub enum Error {
     #[error(transparent)]
     Plans(#[from] PlansError),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
+    Event(#[from] InvalidWish),
     #[error(transparent)]
     NotBegun(#[from] NotBegun),
     #[error(transparent)]

@@ -1,6 +1,6 @@
 //! What a notification, an event of EventBridge, the schedule or a person asks for.
 
-use cloud::events::{StoredObject, stored_objects, wish};
+use cloud::events::{InvalidWish, StoredObject, Wish, stored_objects};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,14 +28,6 @@ pub(crate) enum Mode {
     DryRun,
 }
 
-/// An event that asks for nothing known.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the event is not understood: {0}; give an S3 notification, an event of EventBridge whose detail is an event of a datastore, \
-     {{\"key\": \"datastores/...\"}} or {{}}, with \"dry_run\": true to look only, or \"force\": true to take a file in again"
-)]
-pub struct InvalidEvent(String);
-
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Wire {
@@ -44,10 +36,15 @@ struct Wire {
     force: bool,
 }
 
+impl Wish for Wire {
+    const GIVE: &'static str = "an S3 notification, an event of EventBridge whose detail is an event of a datastore, \
+     {\"key\": \"datastores/...\"} or {}, with \"dry_run\": true to look only, or \"force\": true to take a file in again";
+}
+
 /// Reads an event.
-pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
+pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidWish> {
     if event.get("Records").is_some() || event.get("Event").is_some() {
-        return stored_objects(event).map(Wanted::Files).map_err(|error| InvalidEvent(error.to_string()));
+        return stored_objects(event).map(Wanted::Files).map_err(Wire::invalid);
     }
     let sent = event.get("detail-type").and_then(Value::as_str).is_some_and(|kind| kind != "Scheduled Event");
     if let (true, Some(detail)) = (sent, event.get("detail")) {
@@ -55,7 +52,7 @@ pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
         let events = detail.as_array().map_or(std::slice::from_ref(detail), Vec::as_slice);
         return Ok(Wanted::Keep(events.iter().map(|event| format!("{event}\n")).collect()));
     }
-    let Wire { key, dry_run, force } = wish(event).map_err(InvalidEvent)?;
+    let Wire { key, dry_run, force } = Wire::read(event)?;
     let mode = match (dry_run, force) {
         (true, _) => Mode::DryRun,
         (false, true) => Mode::Force,
@@ -63,7 +60,7 @@ pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidEvent> {
     };
     match key {
         Some(key) => Ok(Wanted::File { file: StoredObject { bucket: None, key, version: None }, mode }),
-        None if mode == Mode::Force => Err(InvalidEvent("force is for a key".into())),
+        None if mode == Mode::Force => Err(Wire::invalid("force is for a key")),
         None => Ok(Wanted::Tidy { dry_run }),
     }
 }

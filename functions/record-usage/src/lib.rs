@@ -20,13 +20,14 @@ use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
 use cloud::bucket::{Bucket, BucketError};
 use cloud::datastores::{Datastores, DatastoresError};
+use cloud::events::InvalidWish;
 use cloud::events::StoredObject;
 use cloud::invocation::Function;
 use cloud::ledger::{Ledger, LedgerError};
 use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
-use crate::event::{InvalidEvent, Mode, Wanted, read_event};
+use crate::event::{Mode, Wanted, read_event};
 
 pub use report::{FileReport, FileReportState, RecordUsageReport, TidyReport};
 
@@ -45,7 +46,7 @@ pub enum Error {
     #[error(transparent)]
     Var(#[from] VarError),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
+    Event(#[from] InvalidWish),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]

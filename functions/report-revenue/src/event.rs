@@ -3,7 +3,7 @@
 use billing::month::BillingMonth;
 use billing::revenue::{InvalidWindow, Window};
 use chrono::{DateTime, Utc};
-use cloud::events::{self, StoredObject, scheduled, stored_objects, wish};
+use cloud::events::{self, InvalidWish, StoredObject, Wish, scheduled, stored_objects};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,22 +23,24 @@ pub(crate) enum Wanted {
 pub enum InvalidEvent {
     #[error(transparent)]
     Notification(#[from] events::InvalidEvent),
-    #[error(
-        "the event is not understood: {0}; give {{}} for the month before, or {{\"month\": \"YYYY-MM\"}}, or {{\"start\": \"...\", \"end\": \
-         \"...\"}} (dates or RFC 3339), with \"dry_run\": true to look only"
-    )]
-    Wish(String),
+    #[error(transparent)]
+    Wish(#[from] InvalidWish),
     #[error(transparent)]
     Window(#[from] InvalidWindow),
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Wish {
+struct Wire {
     month: Option<BillingMonth>,
     start: Option<String>,
     end: Option<String>,
     dry_run: bool,
+}
+
+impl Wish for Wire {
+    const GIVE: &'static str = "{} for the month before, or {\"month\": \"YYYY-MM\"}, or {\"start\": \"...\", \"end\": \"...\"} \
+     (dates or RFC 3339), with \"dry_run\": true to look only";
 }
 
 /// Reads an event. The month before is counted from the time of the schedule, which a late delivery does not change.
@@ -47,7 +49,7 @@ pub(crate) fn read_event(event: &Value, now: DateTime<Utc>) -> Result<Wanted, In
     if is_test || event.get("Records").is_some() {
         return Ok(Wanted::MonthsOf(stored_objects(event)?));
     }
-    let Wish { month, start, end, dry_run } = wish(event).map_err(InvalidEvent::Wish)?;
+    let Wire { month, start, end, dry_run } = Wire::read(event)?;
     let window = match (month, start, end) {
         (Some(month), None, None) => Window::month(month).begun(now)?,
         (None, Some(start), Some(end)) => Window::between(&start, &end)?.begun(now)?,
@@ -56,7 +58,7 @@ pub(crate) fn read_event(event: &Value, now: DateTime<Utc>) -> Result<Wanted, In
             Window::month(BillingMonth::containing(due).previous()).begun(now)?
         }
         _ => {
-            return Err(InvalidEvent::Wish("month goes without start and end, and those go together".into()));
+            return Err(Wire::invalid("month goes without start and end, and those go together").into());
         }
     };
     Ok(if dry_run { Wanted::Look(window) } else { Wanted::Report(window) })

@@ -149,6 +149,14 @@ impl BillingMonth {
         self.first_day() + TimeDelta::days(self.days() - 1)
     }
 
+    /// The last months that have ended, oldest first.
+    #[must_use]
+    pub fn ended(now: DateTime<Utc>, count: usize) -> Vec<Self> {
+        let mut months = Self::recent(now, count);
+        months.pop();
+        months
+    }
+
     /// The running month after the last ones that have ended, oldest first.
     #[must_use]
     pub fn recent(now: DateTime<Utc>, ended: usize) -> Vec<Self> {
@@ -234,6 +242,9 @@ mod tests {
         assert_eq!(months("2026-11-01T00:00:00Z", 2), ["2026-09", "2026-10", "2026-11"]);
         assert_eq!(months("2026-01-31T23:59:59Z", 1), ["2025-12", "2026-01"]);
         assert_eq!(months("2026-01-01T00:00:00Z", 0), ["2026-01"]);
+        let ended = |count| BillingMonth::ended("2026-01-31T23:59:59Z".parse().unwrap(), count);
+        assert_eq!(ended(2), ["2025-11", "2025-12"].map(|month| month.parse().unwrap()));
+        assert_eq!(ended(0), []);
     }
 
     #[test]

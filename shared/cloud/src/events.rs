@@ -94,30 +94,49 @@ pub fn stored_objects(event: &Value) -> Result<Vec<StoredObject>, InvalidEvent> 
 /// Members of an event by which a schedule says when and how often it came, see template.yaml.
 const OF_THE_SCHEDULE: [&str; 3] = ["scheduled_time", "execution_id", "attempt"];
 
-/// What a schedule or a person asks for, as the members of `T`, which refuses those that it does not know: a misspelt one
-/// would ask for something else than was meant. A schedule, also a rule of EventBridge, asks for the default.
-///
-/// # Errors
-/// What is wrong with the event, to complete "the event is not understood: ...".
-pub fn wish<T: Default + DeserializeOwned>(event: &Value) -> Result<T, String> {
-    if event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event") {
-        return Ok(T::default());
+/// What a schedule or a person may ask of a function, as members of an event. A schedule, also a rule of EventBridge, asks for the default.
+/// A type refuses members that it does not know (`deny_unknown_fields`): a misspelt one would ask for something else than was meant.
+pub trait Wish: Default + DeserializeOwned {
+    /// What there is to ask for, to complete "give ...".
+    const GIVE: &'static str;
+
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// [`InvalidWish`].
+    fn read(event: &Value) -> Result<Self, InvalidWish> {
+        if event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event") {
+            return Ok(Self::default());
+        }
+        // a list would be taken for a struct
+        let Some(members) = event.as_object() else { return Err(Self::invalid("it is no JSON object")) };
+        let said = |member| members.get(member).and_then(Value::as_str).unwrap_or_default();
+        if let Some(time) = members.get("scheduled_time").and_then(Value::as_str) {
+            let (id, attempt) = (said("execution_id"), said("attempt"));
+            tracing::info!(
+                schedule.time = time,
+                schedule.execution_id = id,
+                schedule.attempt = attempt,
+                "scheduled"
+            );
+        }
+        let mut asked = members.clone();
+        asked.retain(|member, _| !OF_THE_SCHEDULE.contains(&member.as_str()));
+        serde_json::from_value(Value::Object(asked)).map_err(Self::invalid)
     }
-    // a list would be taken for a struct
-    let Some(members) = event.as_object() else { return Err("it is no JSON object".into()) };
-    let said = |member| members.get(member).and_then(Value::as_str).unwrap_or_default();
-    if let Some(time) = members.get("scheduled_time").and_then(Value::as_str) {
-        let (id, attempt) = (said("execution_id"), said("attempt"));
-        tracing::info!(
-            schedule.time = time,
-            schedule.execution_id = id,
-            schedule.attempt = attempt,
-            "scheduled"
-        );
+
+    /// The event asks for nothing that there is, and why.
+    fn invalid(why: impl ToString) -> InvalidWish {
+        InvalidWish { why: why.to_string(), give: Self::GIVE }
     }
-    let mut asked = members.clone();
-    asked.retain(|member, _| !OF_THE_SCHEDULE.contains(&member.as_str()));
-    serde_json::from_value(Value::Object(asked)).map_err(|error| error.to_string())
+}
+
+/// An event that asks for nothing that there is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event is not understood: {why}; give {give}")]
+pub struct InvalidWish {
+    why: String,
+    give: &'static str,
 }
 
 /// When a schedule, or a rule of EventBridge, was due: a late delivery does not change that.

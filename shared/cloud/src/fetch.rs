@@ -40,12 +40,12 @@ use serde_json::Value;
 
 use crate::aws::Aws;
 use crate::bucket::{Bucket, BucketError, BucketReader};
-use crate::events::wish;
+use crate::events::{InvalidWish, Wish};
 use crate::invocation::Function;
 use crate::ledger::Ledger;
 use crate::vars::{VarError, Vars};
 
-pub use report::{FailedMonth, FetchReport, FetchState, FetchedBill};
+pub use report::{Asked, Failed, FetchReport, FetchState, FetchedBill};
 
 /// A provider whose bills come month by month. Whatever it holds reads.
 pub trait Bills: Sized + Send + Sync {
@@ -120,33 +120,24 @@ pub enum FetchError<E> {
     #[error(transparent)]
     Var(#[from] VarError),
     #[error(transparent)]
-    Event(#[from] InvalidEvent),
+    Event(#[from] InvalidWish),
     #[error(transparent)]
     NotBegun(#[from] NotBegun),
     #[error("{0}")]
     Provider(E),
 }
 
-/// An event that asks for nothing known.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the event is not understood: {0}; give {{\"month\": \"YYYY-MM\"}} or {{}}, with \"dry_run\": true to look only"
-)]
-pub struct InvalidEvent(String);
-
-/// Fields of the event; a misspelt one is an error, because it would fetch something else than was meant.
+/// Which months.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Wish {
+struct Wanted {
     /// Without one, all months that are due.
     month: Option<BillingMonth>,
     dry_run: bool,
 }
 
-impl Wish {
-    fn read(event: &Value) -> Result<Self, InvalidEvent> {
-        wish(event).map_err(InvalidEvent)
-    }
+impl Wish for Wanted {
+    const GIVE: &'static str = "{\"month\": \"YYYY-MM\"} or {}, with \"dry_run\": true to look only";
 }
 
 impl<B: Bills> Function for Fetch<B> {
@@ -163,7 +154,7 @@ impl<B: Bills> Function for Fetch<B> {
     }
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<Self::Report, Self::Error> {
-        let Wish { month, dry_run } = Wish::read(event)?;
+        let Wanted { month, dry_run } = Wanted::read(event)?;
         let wanted = month.map(|month| month.begun(now)).transpose()?;
         let mut report = FetchReport::new(dry_run);
         let source = self.bills.open().await.map_err(FetchError::Provider)?;
@@ -185,7 +176,7 @@ impl<B: Bills> Function for Fetch<B> {
                 Ok(None) => report.empty.push(month),
                 Err(error) => match B::of_all(error) {
                     Ok(error) => return Err(FetchError::Provider(error)),
-                    Err(error) => report.fail(month, &error),
+                    Err(error) => report.fail(Asked::Month(month), &error),
                 },
             }
         }
@@ -215,7 +206,7 @@ impl<B: Bills> Fetch<B> {
             match self.is_final(source, month).await {
                 Ok(true) => report.settled.push(month),
                 Ok(false) => due.push(month),
-                Err(error) => report.fail(month, &error),
+                Err(error) => report.fail(Asked::Month(month), &error),
             }
         }
         due
@@ -256,13 +247,13 @@ mod tests {
 
     #[test]
     fn the_schedule_and_a_person() {
-        let read = |event| Wish::read(&event).unwrap();
+        let read = |event| Wanted::read(&event).unwrap();
         let scheduled =
             json!({"scheduled_time": "2026-11-02T07:00:00Z", "execution_id": "x", "attempt": "1"});
-        assert_eq!(read(scheduled), Wish::default());
-        assert_eq!(read(json!({"dry_run": true})), Wish { month: None, dry_run: true });
+        assert_eq!(read(scheduled), Wanted::default());
+        assert_eq!(read(json!({"dry_run": true})), Wanted { month: None, dry_run: true });
         let october = Some("2026-10".parse().unwrap());
-        assert_eq!(read(json!({"month": "2026-10"})), Wish { month: october, dry_run: false });
+        assert_eq!(read(json!({"month": "2026-10"})), Wanted { month: october, dry_run: false });
     }
 
     #[test]
@@ -274,7 +265,7 @@ mod tests {
             (json!({"month": "2026-10", "dry-run": true}), "unknown field `dry-run`"),
             (json!([1, 2]), "not understood"),
         ] {
-            let error = Wish::read(&event).unwrap_err().to_string();
+            let error = Wanted::read(&event).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
     }

@@ -1,6 +1,6 @@
 //! What functions that fetch bills answer.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use billing::keys::InvoiceKey;
 use billing::month::BillingMonth;
@@ -23,19 +23,61 @@ pub struct FetchReport<D> {
     pub empty: Vec<BillingMonth>,
     /// Months whose final bill is kept, which are not asked for again.
     pub settled: Vec<BillingMonth>,
-    /// Months that could not be done.
-    pub failed: Vec<FailedMonth>,
+    /// What could not be done.
+    pub failed: Vec<Failed>,
     /// The bills, by month.
     pub documents: Vec<FetchedBill<D>>,
 }
 
-/// A month that could not be done.
+/// Something that could not be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FailedMonth {
+pub struct Failed {
     /// Which.
-    pub month: BillingMonth,
+    #[serde(flatten)]
+    pub asked: Asked,
     /// Why, in one line.
     pub error: String,
+}
+
+/// What is asked for at once. `Display` is how messages name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// All of a month.
+    Month(BillingMonth),
+    /// One invoice, by its id.
+    InvoiceId(String),
+    /// A document that is stored, by its key.
+    Key(String),
+}
+
+impl Failed {
+    /// Tells the log, too.
+    #[must_use]
+    pub fn new(asked: Asked, error: &dyn Display) -> Self {
+        match &asked {
+            Asked::Month(month) => tracing::warn!(bill.month = %month, "{month} failed: {error}"),
+            Asked::InvoiceId(id) => tracing::warn!(invoice.id = id, "invoice {id} failed: {error}"),
+            Asked::Key(key) => tracing::warn!(document.key = key, "{key} failed: {error}"),
+        }
+        Self { asked, error: error.to_string() }
+    }
+}
+
+impl Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed: {}", self.asked, self.error)
+    }
+}
+
+impl Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Month(month) => write!(f, "{month}"),
+            Self::InvoiceId(id) => write!(f, "invoice {id}"),
+            Self::Key(key) => f.write_str(key),
+        }
+    }
 }
 
 /// What became of one bill.
@@ -106,12 +148,15 @@ impl<D> FetchedBill<D> {
 }
 
 impl<D> FetchReport<D> {
-    pub(super) fn new(dry_run: bool) -> Self {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn new(dry_run: bool) -> Self {
         let (empty, settled, failed, documents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { dry_run, fetched: 0, unchanged: 0, empty, settled, failed, documents }
     }
 
-    pub(super) fn add(&mut self, bill: FetchedBill<D>) {
+    /// Notes what became of a bill.
+    pub fn add(&mut self, bill: FetchedBill<D>) {
         match bill.state {
             FetchState::Fetched => self.fetched += 1,
             FetchState::Unchanged => self.unchanged += 1,
@@ -120,14 +165,17 @@ impl<D> FetchReport<D> {
         self.documents.push(bill);
     }
 
-    pub(super) fn fail(&mut self, month: BillingMonth, error: &dyn Display) {
-        tracing::warn!(bill.month = %month, "the bill of {month} failed: {error}");
-        self.failed.push(FailedMonth { month, error: error.to_string() });
+    /// Notes what could not be done.
+    pub fn fail(&mut self, asked: Asked, error: &dyn Display) {
+        self.failed.push(Failed::new(asked, error));
     }
 
-    pub(super) fn sort(&mut self) {
-        self.documents.sort_by_key(|bill| bill.period);
-        self.failed.sort_by_key(|failed| failed.month);
+    /// By month, account and name, in whatever order answers came.
+    pub fn sort(&mut self) {
+        let name =
+            |bill: &FetchedBill<D>| (bill.period, bill.billing_account.clone(), bill.invoice_id.clone());
+        self.documents.sort_by_cached_key(name);
+        self.failed.sort_by(|one, other| one.asked.cmp(&other.asked));
         self.empty.sort_unstable();
     }
 }
@@ -142,8 +190,8 @@ impl<D: Serialize> Report for FetchReport<D> {
         for month in &self.empty {
             message.push_str(&format!("; {month} has no costs"));
         }
-        for FailedMonth { month, error } in &self.failed {
-            message.push_str(&format!("; {month} failed: {error}"));
+        for failed in &self.failed {
+            message.push_str(&format!("; {failed}"));
         }
         message
     }
