@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use cloud::aws::Aws;
 use cloud::bucket::Bucket;
 use cloud::ledger::{Ledger, RevisionRecord, RevisionState, Subject};
-use cloud::publication::{Revisions, publish};
+use cloud::publication::{Register, Revisions, publish};
 use cloud::seals::SealError;
 use cloud::vars::Vars;
 use local::{Gate, GateMode};
@@ -160,16 +160,16 @@ async fn certified(world: &World) -> (InvoiceKey, UsageReportCertificate, [Revis
 }
 
 /// A later revision, then an earlier one, which comes late.
-async fn register(
-    revisions: Revisions<'_>,
+async fn add_both(
+    register: Register<'_>,
     certificate: &UsageReportCertificate,
     records: &[RevisionRecord; 2],
 ) -> Result<(), SealError> {
     for record in records.iter().rev() {
         let mut certificate = certificate.clone();
         certificate.subject.revision = record.revision.clone();
-        Box::pin(revisions.register(record, &certificate, &record.order)).await?;
-        revisions.ledger.complete_revision(revisions.subject, record).await?;
+        Box::pin(register.add(record, &certificate, &record.order)).await?;
+        register.ledger.complete_revision(register.subject, record).await?;
     }
     Ok(())
 }
@@ -203,8 +203,8 @@ async fn whatever_call_fails_a_revision_and_its_certificates_come_to_the_same_en
             let key = InvoiceKey { billing_account: account, ..report.clone() };
             let (gate, bucket, ledger) = gated(&world).await;
             gate.fail(number, way);
-            let revisions = Revisions { bucket: &bucket, ledger: &ledger, subject: Subject::Report(&key) };
-            at_last(&gate, async || register(revisions, &certificate, &records).await).await;
+            let register = Register { bucket: &bucket, ledger: &ledger, subject: Subject::Report(&key) };
+            at_last(&gate, async || add_both(register, &certificate, &records).await).await;
             let stands = stands(&world, &key, &records).await;
             let expected = expected.get_or_insert_with(|| stands.clone());
             assert_eq!(stands[0], format!("{:?}", Some(&records[1].revision)));

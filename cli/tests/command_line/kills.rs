@@ -698,9 +698,10 @@ impl<'a> Stage<'a> {
         if at == AFTER_ALL {
             return self.compare(folder, expected);
         }
-        if way.kills() {
-            assert!(first.killed, "{} {at} was hit and is not dead: {}", way.name(), first.err);
-        } else if first.hung {
+        if way.kills() && !first.killed {
+            return End::Stuck(format!("hit and not dead: {}", self.last(folder, first)));
+        }
+        if first.hung {
             let again = self.run(folder, self.story.act, self.story.input, None);
             // it waits until nothing waits
             let put = self.run(folder, &["put", "catalog.yaml", "notes/"], "", None);

@@ -14,16 +14,15 @@ use billing::manifest::{Format, Manifest, Part};
 use billing::money::Currency;
 use billing::period::Finality;
 use billing::revision::{Revision, RevisionOrder, sha256_hex};
-use chrono::{DateTime, Utc};
 use cloud::bucket::Spooled;
 use cloud::events::StoredObject;
-use cloud::ledger::{RevisionRecord, RevisionState, rules_text};
+use cloud::ledger::{RevisionRecord, RevisionState};
 
 use crate::document::{
     CSV, Content, DocumentError, Fetched, Named, Output, PARQUET, Results, already, order_of,
 };
 use crate::report::{DocumentReport, DocumentState};
-use crate::{App, Mode};
+use crate::{Reader, Task};
 
 /// A bill as it was taken in.
 pub(crate) struct Taken {
@@ -39,17 +38,16 @@ pub(crate) struct Taken {
 /// Documents in files, by key.
 type Files = BTreeMap<String, Arc<File>>;
 
-impl App {
+impl Reader {
     /// The bill of a manifest.
     pub(crate) async fn bill(
         &self,
         key: &RawDocumentKey,
         object: &StoredObject,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<DocumentReport, DocumentError> {
         let named = Named::of(key);
-        if let Some(done) = self.done_before(&named, mode).await? {
+        if let Some(done) = self.done_before(&named, task).await? {
             return Ok(done);
         }
         let stored = self.bucket.get(&object.key, object.version.as_deref()).await?;
@@ -57,16 +55,16 @@ impl App {
         let fetched = Fetched::of(&stored);
         let manifest = match Manifest::read(key, &stored.bytes) {
             Ok(manifest) => manifest,
-            Err(reason) => return self.unusable(&named, &fetched, &reason.to_string(), mode, now).await,
+            Err(reason) => return task.unusable(&named, &fetched, &reason.to_string()).await,
         };
         let mut files = Files::new();
         if let Err(reason) = self.take_in_all(manifest.parts.iter(), &mut files).await? {
-            return self.unusable(&named, &fetched, &reason, mode, now).await;
+            return task.unusable(&named, &fetched, &reason).await;
         }
         let head = DocumentRef { key: named.path.clone(), sha256: sha256_hex(&stored.bytes) };
         let inputs = inputs(head, &manifest);
         let taken = Taken { named, fetched, manifest, inputs, is_upload: false };
-        self.judge_one(taken, files, mode, now).await
+        self.judge_one(taken, files, task).await
     }
 
     /// The bill of a FOCUS export that somebody put into the bucket.
@@ -74,14 +72,13 @@ impl App {
         &self,
         key: &FocusKey,
         object: &StoredObject,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<DocumentReport, DocumentError> {
         let taken = self.bucket.take_in(&object.key, object.version.as_deref()).await?;
         let taken = taken.ok_or_else(|| self.no_such_object(&object.key))?;
         let revision = Revision::of_sha256(&taken.sha256);
         let named = Named::new(key.invoice.clone(), revision, object.key.clone());
-        if let Some(done) = self.done_before(&named, mode).await? {
+        if let Some(done) = self.done_before(&named, task).await? {
             return self.say_what_superseded(&named, done).await;
         }
         let Spooled { file, sha256, bytes, fetched_at, last_modified } = taken;
@@ -89,7 +86,7 @@ impl App {
         let part = Part { key: object.key.clone(), sha256: sha256.clone(), bytes, source, costs: None };
         let after = self.overwritten(&named, object).await?;
         // whoever exports a month that has ended exports the whole of it; a corrected file is a new revision
-        let finality = if key.invoice.period.end() <= now { Finality::Final } else { Finality::Open };
+        let finality = if key.invoice.period.end() <= task.now { Finality::Final } else { Finality::Open };
         let taken = Taken {
             inputs: vec![DocumentRef { key: object.key.clone(), sha256 }],
             fetched: Fetched { noted: fetched_at, last_modified, after },
@@ -97,19 +94,18 @@ impl App {
             manifest: Manifest::of_parts(&key.invoice, Format::Focus, finality, vec![part]),
             is_upload: true,
         };
-        if let Err(error) = key.invoice.period.begun(now) {
-            return self.unusable(&taken.named, &taken.fetched, &error.to_string(), mode, now).await;
+        if let Err(error) = key.invoice.period.begun(task.now) {
+            return task.unusable(&taken.named, &taken.fetched, &error.to_string()).await;
         }
         let files = Files::from([(object.key.clone(), Arc::new(file))]);
-        self.judge_one(taken, files, mode, now).await
+        self.judge_one(taken, files, task).await
     }
 
     /// What a person brought at once: each of its bills, the documents of all taken in once.
     pub(crate) async fn import(
         &self,
         object: &StoredObject,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<Vec<DocumentReport>, DocumentError> {
         let stored = self.bucket.get(&object.key, object.version.as_deref()).await?;
         let stored = stored.ok_or_else(|| self.no_such_object(&object.key))?;
@@ -120,13 +116,13 @@ impl App {
         for (revision, manifest) in import.revisions()? {
             let mut named = Named::new(manifest.invoice(), revision, object.key.clone());
             named.note = manifest.key(&manifest.to_json()?).to_string();
-            if let Some(done) = self.done_before(&named, mode).await? {
+            if let Some(done) = self.done_before(&named, task).await? {
                 reports.push(done);
                 continue;
             }
             let fetched = Fetched { after: self.replaced(manifest).await?, ..fetched.clone() };
             if let Err(reason) = self.take_in_all(manifest.parts.iter(), &mut files).await? {
-                reports.push(self.unusable(&named, &fetched, &reason, mode, now).await?);
+                reports.push(task.unusable(&named, &fetched, &reason).await?);
                 continue;
             }
             let inputs = inputs(head.clone(), manifest);
@@ -135,7 +131,7 @@ impl App {
         }
         let (named, taken): (Vec<Named>, Vec<Taken>) =
             to_do.into_iter().map(|taken| (taken.named.clone(), taken)).unzip();
-        let judged = self.judge_and_publish(taken, files, mode, now).await?;
+        let judged = self.judge_and_publish(taken, files, task).await?;
         for (named, judged) in named.iter().zip(judged) {
             reports
                 .push(judged.unwrap_or_else(|error| named.report(DocumentState::Failed, error.to_string())));
@@ -195,11 +191,15 @@ impl App {
     }
 
     /// What is already recorded of this revision, if there is nothing to do.
-    async fn done_before(&self, named: &Named, mode: Mode) -> Result<Option<DocumentReport>, DocumentError> {
+    async fn done_before(
+        &self,
+        named: &Named,
+        task: Task<'_>,
+    ) -> Result<Option<DocumentReport>, DocumentError> {
         let before = self.ledger.revision(&named.invoice, &named.revision).await?;
         let is_done = |record: &RevisionRecord| {
             matches!(record.state, RevisionState::Allocated | RevisionState::Answered)
-                && mode.only_what_is_new()
+                && task.only_what_is_new()
         };
         Ok(before.filter(is_done).map(|record| already(named, &record)))
     }
@@ -208,10 +208,9 @@ impl App {
         &self,
         taken: Taken,
         files: Files,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<DocumentReport, DocumentError> {
-        let mut judged = Box::pin(self.judge_and_publish(vec![taken], files, mode, now)).await?;
+        let mut judged = Box::pin(self.judge_and_publish(vec![taken], files, task)).await?;
         judged.pop().unwrap_or_else(|| Err(DocumentError::GivenUp("nothing was judged".to_owned())))
     }
 
@@ -220,8 +219,7 @@ impl App {
         &self,
         taken: Vec<Taken>,
         files: Files,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<Vec<Result<DocumentReport, DocumentError>>, DocumentError> {
         let mut inputs = Vec::with_capacity(taken.len());
         for taken in &taken {
@@ -238,7 +236,7 @@ impl App {
         let judged = judged.map_err(|error| DocumentError::GivenUp(error.to_string()))?;
         let mut reports = Vec::with_capacity(taken.len());
         for (taken, judged) in taken.into_iter().zip(judged) {
-            reports.push(Box::pin(self.publish_judged(taken, judged, mode, now)).await);
+            reports.push(Box::pin(self.publish_judged(taken, judged, task)).await);
         }
         Ok(reports)
     }
@@ -257,8 +255,7 @@ impl App {
         &self,
         taken: Taken,
         judged: Result<JudgedBill, JudgeError>,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<DocumentReport, DocumentError> {
         let named = &taken.named;
         let before = self.ledger.revision(&named.invoice, &named.revision).await?;
@@ -266,35 +263,35 @@ impl App {
         let judged = match judged {
             Ok(judged) => judged,
             Err(JudgeError::Disk(error)) => return Err(cloud::bucket::KeepError::Disk(error).into()),
-            Err(_) if published.is_some() && !mode.is_dry_run() => {
+            Err(_) if published.is_some() && task.writer.is_some() => {
                 return Err(DocumentError::NoLongerAllocates);
             }
-            Err(reason) => return self.unusable(named, &taken.fetched, &reason.to_string(), mode, now).await,
+            Err(reason) => return task.unusable(named, &taken.fetched, &reason.to_string()).await,
         };
         if published.is_none()
-            && let Some(report) = self.not_now(&taken, &judged, mode, now).await?
+            && let Some(report) = self.not_now(&taken, &judged, task).await?
         {
             return Ok(report);
         }
         let order = match published.as_ref() {
             Some(record) => record.order.clone(),
-            None => order_of(&named.revision, &taken.fetched, taken.manifest.provider_updated, now),
+            None => order_of(&named.revision, &taken.fetched, taken.manifest.provider_updated, task.now),
         };
         let mismatch = judged.certificate.status == Status::Mismatch;
-        if mode.is_dry_run() {
+        let Some(writer) = task.writer else {
             let state = if mismatch { DocumentState::Held } else { DocumentState::Preview };
             return Ok(named.certified(state, &judged.certificate, None));
-        }
+        };
         if mismatch && published.is_some() {
             return Err(DocumentError::NoLongerAllocates);
         }
         if mismatch {
             let held = keys::held(&named.invoice.charges(), &named.revision);
-            let mut upload = self.bucket.upload(held, PARQUET);
+            let mut upload = writer.bucket.upload(held, PARQUET);
             upload.write_file(judged.charges).await?;
             upload.finish().await?;
             let rows = (keys::held(&named.invoice.allocations(), &named.revision), judged.rows, CSV);
-            return self.hold_mismatch(named, &judged.certificate, [rows], order, now).await;
+            return writer.hold_mismatch(named, &judged.certificate, [rows], order, task.now).await;
         }
         let charges = Output::charges(&named.invoice, Content::File(judged.charges));
         let aggregates = judged.aggregates.into_iter().map(Output::aggregate);
@@ -303,7 +300,7 @@ impl App {
             outputs: [charges].into_iter().chain(aggregates).collect(),
             withdrawn: taken.manifest.withdrawn().is_some(),
         };
-        self.publish(named, results, order, now).await
+        writer.publish(named, results, order, task.now).await
     }
 
     /// Why a bill is not published although it is right: somebody withdrew it, or must say first what it is.
@@ -311,8 +308,7 @@ impl App {
         &self,
         taken: &Taken,
         judged: &JudgedBill,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<Option<DocumentReport>, DocumentError> {
         if taken.manifest.brought.is_some() {
             return Ok(None);
@@ -329,11 +325,9 @@ impl App {
             is_upload: taken.is_upload,
             is_numbered: false,
         };
-        match self.unless_answered(&about, mode, now).await? {
+        match self.unless_answered(&about, task).await? {
             None => Ok(None),
-            Some(question) => {
-                Ok(Some(self.unusable(&taken.named, &taken.fetched, &question, mode, now).await?))
-            }
+            Some(question) => Ok(Some(task.unusable(&taken.named, &taken.fetched, &question).await?)),
         }
     }
 
@@ -363,26 +357,6 @@ impl App {
         let mut before = revisions.into_iter();
         let before = before.rfind(|record| record.raw_key == named.path && record.revision != named.revision);
         Ok(before.map(|record| record.order))
-    }
-
-    /// Holds a bill that cannot be judged, or that must be asked about.
-    pub(crate) async fn unusable(
-        &self,
-        named: &Named,
-        fetched: &Fetched,
-        reason: &str,
-        mode: Mode,
-        now: DateTime<Utc>,
-    ) -> Result<DocumentReport, DocumentError> {
-        if mode.is_dry_run() {
-            return Ok(named.report(DocumentState::Held, reason));
-        }
-        let order = order_of(&named.revision, fetched, None, now);
-        self.hold_unusable(named, reason, order, rules_text(&BTreeMap::new()), now).await
-    }
-
-    pub(crate) fn no_such_object(&self, key: &str) -> DocumentError {
-        DocumentError::NoSuchObject { bucket: self.bucket.name().to_owned(), key: key.to_owned() }
     }
 }
 

@@ -4,6 +4,10 @@
 //! ledger names the revision; the ledger names it before anything is published; what is published is derived
 //! from the ledger and from certificates by compare-and-swap (see `publish`); only then the revision is
 //! recorded as allocated. A redelivery repeats what is not recorded as done and comes to the same end.
+//!
+//! [`Reader`] decides, and [`Writer`] does it; a dry run has no writer.
+
+use std::collections::BTreeMap;
 
 use billing::atlas::{Rules, Statement};
 use billing::certificate::{Certificate, CertificateError, Status};
@@ -23,7 +27,7 @@ use serde_json::json;
 
 use crate::question::About;
 use crate::report::{DocumentReport, DocumentState};
-use crate::{App, Mode};
+use crate::{Reader, Task, Wish, Writer};
 
 pub(crate) const CSV: &str = "text/csv; charset=utf-8";
 pub(crate) const JSON: &str = "application/json";
@@ -131,16 +135,11 @@ impl Named {
     }
 }
 
-impl App {
+impl Reader {
     /// What becomes of a document: one report for each bill that it names.
-    pub(crate) async fn document(
-        &self,
-        object: &StoredObject,
-        mode: Mode,
-        now: DateTime<Utc>,
-    ) -> Vec<DocumentReport> {
+    pub(crate) async fn document(&self, object: &StoredObject, task: Task<'_>) -> Vec<DocumentReport> {
         let done = match self.place(object) {
-            Ok(placed) => self.placed(placed, object, mode, now).await,
+            Ok(placed) => self.placed(placed, object, task).await,
             Err(error) => Err(error),
         };
         done.unwrap_or_else(|error| vec![DocumentReport::failed(&object.key, error.to_string())])
@@ -150,20 +149,19 @@ impl App {
         &self,
         placed: Placed,
         object: &StoredObject,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<Vec<DocumentReport>, DocumentError> {
-        match (placed, mode) {
-            (Placed::Focus(key), Mode::Answered(answer, dry_run)) => {
-                let mode = if dry_run { Mode::DryRun } else { Mode::Work };
-                Box::pin(self.answered(&key, object, answer, mode, now)).await
+        match (placed, task.wish) {
+            (Placed::Focus(key), Wish::Answered(answer)) => {
+                Box::pin(self.answered(&key, object, answer, task.work())).await
             }
-            (Placed::Import, Mode::Answered(..)) => Err(DocumentError::NoQuestion(object.key.clone())),
-            (Placed::Import, mode) => Box::pin(self.import(object, mode, now)).await,
-            (_, Mode::Answered(Answer::Add, _)) => Err(DocumentError::NoQuestion(object.key.clone())),
-            (Placed::Invoice(key), mode) => Ok(vec![Box::pin(self.allocate(&key, object, mode, now)).await?]),
-            (Placed::Bill(key), mode) => Ok(vec![Box::pin(self.bill(&key, object, mode, now)).await?]),
-            (Placed::Focus(key), mode) => Ok(vec![Box::pin(self.focus(&key, object, mode, now)).await?]),
+            (Placed::Import, Wish::Answered(_)) | (_, Wish::Answered(Answer::Add)) => {
+                Err(DocumentError::NoQuestion(object.key.clone()))
+            }
+            (Placed::Import, _) => Box::pin(self.import(object, task)).await,
+            (Placed::Invoice(key), _) => Ok(vec![Box::pin(self.allocate(&key, object, task)).await?]),
+            (Placed::Bill(key), _) => Ok(vec![Box::pin(self.bill(&key, object, task)).await?]),
+            (Placed::Focus(key), _) => Ok(vec![Box::pin(self.focus(&key, object, task)).await?]),
         }
     }
 
@@ -190,13 +188,12 @@ impl App {
         &self,
         key: &RawDocumentKey,
         object: &StoredObject,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<DocumentReport, DocumentError> {
         let named = Named::of(key);
         let before = self.ledger.revision(&key.invoice, &key.revision).await?;
         if let Some(record) = before.as_ref().filter(|record| record.state == RevisionState::Allocated)
-            && mode.only_what_is_new()
+            && task.only_what_is_new()
         {
             return Ok(already(&named, record));
         }
@@ -207,50 +204,48 @@ impl App {
             return Ok(report);
         }
         let rules = self.rules_for(published.as_ref())?;
-        let stored = self.bucket.get(&object.key, object.version.as_deref()).await?.ok_or_else(|| {
-            DocumentError::NoSuchObject { bucket: self.bucket.name().to_owned(), key: object.key.clone() }
-        })?;
+        let stored = self.bucket.get(&object.key, object.version.as_deref()).await?;
+        let stored = stored.ok_or_else(|| self.no_such_object(&object.key))?;
+        let fetched = Fetched::of(&stored);
         let statement = Statement::of(key, &stored.bytes, rules);
         if let (Ok(statement), None) = (&statement, &published)
-            && let Some(question) =
-                self.question_of_invoice(&named, &statement.certificate, mode, now).await?
+            && let Some(question) = self.question_of_invoice(&named, &statement.certificate, task).await?
         {
-            return self.unusable(&named, &Fetched::of(&stored), &question, mode, now).await;
+            return task.unusable(&named, &fetched, &question).await;
         }
         let mismatch = |statement: &Statement| statement.certificate.status == Status::Mismatch;
-        match statement {
-            Ok(statement) if mode.is_dry_run() => {
+        match (statement, task.writer) {
+            (Ok(statement), None) => {
                 let state = if mismatch(&statement) { DocumentState::Held } else { DocumentState::Preview };
                 Ok(named.certified(state, &statement.certificate, None))
             }
-            Err(reason) if mode.is_dry_run() => Ok(named.report(DocumentState::Held, reason.to_string())),
-            Ok(statement) if !mismatch(&statement) => {
+            (Err(reason), None) => Ok(named.report(DocumentState::Held, reason.to_string())),
+            (Ok(statement), Some(writer)) if !mismatch(&statement) => {
                 let order = published.map(|record| record.order);
-                let order = order.unwrap_or_else(|| {
-                    order_of(&key.revision, &Fetched::of(&stored), statement.updated, now)
-                });
+                let order =
+                    order.unwrap_or_else(|| order_of(&key.revision, &fetched, statement.updated, task.now));
                 let results = Results {
                     certificate: statement.certificate,
                     outputs: vec![Output::charges(&key.invoice, Content::Bytes(statement.charges))],
                     withdrawn: false,
                 };
-                self.publish(&named, results, order, now).await
+                writer.publish(&named, results, order, task.now).await
             }
             // the difference to the next revision hangs on what was published: it is not taken back
-            Ok(_) | Err(_) if published.is_some() => Err(DocumentError::NoLongerAllocates),
-            Ok(statement) => {
-                let order = order_of(&key.revision, &Fetched::of(&stored), statement.updated, now);
+            (_, Some(_)) if published.is_some() => Err(DocumentError::NoLongerAllocates),
+            (Ok(statement), Some(writer)) => {
+                let order = order_of(&key.revision, &fetched, statement.updated, task.now);
                 let hold = |key: String| keys::held(&key, &statement.certificate.subject.revision);
                 let outputs = [
                     (hold(key.invoice.allocations()), statement.rows, CSV),
                     (hold(key.invoice.charges()), statement.charges, PARQUET),
                 ];
-                self.hold_mismatch(&named, &statement.certificate, outputs, order, now).await
+                writer.hold_mismatch(&named, &statement.certificate, outputs, order, task.now).await
             }
-            Err(reason) => {
-                let order = order_of(&key.revision, &Fetched::of(&stored), None, now);
+            (Err(reason), Some(writer)) => {
+                let order = order_of(&key.revision, &fetched, None, task.now);
                 let rules = rules_text(&self.rules.named());
-                self.hold_unusable(&named, &reason.to_string(), order, rules, now).await
+                writer.hold_unusable(&named, &reason.to_string(), order, rules, task.now).await
             }
         }
     }
@@ -260,28 +255,23 @@ impl App {
         &self,
         named: &Named,
         certificate: &Certificate,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<Option<String>, DocumentError> {
         let about = About { named, certificate, figures: None, is_upload: false, is_numbered: true };
-        self.unless_answered(&about, mode, now).await
+        self.unless_answered(&about, task).await
     }
 
     /// What must be asked of a bill that was fetched, unless that was answered; then others go that it takes the place of.
     pub(crate) async fn unless_answered(
         &self,
         about: &About<'_>,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<Option<String>, DocumentError> {
-        match mode {
-            Mode::Answered(Answer::Replace, false) => {
-                Box::pin(self.withdraw_for(about, now)).await?;
-                Ok(None)
-            }
-            Mode::Answered(..) => Ok(None),
-            _ => self.question(about).await,
+        let Wish::Answered(answer) = task.wish else { return self.question(about).await };
+        if let (Answer::Replace, Some(_)) = (answer, task.writer) {
+            Box::pin(self.withdraw_for(about, task.work())).await?;
         }
+        Ok(None)
     }
 
     /// A function does not bring back what a person withdrew.
@@ -307,7 +297,27 @@ impl App {
         Rules::from_named(&named).ok_or_else(|| DocumentError::UnknownRules(rules.to_owned()))
     }
 
-    pub(crate) async fn hold_unusable(
+    pub(crate) fn no_such_object(&self, key: &str) -> DocumentError {
+        DocumentError::NoSuchObject { bucket: self.bucket.name().to_owned(), key: key.to_owned() }
+    }
+}
+
+impl Task<'_> {
+    /// Holds a bill that cannot be judged, or that must be asked about.
+    pub(crate) async fn unusable(
+        self,
+        named: &Named,
+        fetched: &Fetched,
+        reason: &str,
+    ) -> Result<DocumentReport, DocumentError> {
+        let Some(writer) = self.writer else { return Ok(named.report(DocumentState::Held, reason)) };
+        let order = order_of(&named.revision, fetched, None, self.now);
+        writer.hold_unusable(named, reason, order, rules_text(&BTreeMap::new()), self.now).await
+    }
+}
+
+impl Writer {
+    async fn hold_unusable(
         &self,
         named: &Named,
         reason: &str,
@@ -362,7 +372,7 @@ impl App {
         let record = RevisionRecord::certified(certificate, certificate_key.clone(), order, state, now);
         let record = RevisionRecord { withdrawn, ..record };
 
-        self.revisions(invoice).register(&record, certificate, &record.order).await?;
+        self.register(invoice).add(&record, certificate, &record.order).await?;
         for output in &results.outputs {
             self.publish_newest(invoice, &record.revision, output).await?;
         }

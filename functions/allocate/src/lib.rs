@@ -23,11 +23,11 @@ use billing::atlas::Rules;
 use billing::intake::Answer;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
-use cloud::bucket::Bucket;
+use cloud::bucket::{Bucket, BucketReader};
 use cloud::events::{InvalidEvent, StoredObject, stored_objects};
 use cloud::intake::atlas_rules;
 use cloud::invocation::Function;
-use cloud::ledger::Ledger;
+use cloud::ledger::{Ledger, LedgerReader};
 use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
@@ -60,9 +60,23 @@ impl Config {
 /// The function with its clients.
 #[derive(Clone, Debug)]
 pub struct App {
+    reader: Reader,
+    writer: Writer,
+}
+
+/// What decides what becomes of a document: all that a dry run has.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    bucket: BucketReader,
+    ledger: LedgerReader,
+    rules: Rules,
+}
+
+/// What does it.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
     bucket: Bucket,
     ledger: Ledger,
-    rules: Rules,
 }
 
 /// Why an event could not be taken up at all; what goes wrong with one document is in the report.
@@ -76,6 +90,10 @@ pub enum Error {
 }
 
 impl App {
+    fn task(&self, wish: Wish, dry_run: bool, now: DateTime<Utc>) -> Task<'_> {
+        Task { wish, writer: (!dry_run).then_some(&self.writer), now }
+    }
+
     async fn withdraw_by_hand(&self, event: &Value, now: DateTime<Utc>) -> Result<AllocateReport, Error> {
         let invalid = |why: String| InvalidEvent { field: "members".to_owned(), why };
         let asked: Withdraw =
@@ -86,9 +104,9 @@ impl App {
         if asked.reason.trim().is_empty() {
             return Err(invalid("a reason is needed".to_owned()).into());
         }
-        let mode = if asked.dry_run { Mode::DryRun } else { Mode::Work };
+        let task = self.task(Wish::Work, asked.dry_run, now);
         let mut report = AllocateReport::new(asked.dry_run);
-        report.documents = match self.withdraw(&invoice, asked.reason.trim(), mode, now).await {
+        report.documents = match self.reader.withdraw(&invoice, asked.reason.trim(), task).await {
             Ok(documents) => documents,
             Err(error) => vec![DocumentReport::failed(&asked.withdraw, error.to_string())],
         };
@@ -107,28 +125,34 @@ struct Withdraw {
 }
 
 /// What to do with the objects of an event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Mode {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
     /// What has not been done yet.
-    #[default]
     Work,
     /// Everything again.
     Force,
-    /// Only say what would come out.
-    DryRun,
-    /// A person says what a bill is that was held with a question; whether only to say what would come out.
-    Answered(Answer, bool),
+    /// A person says what a bill is that was held with a question.
+    Answered(Answer),
 }
 
-impl Mode {
-    /// Whether nothing is written.
-    pub(crate) fn is_dry_run(self) -> bool {
-        matches!(self, Self::DryRun | Self::Answered(_, true))
+/// What to do, and with what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task<'w> {
+    wish: Wish,
+    /// Nothing in a dry run, which only says what would come out.
+    writer: Option<&'w Writer>,
+    now: DateTime<Utc>,
+}
+
+impl Task<'_> {
+    /// What follows from it, done once.
+    pub(crate) fn work(self) -> Self {
+        Self { wish: Wish::Work, ..self }
     }
 
-    /// Whether what was done is not done again.
+    /// Whether what was done is not done again; a dry run says again what comes out.
     pub(crate) fn only_what_is_new(self) -> bool {
-        matches!(self, Self::Work | Self::Answered(_, false))
+        self.writer.is_some() && self.wish != Wish::Force
     }
 }
 
@@ -140,29 +164,37 @@ impl Function for App {
     async fn connect(vars: &Vars) -> Result<Self, Error> {
         let config = Config::from_vars(vars)?;
         let aws = Aws::connect(vars).await?;
-        Ok(Self {
-            bucket: Bucket::new(&aws, config.bucket),
-            ledger: Ledger::new(&aws, config.table),
-            rules: config.rules,
-        })
+        let writer =
+            Writer { bucket: Bucket::new(&aws, config.bucket), ledger: Ledger::new(&aws, config.table) };
+        let (bucket, ledger) = (writer.bucket.reader().clone(), writer.ledger.reader().clone());
+        Ok(Self { reader: Reader { bucket, ledger, rules: config.rules }, writer })
     }
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<AllocateReport, Error> {
         if event.get("withdraw").is_some() {
             return self.withdraw_by_hand(event, now).await;
         }
-        let (objects, mode) = read_event(event)?;
-        let mut report = AllocateReport::new(mode.is_dry_run());
+        let Asked { objects, wish, dry_run } = read_event(event)?;
+        let mut report = AllocateReport::new(dry_run);
         for object in objects {
             // one document that fails does not stop the others
-            report.documents.extend(Box::pin(self.document(&object, mode, now)).await);
+            let task = self.task(wish, dry_run, now);
+            report.documents.extend(Box::pin(self.reader.document(&object, task)).await);
         }
         Ok(report)
     }
 
     fn ledger(&self) -> &Ledger {
-        &self.ledger
+        &self.writer.ledger
     }
+}
+
+/// What an event asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    objects: Vec<StoredObject>,
+    wish: Wish,
+    dry_run: bool,
 }
 
 /// The event of a person; a misspelt member is an error, because `dry-run` would otherwise write.
@@ -177,23 +209,23 @@ struct ByHand {
     answer: Option<Answer>,
 }
 
-fn read_event(event: &Value) -> Result<(Vec<StoredObject>, Mode), InvalidEvent> {
+fn read_event(event: &Value) -> Result<Asked, InvalidEvent> {
     if event.get("key").is_none() {
-        return Ok((stored_objects(event)?, Mode::Work));
+        return Ok(Asked { objects: stored_objects(event)?, wish: Wish::Work, dry_run: false });
     }
     let by_hand: ByHand = serde_json::from_value(event.clone())
         .map_err(|error| InvalidEvent { field: "members".to_owned(), why: error.to_string() })?;
-    let mode = match (by_hand.answer, by_hand.dry_run, by_hand.force) {
-        (Some(answer), dry_run, false) => Mode::Answered(answer, dry_run),
-        (Some(_), _, true) => {
+    let wish = match (by_hand.answer, by_hand.force) {
+        (Some(answer), false) => Wish::Answered(answer),
+        (Some(_), true) => {
             let why = "an answer and force do not go together".to_owned();
             return Err(InvalidEvent { field: "members".to_owned(), why });
         }
-        (None, true, _) => Mode::DryRun,
-        (None, false, true) => Mode::Force,
-        (None, false, false) => Mode::Work,
+        (None, true) => Wish::Force,
+        (None, false) => Wish::Work,
     };
-    Ok((vec![StoredObject { bucket: None, key: by_hand.key, version: None }], mode))
+    let object = StoredObject { bucket: None, key: by_hand.key, version: None };
+    Ok(Asked { objects: vec![object], wish, dry_run: by_hand.dry_run })
 }
 
 #[cfg(test)]
@@ -218,11 +250,12 @@ mod tests {
 
     #[test]
     fn a_person_may_ask_for_a_dry_run_or_for_everything_again() {
-        let mode = |event: Value| read_event(&event).map(|(_, mode)| mode);
-        assert_eq!(mode(json!({"key": "raw/x"})), Ok(Mode::Work));
-        assert_eq!(mode(json!({"key": "raw/x", "dry_run": true})), Ok(Mode::DryRun));
-        assert_eq!(mode(json!({"key": "raw/x", "force": true})), Ok(Mode::Force));
-        assert_eq!(mode(json!({"key": "raw/x", "answer": "add"})), Ok(Mode::Answered(Answer::Add, false)));
+        let wish = |event: Value| read_event(&event).map(|asked| (asked.wish, asked.dry_run));
+        assert_eq!(wish(json!({"key": "raw/x"})), Ok((Wish::Work, false)));
+        assert_eq!(wish(json!({"key": "raw/x", "dry_run": true})), Ok((Wish::Work, true)));
+        assert_eq!(wish(json!({"key": "raw/x", "force": true})), Ok((Wish::Force, false)));
+        let add = json!({"key": "raw/x", "answer": "add"});
+        assert_eq!(wish(add), Ok((Wish::Answered(Answer::Add), false)));
         for misspelt in [
             json!({"key": "raw/x", "dry-run": true}),
             json!({"key": "raw/x", "force": "yes"}),
@@ -230,7 +263,7 @@ mod tests {
             json!({"key": "raw/x", "answer": "add", "force": true}),
             json!({"key": 7}),
         ] {
-            assert!(mode(misspelt).is_err());
+            assert!(wish(misspelt).is_err());
         }
     }
 }

@@ -14,10 +14,10 @@ use billing::revision::Revision;
 use chrono::{DateTime, Utc};
 use cloud::bucket::{KeepError, Written};
 use cloud::ledger::{PeriodRecord, RevisionRecord, RevisionState};
-use cloud::publication::{Revisions, Rounds};
+use cloud::publication::{Register, Revisions, Rounds};
 
-use crate::App;
 use crate::document::{CSV, Content, DocumentError, Output};
+use crate::{Reader, Writer};
 
 /// The rows of a certificate: those of Atlas in the columns that its readers know.
 fn rows(certificate: &Certificate) -> Result<Vec<u8>, MoneyError> {
@@ -27,10 +27,17 @@ fn rows(certificate: &Certificate) -> Result<Vec<u8>, MoneyError> {
     }
 }
 
-impl App {
+impl Reader {
     /// The revisions of an invoice, with their certificates.
     pub(crate) fn revisions<'a>(&'a self, invoice: &'a InvoiceKey) -> Revisions<'a> {
         Revisions { bucket: &self.bucket, ledger: &self.ledger, subject: invoice.into() }
+    }
+}
+
+impl Writer {
+    /// The revisions of an invoice, to add one.
+    pub(crate) fn register<'a>(&'a self, invoice: &'a InvoiceKey) -> Register<'a> {
+        Register { bucket: &self.bucket, ledger: &self.ledger, subject: invoice.into() }
     }
 
     /// Publishes something of a revision if it is the newest; if not, the newest publishes its own. The bytes
@@ -70,7 +77,7 @@ impl App {
             rounds.begin()?;
             let standing = self.bucket.get(&key, None).await?;
             let Some(latest) = self.ledger.latest(invoice).await? else { return Ok(()) };
-            let rows = rows(&self.revisions(invoice).certificate(&latest).await?)?;
+            let rows = rows(&self.register(invoice).revisions().certificate(&latest).await?)?;
             let (bytes, etag) = standing.map(|object| (object.bytes, object.etag)).unzip();
             // two revisions may have the same rows, so the swap alone does not prove that nobody was quicker:
             // only rows of the revision that is still the newest end the loop
@@ -151,7 +158,7 @@ impl App {
         if earlier.peek().is_none() {
             return Ok(None); // most are the first
         }
-        let revisions = self.revisions(invoice);
+        let revisions = self.register(invoice).revisions();
         let certificate: Certificate = revisions.certificate(&newest.revision).await?;
         for before in earlier {
             let before = revisions.certificate(&before.revision).await?;

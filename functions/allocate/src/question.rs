@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::document::{DocumentError, JSON, Named};
 use crate::report::{DocumentReport, DocumentState};
-use crate::{App, Mode};
+use crate::{Reader, Task, Writer};
 
 /// A bill that is about to count.
 pub(crate) struct About<'b> {
@@ -32,7 +32,7 @@ pub(crate) struct About<'b> {
     pub(crate) is_numbered: bool,
 }
 
-impl App {
+impl Reader {
     /// What must be asked before a new revision counts; nothing if it is clear.
     pub(crate) async fn question(&self, about: &About<'_>) -> Result<Option<String>, DocumentError> {
         let invoice = &about.named.invoice;
@@ -77,8 +77,7 @@ impl App {
         key: &FocusKey,
         object: &StoredObject,
         answer: Answer,
-        mode: Mode,
-        now: DateTime<Utc>,
+        task: Task<'_>,
     ) -> Result<Vec<DocumentReport>, DocumentError> {
         let taken = self.bucket.take_in(&object.key, object.version.as_deref()).await?;
         let taken = taken.ok_or_else(|| self.no_such_object(&object.key))?;
@@ -100,10 +99,10 @@ impl App {
         let Some(found) = found else { return Err(DocumentError::NotOfThisBill(object.key.clone())) };
         let part = part_of(&file.name, &file.sha256, file.bytes, &format!("upload of {}", object.key));
         let wish = self.wish(&key.invoice, answer).await?;
-        let plan = plan(&self.bucket, &self.ledger, &[(found, vec![part.clone()])], &wish, now).await?;
+        let plan = plan(&self.bucket, &self.ledger, &[(found, vec![part.clone()])], &wish, task.now).await?;
         if let [Planned::Already(invoice, revision)] = plan.bills.as_slice() {
-            if !mode.is_dry_run() {
-                self.settle_question(&named, &said(&format!("{invoice}")), now).await?;
+            if let Some(writer) = task.writer {
+                writer.settle_question(&named, &said(&format!("{invoice}")), task.now).await?;
             }
             let reason = format!("{invoice} is made of this document already, as revision {revision}");
             return Ok(vec![named.report(DocumentState::Already, reason)]);
@@ -114,7 +113,7 @@ impl App {
         if let Some(lost) = manifests.iter().flat_map(|manifest| &manifest.parts).find(overwritten) {
             return Err(DocumentError::Overwritten(lost.key.clone()));
         }
-        if mode.is_dry_run() {
+        let Some(writer) = task.writer else {
             let bills: Vec<String> =
                 manifests.iter().map(|manifest| manifest.invoice().to_string()).collect();
             return Ok(vec![
@@ -123,11 +122,11 @@ impl App {
                     format!("it would be brought as {}", bills.join(" and ")),
                 ),
             ]);
-        }
-        keep_document(&self.bucket, &part, &file.file).await?;
-        let import = keep(&self.bucket, manifests, now).await?;
-        self.settle_question(&named, &said(&import), now).await?;
-        self.import(&StoredObject { bucket: None, key: import, version: None }, Mode::Work, now).await
+        };
+        keep_document(&writer.bucket, &part, &file.file).await?;
+        let import = keep(&writer.bucket, manifests, task.now).await?;
+        writer.settle_question(&named, &said(&import), task.now).await?;
+        self.import(&StoredObject { bucket: None, key: import, version: None }, task.work()).await
     }
 
     /// It is about the bill under the key, if that counts; else about the one of the account and month.
@@ -142,6 +141,72 @@ impl App {
         })
     }
 
+    /// Withdraws the bills that a fetched one takes the place of.
+    pub(crate) async fn withdraw_for(&self, about: &About<'_>, task: Task<'_>) -> Result<(), DocumentError> {
+        let invoice = &about.named.invoice;
+        let all = standing(&self.bucket, &self.ledger, invoice.period, about.figures).await?;
+        let others: Vec<_> = all.iter().filter(|standing| standing.invoice != *invoice).cloned().collect();
+        for Conflict { standing, .. } in conflicts(invoice, about.is_numbered, None, &others) {
+            self.withdraw(&standing.invoice, &format!("replaced by {invoice}"), task).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the wait for a bill that is held and never counted.
+    async fn give_up(
+        &self,
+        invoice: &InvoiceKey,
+        revisions: Vec<RevisionRecord>,
+        reason: &str,
+        task: Task<'_>,
+    ) -> Result<Vec<DocumentReport>, DocumentError> {
+        let mut reports = Vec::new();
+        for record in revisions.into_iter().filter(|record| record.state == RevisionState::Held) {
+            let named = Named::new(invoice.clone(), record.revision, record.raw_key);
+            reports.push(match task.writer {
+                None => named.report(DocumentState::Preview, format!("{invoice} would be held no longer")),
+                Some(writer) => {
+                    let reason = format!("withdrawn: {reason}");
+                    writer.settle_question(&named, &reason, task.now).await?;
+                    named.report(DocumentState::Withdrawn, reason)
+                }
+            });
+        }
+        Ok(reports)
+    }
+
+    /// Withdraws a bill: its next revision has no charges. One that is held, and never counted, is waited for no longer.
+    pub(crate) async fn withdraw(
+        &self,
+        invoice: &InvoiceKey,
+        reason: &str,
+        task: Task<'_>,
+    ) -> Result<Vec<DocumentReport>, DocumentError> {
+        let revisions = self.ledger.revisions(invoice).await?;
+        let newest = newest(&self.ledger, invoice).await?;
+        let counts = newest.as_ref().is_some_and(|record| !record.withdrawn);
+        let is_held = revisions.last().is_some_and(|record| record.state == RevisionState::Held);
+        if !counts && is_held {
+            return self.give_up(invoice, revisions, reason, task).await;
+        }
+        if let Some(record) = newest.filter(|record| record.withdrawn) {
+            let named = Named::new(invoice.clone(), record.revision, record.raw_key);
+            return Ok(vec![
+                named.report(DocumentState::Already, format!("{invoice} is {} already", record.reason)),
+            ]);
+        }
+        let (manifest, _) = withdrawing(&self.bucket, &self.ledger, invoice, reason).await?;
+        let Some(writer) = task.writer else {
+            let revision = Revision::of(&manifest.to_json().map_err(cloud::intake::IntakeError::from)?);
+            let named = Named::new(invoice.clone(), revision, invoice.raw_folder());
+            return Ok(vec![named.report(DocumentState::Preview, format!("{invoice} would be withdrawn"))]);
+        };
+        let import = keep(&writer.bucket, vec![manifest], task.now).await?;
+        self.import(&StoredObject { bucket: None, key: import, version: None }, task.work()).await
+    }
+}
+
+impl Writer {
     /// What was held with a question counts elsewhere now: its month waits for it no longer.
     async fn settle_question(
         &self,
@@ -160,76 +225,6 @@ impl App {
         self.bucket.overwrite(&keys::held_reason(&named.note), note, JSON).await?;
         self.ledger.record_revision(&named.invoice, &record).await?;
         self.settle_period(&named.invoice, now).await
-    }
-
-    /// Withdraws the bills that a fetched one takes the place of.
-    pub(crate) async fn withdraw_for(
-        &self,
-        about: &About<'_>,
-        now: DateTime<Utc>,
-    ) -> Result<(), DocumentError> {
-        let invoice = &about.named.invoice;
-        let all = standing(&self.bucket, &self.ledger, invoice.period, about.figures).await?;
-        let others: Vec<_> = all.iter().filter(|standing| standing.invoice != *invoice).cloned().collect();
-        for Conflict { standing, .. } in conflicts(invoice, about.is_numbered, None, &others) {
-            self.withdraw(&standing.invoice, &format!("replaced by {invoice}"), Mode::Work, now).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends the wait for a bill that is held and never counted.
-    async fn give_up(
-        &self,
-        invoice: &InvoiceKey,
-        revisions: Vec<RevisionRecord>,
-        reason: &str,
-        mode: Mode,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<DocumentReport>, DocumentError> {
-        let mut reports = Vec::new();
-        for record in revisions.into_iter().filter(|record| record.state == RevisionState::Held) {
-            let named = Named::new(invoice.clone(), record.revision, record.raw_key);
-            reports.push(match mode.is_dry_run() {
-                true => named.report(DocumentState::Preview, format!("{invoice} would be held no longer")),
-                false => {
-                    let reason = format!("withdrawn: {reason}");
-                    self.settle_question(&named, &reason, now).await?;
-                    named.report(DocumentState::Withdrawn, reason)
-                }
-            });
-        }
-        Ok(reports)
-    }
-
-    /// Withdraws a bill: its next revision has no charges. One that is held, and never counted, is waited for no longer.
-    pub(crate) async fn withdraw(
-        &self,
-        invoice: &InvoiceKey,
-        reason: &str,
-        mode: Mode,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<DocumentReport>, DocumentError> {
-        let revisions = self.ledger.revisions(invoice).await?;
-        let newest = newest(&self.ledger, invoice).await?;
-        let counts = newest.as_ref().is_some_and(|record| !record.withdrawn);
-        let is_held = revisions.last().is_some_and(|record| record.state == RevisionState::Held);
-        if !counts && is_held {
-            return self.give_up(invoice, revisions, reason, mode, now).await;
-        }
-        if let Some(record) = newest.filter(|record| record.withdrawn) {
-            let named = Named::new(invoice.clone(), record.revision, record.raw_key);
-            return Ok(vec![
-                named.report(DocumentState::Already, format!("{invoice} is {} already", record.reason)),
-            ]);
-        }
-        let (manifest, _) = withdrawing(&self.bucket, &self.ledger, invoice, reason).await?;
-        if mode.is_dry_run() {
-            let revision = Revision::of(&manifest.to_json().map_err(cloud::intake::IntakeError::from)?);
-            let named = Named::new(invoice.clone(), revision, invoice.raw_folder());
-            return Ok(vec![named.report(DocumentState::Preview, format!("{invoice} would be withdrawn"))]);
-        }
-        let import = keep(&self.bucket, vec![manifest], now).await?;
-        self.import(&StoredObject { bucket: None, key: import, version: None }, Mode::Work, now).await
     }
 }
 

@@ -14,7 +14,7 @@ use billing::revision::RevisionOrder;
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud::bucket::{Object, Written};
 use cloud::ledger::{RevisionRecord, RevisionState, Subject};
-use cloud::publication::Revisions;
+use cloud::publication::Register;
 use serde_json::json;
 
 use crate::App;
@@ -137,8 +137,8 @@ impl App {
         newest: &RevisionOrder,
     ) -> Result<ReportedMonth, MonthError> {
         let subject = Subject::Report(&key.invoice);
-        let revisions = Revisions { bucket: &self.bucket, ledger: &self.ledger, subject };
-        revisions.register(record, &certificate, newest).await?;
+        let register = Register { bucket: &self.bucket, ledger: &self.ledger, subject };
+        register.add(record, &certificate, newest).await?;
         self.ledger.complete_revision(subject, record).await?;
         Ok(told(key, ReportOutcome::Certified, &certificate, record.certificate_key.clone()))
     }

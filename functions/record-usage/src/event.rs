@@ -9,23 +9,16 @@ use serde_json::Value;
 pub(crate) enum Wanted {
     /// Take in files that have arrived.
     Files(Vec<StoredObject>),
-    /// Take in one that a person names.
-    File { file: StoredObject, mode: Mode },
+    /// Take in one that a person names; whether also if that was done.
+    File { file: StoredObject, force: bool },
+    /// Say what would come out of it.
+    LookAt(StoredObject),
     /// Keep these lines as a file, which is then taken in.
     Keep(String),
     /// Put the files of histories together and forget what is too old.
-    Tidy { dry_run: bool },
-}
-
-/// What to do with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Take it in, unless that was done.
-    Work,
-    /// Take it in, also if that was done.
-    Force,
-    /// Say what would come out.
-    DryRun,
+    Tidy,
+    /// Say what would come out of that.
+    LookTidy,
 }
 
 #[derive(Default, Deserialize)]
@@ -53,16 +46,14 @@ pub(crate) fn read_event(event: &Value) -> Result<Wanted, InvalidWish> {
         return Ok(Wanted::Keep(events.iter().map(|event| format!("{event}\n")).collect()));
     }
     let Wire { key, dry_run, force } = Wire::read(event)?;
-    let mode = match (dry_run, force) {
-        (true, _) => Mode::DryRun,
-        (false, true) => Mode::Force,
-        (false, false) => Mode::Work,
-    };
-    match key {
-        Some(key) => Ok(Wanted::File { file: StoredObject { bucket: None, key, version: None }, mode }),
-        None if mode == Mode::Force => Err(Wire::invalid("force is for a key")),
-        None => Ok(Wanted::Tidy { dry_run }),
-    }
+    let file = key.map(|key| StoredObject { bucket: None, key, version: None });
+    Ok(match (file, dry_run) {
+        (Some(file), true) => Wanted::LookAt(file),
+        (Some(file), false) => Wanted::File { file, force },
+        (None, true) => Wanted::LookTidy,
+        (None, false) if force => return Err(Wire::invalid("force is for a key")),
+        (None, false) => Wanted::Tidy,
+    })
 }
 
 #[cfg(test)]
@@ -79,12 +70,13 @@ mod tests {
             json!({"Records": [{"s3": {"object": {"key": "datastores/a+b"}}}]}),
             Wanted::Files(vec![file("datastores/a b")]),
         );
-        is(json!({"key": "datastores/a"}), Wanted::File { file: file("datastores/a"), mode: Mode::Work });
-        let force = Wanted::File { file: file("datastores/a"), mode: Mode::Force };
+        is(json!({"key": "datastores/a"}), Wanted::File { file: file("datastores/a"), force: false });
+        let force = Wanted::File { file: file("datastores/a"), force: true };
         is(json!({"key": "datastores/a", "force": true}), force);
-        is(json!({"scheduled_time": "2026-11-02T06:00:00Z"}), Wanted::Tidy { dry_run: false });
-        is(json!({"dry_run": true}), Wanted::Tidy { dry_run: true });
-        is(json!({"detail-type": "Scheduled Event", "detail": {}}), Wanted::Tidy { dry_run: false });
+        is(json!({"key": "datastores/a", "dry_run": true}), Wanted::LookAt(file("datastores/a")));
+        is(json!({"scheduled_time": "2026-11-02T06:00:00Z"}), Wanted::Tidy);
+        is(json!({"dry_run": true}), Wanted::LookTidy);
+        is(json!({"detail-type": "Scheduled Event", "detail": {}}), Wanted::Tidy);
         let sent = json!({"detail-type": "Datastore Lifecycle", "source": "x", "detail": {"event_id": "e"}});
         is(sent, Wanted::Keep("{\"event_id\":\"e\"}\n".into()));
         is(

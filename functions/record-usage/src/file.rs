@@ -13,8 +13,7 @@ use cloud::events::StoredObject;
 use cloud::ledger::FileState;
 use serde_json::json;
 
-use crate::event::Mode;
-use crate::{App, Error, FileReport, FileReportState};
+use crate::{App, Error, FileReport, FileReportState, Reader};
 
 const JSON_LINES: &str = "application/jsonl";
 /// A file is read whole, beside what is made of it; a larger one would end the function without a word.
@@ -37,6 +36,36 @@ enum Taken {
     Bad(String),
 }
 
+/// A file as it was read.
+struct Read {
+    object: Object,
+    revision: Revision,
+}
+
+impl Reader {
+    async fn read(&self, file: &StoredObject) -> Result<Read, Error> {
+        let StoredObject { bucket, key, version } = file;
+        if let Some(other) = bucket.as_ref().filter(|bucket| *bucket != self.bucket.name()) {
+            return Err(Error::OtherBucket(other.clone(), self.bucket.name().to_owned()));
+        }
+        let object = self.bucket.get_at_most(key, version.as_deref(), LARGEST_FILE_BYTES).await?;
+        let object = object.ok_or_else(|| Error::NoFile(key.clone()))?;
+        let revision = Revision::of_sha256(&sha256_hex(&object.bytes));
+        Ok(Read { object, revision })
+    }
+
+    /// What would come out of a file.
+    pub(crate) async fn preview(&self, file: &StoredObject) -> Result<FileReport, Error> {
+        let key = &file.key;
+        Ok(match take(&self.read(file).await?.object)? {
+            Taken::Histories { events, datastores, .. } => {
+                FileReport::counted(key, FileReportState::Preview, events, datastores)
+            }
+            Taken::Bad(reason) => FileReport::new(key, FileReportState::WouldHold, reason),
+        })
+    }
+}
+
 impl App {
     /// Keeps lines that came as an event; they are taken in when their file's notification comes.
     pub(crate) async fn keep(&self, lines: String, now: DateTime<Utc>) -> Result<FileReport, Error> {
@@ -52,16 +81,16 @@ impl App {
     pub(crate) async fn file(
         &self,
         file: &StoredObject,
-        mode: Mode,
+        force: bool,
         now: DateTime<Utc>,
     ) -> Result<FileReport, Error> {
-        let (report, mut settled) = self.content(file, mode, now).await?;
+        let (report, mut settled) = self.content(file, force, now).await?;
         let standing = StoredObject { version: None, ..file.clone() };
         for _ in 0..ROUNDS {
             if settled {
                 return Ok(report);
             }
-            settled = match self.content(&standing, Mode::Work, now).await {
+            settled = match self.content(&standing, false, now).await {
                 Ok((_, settled)) => settled,
                 Err(Error::NoFile(_)) => true, // removed meanwhile
                 Err(error) => return Err(error),
@@ -74,30 +103,21 @@ impl App {
     async fn content(
         &self,
         file: &StoredObject,
-        mode: Mode,
+        force: bool,
         now: DateTime<Utc>,
     ) -> Result<(FileReport, bool), Error> {
-        let StoredObject { bucket, key, version } = file;
-        if let Some(other) = bucket.as_ref().filter(|bucket| *bucket != self.bucket.name()) {
-            return Err(Error::OtherBucket(other.clone(), self.bucket.name().to_owned()));
-        }
-        let object = self.bucket.get_at_most(key, version.as_deref(), LARGEST_FILE_BYTES).await?;
-        let object = object.ok_or_else(|| Error::NoFile(key.clone()))?;
-        let revision = Revision::of_sha256(&sha256_hex(&object.bytes));
+        let key = &file.key;
+        let Read { object, revision } = self.reader.read(file).await?;
         let known = self.ledger.file(key).await?;
         let was_held = known.iter().any(|(_, state)| matches!(state, FileState::Held { .. }));
         let is_recorded = |(of, state): &(Revision, FileState)| {
             *of == revision && matches!(state, FileState::Recorded { .. })
         };
-        if mode == Mode::Work && known.iter().any(is_recorded) {
+        if !force && known.iter().any(is_recorded) {
             let settled = !was_held || self.release(key, &object).await?;
             return Ok((FileReport::new(key, FileReportState::Already, "taken in before"), settled));
         }
-        let taken = take(&object)?;
-        if mode == Mode::DryRun {
-            return Ok((preview(key, &taken), true));
-        }
-        match taken {
+        match take(&object)? {
             Taken::Histories { bytes, events, datastores } => {
                 self.bucket.overwrite(&format!("{PARTS}{revision}.jsonl"), bytes, JSON_LINES).await?;
                 let settled = !was_held || self.release(key, &object).await?;
@@ -178,13 +198,4 @@ fn take(object: &Object) -> Result<Taken, Error> {
         lines.push(b'\n');
     }
     Ok(Taken::Histories { bytes: lines, events: count, datastores: histories.len() })
-}
-
-fn preview(key: &str, taken: &Taken) -> FileReport {
-    match taken {
-        Taken::Histories { events, datastores, .. } => {
-            FileReport::counted(key, FileReportState::Preview, *events, *datastores)
-        }
-        Taken::Bad(reason) => FileReport::new(key, FileReportState::WouldHold, reason.clone()),
-    }
 }

@@ -18,23 +18,28 @@ mod tidy;
 use billing::usage::Retention;
 use chrono::{DateTime, Utc};
 use cloud::aws::Aws;
-use cloud::bucket::{Bucket, BucketError};
+use cloud::bucket::{Bucket, BucketError, BucketReader};
 use cloud::datastores::{Datastores, DatastoresError};
 use cloud::events::InvalidWish;
-use cloud::events::StoredObject;
 use cloud::invocation::Function;
 use cloud::ledger::{Ledger, LedgerError};
 use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
-use crate::event::{Mode, Wanted, read_event};
+use crate::event::{Wanted, read_event};
 
 pub use report::{FileReport, FileReportState, RecordUsageReport, TidyReport};
 
 /// The function with its clients.
 pub struct App {
+    reader: Reader,
     bucket: Bucket,
     ledger: Ledger,
+}
+
+/// What says what would come out: all that a dry run has.
+pub(crate) struct Reader {
+    bucket: BucketReader,
     datastores: Datastores,
     retention: Retention,
 }
@@ -76,44 +81,41 @@ impl Function for App {
         let retention = vars.parsed("RETENTION_PERIOD", Retention::default())?;
         let aws = Aws::connect(vars).await?;
         let bucket = Bucket::new(&aws, bucket);
-        let datastores = Datastores::new(bucket.reader().clone());
-        Ok(Self { bucket, ledger: Ledger::new(&aws, table), datastores, retention })
+        let reader = Reader {
+            bucket: bucket.reader().clone(),
+            datastores: Datastores::new(bucket.reader().clone()),
+            retention,
+        };
+        Ok(Self { reader, bucket, ledger: Ledger::new(&aws, table) })
     }
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<RecordUsageReport, Error> {
+        let mut report = RecordUsageReport::default();
         match read_event(event)? {
-            Wanted::Files(files) => self.files(&files, Mode::Work, now).await,
-            Wanted::File { file, mode } => self.files(&[file], mode, now).await,
-            Wanted::Keep(lines) => {
-                let file = self.keep(lines, now).await?;
-                Ok(RecordUsageReport { files: vec![file], ..RecordUsageReport::default() })
+            Wanted::Files(files) => {
+                for file in files {
+                    // one file that fails does not stop the others
+                    report.files.push(FileReport::or_failed(&file.key, self.file(&file, false, now).await));
+                }
             }
-            Wanted::Tidy { dry_run } => {
-                let tidied = self.tidy(dry_run, now).await?;
-                Ok(RecordUsageReport { dry_run, tidied: Some(tidied), ..RecordUsageReport::default() })
+            Wanted::File { file, force } => {
+                report.files.push(FileReport::or_failed(&file.key, self.file(&file, force, now).await));
+            }
+            Wanted::LookAt(file) => {
+                report.dry_run = true;
+                report.files.push(FileReport::or_failed(&file.key, self.reader.preview(&file).await));
+            }
+            Wanted::Keep(lines) => report.files.push(self.keep(lines, now).await?),
+            Wanted::Tidy => report.tidied = Some(self.tidy(now).await?),
+            Wanted::LookTidy => {
+                report.dry_run = true;
+                report.tidied = Some(self.reader.round(now).await?.tidied);
             }
         }
+        Ok(report)
     }
 
     fn ledger(&self) -> &Ledger {
         &self.ledger
-    }
-}
-
-impl App {
-    async fn files(
-        &self,
-        files: &[StoredObject],
-        mode: Mode,
-        now: DateTime<Utc>,
-    ) -> Result<RecordUsageReport, Error> {
-        let dry_run = mode == Mode::DryRun;
-        let mut report = RecordUsageReport { dry_run, ..RecordUsageReport::default() };
-        for file in files {
-            // one file that fails does not stop the others
-            let taken = self.file(file, mode, now).await;
-            report.files.push(taken.unwrap_or_else(|error| FileReport::failed(&file.key, &error)));
-        }
-        Ok(report)
     }
 }

@@ -1,10 +1,10 @@
 //! What `record-usage` answers.
 
-use std::fmt;
-
 use cloud::datastores::Current;
 use cloud::invocation::{Report, Tally};
 use serde::Serialize;
+
+use crate::Error;
 
 /// What became of the files of one event, in its order, or of all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -81,8 +81,9 @@ impl FileReport {
         Self { events, datastores, ..Self::new(key, state, reason) }
     }
 
-    pub(crate) fn failed(key: &str, error: &dyn fmt::Display) -> Self {
-        Self::new(key, FileReportState::Failed, error.to_string())
+    /// What was done with a file, or that it failed.
+    pub(crate) fn or_failed(key: &str, done: Result<Self, Error>) -> Self {
+        done.unwrap_or_else(|error| Self::new(key, FileReportState::Failed, error.to_string()))
     }
 }
 

@@ -13,7 +13,7 @@ use cloud::datastores::{BASES, CURRENT, Current, Files, Group};
 use futures::stream::{StreamExt as _, TryStreamExt as _, iter};
 use sha2::{Digest, Sha256};
 
-use crate::{App, Error, TidyReport};
+use crate::{App, Error, Reader, TidyReport};
 
 const JSON_LINES: &str = "application/jsonl";
 /// Histories read at once.
@@ -23,83 +23,40 @@ const MOST_FILES: usize = 200;
 /// Files removed at once.
 const DELETIONS: usize = 16;
 
-impl App {
-    /// Puts everything together, so many files at a time: what is left when this invocation ends is for the next one.
-    pub(crate) async fn tidy(&self, dry_run: bool, now: DateTime<Utc>) -> Result<TidyReport, Error> {
-        let mut tidied = self.round(dry_run, now).await?;
-        while !dry_run && tidied.more {
-            let next = self.round(dry_run, now).await?;
-            tidied =
-                TidyReport { files: tidied.files + next.files, purged: tidied.purged + next.purged, ..next };
-        }
-        Ok(tidied)
-    }
+/// What the next round of putting together comes to.
+pub(crate) struct Round {
+    /// What it puts together.
+    union: Union,
+    /// The content of the new base; nothing if there is nothing to do.
+    content: Option<Revision>,
+    current: Current,
+    etag: Option<String>,
+    pub(crate) tidied: TidyReport,
+}
 
-    async fn round(&self, dry_run: bool, now: DateTime<Utc>) -> Result<TidyReport, Error> {
-        let cutoff_ms = self.retention.cutoff_ms(now);
-        let purged_before = text(cutoff_ms);
+impl Reader {
+    pub(crate) async fn round(&self, now: DateTime<Utc>) -> Result<Round, Error> {
         let mut files = self.datastores.files().await?;
         let more = files.parts.len() > MOST_FILES;
         files.parts.truncate(MOST_FILES);
         let (current, etag) = files.current.clone().unzip();
         let current = current.unwrap_or_default();
-        if files.parts.is_empty() && (current.purged_before == purged_before || current.base.is_none()) {
-            if !dry_run {
-                self.remove_others(&current).await?; // which a run that died may have left
-            }
-            return Ok(TidyReport::unchanged(&current));
+        let union = Union { files, cutoff_ms: self.retention.cutoff_ms(now), now_ms: now.timestamp_millis() };
+        let is_forgotten = current.purged_before == union.purged_before() || current.base.is_none();
+        if union.files.parts.is_empty() && is_forgotten {
+            let tidied = TidyReport::unchanged(&current);
+            return Ok(Round { union, content: None, current, etag, tidied });
         }
-        let union = Union { files: &files, cutoff_ms, now_ms: now.timestamp_millis() };
-        let (content, mut tidied) = self.read(&union).await?;
-        tidied.more = more;
-        if dry_run {
-            return Ok(tidied);
-        }
-        let mut next = Current {
-            datastores: tidied.datastores,
-            events: tidied.events,
-            purged_before,
-            ..current.clone()
-        };
-        // the same content again: a run died after it had swapped, or only the day is another
-        let is_same = current.base.as_deref().is_some_and(|base| base.ends_with(&name(&content)));
-        if !is_same {
-            next.generation += 1;
-            let key = format!("{BASES}{:08}{}", next.generation, name(&content));
-            self.write(&union, &key).await?;
-            next.base = Some(key);
-        }
-        let document = billing::canonical::to_json(&next)?;
-        if self.bucket.replace(CURRENT, document, "application/json", etag).await? == Written::Refused {
-            return Err(Error::Overtaken);
-        }
-        let deletions = iter(files.parts).map(|part| self.delete(part.key)).buffer_unordered(DELETIONS);
-        deletions.try_collect::<()>().await?;
-        self.remove_others(&next).await?;
-        Ok(tidied)
-    }
-
-    async fn delete(&self, key: String) -> Result<(), Error> {
-        Ok(self.bucket.delete(&key).await?)
-    }
-
-    /// What the union comes to, without keeping it.
-    async fn read(&self, union: &Union<'_>) -> Result<(Revision, TidyReport), Error> {
         let mut digest = Sha256::new();
-        let tidied = self.each(union, &mut Sink::Digest(&mut digest)).await?;
+        let tidied = self.each(&union, &mut Sink::Digest(&mut digest)).await?;
         let sha256: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok((Revision::of_sha256(&sha256), tidied))
-    }
-
-    async fn write(&self, union: &Union<'_>, key: &str) -> Result<(), Error> {
-        let mut upload = self.bucket.upload(key.to_owned(), JSON_LINES);
-        self.each(union, &mut Sink::Upload(&mut upload)).await?;
-        Ok(upload.finish().await?)
+        let (content, tidied) = (Some(Revision::of_sha256(&sha256)), TidyReport { more, ..tidied });
+        Ok(Round { union, content, current, etag, tidied })
     }
 
     /// The lines of the union, batch after batch.
-    async fn each(&self, union: &Union<'_>, sink: &mut Sink<'_, '_>) -> Result<TidyReport, Error> {
-        let opened = self.datastores.open(union.files).await?;
+    async fn each(&self, union: &Union, sink: &mut Sink<'_, '_>) -> Result<TidyReport, Error> {
+        let opened = self.datastores.open(&union.files).await?;
         let mut histories = opened.ok_or(Error::Overtaken)?;
         let mut tidied = TidyReport { files: union.files.parts.len(), ..TidyReport::default() };
         let mut lines = Vec::with_capacity(BATCH_BYTES * 2);
@@ -117,6 +74,60 @@ impl App {
                 Sink::Upload(upload) => upload.write(&lines).await?,
             }
         }
+    }
+}
+
+impl App {
+    /// Puts everything together, so many files at a time: what is left when this invocation ends is for the next one.
+    pub(crate) async fn tidy(&self, now: DateTime<Utc>) -> Result<TidyReport, Error> {
+        let mut tidied = self.next_round(now).await?;
+        while tidied.more {
+            let next = self.next_round(now).await?;
+            tidied =
+                TidyReport { files: tidied.files + next.files, purged: tidied.purged + next.purged, ..next };
+        }
+        Ok(tidied)
+    }
+
+    async fn next_round(&self, now: DateTime<Utc>) -> Result<TidyReport, Error> {
+        let Round { union, content, current, etag, tidied } = self.reader.round(now).await?;
+        let Some(content) = content else {
+            self.remove_others(&current).await?; // which a run that died may have left
+            return Ok(tidied);
+        };
+        let mut next = Current {
+            datastores: tidied.datastores,
+            events: tidied.events,
+            purged_before: union.purged_before(),
+            ..current.clone()
+        };
+        // the same content again: a run died after it had swapped, or only the day is another
+        let is_same = current.base.as_deref().is_some_and(|base| base.ends_with(&name(&content)));
+        if !is_same {
+            next.generation += 1;
+            let key = format!("{BASES}{:08}{}", next.generation, name(&content));
+            self.write(&union, &key).await?;
+            next.base = Some(key);
+        }
+        let document = billing::canonical::to_json(&next)?;
+        if self.bucket.replace(CURRENT, document, "application/json", etag).await? == Written::Refused {
+            return Err(Error::Overtaken);
+        }
+        let parts = union.files.parts;
+        let deletions = iter(parts).map(|part| self.delete(part.key)).buffer_unordered(DELETIONS);
+        deletions.try_collect::<()>().await?;
+        self.remove_others(&next).await?;
+        Ok(tidied)
+    }
+
+    async fn delete(&self, key: String) -> Result<(), Error> {
+        Ok(self.bucket.delete(&key).await?)
+    }
+
+    async fn write(&self, union: &Union, key: &str) -> Result<(), Error> {
+        let mut upload = self.bucket.upload(key.to_owned(), JSON_LINES);
+        self.reader.each(union, &mut Sink::Upload(&mut upload)).await?;
+        Ok(upload.finish().await?)
     }
 
     /// Removes the bases of generations that are over. A run that still writes one of them is refused when it swaps.
@@ -140,13 +151,18 @@ enum Sink<'s, 'b> {
 }
 
 /// All files of histories; of those deleted before the cutoff, only the deletion.
-struct Union<'f> {
-    files: &'f Files,
+struct Union {
+    files: Files,
     cutoff_ms: i64,
     now_ms: i64,
 }
 
-impl Union<'_> {
+impl Union {
+    fn purged_before(&self) -> String {
+        let time = DateTime::<Utc>::from_timestamp_millis(self.cutoff_ms).unwrap_or_default();
+        time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
+
     fn append(&self, group: &Group, lines: &mut Vec<u8>, tidied: &mut TidyReport) -> Result<(), Error> {
         let history: History<'_> = group.history()?;
         if history.ended_before(self.cutoff_ms, self.now_ms) {
@@ -168,9 +184,4 @@ impl Union<'_> {
 
 fn name(content: &Revision) -> String {
     format!("-{content}.jsonl")
-}
-
-fn text(ms: i64) -> String {
-    let time = DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or_default();
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

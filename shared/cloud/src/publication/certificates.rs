@@ -9,8 +9,8 @@ use billing::certificate::{Certificate, CertificateError};
 use billing::revision::{Revision, RevisionOrder};
 
 use super::Rounds;
-use crate::bucket::{Bucket, Written};
-use crate::ledger::{Ledger, LedgerError, RevisionRecord, Subject};
+use crate::bucket::{Bucket, BucketReader, Written};
+use crate::ledger::{Ledger, LedgerError, LedgerReader, RevisionRecord, Subject};
 use crate::seals::{SealError, Sealed};
 
 /// A certificate that names the revision before its own.
@@ -59,9 +59,20 @@ fn broken(error: impl Display) -> SealError {
     SealError::Broken(error.to_string())
 }
 
-/// The revisions of an invoice or a report, with their certificates.
+/// The revisions of an invoice or a report, with their certificates, to read.
 #[derive(Clone, Copy, Debug)]
 pub struct Revisions<'a> {
+    /// Where certificates stand.
+    pub bucket: &'a BucketReader,
+    /// What knows the revisions.
+    pub ledger: &'a LedgerReader,
+    /// Whose they are.
+    pub subject: Subject<'a>,
+}
+
+/// The revisions of an invoice or a report, to add one.
+#[derive(Clone, Copy, Debug)]
+pub struct Register<'a> {
     /// Where certificates stand.
     pub bucket: &'a Bucket,
     /// What knows the revisions.
@@ -92,13 +103,21 @@ impl Revisions<'_> {
             None => Err(sealed.gone(self.ledger).await?),
         }
     }
+}
+
+impl<'a> Register<'a> {
+    /// Those that are there.
+    #[must_use]
+    pub fn revisions(&self) -> Revisions<'a> {
+        Revisions { bucket: self.bucket, ledger: self.ledger, subject: self.subject }
+    }
 
     /// Writes the certificate of a revision, then its record, and then what others say of it: which is the newest, and the differences of this
     /// certificate and of the one after it.
     ///
     /// # Errors
     /// [`SealError`].
-    pub async fn register<C: Certified>(
+    pub async fn add<C: Certified>(
         &self,
         record: &RevisionRecord,
         certificate: &C,
@@ -110,7 +129,7 @@ impl Revisions<'_> {
         self.ledger.advance_latest(self.subject, &record.revision, place).await?;
         self.settle::<C>(record, None).await?;
         // one that arrives late stands before another one, whose differences are then to this one
-        match self.published().await?.into_iter().find(|other| other.order > record.order) {
+        match self.revisions().published().await?.into_iter().find(|other| other.order > record.order) {
             Some(successor) => self.settle::<C>(&successor, None).await,
             None => Ok(()),
         }
@@ -136,13 +155,13 @@ impl Revisions<'_> {
                 }
                 (None, None) => return Err(sealed.gone(self.ledger).await?),
             };
-            let before = self
-                .published()
-                .await?
+            let revisions = self.revisions();
+            let published = revisions.published().await?;
+            let before = published
                 .into_iter()
                 .rfind(|other| other.order < record.order && other.revision != record.revision);
             let before: Option<C> = match &before {
-                Some(before) => Some(self.certificate(&before.revision).await?),
+                Some(before) => Some(revisions.certificate(&before.revision).await?),
                 None => None,
             };
             let wanted = certificate.after(before.as_ref()).map_err(broken)?;
