@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use billing::certificate::Status;
-use billing::metering::{Quantity, SubmissionState};
+use billing::metering::SubmissionState;
+use billing::money::Exact;
 use cloud::vars::Vars;
 use local::Functions;
 use local::sandbox::{OmnistrateExport, Organisation};
@@ -17,13 +18,13 @@ async fn example(follow: bool) -> (World, OmnistrateExport) {
     (World::exporting(export.clone(), Organisation::recorded([]), follow, impatient()).await, export)
 }
 
-fn exact(text: &str) -> Quantity {
+fn exact(text: &str) -> Exact {
     text.parse().unwrap()
 }
 
 /// What must be billed, from sums that were made without our code: rounded down, with the fraction carried.
 fn due(export: &OmnistrateExport) -> BTreeMap<(String, String, String), String> {
-    let (mut due, mut carried) = (BTreeMap::new(), BTreeMap::<(String, String), Quantity>::new());
+    let (mut due, mut carried) = (BTreeMap::new(), BTreeMap::<(String, String), Exact>::new());
     for of in export.months() {
         for (line, sum) in export.totals(*of) {
             let total = exact(&sum).plus(carried.remove(&line).unwrap_or_default()).unwrap();

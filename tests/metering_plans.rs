@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use billing::certificate::Status;
-use billing::metering::{LeftOut, Line, MeteringCertificate, Plan, Quantity, Submission, SubmissionState};
+use billing::metering::{LeftOut, Line, MeteringCertificate, Plan, Submission, SubmissionState};
+use billing::money::Exact;
 use cloud::bucket::Written;
 use local::sandbox::FaultKind::{self, Own};
 use local::sandbox::{ClazarFault, HeldRecord};
@@ -19,9 +20,9 @@ use crate::world::{World, assert_same, now};
 async fn certified(
     world: &World,
     of: &str,
-    total: fn(&billing::metering::DimensionTotals) -> Quantity,
+    total: fn(&billing::metering::DimensionTotals) -> Exact,
 ) -> BTreeMap<String, String> {
-    let mut sums: BTreeMap<String, Quantity> = BTreeMap::new();
+    let mut sums: BTreeMap<String, Exact> = BTreeMap::new();
     for plan in [plan(), second()] {
         for (dimension, totals) in world.metering_certificate_of(&plan, of).await.dimensions {
             let sum = sums.entry(dimension).or_default();
@@ -274,9 +275,9 @@ async fn a_ledger_in_which_both_plans_count_as_accepted_is_put_right() {
             line: line("c1", "cpu"),
             state: SubmissionState::Accepted,
             usage: quantity.parse().unwrap(),
-            carry_in: Quantity::ZERO,
+            carry_in: Exact::ZERO,
             quantity: quantity.parse().unwrap(),
-            carry_out: Quantity::ZERO,
+            carry_out: Exact::ZERO,
             snapshot: usage.revision,
             fixed: true,
             attempts: 1,

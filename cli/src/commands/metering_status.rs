@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use billing::ids::ContractId;
 use billing::keys::UsageKey;
-use billing::metering::{LeftOut, MeteringCertificate, Plan, Quantity, Source, Submission, SubmissionState};
+use billing::metering::{LeftOut, MeteringCertificate, Plan, Source, Submission, SubmissionState};
+use billing::money::Exact;
 use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::ledger::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
@@ -280,7 +281,7 @@ impl PlanStatus {
                 held |= matches!(submission.state, SubmissionState::Rejected | SubmissionState::Held);
                 remarks.extend(remark_on(*month, submission));
                 let late = submission.late_usage().unwrap_or_default();
-                if late != Quantity::ZERO {
+                if late != Exact::ZERO {
                     remarks
                         .push(format!("{month} {}: {late} came too late and is not sent", submission.line));
                 }

@@ -134,7 +134,7 @@ impl Looker {
         month: BillingMonth,
         inputs: &mut Vec<DocumentRef>,
     ) -> Result<Option<Driver>, MonthError> {
-        let mut sums: BTreeMap<String, billing::metering::Quantity> = BTreeMap::new();
+        let mut sums: BTreeMap<String, billing::money::Exact> = BTreeMap::new();
         let mut snapshots = BTreeSet::new();
         for plan in self.plans.plans(&self.bucket).await? {
             let usage = self.ledger.usage(&plan.plan).await?;

@@ -8,8 +8,8 @@ use billing::bills::{
     ChargeRow, ChargeRows, Facts, Origin, Owners, Place, Placer, RunDocument, StatedLine, StatedShare, Wanted,
 };
 use billing::catalog::billing::{Catalog, CostBasis, InForce, parse};
-use billing::charges::Amount;
 use billing::keys::CHARGES;
+use billing::money::Amount;
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;

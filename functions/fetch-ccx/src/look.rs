@@ -6,7 +6,7 @@ use billing::ccx::{
 use billing::certificate::Status;
 use billing::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
 use billing::keys::{InvalidKey, InvoiceKey, RawDocumentKey};
-use billing::metering::QuantityError;
+use billing::money::MoneyError;
 use billing::month::BillingMonth;
 use billing::revision::Revision;
 use chrono::{DateTime, Utc};
@@ -56,7 +56,7 @@ pub(crate) enum MonthError {
     #[error(transparent)]
     Certificate(#[from] UsageReportCertificateError),
     #[error(transparent)]
-    Quantity(#[from] QuantityError),
+    Quantity(#[from] MoneyError),
     #[error("the reason cannot be written: {0}")]
     Reason(#[from] serde_json::Error),
 }

@@ -1,7 +1,8 @@
 //! What can go wrong with Clazar, and what that means for a request.
 
 use billing::keys::InvalidUsageKey;
-use billing::metering::{Line, MeteringCertificateError, NotGivenUp, Plan, PlanningError, QuantityError};
+use billing::metering::{Line, MeteringCertificateError, NotGivenUp, Plan, PlanningError};
+use billing::money::MoneyError;
 use cloud::bucket::BucketError;
 use cloud::http::{ClientError, InvalidBaseUrl};
 use cloud::ledger::LedgerError;
@@ -27,7 +28,7 @@ pub enum MeterError {
     #[error(transparent)]
     Certificate(#[from] MeteringCertificateError),
     #[error(transparent)]
-    Quantity(#[from] QuantityError),
+    Quantity(#[from] MoneyError),
     #[error(transparent)]
     Clazar(#[from] ClazarError),
     #[error(transparent)]

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use billing::metering::{Line, Marketplace, Plan, Quantity, Submission, SubmissionState};
+use billing::metering::{Line, Marketplace, Plan, Submission, SubmissionState};
+use billing::money::Exact;
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::invocation::{Report, Tally};
@@ -134,7 +135,7 @@ pub struct GivenUpSubmission {
     /// The dimension.
     pub dimension: String,
     /// How much is not sent.
-    pub quantity: Quantity,
+    pub quantity: Exact,
 }
 
 impl GivenUpSubmission {
@@ -158,7 +159,7 @@ pub struct LateUsage {
     /// The dimension.
     pub dimension: String,
     /// How much; negative if less was used than was sent.
-    pub quantity: Quantity,
+    pub quantity: Exact,
 }
 
 impl MonthReport {

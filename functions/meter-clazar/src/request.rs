@@ -1,6 +1,7 @@
 //! The request to Clazar: one contract's records of one month.
 
-use billing::metering::{Asked, Line, Marketplace, Quantity};
+use billing::metering::{Asked, Line, Marketplace};
+use billing::money::Exact;
 use billing::month::BillingMonth;
 use chrono::{Duration, SecondsFormat};
 use serde::Serialize;
@@ -34,10 +35,10 @@ impl MeteringRequest {
     pub(crate) fn of<'l>(
         cloud: Marketplace,
         month: BillingMonth,
-        lines: impl IntoIterator<Item = (&'l Line, Quantity)>,
+        lines: impl IntoIterator<Item = (&'l Line, Exact)>,
     ) -> Self {
         let text = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let record = |(line, quantity): (&Line, Quantity)| MeteringRecord {
+        let record = |(line, quantity): (&Line, Exact)| MeteringRecord {
             cloud,
             contract_id: line.contract.to_string(),
             dimension: line.dimension.to_string(),
@@ -50,7 +51,7 @@ impl MeteringRequest {
 }
 
 /// What a reply is compared with.
-pub(crate) fn asked(month: BillingMonth, line: &Line, quantity: Quantity) -> Asked {
+pub(crate) fn asked(month: BillingMonth, line: &Line, quantity: Exact) -> Asked {
     Asked { line: line.clone(), start: month.start(), quantity }
 }
 

@@ -9,8 +9,8 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use crate::charges::{Amount, Figures};
-use crate::money::MoneyError;
+use crate::charges::Figures;
+use crate::money::{Amount, MoneyError};
 use crate::spreadsheet::neutralise;
 
 /// One table, in both spellings.

@@ -22,7 +22,6 @@ mod consumption;
 mod dimensions;
 mod document;
 mod drivers;
-mod exact;
 mod export;
 mod facts;
 mod fx;
@@ -60,7 +59,6 @@ pub use document::{
     StatedShare, StatedTable,
 };
 pub use drivers::{Driver, DriverError, Drivers};
-pub use exact::Exact;
 pub use export::{Export, Rows};
 pub use facts::{ChargePeriod, Facts, Tags};
 pub use fx::Conversion;

@@ -4,7 +4,6 @@
 //! second time its charges are written ([`write_charges`]); they must come to the same sums.
 
 mod adder;
-mod amount;
 mod aws;
 mod azure;
 mod batch;
@@ -20,7 +19,6 @@ mod gcp;
 mod guard;
 mod mapping;
 mod read;
-mod rounding;
 mod scan;
 mod selection;
 mod shared;
@@ -31,7 +29,6 @@ mod text_reader;
 mod totals;
 mod write;
 
-pub use amount::{Amount, AmountError};
 pub use aws::{CostExplorer, Cur};
 pub use azure::AzureCostDetails;
 pub use batch::ReadError;
@@ -44,7 +41,6 @@ pub use focus::Focus;
 pub use gcp::BigQuery;
 pub use mapping::{Claims, Class, Columns, Effective, JsonRows, Mapping, Priced, Row, Sign, Terms, Texts};
 pub use read::{Document, add_up, add_up_each, bills, headers, seen};
-pub use rounding::round_to_total;
 pub use scan::BillDocument;
 pub use selection::{OtherBill, Selection};
 pub use shared::{CountedTwice, SharedFormat, counted_twice};

@@ -1,12 +1,27 @@
-//! Exact money: a decimal amount in one ISO 4217 currency.
+//! Exact numbers, and money: an amount in one ISO 4217 currency. No figure of money is ever a float.
+//!
+//! | number | digits | for |
+//! |---|---|---|
+//! | [`Decimal`] | 28 | what is stated: in documents, on bills, in certificates |
+//! | [`Amount`] | 19 before the point, 36 after it | rows of invoices, which are added by the million: fixed-point, never rounded |
+//! | [`Exact`] | 76 | products of costs, rates and percentages, and quantities of usage: they grow, and are rounded once |
+//!
+//! What must add up after rounding is shared by the largest remainder: [`apportion()`] by weights, [`round_to_total`] of amounts.
 
+mod amount;
 mod apportion;
+mod exact;
+mod largest;
+mod rounding;
 
 use std::fmt;
 
+pub use amount::{Amount, AmountError};
 pub(crate) use apportion::mul_div_rem;
 pub use apportion::{ApportionError, apportion};
+pub use exact::Exact;
 pub use iso_currency::Currency;
+pub use rounding::round_to_total;
 pub use rust_decimal::Decimal;
 
 use crate::text::{clean, shown};
@@ -29,12 +44,15 @@ pub enum MoneyError {
         /// ISO code of the right operand.
         right: &'static str,
     },
-    /// The result does not fit 96 bits of mantissa.
-    #[error("the amount overflows 28 significant digits")]
+    /// The result does not fit 96 bits of mantissa, or the 256 of an [`Exact`].
+    #[error("the number has more digits than are kept exactly")]
     Overflow,
     /// The text is no decimal number, or has more digits than can be kept exactly.
     #[error("'{0}' is not an exact decimal number of at most 28 digits")]
     NotADecimal(String),
+    /// The text is no plain decimal number, or has more digits than an [`Exact`].
+    #[error("'{0}' is not an exact decimal number of at most 76 digits")]
+    NotExact(String),
 }
 
 /// A text that is no currency to bill in.

@@ -37,7 +37,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::charges::Amount;
+    use crate::money::Amount;
     use crate::money::{Decimal, parse_decimal};
 
     #[test]

@@ -79,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::charges::Amount;
+    use crate::money::Amount;
 
     #[test]
     fn what_nobody_sees_is_no_part_of_a_text() {

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::BillError;
 use crate::certificate::decimal_text;
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
-use crate::charges::{Amount, Claims, Class, Effective, Figures, RowTags, Totals};
+use crate::charges::{Claims, Class, Effective, Figures, RowTags, Totals};
 use crate::ids::Provider;
 use crate::manifest::{InvoiceTotal, Manifest};
-use crate::money::{Currency, MoneyError, minor_digits};
+use crate::money::{Amount, Currency, MoneyError, minor_digits};
 use crate::period::Finality;
 
 /// One invoice of the provider beside its rows, as the certificate states it.

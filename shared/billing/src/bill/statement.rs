@@ -10,10 +10,10 @@ use super::{BillError, NO_SUB_ACCOUNT};
 use crate::certificate::{
     Adjustment, Certificate, CertificateError, CertifiedRest, CertifiedTarget, Status, Subject,
 };
-use crate::charges::{Amount, Figures, OtherBill, SplitFigures, SubAccount, Totals, round_to_total};
+use crate::charges::{Figures, OtherBill, SplitFigures, SubAccount, Totals};
 use crate::intake::{Decided, provider_of};
 use crate::manifest::Manifest;
-use crate::money::{Currency, MoneyError, minor_digits};
+use crate::money::{Amount, Currency, MoneyError, minor_digits, round_to_total};
 use crate::period::Finality;
 use crate::revision::Revision;
 

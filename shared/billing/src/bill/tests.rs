@@ -13,9 +13,10 @@ use serde_json::Value;
 use super::*;
 use crate::certificate::{Certificate, DocumentRef, Status};
 use crate::charges::tests::{both_readings, case_without};
-use crate::charges::{Amount, Document, Selection, Totals, add_up};
+use crate::charges::{Document, Selection, Totals, add_up};
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::manifest::{InvoiceTotal, Manifest};
+use crate::money::Amount;
 use crate::period::Finality;
 use crate::revision::{Revision, sha256_hex};
 

@@ -9,8 +9,8 @@ use super::commitments::Commitments;
 use super::facts::Facts;
 use super::origin::Origin;
 use super::placer::{BadTags, Place, Placed, Placer};
-use crate::charges::{Amount, Figures};
-use crate::money::{Currency, MoneyError};
+use crate::charges::Figures;
+use crate::money::{Amount, Currency, MoneyError};
 use crate::month::BillingMonth;
 
 /// Cost centres that are named, the first in order of their values; all count.

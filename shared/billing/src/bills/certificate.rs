@@ -8,7 +8,6 @@ use std::fmt;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::exact::Exact;
 use super::export::Export;
 use super::fx::Conversion;
 use super::lines::{Bill, Line, LineKind};
@@ -21,7 +20,7 @@ use super::unknown::{UnknownCostCenters, UnknownCosts, costs, unread_tags};
 use crate::canonical;
 use crate::catalog::billing::CostBasis;
 use crate::certificate::{DocumentRef, Status, decimal_text};
-use crate::money::{self, MoneyError};
+use crate::money::{self, Exact, MoneyError};
 use crate::month::BillingMonth;
 
 /// What the certificate is about.

@@ -13,9 +13,9 @@ use super::problems::BillProblem;
 use super::recipient::Recipient;
 use crate::catalog::billing::InForce;
 use crate::charge::ChargeCategory;
-use crate::charges::{Amount, Figures};
+use crate::charges::Figures;
 use crate::identity::{Id, Rule};
-use crate::money::{Currency, MoneyError};
+use crate::money::{Amount, Currency, MoneyError};
 
 /// Places that are named in a message.
 const NAMED: usize = 5;

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 
 use super::drivers::Drivers;
-use super::exact::Exact;
 use super::lines::Item;
 use super::placed_costs::{Amounts, SCALE};
 use super::problems::{BillProblem, BillsError};
 use crate::catalog::billing::{Component, InForce, Part, PartPrice, Quantity, Service, Use, did_you_mean};
-use crate::money::{MoneyError, apportion};
+use crate::money::{Exact, MoneyError, apportion};
 
 /// A service's use of a component in the month.
 #[derive(Clone, Copy, Debug)]

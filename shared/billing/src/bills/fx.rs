@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
-use super::exact::Exact;
 use super::problems::BillProblem;
 use crate::catalog::billing::{Catalog, Mark};
-use crate::money::MoneyError;
+use crate::money::{Exact, MoneyError};
 use crate::month::BillingMonth;
 
 /// A rate that was applied.

@@ -10,7 +10,7 @@ use super::tests::{Before, Charge, catalog, charge, charged, driver, export_text
 use super::*;
 use crate::catalog::billing::{Catalog, InForce, Match};
 use crate::charge::ChargeCategory;
-use crate::money::Currency;
+use crate::money::{Currency, Exact};
 
 /// What a pool is shared by: (kind of split, weights of three targets, pools that it feeds).
 type Shared = (usize, [u32; 3], bool);
@@ -287,7 +287,7 @@ proptest! {
         let all = || charged.places.values().chain(by_origin()).flatten();
         prop_assert_eq!(all().map(|(_, cost)| cost.charges).sum::<u64>(), model.charges().len() as u64);
         for (currency, total) in &charged.total {
-            let sum = all().filter(|(of, _)| *of == currency).try_fold(crate::charges::Amount::ZERO, |sum, (_, cost)| sum.checked_add(cost.billed));
+            let sum = all().filter(|(of, _)| *of == currency).try_fold(crate::money::Amount::ZERO, |sum, (_, cost)| sum.checked_add(cost.billed));
             prop_assert_eq!(sum.unwrap(), total.billed);
         }
     }
@@ -316,7 +316,7 @@ proptest! {
             prop_assert_eq!(bill.lines.iter().map(|line| line.amount).sum::<Decimal>(), bill.total);
             prop_assert!(bill.total >= Decimal::ZERO);
             for line in &bill.lines {
-                prop_assert_eq!(line.amount, line.exact.round(catalog.rounding, catalog.currency).unwrap());
+                prop_assert_eq!(line.amount, catalog.rounding.round(line.exact, catalog.currency).unwrap());
             }
         }
         let released: Decimal = run.bills.iter().filter(|bill| bill.held.is_none()).map(|bill| bill.total).sum();

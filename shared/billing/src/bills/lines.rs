@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::exact::Exact;
 use super::fx::Conversion;
 use super::recovery::Recovery;
 use crate::catalog::billing::CostBasis;
 use crate::certificate::decimal_text;
+use crate::money::Exact;
 use crate::month::BillingMonth;
 
 /// What kind of line. The order is that of a bill.

@@ -6,7 +6,6 @@ use super::adder::Charged;
 use super::certificate::{Made, RunCertificate};
 use super::consumption;
 use super::drivers::Drivers;
-use super::exact::Exact;
 use super::fx::{Conversion, Rates};
 use super::lines::{Bill, Carried, Correction, Posted};
 use super::maker::Maker;
@@ -18,6 +17,7 @@ use super::recovery::Recovery;
 use super::settle;
 use super::unknown::{UnknownCostCenters, UnknownCosts};
 use crate::catalog::billing::InForce;
+use crate::money::Exact;
 use crate::month::BillingMonth;
 
 /// Everything that bills follow from.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::consumption::{self, Divided, Division, UnitPrice, Used};
-use super::exact::Exact;
 use super::fx::{Conversion, Rates};
 use super::lines::{CostPart, Item, Line, LineKind};
 use super::make::{BillInput, ComponentResult};
@@ -16,7 +15,7 @@ use super::problems::BillsError;
 use super::recipient::Recipient;
 use super::recovery::Recovery;
 use crate::catalog::billing::Mark;
-use crate::money::{self, MoneyError, minor_digits};
+use crate::money::{self, Exact, MoneyError, minor_digits};
 
 /// Decimals of prices and costs in comments; items and costs have all of them.
 const SHOWN: u32 = 4;
@@ -118,7 +117,7 @@ impl Maker<'_> {
     }
 
     fn round(&self, exact: Exact) -> Result<Decimal, MoneyError> {
-        exact.round(self.input.in_force.catalog.rounding, self.input.in_force.catalog.currency)
+        self.input.in_force.catalog.rounding.round(exact, self.input.in_force.catalog.currency)
     }
 
     /// Own charges and shares of pools, and both added up by currency.

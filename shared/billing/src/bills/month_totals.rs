@@ -208,7 +208,7 @@ mod tests {
     use super::*;
     use crate::bills::month_tags::SETS_OF_TAGS;
     use crate::bills::tests::{charge, october};
-    use crate::charges::Amount;
+    use crate::money::Amount;
 
     #[test]
     fn a_month_whose_tags_are_all_different_has_a_table_of_bounded_size() {

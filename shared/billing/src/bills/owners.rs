@@ -12,8 +12,8 @@ use super::commitments::Commitments;
 use super::facts::{ChargePeriod, Facts};
 use super::placer::{Placed, Placer};
 use crate::catalog::billing::InForce;
-use crate::charges::{Amount, Figures};
-use crate::money::{Currency, MoneyError};
+use crate::charges::Figures;
+use crate::money::{Amount, Currency, MoneyError};
 
 /// How far time zones lie from UTC at the most, in milliseconds.
 const TIME_ZONES: i64 = 14 * 60 * 60 * 1000;

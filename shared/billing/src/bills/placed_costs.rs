@@ -11,8 +11,8 @@ use super::placer::Place;
 use super::problems::{BillProblem, BillsError};
 use super::recipient::Recipient;
 use crate::catalog::billing::{Catalog, CostBasis, InForce};
-use crate::charges::{Amount, Figures, round_to_total};
-use crate::money::{self, MoneyError};
+use crate::charges::Figures;
+use crate::money::{self, Amount, MoneyError, round_to_total};
 
 /// Decimals of costs on their way to bills: far finer than any cent, and coarse enough for 10^16 units of any currency.
 pub(super) const SCALE: u32 = 12;

@@ -9,14 +9,13 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::drivers::Drivers;
-use super::exact::Exact;
 use super::fx::Rates;
 use super::placed_costs::{Amounts, PlacedCosts, SCALE, Weight, basis_of_weights};
 use super::placer::Place;
 use super::problems::{BillProblem, BillsError};
 use super::recipient::Recipient;
 use crate::catalog::billing::{Catalog, CostBasis, InForce, Pool, Split, Target, TargetKind, did_you_mean};
-use crate::money::{self, ApportionError, MoneyError, apportion};
+use crate::money::{self, ApportionError, Exact, MoneyError, apportion};
 
 /// The columns by which FOCUS 1.3 explains an allocation.
 pub const ALLOCATION_COLUMNS: [&str; 5] = [

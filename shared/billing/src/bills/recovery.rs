@@ -3,8 +3,7 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::exact::Exact;
-use crate::money::MoneyError;
+use crate::money::{Exact, MoneyError};
 
 /// A cost against what is billed for it, exact, in the catalog's currency:
 /// `billed = cost - not_recovered + markups + prices + above_whole + rounding`.

@@ -15,9 +15,9 @@ use parquet::file::statistics::Statistics;
 use super::adder::ChargeError;
 use super::facts::{ChargePeriod, Facts, Tags};
 use crate::charge::ChargeCategory;
-use crate::charges::{Amount, FileReader, overlaid};
+use crate::charges::{FileReader, overlaid};
 use crate::identity::Rule;
-use crate::money::{Currency, MoneyError};
+use crate::money::{Amount, Currency, MoneyError};
 
 /// Rows of one batch: memory does not grow with the file.
 const BATCH_ROWS: usize = 8_192;

@@ -8,8 +8,7 @@ use rust_decimal::Decimal;
 use super::*;
 use crate::catalog::billing::{Catalog, InForce, parse};
 use crate::charge::ChargeCategory;
-use crate::charges::Amount;
-use crate::money::Currency;
+use crate::money::{Amount, Currency};
 use crate::month::BillingMonth;
 
 mod basis;

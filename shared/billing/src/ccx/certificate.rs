@@ -13,7 +13,7 @@ use super::usage::Usage;
 use crate::canonical;
 use crate::certificate::{DocumentRef, Status};
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
-use crate::metering::{Quantity, QuantityError};
+use crate::money::{Exact, MoneyError};
 use crate::month::BillingMonth;
 use crate::period::Finality;
 use crate::revision::Revision;
@@ -73,7 +73,7 @@ pub struct ProviderFigures {
     /// `to`, RFC 3339.
     pub to: String,
     /// `network_egress_usage_gib` of the report itself.
-    pub network_egress_usage_gib: Option<Quantity>,
+    pub network_egress_usage_gib: Option<Exact>,
 }
 
 /// What changed against the revision before.
@@ -139,7 +139,7 @@ pub enum UsageReportCertificateError {
     },
     /// A sum overflows.
     #[error(transparent)]
-    Quantity(#[from] QuantityError),
+    Quantity(#[from] MoneyError),
     /// The bytes are no certificate.
     #[error("the document is no certificate of a usage report: {0}")]
     Malformed(#[from] serde_json::Error),
@@ -167,7 +167,7 @@ impl UsageReportCertificate {
             let law = format!("{figure} of totals = sum of customers + unattributed");
             let side = |usage: &Usage| {
                 let found = usage.figures().into_iter().find(|(name, _)| *name == figure);
-                found.map_or(Quantity::ZERO, |(_, quantity)| quantity).to_string()
+                found.map_or(Exact::ZERO, |(_, quantity)| quantity).to_string()
             };
             self.law(&law, side(&self.totals), side(&sum))?;
         }
@@ -240,13 +240,13 @@ impl UsageReportCertificate {
     /// This certificate, naming the revision before it and the differences; `None` for the first.
     ///
     /// # Errors
-    /// [`QuantityError::Overflow`].
-    pub fn superseding(&self, before: Option<&Self>) -> Result<Self, QuantityError> {
+    /// [`MoneyError::Overflow`].
+    pub fn superseding(&self, before: Option<&Self>) -> Result<Self, MoneyError> {
         let supersedes = before.map(|before| self.difference_to(before)).transpose()?;
         Ok(Self { supersedes, ..self.clone() })
     }
 
-    fn difference_to(&self, before: &Self) -> Result<UsageSupersedes, QuantityError> {
+    fn difference_to(&self, before: &Self) -> Result<UsageSupersedes, MoneyError> {
         let (nobody, mut customers) = (CustomerUsage::default(), BTreeMap::new());
         for id in self.customers.keys().chain(before.customers.keys()) {
             let of = |certificate: &Self| certificate.customers.get(id).unwrap_or(&nobody).usage.clone();

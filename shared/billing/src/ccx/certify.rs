@@ -15,7 +15,7 @@ use super::usage::Usage;
 use crate::certificate::{DocumentRef, Status};
 use crate::ids::Provider;
 use crate::keys::RawDocumentKey;
-use crate::metering::QuantityError;
+use crate::money::MoneyError;
 use crate::period::Finality;
 use crate::revision::{Revision, sha256_hex};
 
@@ -30,7 +30,7 @@ pub enum UsageReportError {
     #[error(transparent)]
     Malformed(#[from] MalformedUsageReport),
     #[error(transparent)]
-    Quantity(#[from] QuantityError),
+    Quantity(#[from] MoneyError),
     #[error(transparent)]
     Certificate(#[from] UsageReportCertificateError),
 }
@@ -106,7 +106,7 @@ pub fn certify(
 /// The sums of each customer. A datastore that comes several times counts once, with the first.
 fn by_customer(
     report: &UsageReport,
-) -> Result<(DatastoreCounts, BTreeMap<String, CustomerUsage>), QuantityError> {
+) -> Result<(DatastoreCounts, BTreeMap<String, CustomerUsage>), MoneyError> {
     let mut counts = DatastoreCounts::default();
     let (mut customers, mut seen) = (BTreeMap::<String, CustomerUsage>::new(), BTreeSet::new());
     for datastore in &report.datastores {

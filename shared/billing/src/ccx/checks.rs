@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
 
 use super::report::{Datastore, Shape, UsageReport, VolumeUsage};
-use crate::metering::{Quantity, QuantityError};
+use crate::money::{Exact, MoneyError};
 use crate::month::BillingMonth;
 
 /// A report with more is broken as a whole; the others are counted.
@@ -27,7 +27,7 @@ pub(super) fn check(
     report: &UsageReport,
     period: BillingMonth,
     fetched_at: DateTime<Utc>,
-) -> Result<Findings, QuantityError> {
+) -> Result<Findings, MoneyError> {
     let mut findings = Findings::default();
     findings.problems.extend(window(report, period, fetched_at));
     for (index, datastore) in report.datastores.iter().enumerate() {
@@ -115,14 +115,14 @@ fn nameless(datastore: &Datastore) -> Option<String> {
 
 /// GiB-hours without GiB.
 fn contradiction(volume: &VolumeUsage) -> Option<String> {
-    let nothing = volume.average_gib.is_some_and(Quantity::is_zero);
+    let nothing = volume.average_gib.as_ref().is_some_and(Exact::is_zero);
     let VolumeUsage { volume_type, gib_per_hours, .. } = volume;
     (nothing && !gib_per_hours.is_zero())
         .then(|| format!("gib_per_hours of {volume_type} is {gib_per_hours}, with an average_gib of 0"))
 }
 
 /// Every figure of an entry, as it came.
-fn figures(datastore: &Datastore) -> impl Iterator<Item = (String, Quantity)> {
+fn figures(datastore: &Datastore) -> impl Iterator<Item = (String, Exact)> {
     let instances = datastore
         .instances
         .iter()
@@ -182,14 +182,14 @@ fn repeated(report: &UsageReport, findings: &mut Findings) {
 }
 
 /// What a total and so many figures may differ by where each was rounded by itself: half a unit of the fourth decimal each.
-fn rounding_of(figures: usize) -> Quantity {
+fn rounding_of(figures: usize) -> Exact {
     let halves = i64::try_from(figures).unwrap_or(i64::MAX / 10).saturating_add(1);
-    Quantity::from(Decimal::new(halves.saturating_mul(5), 5))
+    Exact::from(Decimal::new(halves.saturating_mul(5), 5))
 }
 
 /// The egress stands in the report or with each datastore; where it stands in both, they agree.
-fn egress(report: &UsageReport, findings: &mut Findings) -> Result<(), QuantityError> {
-    let stated: Vec<Quantity> =
+fn egress(report: &UsageReport, findings: &mut Findings) -> Result<(), MoneyError> {
+    let stated: Vec<Exact> =
         report.datastores.iter().filter_map(|datastore| datastore.network_egress_gib).collect();
     let silent = report.datastores.len() - stated.len();
     match (report.shape(), report.network_egress_gib) {
@@ -210,12 +210,12 @@ fn egress(report: &UsageReport, findings: &mut Findings) -> Result<(), QuantityE
                     .push(format!("{silent} datastores state no network_egress_usage_gib, others do"));
             }
             let rounding = rounding_of(stated.len());
-            let sum = Quantity::sum(stated)?;
+            let sum = Exact::sum(stated)?;
             if let Some(total) = total.filter(|total| *total != sum) {
                 let difference = total.minus(sum)?;
                 let what =
                     format!("network_egress_usage_gib is {total}, and {sum} is the sum of the datastores");
-                let is_rounding = difference <= rounding && Quantity::ZERO.minus(difference)? <= rounding;
+                let is_rounding = difference <= rounding && Exact::ZERO.minus(difference)? <= rounding;
                 if is_rounding { &mut findings.remarks } else { &mut findings.problems }.push(what);
             }
         }

@@ -7,8 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::metering::Quantity;
-use crate::money::parse_decimal;
+use crate::money::{Exact, parse_decimal};
 use crate::month::in_calendar;
 use crate::strict;
 
@@ -72,7 +71,7 @@ pub struct UsageReport {
     /// The datastores, in the report's order.
     pub datastores: Vec<Datastore>,
     /// `network_egress_usage_gib` of the report itself.
-    pub network_egress_gib: Option<Quantity>,
+    pub network_egress_gib: Option<Exact>,
 }
 
 /// One entry of `datastores`.
@@ -93,7 +92,7 @@ pub struct Datastore {
     /// `volumes_types_usage`.
     pub volumes: Vec<VolumeUsage>,
     /// `network_egress_usage_gib`; nothing in the legacy shape.
-    pub network_egress_gib: Option<Quantity>,
+    pub network_egress_gib: Option<Exact>,
     /// Nothing in the legacy shape.
     pub backups: Option<Backups>,
 }
@@ -103,7 +102,7 @@ pub struct Datastore {
 #[expect(missing_docs, reason = "the provider's own names")]
 pub struct InstanceUsage {
     pub instances_type: String,
-    pub hours: Quantity,
+    pub hours: Exact,
 }
 
 /// Use of one volume type.
@@ -111,20 +110,20 @@ pub struct InstanceUsage {
 #[expect(missing_docs, reason = "the provider's own names")]
 pub struct VolumeUsage {
     pub volume_type: String,
-    pub average_gib: Option<Quantity>,
-    pub gib_per_hours: Quantity,
-    pub iops: Option<Quantity>,
-    pub iops_per_hour: Option<Quantity>,
+    pub average_gib: Option<Exact>,
+    pub gib_per_hours: Exact,
+    pub iops: Option<Exact>,
+    pub iops_per_hour: Option<Exact>,
 }
 
 /// Backups of one datastore.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the provider's own names")]
 pub struct Backups {
-    pub taken: Quantity,
-    pub taken_size_gib: Quantity,
-    pub removed: Quantity,
-    pub removed_size_gib: Quantity,
+    pub taken: Exact,
+    pub taken_size_gib: Exact,
+    pub removed: Exact,
+    pub removed_size_gib: Exact,
 }
 
 impl UsageReport {
@@ -363,8 +362,8 @@ fn number(
     place: Place<'_>,
     field: &'static str,
     value: Option<&RawValue>,
-) -> Result<Option<Quantity>, MalformedUsageReport> {
+) -> Result<Option<Exact>, MalformedUsageReport> {
     let Some(value) = value else { return Ok(None) };
-    let read = parse_decimal(value.get()).map(|decimal| Some(Quantity::from(decimal)));
+    let read = parse_decimal(value.get()).map(|decimal| Some(Exact::from(decimal)));
     read.map_err(|_| invalid(place, field, value, "an exact number of at most 28 digits"))
 }

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::report::Datastore;
-use crate::metering::{Quantity, QuantityError};
+use crate::money::{Exact, MoneyError};
 
 /// Usage of a datastore, of a customer's datastores, or of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
     /// Hours that instances ran, by instance type.
-    pub instance_hours: BTreeMap<String, Quantity>,
+    pub instance_hours: BTreeMap<String, Exact>,
     /// What volumes came to, by volume type.
     pub volumes: BTreeMap<String, VolumeHours>,
     /// GiB sent to the network.
-    pub network_egress_gib: Quantity,
+    pub network_egress_gib: Exact,
     /// Backups.
     pub backups: BackupUsage,
 }
@@ -26,9 +26,9 @@ pub struct Usage {
 #[serde(deny_unknown_fields)]
 pub struct VolumeHours {
     /// GiB x hours: the report's `gib_per_hours`.
-    pub gib_hours: Quantity,
+    pub gib_hours: Exact,
     /// IOPS x hours: the report's `iops_per_hour`.
-    pub iops_hours: Quantity,
+    pub iops_hours: Exact,
 }
 
 /// Backups and their size in GiB.
@@ -36,20 +36,20 @@ pub struct VolumeHours {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the provider's own names")]
 pub struct BackupUsage {
-    pub taken: Quantity,
-    pub taken_gib: Quantity,
-    pub removed: Quantity,
-    pub removed_gib: Quantity,
+    pub taken: Exact,
+    pub taken_gib: Exact,
+    pub removed: Exact,
+    pub removed_gib: Exact,
 }
 
-type Combine = fn(Quantity, Quantity) -> Result<Quantity, QuantityError>;
+type Combine = fn(Exact, Exact) -> Result<Exact, MoneyError>;
 
 impl Usage {
     /// What one entry of a report says; a type that comes several times is summed.
     ///
     /// # Errors
-    /// [`QuantityError::Overflow`].
-    pub fn of(datastore: &Datastore) -> Result<Self, QuantityError> {
+    /// [`MoneyError::Overflow`].
+    pub fn of(datastore: &Datastore) -> Result<Self, MoneyError> {
         let mut usage = Self::default();
         for instance in &datastore.instances {
             let hours = usage.instance_hours.entry(instance.instances_type.clone()).or_default();
@@ -75,17 +75,17 @@ impl Usage {
     /// The sum of both.
     ///
     /// # Errors
-    /// [`QuantityError::Overflow`].
-    pub fn plus(&self, other: &Self) -> Result<Self, QuantityError> {
-        self.combine(other, Quantity::plus)
+    /// [`MoneyError::Overflow`].
+    pub fn plus(&self, other: &Self) -> Result<Self, MoneyError> {
+        self.combine(other, Exact::plus)
     }
 
     /// What this has more than the other; types of which both have the same are left out.
     ///
     /// # Errors
-    /// [`QuantityError::Overflow`].
-    pub fn minus(&self, other: &Self) -> Result<Self, QuantityError> {
-        let mut difference = self.combine(other, Quantity::minus)?;
+    /// [`MoneyError::Overflow`].
+    pub fn minus(&self, other: &Self) -> Result<Self, MoneyError> {
+        let mut difference = self.combine(other, Exact::minus)?;
         difference.instance_hours.retain(|_, hours| !hours.is_zero());
         difference.volumes.retain(|_, volume| *volume != VolumeHours::default());
         Ok(difference)
@@ -99,7 +99,7 @@ impl Usage {
 
     /// Each figure with its name.
     #[must_use]
-    pub fn figures(&self) -> Vec<(String, Quantity)> {
+    pub fn figures(&self) -> Vec<(String, Exact)> {
         let instances =
             self.instance_hours.iter().map(|(name, hours)| (format!("instance_hours {name}"), *hours));
         let volumes = self.volumes.iter().flat_map(|(name, volume)| {
@@ -118,9 +118,9 @@ impl Usage {
         instances.chain(volumes).chain(others).collect()
     }
 
-    fn combine(&self, other: &Self, with: Combine) -> Result<Self, QuantityError> {
+    fn combine(&self, other: &Self, with: Combine) -> Result<Self, MoneyError> {
         let pair = |left: BackupUsage, right: BackupUsage| {
-            Ok::<_, QuantityError>(BackupUsage {
+            Ok::<_, MoneyError>(BackupUsage {
                 taken: with(left.taken, right.taken)?,
                 taken_gib: with(left.taken_gib, right.taken_gib)?,
                 removed: with(left.removed, right.removed)?,
@@ -146,8 +146,8 @@ impl Usage {
 fn merge<T: Copy + Default>(
     left: &BTreeMap<String, T>,
     right: &BTreeMap<String, T>,
-    with: impl Fn(T, T) -> Result<T, QuantityError>,
-) -> Result<BTreeMap<String, T>, QuantityError> {
+    with: impl Fn(T, T) -> Result<T, MoneyError>,
+) -> Result<BTreeMap<String, T>, MoneyError> {
     let mut merged = left.clone();
     for name in right.keys() {
         merged.entry(name.clone()).or_default();

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::NaiveDate;
 use foldhash::fast::RandomState;
 
-use super::Amount;
 use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
 use super::classes::{Classes, Found};
 use super::dialect::Dialect;
@@ -14,7 +13,7 @@ use super::selection::{OtherBill, Selection, Whose};
 use super::totals::{Figures, Totals, effective, missing_amount, value};
 use super::write::{BillContext, charge};
 use crate::charge::Period;
-use crate::money::MoneyError;
+use crate::money::{Amount, MoneyError};
 use crate::month::BillingMonth;
 
 /// What the rows of each place in [`Classes`] came to so far.

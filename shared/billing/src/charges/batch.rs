@@ -5,13 +5,12 @@ use std::str::Utf8Error;
 
 use foldhash::fast::RandomState;
 
-use super::Amount;
 use super::binding::{Binding, HeaderError, Pair};
 use super::dates::AmbiguousDates;
 use super::dialect::{AmbiguousDecimals, Dialect};
 use super::mapping::Texts;
 use super::tags::UNREADABLE;
-use crate::money::MoneyError;
+use crate::money::{Amount, MoneyError};
 use crate::text::{clean, clean_bytes, clean_prose};
 
 /// Rows that are handed on at once.

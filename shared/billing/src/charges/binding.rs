@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::amount::AmountError;
+use super::Priced;
 use super::dialect::{Dialect, with_point};
 use super::mapping::Columns;
-use super::{Amount, Priced};
+use crate::money::{Amount, AmountError};
 use crate::text::{clean, shown};
 
 /// The columns of a document that a format reads. Each list of places is in the order in which they are looked at.

@@ -18,7 +18,6 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 
-use super::Amount;
 use super::batch::{BATCH_ROWS, Batch, Dictionary, PlainTexts, ReadError, RowProblem, Sink, hand_on};
 use super::binding::{Binding, Pair};
 use super::dialect::Dialect;
@@ -26,6 +25,7 @@ use super::file::FileReader;
 use super::guard::guarded;
 use super::mapping::Columns;
 use super::tags::UNREADABLE;
+use crate::money::Amount;
 use crate::text::{clean, clean_prose};
 
 /// A Parquet document, opened: its row groups may be read by several threads.

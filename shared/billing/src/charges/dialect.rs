@@ -197,7 +197,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::charges::Amount;
+    use crate::money::Amount;
 
     fn decide(numbers: &[&str]) -> Result<bool, String> {
         let mut decimals = Decimals::default();

@@ -9,14 +9,14 @@ use std::borrow::Cow;
 use rust_decimal::Decimal;
 
 use crate::charge::{Charge, ChargeCategory, ChargeFrequency, Period};
-use crate::money::Currency;
+use crate::money::{Amount, Currency};
 use crate::month::BillingMonth;
 
+use super::ReadError;
 use super::dates::{DateOrder, Days};
 use super::shared::SharedFormat;
 use super::splits::SplitFormat;
 use super::tags::RowTags;
-use super::{Amount, ReadError};
 
 /// The columns that a format reads. Each is a list of names, in any case, the newest version's first: of each row, the first that is
 /// filled counts. A name of a class that ends with `*` stands for all columns that begin like this: together they are a JSON object,

@@ -1,12 +1,11 @@
 //! A look at all documents of some bills before they are added up: for what only several rows together say.
 
-use super::Amount;
 use super::batch::{Batch, Dictionary, ReadError, Sink};
 use super::classes::Classes;
 use super::mapping::{Class, Mapping};
 use super::read::Document;
 use super::selection::{Selection, Whose};
-use crate::money::MoneyError;
+use crate::money::{Amount, MoneyError};
 
 /// A document with the bills that its rows are of.
 #[derive(Clone, Copy)]

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::ReadError;
 use super::focus::time;
 use super::mapping::Mapping;
 use super::read::has_any;
 use super::scan::{BillDocument, BillRow, Cells};
 use super::totals::{effective, value};
-use super::{Amount, ReadError};
 use crate::identity::Id;
-use crate::money::MoneyError;
+use crate::money::{Amount, MoneyError};
 use crate::text::shown;
 
 /// How a format tells parts of a shared resource from its own rows.

@@ -21,9 +21,9 @@ use super::scan::{BillDocument, BillRow, Cells};
 use super::selection::Selection;
 use super::totals::{Totals, effective, value};
 use super::write::{WriteError, Written, write_charges, write_divided};
-use super::{Amount, BillContext, ReadError};
+use super::{BillContext, ReadError};
 use crate::charge::{Charge, ChargeCategory, ChargesFileError};
-use crate::money::MoneyError;
+use crate::money::{Amount, MoneyError};
 
 use plan::{Key, Plan, Rank, ReadLine, Taken, Units, amount};
 pub(super) use sink::Divided;
@@ -97,7 +97,7 @@ impl SplitPlaces {
 
     fn part<'r>(&self, cells: &Cells<'r>) -> Option<Part<'r>> {
         let units = |column: usize| {
-            let units = cells.number(column)?.split(18).0;
+            let units = cells.number(column)?.cut(18);
             // less than nothing is no weight
             Some(u128::try_from(units).unwrap_or_default())
         };
@@ -130,7 +130,7 @@ impl SplitPlaces {
         let (billed, effective) = (value(&row.class.billed, cell)?, effective(&row.class.effective, cell)?);
         let list = row.cells.number(self.list).unwrap_or(billed);
         let costs = [billed, effective.unwrap_or_default(), list];
-        Ok((costs.map(|cost| cost.split(18).0), effective.is_some()))
+        Ok((costs.map(|cost| cost.cut(18)), effective.is_some()))
     }
 
     /// Seconds; rows that do not say when are of one time.

@@ -298,7 +298,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::charges::Amount;
+    use crate::money::Amount;
 
     const FEW: Limits = Limits { keys: 5, values: &[4, 2, 1], all: 11 };
 

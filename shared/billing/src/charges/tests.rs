@@ -11,6 +11,7 @@ use super::*;
 use crate::bill::certify_bill;
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::manifest::{Format, Manifest};
+use crate::money::Amount;
 use crate::period::Finality;
 use crate::revision::Revision;
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDate;
 
-use super::Amount;
 use super::dates::DateOrder;
 use super::dialect::Dialect;
 use super::mapping::{Class, Columns, Effective, Sign, Terms};
@@ -12,7 +11,7 @@ use super::selection::OtherBill;
 use super::tag_sums::TagSums;
 use super::tags::RowTags;
 use crate::identity::{Id, Rule};
-use crate::money::MoneyError;
+use crate::money::{Amount, MoneyError};
 use crate::text::shown;
 
 /// Bad rows that are named; more are counted.

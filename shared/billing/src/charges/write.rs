@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::Amount;
 use super::batch::{Batch, ClassTexts, Dictionary, ReadError, Sink};
 use super::classes::{Classes, Found};
 use super::mapping::{Class, Mapping, Row};
@@ -12,7 +11,7 @@ use super::selection::{Selection, Whose};
 use super::splits::{Divided, Division};
 use super::totals::{Figures, HeldRow, NAMED, effective, missing_amount, value};
 use crate::charge::{Charge, ChargesFileError, Further, Period};
-use crate::money::MoneyError;
+use crate::money::{Amount, MoneyError};
 
 /// What the charges of a bill have in common.
 #[derive(Clone, Debug)]

@@ -11,13 +11,13 @@ use super::provider::{Undecided, provider_of};
 use crate::atlas::{CURRENCY, Invoice, document_of_table, is_table};
 use crate::bill::{detect, mapping};
 use crate::charges::{
-    AccountDays, Amount, Claims, DateOrder, Document, Figures, FileReader, HeldRow, OtherBill, Packing,
-    ReadError, Totals, bills, headers, seen,
+    AccountDays, Claims, DateOrder, Document, Figures, FileReader, HeldRow, OtherBill, Packing, ReadError,
+    Totals, bills, headers, seen,
 };
 use crate::identity::{Id, Rule};
 use crate::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
 use crate::manifest::Format;
-use crate::money::MoneyError;
+use crate::money::{Amount, MoneyError};
 use crate::month::BillingMonth;
 use crate::text::{clean, shown};
 

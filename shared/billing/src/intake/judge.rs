@@ -18,13 +18,13 @@ use crate::bill::{
 use crate::certificate::{Certificate, DocumentRef, Status};
 use crate::charge::{ChargesFile, ChargesFileError, Period};
 use crate::charges::{
-    Amount, BillContext, BillDocument, DateOrder, Document, Figures, HeldRow, Mapping, ReadError, Selection,
-    Splits, Totals, WriteError, counted_twice,
+    BillContext, BillDocument, DateOrder, Document, Figures, HeldRow, Mapping, ReadError, Selection, Splits,
+    Totals, WriteError, counted_twice,
 };
 use crate::identity::Rule;
 use crate::keys::{self, InvoiceKey, RawDocumentKey};
 use crate::manifest::{Costs, Format, Manifest};
-use crate::money::{Currency, MoneyError};
+use crate::money::{Amount, Currency, MoneyError};
 use crate::revision::{Revision, sha256_hex};
 
 /// A bill to judge.

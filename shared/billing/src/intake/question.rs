@@ -137,8 +137,8 @@ pub fn covers<'i>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::charges::Amount;
     use crate::ids::{BillingAccountId, InvoiceId, Provider};
+    use crate::money::Amount;
 
     fn bill(provider: &str, account: &str, name: &str) -> InvoiceKey {
         InvoiceKey {

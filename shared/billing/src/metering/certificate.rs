@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::quantity::{Quantity, QuantityError};
 use super::submission::{GivenUp, Line, Sharing, Submission, SubmissionState};
 use super::{Plan, Source, UsageSnapshot};
 use crate::canonical;
 use crate::certificate::{DocumentRef, Status};
 use crate::ids::{ContractId, Dimension};
+use crate::money::{Exact, MoneyError};
 use crate::month::BillingMonth;
 use crate::revision::Revision;
 
@@ -40,31 +40,31 @@ pub struct MeteringSubject {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DimensionTotals {
     /// By the snapshot.
-    pub usage: Quantity,
+    pub usage: Exact,
     /// Carried from the month before.
-    pub carry_in: Quantity,
+    pub carry_in: Exact,
     /// Given by other plans of the same contracts, which are submitted here; negative if more was given to the submissions of others.
-    #[serde(default, skip_serializing_if = "Quantity::is_nothing")]
-    pub moved: Quantity,
+    #[serde(default, skip_serializing_if = "Exact::is_zero")]
+    pub moved: Exact,
     /// Held by the service.
-    pub accepted: Quantity,
+    pub accepted: Exact,
     /// To be sent, or sent with an unknown end.
-    pub open: Quantity,
+    pub open: Exact,
     /// Refused by the service; sent again by every run.
-    pub rejected: Quantity,
+    pub rejected: Exact,
     /// Refused for certain, and given up by a person.
-    #[serde(default, skip_serializing_if = "Quantity::is_nothing")]
-    pub given_up: Quantity,
+    #[serde(default, skip_serializing_if = "Exact::is_zero")]
+    pub given_up: Exact,
     /// Negative sums, which cannot be sent.
-    pub held: Quantity,
+    pub held: Exact,
     /// Reported by the earlier exporter.
-    pub imported: Quantity,
+    pub imported: Exact,
     /// Came after its quantity was fixed, or after the month had closed; negative if less was used than was sent.
-    pub late: Quantity,
+    pub late: Exact,
     /// Carried to the next month.
-    pub carry_out: Quantity,
+    pub carry_out: Exact,
     /// Records that name no contract: not part of `usage`, nobody is billed for them.
-    pub unattributed: Quantity,
+    pub unattributed: Exact,
 }
 
 /// One submission, as far as it explains the totals.
@@ -77,15 +77,15 @@ pub struct SubmissionLine {
     /// How far it has come.
     pub state: SubmissionState,
     /// By the snapshot.
-    pub usage: Quantity,
+    pub usage: Exact,
     /// Carried from the month before.
-    pub carry_in: Quantity,
+    pub carry_in: Exact,
     /// Sent or to be sent.
-    pub quantity: Quantity,
+    pub quantity: Exact,
     /// Carried to the next month.
-    pub carry_out: Quantity,
+    pub carry_out: Exact,
     /// Late, held or imported, by the state.
-    pub rest: Quantity,
+    pub rest: Exact,
     /// The service held the record before we had sent any: the quantity that it holds is somebody else's.
     pub already_there: bool,
     /// Accepted by an entry that was taken by its place, in a reply that names no record.
@@ -93,13 +93,13 @@ pub struct SubmissionLine {
     pub by_place: bool,
     /// What other plans of the contract have given it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub given_by: BTreeMap<Plan, Quantity>,
+    pub given_by: BTreeMap<Plan, Exact>,
     /// The plan in whose submission it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_with: Option<Plan>,
     /// How much of it stands there.
-    #[serde(default, skip_serializing_if = "Quantity::is_nothing")]
-    pub given: Quantity,
+    #[serde(default, skip_serializing_if = "Exact::is_zero")]
+    pub given: Exact,
     /// Who has given it up, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<Decision>,
@@ -170,7 +170,7 @@ pub enum MeteringCertificateError {
     },
     /// A sum overflows.
     #[error(transparent)]
-    Quantity(#[from] QuantityError),
+    Quantity(#[from] MoneyError),
     /// The bytes are no certificate.
     #[error("the document is no certificate of metering: {0}")]
     Malformed(#[from] serde_json::Error),
@@ -236,7 +236,7 @@ impl MeteringCertificate {
 
     /// Every sum of the snapshot stands in the certificate.
     fn agrees_with(&self, usage: &UsageSnapshot) -> Result<(), MeteringCertificateError> {
-        let mut sums: BTreeMap<&str, Quantity> = BTreeMap::new();
+        let mut sums: BTreeMap<&str, Exact> = BTreeMap::new();
         for used in &usage.usage {
             let sum = sums.entry(used.dimension.as_str()).or_default();
             *sum = sum.plus(used.quantity)?;
@@ -246,7 +246,7 @@ impl MeteringCertificate {
             self.law("usage = the snapshot's sum", dimension, totals.usage, right)?;
         }
         match sums.into_iter().find(|(_, sum)| !sum.is_zero()) {
-            Some((dimension, sum)) => self.law("usage = the snapshot's sum", dimension, Quantity::ZERO, sum),
+            Some((dimension, sum)) => self.law("usage = the snapshot's sum", dimension, Exact::ZERO, sum),
             None => Ok(()),
         }
     }
@@ -255,8 +255,8 @@ impl MeteringCertificate {
         &self,
         law: &'static str,
         what: &str,
-        left: Quantity,
-        right: Quantity,
+        left: Exact,
+        right: Exact,
     ) -> Result<(), MeteringCertificateError> {
         if left == right {
             return Ok(());
@@ -272,14 +272,14 @@ impl MeteringCertificate {
     /// # Errors
     /// [`MeteringCertificateError::Broken`] names the law and both sides.
     pub fn verify(&self) -> Result<(), MeteringCertificateError> {
-        let mut sums: BTreeMap<&str, [Quantity; 5]> = BTreeMap::new();
+        let mut sums: BTreeMap<&str, [Exact; 5]> = BTreeMap::new();
         for line in &self.submissions {
             let what = format!("{} {}", line.contract, line.dimension);
-            let (moved, went) = (line.moved()?, Quantity::sum([line.quantity, line.carry_out, line.rest])?);
+            let (moved, went) = (line.moved()?, Exact::sum([line.quantity, line.carry_out, line.rest])?);
             self.law(
                 "usage + carry_in + moved = quantity + carry_out + rest",
                 &what,
-                Quantity::sum([line.usage, line.carry_in, moved])?,
+                Exact::sum([line.usage, line.carry_in, moved])?,
                 went,
             )?;
             let sum = sums.entry(line.dimension.as_str()).or_default();
@@ -294,14 +294,14 @@ impl MeteringCertificate {
             self.law(
                 "usage + carry_in + moved = accepted + open + rejected + given_up + held + imported + late + carry_out",
                 dimension,
-                Quantity::sum([totals.usage, totals.carry_in, totals.moved])?,
+                Exact::sum([totals.usage, totals.carry_in, totals.moved])?,
                 totals.went()?,
             )?;
             self.law("usage = sum of the submissions", dimension, totals.usage, usage)?;
             self.law("carry_in = sum of the submissions", dimension, totals.carry_in, carry_in)?;
             self.law("carry_out = sum of the submissions", dimension, totals.carry_out, carry_out)?;
             self.law("moved = sum of the submissions", dimension, totals.moved, moved)?;
-            let sent = Quantity::sum([totals.accepted, totals.open, totals.rejected, totals.given_up])?;
+            let sent = Exact::sum([totals.accepted, totals.open, totals.rejected, totals.given_up])?;
             self.law(
                 "accepted + open + rejected + given_up = sum of the quantities",
                 dimension,
@@ -333,10 +333,10 @@ impl MeteringCertificate {
 }
 
 impl DimensionTotals {
-    fn add(&mut self, submission: &Submission) -> Result<(), QuantityError> {
-        let add = |sum: &mut Quantity, part: Quantity| {
+    fn add(&mut self, submission: &Submission) -> Result<(), MoneyError> {
+        let add = |sum: &mut Exact, part: Exact| {
             *sum = sum.plus(part)?;
-            Ok::<_, QuantityError>(())
+            Ok::<_, MoneyError>(())
         };
         add(&mut self.usage, submission.usage)?;
         add(&mut self.carry_in, submission.carry_in)?;
@@ -358,8 +358,8 @@ impl DimensionTotals {
     }
 
     /// The right side of the law.
-    fn went(&self) -> Result<Quantity, QuantityError> {
-        Quantity::sum([
+    fn went(&self) -> Result<Exact, MoneyError> {
+        Exact::sum([
             self.accepted,
             self.open,
             self.rejected,
@@ -373,10 +373,10 @@ impl DimensionTotals {
 }
 
 impl SubmissionLine {
-    fn of(submission: &Submission) -> Result<Self, QuantityError> {
+    fn of(submission: &Submission) -> Result<Self, MoneyError> {
         let (given_by, sent_with, given) = match &submission.sharing {
-            Sharing::Alone => (BTreeMap::new(), None, Quantity::ZERO),
-            Sharing::Sends(given) => (given.clone(), None, Quantity::ZERO),
+            Sharing::Alone => (BTreeMap::new(), None, Exact::ZERO),
+            Sharing::Sends(given) => (given.clone(), None, Exact::ZERO),
             Sharing::SentWith { plan, given } => (BTreeMap::new(), Some(plan.clone()), *given),
         };
         let already_there = submission.reply.as_ref().is_some_and(|reply| reply.already_there);
@@ -400,8 +400,8 @@ impl SubmissionLine {
     }
 
     /// What other plans have given it; negative if it has given to another.
-    fn moved(&self) -> Result<Quantity, QuantityError> {
-        Quantity::sum(self.given_by.values().copied())?.minus(self.given)
+    fn moved(&self) -> Result<Exact, MoneyError> {
+        Exact::sum(self.given_by.values().copied())?.minus(self.given)
     }
 }
 
@@ -479,7 +479,7 @@ mod tests {
     use crate::metering::{ContractUsage, Reply, Unattributed};
     use crate::revision::sha256_hex;
 
-    fn quantity(text: &str) -> Quantity {
+    fn quantity(text: &str) -> Exact {
         text.parse().unwrap()
     }
 

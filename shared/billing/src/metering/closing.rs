@@ -54,7 +54,8 @@ pub fn may_close<'s>(
 mod tests {
     use super::*;
     use crate::ids::{ContractId, Dimension};
-    use crate::metering::{Quantity, Source};
+    use crate::metering::Source;
+    use crate::money::Exact;
     use crate::revision::Revision;
 
     fn usage(records: u64) -> UsageSnapshot {
@@ -80,10 +81,10 @@ mod tests {
         let submission = Submission {
             line: line.clone(),
             state,
-            usage: Quantity::ZERO,
-            carry_in: Quantity::ZERO,
-            quantity: Quantity::ZERO,
-            carry_out: Quantity::ZERO,
+            usage: Exact::ZERO,
+            carry_in: Exact::ZERO,
+            quantity: Exact::ZERO,
+            carry_out: Exact::ZERO,
             snapshot: Revision::of(b""),
             fixed: false,
             attempts: 0,

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::UsageSnapshot;
-use super::quantity::{Quantity, QuantityError};
 use super::submission::{Line, Reply, Sharing, Submission, SubmissionState};
 use crate::ids::ContractId;
+use crate::money::{Exact, MoneyError};
 use crate::revision::Revision;
 
 /// All that decides what a month submits.
@@ -37,7 +37,7 @@ pub struct MonthBooks<'b> {
 #[error("{line}: {source}")]
 pub struct PlanningError {
     pub(super) line: Line,
-    pub(super) source: QuantityError,
+    pub(super) source: MoneyError,
 }
 
 /// All submissions of the month as they should stand, in the order of their lines. What the service may hold is as it was, but
@@ -46,7 +46,7 @@ pub struct PlanningError {
 /// # Errors
 /// [`PlanningError`] names the line whose figures overflow.
 pub fn plan_month(books: &MonthBooks<'_>) -> Result<BTreeMap<Line, Submission>, PlanningError> {
-    let plan = |(line, usage): (Line, Quantity)| {
+    let plan = |(line, usage): (Line, Exact)| {
         let planned = plan_line(books, &line, usage);
         planned.map(|planned| (line.clone(), planned)).map_err(|source| PlanningError { line, source })
     };
@@ -54,8 +54,8 @@ pub fn plan_month(books: &MonthBooks<'_>) -> Result<BTreeMap<Line, Submission>, 
 }
 
 /// Everything that the month has something of, with its usage.
-pub(super) fn lines(books: &MonthBooks<'_>) -> BTreeMap<Line, Quantity> {
-    let mut usage: BTreeMap<Line, Quantity> = BTreeMap::new();
+pub(super) fn lines(books: &MonthBooks<'_>) -> BTreeMap<Line, Exact> {
+    let mut usage: BTreeMap<Line, Exact> = BTreeMap::new();
     for used in &books.usage.usage {
         let line = Line { contract: used.contract.clone(), dimension: used.dimension.clone() };
         usage.insert(line, used.quantity);
@@ -69,11 +69,7 @@ pub(super) fn lines(books: &MonthBooks<'_>) -> BTreeMap<Line, Quantity> {
 }
 
 /// A line that no other plan has anything of.
-pub(super) fn plan_line(
-    books: &MonthBooks<'_>,
-    line: &Line,
-    usage: Quantity,
-) -> Result<Submission, QuantityError> {
+pub(super) fn plan_line(books: &MonthBooks<'_>, line: &Line, usage: Exact) -> Result<Submission, MoneyError> {
     let standing = books.standing.get(line);
     let carry_in = books.carry_in(line);
     let imported = books.imported.contains(&line.contract);
@@ -101,20 +97,20 @@ pub(super) fn plan_line(
 }
 
 impl MonthBooks<'_> {
-    pub(super) fn carry_in(&self, line: &Line) -> Quantity {
+    pub(super) fn carry_in(&self, line: &Line) -> Exact {
         self.before.get(line).map(|before| before.carry_out).unwrap_or_default()
     }
 
     /// A submission of which nothing is decided; as it is, all of it is late.
-    pub(super) fn blank(&self, line: &Line, usage: Quantity) -> Submission {
+    pub(super) fn blank(&self, line: &Line, usage: Exact) -> Submission {
         let standing = self.standing.get(line);
         Submission {
             line: line.clone(),
             state: SubmissionState::Late,
             usage,
             carry_in: self.carry_in(line),
-            quantity: Quantity::ZERO,
-            carry_out: Quantity::ZERO,
+            quantity: Exact::ZERO,
+            carry_out: Exact::ZERO,
             snapshot: self.revision.clone(),
             fixed: false,
             attempts: standing.map_or(0, |standing| standing.attempts),
@@ -148,8 +144,8 @@ fn same_figures(standing: &Submission, fresh: &Submission) -> bool {
 /// What stands of a line in a later month, as far as it decides what is carried there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Later {
-    pub(super) carry_in: Quantity,
-    pub(super) usage: Quantity,
+    pub(super) carry_in: Exact,
+    pub(super) usage: Exact,
     /// The service may hold its quantity.
     pub(super) fixed: bool,
 }
@@ -163,24 +159,24 @@ pub(super) fn later(after: &[BTreeMap<Line, Submission>], line: &Line) -> Vec<Op
 /// What the months after have been given already, and must still be given.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Promise {
-    pub(super) carry: Quantity,
+    pub(super) carry: Exact,
     /// The next month is fixed with it: no more and no less. Else more may be carried.
     pub(super) exact: bool,
 }
 
-pub(super) fn promised(later: &[Option<Later>]) -> Result<Promise, QuantityError> {
+pub(super) fn promised(later: &[Option<Later>]) -> Result<Promise, MoneyError> {
     match later.split_first() {
         None | Some((None, _)) => Ok(Promise::default()),
         Some((Some(next), _)) if next.fixed => Ok(Promise { carry: next.carry_in, exact: true }),
         Some((Some(next), later)) => {
             let needed = promised(later)?.carry.minus(next.usage)?;
-            Ok(Promise { carry: needed.max(Quantity::ZERO), exact: false })
+            Ok(Promise { carry: needed.max(Exact::ZERO), exact: false })
         }
     }
 }
 
 /// Rounds down and carries the fraction, and what was promised to the months after.
-pub(super) fn quantify(submission: Submission, promise: Promise) -> Result<Submission, QuantityError> {
+pub(super) fn quantify(submission: Submission, promise: Promise) -> Result<Submission, MoneyError> {
     let there = submission.usage.plus(submission.carry_in)?;
     if there.is_negative() {
         let message = format!("its sum is negative ({there}), and no marketplace takes that back");
@@ -193,7 +189,7 @@ pub(super) fn quantify(submission: Submission, promise: Promise) -> Result<Submi
         });
     }
     let due = there.minus(promise.carry)?;
-    let quantity = due.floor().max(Quantity::ZERO);
+    let quantity = due.floor().max(Exact::ZERO);
     let carry_out = if promise.exact || due.is_negative() {
         promise.carry
     } else {
@@ -217,7 +213,7 @@ mod tests {
         Line { contract: ContractId::new(contract).unwrap(), dimension: Dimension::new("d").unwrap() }
     }
 
-    fn quantity(text: &str) -> Quantity {
+    fn quantity(text: &str) -> Exact {
         text.parse().unwrap()
     }
 
@@ -392,9 +388,9 @@ mod tests {
         /// Months of any usage: what is sent and what is carried at the end is what was used.
         #[test]
         fn nothing_is_lost_from_month_to_month(usage in prop::collection::vec(0i64..5_000, 1..24), scale in 0u32..4) {
-            let (mut before, mut sent, mut used) = (Lines::new(), Quantity::ZERO, Quantity::ZERO);
+            let (mut before, mut sent, mut used) = (Lines::new(), Exact::ZERO, Exact::ZERO);
             for month in usage {
-                let month = Quantity::from(rust_decimal::Decimal::new(month, scale));
+                let month = Exact::from(rust_decimal::Decimal::new(month, scale));
                 used = used.plus(month).unwrap();
                 let planned = Around { before, ..Around::default() }.plan(&[("a", &month.to_string())]);
                 let line = &planned[&line("a")];
@@ -411,10 +407,10 @@ mod tests {
         /// was used, and each month is given what the one before carries.
         #[test]
         fn corrections_lose_and_double_nothing(counts in prop::collection::vec((0usize..4, 0i64..40, any::<bool>()), 1..24)) {
-            let mut usage = [Quantity::ZERO; 4];
+            let mut usage = [Exact::ZERO; 4];
             let mut months: Vec<Lines> = vec![Lines::new(); 4];
             for (number, tenths, accept) in counts {
-                usage[number] = Quantity::from(rust_decimal::Decimal::new(tenths, 1));
+                usage[number] = Exact::from(rust_decimal::Decimal::new(tenths, 1));
                 for month in 0..4usize {
                     let before = month.checked_sub(1).map(|before| months[before].clone()).unwrap_or_default();
                     let around = Around { standing: months[month].clone(), before, after: months[month + 1..].to_vec(), ..Around::default() };
@@ -432,16 +428,16 @@ mod tests {
                 prop_assert_eq!(pair[0].carry_out, pair[1].carry_in);
             }
             prop_assert!(lines.iter().all(|line| line.state != SubmissionState::Held));
-            let sum = |of: fn(&Submission) -> Quantity| Quantity::sum(lines.iter().map(|line| of(line))).unwrap();
+            let sum = |of: fn(&Submission) -> Exact| Exact::sum(lines.iter().map(|line| of(line))).unwrap();
             let went = sum(|line| line.quantity).plus(sum(|line| line.rest().unwrap())).unwrap();
-            prop_assert_eq!(went.plus(lines[3].carry_out).unwrap(), Quantity::sum(usage).unwrap());
+            prop_assert_eq!(went.plus(lines[3].carry_out).unwrap(), Exact::sum(usage).unwrap());
         }
 
         /// Planning what is planned changes nothing.
         #[test]
         fn planning_twice_is_planning_once(used in -50i64..5_000, carried in 0i64..10, closed: bool, fixed: bool) {
-            let carry = Submission { carry_out: Quantity::from(rust_decimal::Decimal::new(carried, 1)), ..Around::default().plan(&[("a", "0")])[&line("a")].clone() };
-            let used = Quantity::from(rust_decimal::Decimal::new(used, 2)).to_string();
+            let carry = Submission { carry_out: Exact::from(rust_decimal::Decimal::new(carried, 1)), ..Around::default().plan(&[("a", "0")])[&line("a")].clone() };
+            let used = Exact::from(rust_decimal::Decimal::new(used, 2)).to_string();
             let mut around = Around { before: BTreeMap::from([(line("a"), carry)]), closed, ..Around::default() };
             if fixed {
                 around.after = vec![accepted(&Around::default().plan(&[("a", "5.5")]))];

@@ -15,8 +15,8 @@ mod words;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::quantity::Quantity;
 use super::submission::{Line, Reply};
+use crate::money::Exact;
 use crate::strict;
 use words::{few, plain, texts};
 
@@ -28,7 +28,7 @@ pub struct Asked {
     /// Start of its time.
     pub start: DateTime<Utc>,
     /// How much.
-    pub quantity: Quantity,
+    pub quantity: Exact,
 }
 
 /// What became of one record.

@@ -11,9 +11,9 @@ use super::Plan;
 use super::planning::{
     Later, MonthBooks, PlanningError, Promise, kept, later, lines, plan_line, promised, quantify,
 };
-use super::quantity::{Quantity, QuantityError};
 use super::submission::{Line, Reply, Sharing, Submission, SubmissionState};
 use crate::ids::ContractId;
+use crate::money::{Exact, MoneyError};
 
 /// A plan whose contracts may be those of others: of one marketplace.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ pub fn plan_months(
 ) -> Result<BTreeMap<Plan, BTreeMap<Line, Submission>>, PlanningError> {
     let mut parts: BTreeMap<Line, Vec<Part<'_>>> = BTreeMap::new();
     for (plan, member) in members {
-        let of_member: Vec<(Line, Option<Quantity>)> = match member {
+        let of_member: Vec<(Line, Option<Exact>)> = match member {
             Member::Counted { books, .. } => {
                 lines(books).into_iter().map(|(line, usage)| (line, Some(usage))).collect()
             }
@@ -113,7 +113,7 @@ struct Part<'a> {
     member: &'a Member<'a>,
     standing: Option<&'a Submission>,
     /// Of a plan that is counted.
-    usage: Option<Quantity>,
+    usage: Option<Exact>,
 }
 
 /// A part of a plan that is counted.
@@ -122,7 +122,7 @@ struct Counted<'a> {
     plan: &'a Plan,
     books: &'a MonthBooks<'a>,
     group: &'a str,
-    usage: Quantity,
+    usage: Exact,
     standing: Option<&'a Submission>,
 }
 
@@ -137,7 +137,7 @@ impl<'a> Part<'a> {
 }
 
 impl Counted<'_> {
-    fn carry_in(&self, line: &Line) -> Quantity {
+    fn carry_in(&self, line: &Line) -> Exact {
         self.books.carry_in(line)
     }
 
@@ -145,12 +145,12 @@ impl Counted<'_> {
         self.books.imported.contains(&line.contract)
     }
 
-    fn alone(&self, line: &Line) -> Result<Submission, QuantityError> {
+    fn alone(&self, line: &Line) -> Result<Submission, MoneyError> {
         plan_line(self.books, line, self.usage)
     }
 
     /// What the next month was given of it, once that cannot change any more.
-    fn given_on(&self, line: &Line) -> Quantity {
+    fn given_on(&self, line: &Line) -> Exact {
         let later = later(self.books.after, line);
         let next = later.first().copied().flatten().filter(|next| next.fixed);
         next.map(|next| next.carry_in).unwrap_or_default()
@@ -164,7 +164,7 @@ impl Counted<'_> {
     }
 
     /// So much of it stands in the submission of another plan.
-    fn sent_with(&self, line: &Line, record: &Submission, plan: &Plan, given: Quantity) -> Submission {
+    fn sent_with(&self, line: &Line, record: &Submission, plan: &Plan, given: Exact) -> Submission {
         let carry_out = self.given_on(line);
         let blank = Submission {
             carry_out,
@@ -213,7 +213,7 @@ impl<'a> SharedLine<'a> {
         self.parts.iter().filter_map(Part::counted)
     }
 
-    fn plan(&self) -> Result<Planned<'a>, QuantityError> {
+    fn plan(&self) -> Result<Planned<'a>, MoneyError> {
         let mut planned = self.planned()?;
         for (plan, own) in &mut planned {
             // an answer "already there" may speak of what the other plan has sent
@@ -227,7 +227,7 @@ impl<'a> SharedLine<'a> {
         Ok(planned)
     }
 
-    fn planned(&self) -> Result<Planned<'a>, QuantityError> {
+    fn planned(&self) -> Result<Planned<'a>, MoneyError> {
         if let [only] = self.parts
             && self.imported.is_none_or(|plan| plan == only.plan)
         {
@@ -278,7 +278,7 @@ impl<'a> SharedLine<'a> {
     }
 
     /// What one of the plans has, beside the contract's record.
-    fn beside(&self, part: &Counted<'a>, record: Record<'a>) -> Result<Submission, QuantityError> {
+    fn beside(&self, part: &Counted<'a>, record: Record<'a>) -> Result<Submission, MoneyError> {
         let Record { plan, submission } = record;
         if part.plan == plan {
             return part.alone(self.line);
@@ -314,7 +314,7 @@ impl<'a> SharedLine<'a> {
     }
 
     /// Another plan that may have sent the line too.
-    fn rival(&self, plan: &Plan) -> Option<(&'a Plan, Quantity)> {
+    fn rival(&self, plan: &Plan) -> Option<(&'a Plan, Exact)> {
         let others = self.parts.iter().filter(|part| part.plan != plan);
         let mut sent = others.filter_map(|part| Some((part, part.standing?)));
         let may_be_held = |(part, other): &(&Part<'_>, &Submission)| {
@@ -325,12 +325,12 @@ impl<'a> SharedLine<'a> {
     }
 
     /// Nothing of it was sent: plans of one group add up, others are held.
-    fn together(&self) -> Result<Planned<'a>, QuantityError> {
+    fn together(&self) -> Result<Planned<'a>, MoneyError> {
         let (open, closed): (Vec<_>, Vec<_>) = self.counted().partition(|part| !part.books.closed);
         // what a closed month has given stays given
-        let given: BTreeMap<&Plan, Quantity> = self.parts.iter().filter_map(given_for_good).collect();
+        let given: BTreeMap<&Plan, Exact> = self.parts.iter().filter_map(given_for_good).collect();
         let closed = closed.into_iter().map(|part| Ok((part.plan, part.alone(self.line)?)));
-        let mut planned: BTreeMap<&Plan, Submission> = closed.collect::<Result<_, QuantityError>>()?;
+        let mut planned: BTreeMap<&Plan, Submission> = closed.collect::<Result<_, MoneyError>>()?;
         match open.as_slice() {
             [] => {}
             [only] if given.is_empty() => {
@@ -368,12 +368,12 @@ impl<'a> SharedLine<'a> {
         &self,
         first: &Counted<'a>,
         others: &[Counted<'a>],
-        given: &BTreeMap<&Plan, Quantity>,
-    ) -> Result<(Submission, Planned<'a>), QuantityError> {
+        given: &BTreeMap<&Plan, Exact>,
+    ) -> Result<(Submission, Planned<'a>), MoneyError> {
         let line = self.line;
-        let mut shares: BTreeMap<Plan, Quantity> =
+        let mut shares: BTreeMap<Plan, Exact> =
             given.iter().map(|(plan, given)| ((*plan).clone(), *given)).collect();
-        let mut kept_back = Quantity::ZERO;
+        let mut kept_back = Exact::ZERO;
         for part in others {
             let given_on = part.given_on(line);
             kept_back = kept_back.plus(given_on)?;
@@ -383,7 +383,7 @@ impl<'a> SharedLine<'a> {
         let all = || [first].into_iter().chain(others);
         let blank = first.books.blank(line, first.usage);
         let whole = Submission {
-            carry_in: blank.carry_in.plus(Quantity::sum(shares.values().copied())?)?.plus(kept_back)?,
+            carry_in: blank.carry_in.plus(Exact::sum(shares.values().copied())?)?.plus(kept_back)?,
             ..blank.clone()
         };
         let whole = quantify(whole, promised_of_all(all().map(|part| later(part.books.after, line)))?)?;
@@ -404,7 +404,7 @@ impl<'a> SharedLine<'a> {
 }
 
 /// What a plan whose month has closed has given to the submission of another.
-fn given_for_good<'a>(part: &Part<'a>) -> Option<(&'a Plan, Quantity)> {
+fn given_for_good<'a>(part: &Part<'a>) -> Option<(&'a Plan, Exact)> {
     match &part.standing.filter(|_| part.member.is_closed())?.sharing {
         Sharing::SentWith { given, .. } => Some((part.plan, *given)),
         Sharing::Alone | Sharing::Sends(_) => None,
@@ -412,7 +412,7 @@ fn given_for_good<'a>(part: &Part<'a>) -> Option<(&'a Plan, Quantity)> {
 }
 
 /// What the months after have been given of all plans, and must still be given.
-fn promised_of_all(plans: impl Iterator<Item = Vec<Option<Later>>>) -> Result<Promise, QuantityError> {
+fn promised_of_all(plans: impl Iterator<Item = Vec<Option<Later>>>) -> Result<Promise, MoneyError> {
     let mut all: Vec<Option<Later>> = Vec::new();
     for plan in plans {
         all.resize(all.len().max(plan.len()), None);
@@ -428,7 +428,7 @@ fn promised_of_all(plans: impl Iterator<Item = Vec<Option<Later>>>) -> Result<Pr
 
 impl Later {
     /// Of two plans; once one is fixed, only what fixed ones were given is for good.
-    fn with(self, other: Self) -> Result<Self, QuantityError> {
+    fn with(self, other: Self) -> Result<Self, MoneyError> {
         let usage = self.usage.plus(other.usage)?;
         let carry_in = match (self.fixed, other.fixed) {
             (true, false) => self.carry_in,

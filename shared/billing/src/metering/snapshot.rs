@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::quantity::Quantity;
 use super::{Plan, Source};
 use crate::canonical;
 use crate::ids::{ContractId, Dimension};
+use crate::money::Exact;
 use crate::month::BillingMonth;
 use crate::strict;
 
@@ -44,7 +44,7 @@ pub struct ContractUsage {
     /// The dimension.
     pub dimension: Dimension,
     /// The exact sum.
-    pub quantity: Quantity,
+    pub quantity: Exact,
     /// Records in it.
     pub records: u64,
 }
@@ -58,7 +58,7 @@ pub struct Unattributed {
     /// The dimension, if they name one.
     pub dimension: Option<String>,
     /// The exact sum.
-    pub quantity: Quantity,
+    pub quantity: Exact,
     /// Records in it.
     pub records: u64,
     /// The first file with one.

@@ -10,9 +10,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use super::quantity::{Quantity, QuantityError};
 use super::reply::{Answer, Verdict};
 use crate::ids::{ContractId, Dimension};
+use crate::money::{Exact, MoneyError};
 use crate::revision::Revision;
 
 pub use said::{GivenUp, Reply};
@@ -129,13 +129,13 @@ pub struct Submission {
     /// How far it has come.
     pub state: SubmissionState,
     /// The exact usage by the newest snapshot.
-    pub usage: Quantity,
+    pub usage: Exact,
     /// The fraction carried from the month before.
-    pub carry_in: Quantity,
+    pub carry_in: Exact,
     /// What is sent: a whole number.
-    pub quantity: Quantity,
+    pub quantity: Exact,
     /// The fraction carried to the next month.
-    pub carry_out: Quantity,
+    pub carry_out: Exact,
     /// The snapshot that the quantity was made from.
     pub snapshot: Revision,
     /// The service may hold this quantity, so that it must not change any more.
@@ -154,8 +154,8 @@ impl Submission {
     /// What is neither sent, nor carried, nor another plan's: `usage + carry_in + moved - quantity - carry_out`.
     ///
     /// # Errors
-    /// [`QuantityError::Overflow`].
-    pub fn rest(&self) -> Result<Quantity, QuantityError> {
+    /// [`MoneyError::Overflow`].
+    pub fn rest(&self) -> Result<Exact, MoneyError> {
         let there = self.usage.plus(self.carry_in)?.plus(self.sharing.moved()?)?;
         there.minus(self.quantity)?.minus(self.carry_out)
     }
@@ -188,7 +188,7 @@ impl Submission {
 
     /// The service holds one record, and so much of it may be another plan's: whose it is, a person has to say.
     #[must_use]
-    pub fn disputed(&self, by: &Plan, quantity: Quantity) -> Self {
+    pub fn disputed(&self, by: &Plan, quantity: Exact) -> Self {
         let message = format!(
             "the service holds one record of a contract, dimension and month: {by} has reported {quantity} of it, and this is {}; \
              look in Clazar which it holds",
@@ -206,10 +206,10 @@ impl Submission {
     /// Usage that came too late to be sent; negative if less was used than was sent.
     ///
     /// # Errors
-    /// [`QuantityError::Overflow`].
-    pub fn late_usage(&self) -> Result<Quantity, QuantityError> {
+    /// [`MoneyError::Overflow`].
+    pub fn late_usage(&self) -> Result<Exact, MoneyError> {
         match self.state {
-            SubmissionState::Held | SubmissionState::Imported => Ok(Quantity::ZERO),
+            SubmissionState::Held | SubmissionState::Imported => Ok(Exact::ZERO),
             _ => self.rest(),
         }
     }
@@ -320,7 +320,7 @@ pub(super) mod tests {
             line: Line { contract: ContractId::new("c").unwrap(), dimension: Dimension::new("d").unwrap() },
             state: SubmissionState::Planned,
             usage: "669.6".parse().unwrap(),
-            carry_in: Quantity::ZERO,
+            carry_in: Exact::ZERO,
             quantity: "669".parse().unwrap(),
             carry_out: "0.6".parse().unwrap(),
             snapshot: Revision::of(b""),

@@ -7,11 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::quantity::{Quantity, QuantityError};
 use super::snapshot::{ContractUsage, Unattributed, UsageSnapshot};
 use super::{Plan, Source};
 use crate::ids::{ContractId, Dimension, InvalidId};
-use crate::money::{MoneyError, parse_decimal};
+use crate::money::{Exact, MoneyError, parse_decimal};
 use crate::month::BillingMonth;
 use crate::strict;
 
@@ -24,7 +23,7 @@ pub enum UsageError {
     #[error("{key}: record {index}: {field} {why}")]
     Record { key: String, index: usize, field: &'static str, why: String },
     #[error("{key}: {source}")]
-    Sum { key: String, source: QuantityError },
+    Sum { key: String, source: MoneyError },
 }
 
 /// A record of the export as far as it counts; the other members are kept out.
@@ -42,7 +41,7 @@ struct Wire<'a> {
 
 #[derive(Default)]
 struct Sum {
-    quantity: Quantity,
+    quantity: Exact,
     records: u64,
 }
 
@@ -121,7 +120,7 @@ impl UsageTotals {
         Ok(())
     }
 
-    fn attribute(&mut self, contract: &str, dimension: &str, value: Quantity) -> Result<(), QuantityError> {
+    fn attribute(&mut self, contract: &str, dimension: &str, value: Exact) -> Result<(), MoneyError> {
         // looked up by reference first: nearly every record is of a pair that is known
         if !self.sums.contains_key(contract) {
             self.sums.insert(contract.to_owned(), BTreeMap::new());
@@ -141,9 +140,9 @@ impl UsageTotals {
         &mut self,
         contract: Option<Cow<'_, str>>,
         dimension: Option<Cow<'_, str>>,
-        value: Quantity,
+        value: Exact,
         key: &str,
-    ) -> Result<(), QuantityError> {
+    ) -> Result<(), MoneyError> {
         let of = (contract.map(Cow::into_owned), dimension.map(Cow::into_owned));
         self.records += 1;
         let lost = self
@@ -199,7 +198,7 @@ impl UsageTotals {
 }
 
 impl Sum {
-    fn add(&mut self, value: Quantity) -> Result<(), QuantityError> {
+    fn add(&mut self, value: Exact) -> Result<(), MoneyError> {
         self.quantity = self.quantity.plus(value)?;
         self.records += 1;
         Ok(())
@@ -231,11 +230,11 @@ fn text(raw: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, String> {
 }
 
 /// A number, or a text that holds one.
-fn value(raw: Option<&RawValue>) -> Result<Quantity, String> {
+fn value(raw: Option<&RawValue>) -> Result<Exact, String> {
     let raw = raw.map(RawValue::get).ok_or("is missing")?;
     let number = raw.trim_matches('"').trim();
     let parsed = parse_decimal(number);
-    parsed.map(Quantity::from).map_err(|error: MoneyError| format!("cannot be counted: {error}"))
+    parsed.map(Exact::from).map_err(|error: MoneyError| format!("cannot be counted: {error}"))
 }
 
 fn shorten(text: &str) -> String {

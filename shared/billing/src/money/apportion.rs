@@ -5,6 +5,8 @@ use std::fmt;
 use ethnum::U256;
 use rust_decimal::Decimal;
 
+use super::largest::largest;
+
 /// Why a total could not be apportioned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApportionError {
@@ -68,18 +70,10 @@ pub fn apportion<K: Ord + fmt::Display>(
         weights_int.iter().map(|weight| mul_div_rem(total_units, *weight, sum)).unzip();
     let handed_out: u128 = shares.iter().sum(); // at most total_units: every share was cut toward zero
     let left_over = usize::try_from(total_units - handed_out).map_err(|_| ApportionError::Overflow)?;
-    if left_over > 0 {
-        // fewer than the targets with a remainder, because the remainders add up to left_over * sum
-        let mut order: Vec<(u128, usize)> =
-            remainders.into_iter().enumerate().filter(|(_, r)| *r > 0).map(|(i, r)| (r, i)).collect();
-        if left_over < order.len() {
-            order.select_nth_unstable_by(left_over, |a, b| {
-                b.0.cmp(&a.0).then_with(|| weights[a.1].0.cmp(&weights[b.1].0))
-            });
-        }
-        for (_, index) in &order[..left_over] {
-            shares[*index] += 1;
-        }
+    // fewer than the targets with a remainder, because the remainders add up to left_over * sum
+    let key = |a: usize, b: usize| weights[a].0.cmp(&weights[b].0);
+    for place in largest(remainders.clone(), left_over, |place| remainders[place], key) {
+        shares[place] += 1;
     }
 
     shares
@@ -105,33 +99,17 @@ fn apportion_small<K: Ord>(units: i128, weights: &[(K, Decimal)], scale: u32) ->
     total.checked_mul(most).filter(|_| sum > 0)?;
 
     let mut shares = Vec::with_capacity(weights.len());
-    let mut fractions = Vec::with_capacity(weights.len());
+    let mut remainders = Vec::with_capacity(weights.len());
     for (_, weight) in weights {
         let product = total * weight.mantissa() as u64;
         shares.push(product / sum);
-        fractions.push(product % sum);
+        remainders.push(product % sum);
     }
     let left_over = usize::try_from(total - shares.iter().sum::<u64>()).ok()?;
-    if left_over > 0 {
-        // those above the smallest fraction that gets a unit, and of its equals those with the smaller keys
-        let (above, bound, _) = fractions.select_nth_unstable_by(left_over - 1, |a, b| b.cmp(a));
-        let bound = *bound;
-        let served = left_over - above.iter().filter(|fraction| **fraction > bound).count();
-        drop(fractions);
-        let mut equals: Vec<usize> = Vec::new();
-        for (index, ((_, weight), share)) in weights.iter().zip(&mut shares).enumerate() {
-            let fraction = total * weight.mantissa() as u64 - *share * sum;
-            *share += u64::from(fraction > bound);
-            if fraction == bound {
-                equals.push(index);
-            }
-        }
-        if served < equals.len() {
-            equals.select_nth_unstable_by(served, |a, b| weights[*a].0.cmp(&weights[*b].0));
-        }
-        for index in equals.iter().take(served) {
-            shares[*index] += 1;
-        }
+    let remainder = |place: usize| total * weights[place].1.mantissa() as u64 - shares[place] * sum;
+    let key = |a: usize, b: usize| weights[a].0.cmp(&weights[b].0);
+    for place in largest(remainders, left_over, remainder, key) {
+        shares[place] += 1;
     }
     let sign = if units < 0 { -1 } else { 1 };
     (scale <= 28).then(|| shares.into_iter().map(|share| Decimal::new(sign * share as i64, scale)).collect())

@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::certificate::Status;
+use crate::money::Exact;
 
 const CLUSTER: &str = "
 currency: CHF

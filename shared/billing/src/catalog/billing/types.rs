@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Mark;
 use crate::identity::{Id, Rule};
-use crate::money::{Currency, minor_digits};
+use crate::money::{Currency, Exact, MoneyError, minor_digits};
 use crate::month::BillingMonth;
 
 /// The days in which an entry applies, both inclusive; nothing is no bound. Most entries apply to whole months.
@@ -472,6 +472,18 @@ impl Rounding {
         match self {
             Self::Cents => minor_digits(currency),
             Self::UnitUp => 0,
+        }
+    }
+
+    /// An amount as it is billed.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] beyond 28 digits.
+    pub fn round(self, amount: Exact, currency: Currency) -> Result<Decimal, MoneyError> {
+        let decimals = self.decimals(currency);
+        match self {
+            Self::Cents => amount.round_half_away(decimals),
+            Self::UnitUp => amount.round_up(decimals),
         }
     }
 

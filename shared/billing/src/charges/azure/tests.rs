@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::super::tests::{both_readings, held_for_its_currencies};
 use super::*;
-use crate::charges::{Amount, BillContext, Document, ReadError, Selection, Totals, add_up, write_charges};
-use crate::money::Decimal;
+use crate::charges::{BillContext, Document, ReadError, Selection, Totals, add_up, write_charges};
+use crate::money::{Amount, Decimal};
 
 /// The recorded month of a Microsoft Customer Agreement, which the sandbox sends too.
 fn recorded(name: &str) -> Arc<File> {

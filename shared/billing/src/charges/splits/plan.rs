@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::charges::Amount;
-use crate::money::{MoneyError, mul_div_rem};
+use crate::money::{Amount, MoneyError, mul_div_rem};
 
 /// Units of the billed, the effective and the list cost.
 pub(super) type Units = [i128; 3];

@@ -2,11 +2,10 @@
 
 use super::plan::{Key, Taken, Units, amount};
 use super::{Division, hour_of_line};
-use crate::charges::Amount;
 use crate::charges::batch::{Batch, Dictionary, PlainTexts, ReadError, Sink};
 use crate::charges::dialect::Dialect;
 use crate::charges::scan::{Cells, Finder};
-use crate::money::MoneyError;
+use crate::money::{Amount, MoneyError};
 
 /// Stands before whoever adds up or writes rows.
 pub(in crate::charges) struct Divided<'s> {

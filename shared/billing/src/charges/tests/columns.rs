@@ -15,6 +15,7 @@ use arrow_schema::{DataType, Field};
 use super::*;
 use crate::charge::{Charge, Period};
 use crate::keys::InvoiceKey;
+use crate::money::Amount;
 
 type Column = (&'static str, ArrayRef);
 

@@ -15,7 +15,7 @@ fn line() -> Line {
     Line { contract: ContractId::new("c").unwrap(), dimension: Dimension::new("d").unwrap() }
 }
 
-fn quantity(text: &str) -> Quantity {
+fn quantity(text: &str) -> Exact {
     text.parse().unwrap()
 }
 
@@ -23,7 +23,7 @@ fn lines(submission: &Submission) -> Lines {
     [(line(), submission.clone())].into()
 }
 
-fn snapshot(usage: Option<Quantity>) -> UsageSnapshot {
+fn snapshot(usage: Option<Exact>) -> UsageSnapshot {
     let used = |quantity| ContractUsage {
         contract: line().contract,
         dimension: line().dimension,
@@ -47,7 +47,7 @@ fn snapshot(usage: Option<Quantity>) -> UsageSnapshot {
 /// One plan's month, as far as it has something of the one line.
 #[derive(Clone, Default)]
 struct Of {
-    usage: Option<Quantity>,
+    usage: Option<Exact>,
     standing: Lines,
     before: Lines,
     after: Vec<Lines>,
@@ -342,11 +342,11 @@ proptest! {
     /// what one plan gives another has, each month is given what the one before carries, nothing is sent twice, and what is held never changes.
     #[test]
     fn nothing_is_lost_doubled_or_sent_twice(steps in steps()) {
-        let mut usage = [[None::<Quantity>; MONTHS]; PLANS.len()];
+        let mut usage = [[None::<Exact>; MONTHS]; PLANS.len()];
         let mut closed = [0usize; PLANS.len()];
         let mut months: Vec<BTreeMap<Plan, Submission>> = vec![BTreeMap::new(); MONTHS];
         // quantities that the service holds, by month
-        let mut held = [None::<Quantity>; MONTHS];
+        let mut held = [None::<Exact>; MONTHS];
         let by = GivenUp { reason: "x".into(), by: "x".into(), at: "2025-07-02T00:00:00Z".parse().unwrap() };
         for step in steps {
             let event = |months: &mut Vec<BTreeMap<Plan, Submission>>, month: usize, of: &mut dyn FnMut(&Submission) -> Option<Submission>| {
@@ -359,7 +359,7 @@ proptest! {
             };
             match step {
                 Step::Use { plan, month, tenths } => {
-                    usage[plan][month] = Some(Quantity::from(rust_decimal::Decimal::new(tenths, 1)));
+                    usage[plan][month] = Some(Exact::from(rust_decimal::Decimal::new(tenths, 1)));
                 }
                 Step::Accept { month } => event(&mut months, month, &mut |own| {
                     if held[month].is_some() { return Some(already_there(own)); }
@@ -402,12 +402,12 @@ proptest! {
                 prop_assert_eq!(&planned(&again.collect()), &months[month]);
             }
             for (month, lines) in months.iter().enumerate() {
-                let sum = |of: fn(&Submission) -> Quantity| Quantity::sum(lines.values().map(of)).unwrap();
+                let sum = |of: fn(&Submission) -> Exact| Exact::sum(lines.values().map(of)).unwrap();
                 let there = sum(|s| s.usage).plus(sum(|s| s.carry_in)).unwrap();
-                let went = Quantity::sum([sum(|s| s.quantity), sum(|s| s.carry_out), sum(|s| s.rest().unwrap())]).unwrap();
+                let went = Exact::sum([sum(|s| s.quantity), sum(|s| s.carry_out), sum(|s| s.rest().unwrap())]).unwrap();
                 prop_assert_eq!(there, went);
                 prop_assert!(sum(|s| s.sharing.moved().unwrap()).is_zero(), "{:?}", lines);
-                let used = Quantity::sum(usage.iter().filter_map(|of| of[month])).unwrap();
+                let used = Exact::sum(usage.iter().filter_map(|of| of[month])).unwrap();
                 prop_assert_eq!(sum(|s| s.usage), used);
                 for (plan, own) in lines {
                     prop_assert!(!own.reply.as_ref().is_some_and(|reply| reply.already_there), "it was us");
@@ -417,7 +417,7 @@ proptest! {
                     }
                 }
                 let records = lines.values().filter(|own| own.state == SubmissionState::Accepted && own.sharing.sent_with().is_none());
-                let accepted: Vec<Quantity> = records.map(|own| own.quantity).collect();
+                let accepted: Vec<Exact> = records.map(|own| own.quantity).collect();
                 prop_assert!(accepted.len() <= 1);
                 if let Some(accepted) = accepted.first() {
                     prop_assert_eq!(Some(*accepted), held[month]);

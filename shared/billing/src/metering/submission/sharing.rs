@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::super::Plan;
-use super::super::quantity::{Quantity, QuantityError};
+use crate::money::{Exact, MoneyError};
 
 /// The service holds one record for a contract, a dimension and a month, whatever the plan. So the submission of one plan is sent for all
 /// plans that have usage of it, and theirs say with which.
@@ -14,13 +14,13 @@ pub enum Sharing {
     #[default]
     Alone,
     /// It is sent for other plans too, which have given it so much: usage and the fraction carried to them.
-    Sends(BTreeMap<Plan, Quantity>),
+    Sends(BTreeMap<Plan, Exact>),
     /// It is not sent itself: it has given what it has to that of another plan, and its state is the other's.
     SentWith {
         /// The other plan.
         plan: Plan,
         /// How much.
-        given: Quantity,
+        given: Exact,
     },
 }
 
@@ -28,12 +28,12 @@ impl Sharing {
     /// What others have given it; negative if it has given to another.
     ///
     /// # Errors
-    /// [`QuantityError::Overflow`].
-    pub fn moved(&self) -> Result<Quantity, QuantityError> {
+    /// [`MoneyError::Overflow`].
+    pub fn moved(&self) -> Result<Exact, MoneyError> {
         match self {
-            Self::Alone => Ok(Quantity::ZERO),
-            Self::Sends(given) => Quantity::sum(given.values().copied()),
-            Self::SentWith { given, .. } => Quantity::ZERO.minus(*given),
+            Self::Alone => Ok(Exact::ZERO),
+            Self::Sends(given) => Exact::sum(given.values().copied()),
+            Self::SentWith { given, .. } => Exact::ZERO.minus(*given),
         }
     }
 
@@ -48,7 +48,7 @@ impl Sharing {
 
     /// What a plan has given it.
     #[must_use]
-    pub fn given_by(&self, plan: &Plan) -> Option<Quantity> {
+    pub fn given_by(&self, plan: &Plan) -> Option<Exact> {
         match self {
             Self::Sends(given) => given.get(plan).copied(),
             Self::Alone | Self::SentWith { .. } => None,

@@ -5,7 +5,8 @@ use std::fmt;
 
 use billing::ids::{ContractId, Dimension};
 use billing::keys::{decode, encode};
-use billing::metering::{Line, Plan, Quantity, Reply, Sharing, Submission, SubmissionState};
+use billing::metering::{Line, Plan, Reply, Sharing, Submission, SubmissionState};
+use billing::money::Exact;
 use billing::month::BillingMonth;
 use billing::revision::Revision;
 use chrono::{DateTime, Utc};
@@ -19,10 +20,10 @@ use super::{Stored, record};
 #[derive(Serialize, Deserialize)]
 struct Row {
     state: SubmissionState,
-    usage: Quantity,
-    carry_in: Quantity,
-    quantity: Quantity,
-    carry_out: Quantity,
+    usage: Exact,
+    carry_in: Exact,
+    quantity: Exact,
+    carry_out: Exact,
     snapshot: Revision,
     fixed: bool,
     attempts: u32,
@@ -31,9 +32,9 @@ struct Row {
     #[serde(default, with = "json", skip_serializing_if = "Option::is_none")]
     reply: Option<Reply>,
     #[serde(default, with = "json", skip_serializing_if = "Option::is_none")]
-    given_by: Option<BTreeMap<Plan, Quantity>>,
+    given_by: Option<BTreeMap<Plan, Exact>>,
     sent_with: Option<Plan>,
-    given: Option<Quantity>,
+    given: Option<Exact>,
 }
 
 #[derive(Serialize, Deserialize)]

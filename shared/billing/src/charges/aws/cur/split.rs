@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::{COLUMNS, Cur, PLAN, PUBLIC_COST, RESERVATION, RESOURCE, START, USAGE_TYPE};
 use crate::charge::{Charge, Further};
-use crate::charges::Amount;
 use crate::charges::mapping::{Class, Columns, Effective, Mapping, Row, Sign, Texts};
 use crate::charges::splits::{SplitFormat, SplitPlaces, SplitReading, instance};
 use crate::money;
+use crate::money::Amount;
 
 /// A column: its names.
 type Names = &'static [&'static str];

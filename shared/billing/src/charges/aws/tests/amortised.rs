@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 
 use super::*;
-use crate::charges::Amount;
+use crate::money::Amount;
 use crate::month::BillingMonth;
 
 const PLATFORM: &str = "111122223333";

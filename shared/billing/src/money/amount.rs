@@ -5,7 +5,7 @@ use std::ops::Neg;
 
 use rust_decimal::Decimal;
 
-use crate::money::MoneyError;
+use super::MoneyError;
 
 /// Decimals of the coarse part.
 const COARSE: u32 = 18;
@@ -213,7 +213,13 @@ impl Amount {
     /// Whether it is one unit of `10^-scale` (at most 18) or more, of either sign.
     #[must_use]
     pub fn reaches_unit(self, scale: u32) -> bool {
-        self.split(scale).0 != 0
+        self.cut(scale) != 0
+    }
+
+    /// Whole units of `10^-scale` (at most 18), cut toward zero.
+    #[must_use]
+    pub fn cut(self, scale: u32) -> i128 {
+        self.split(scale).0
     }
 
     /// Whole units of `10^-scale` (at most 18), cut toward zero, and what is left in coarse and fine units.

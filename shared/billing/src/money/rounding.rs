@@ -1,6 +1,7 @@
 //! Amounts rounded so that they add up to a given total.
 
 use super::Amount;
+use super::largest::largest;
 
 /// Rounds amounts to units of `10^-scale` (at most 18) so that they add up to `total` units: each is cut toward zero, and what is
 /// missing goes, one unit each, to the largest cut-off fractions, ties to the smaller key.
@@ -18,14 +19,12 @@ pub fn round_to_total(amounts: &[(&str, Amount)], total: i128, scale: u32) -> Op
     }
     let count = i128::try_from(amounts.len()).ok().filter(|count| *count > 0)?;
     let sign = missing.signum();
-    let mut order: Vec<usize> = (0..amounts.len()).collect();
-    order.sort_by(|&a, &b| {
-        let fraction = |at: usize| (split[at].1.0 * sign, split[at].1.1 * sign);
-        fraction(b).cmp(&fraction(a)).then(amounts[a].0.cmp(amounts[b].0))
-    });
-    let (each, more) = (missing / count, (missing % count).unsigned_abs());
-    for (rank, at) in order.into_iter().enumerate() {
-        units[at] += each + if (rank as u128) < more { sign } else { 0 };
+    let remainder = |at: usize| (split[at].1.0 * sign, split[at].1.1 * sign);
+    let (each, more) = (missing / count, usize::try_from((missing % count).unsigned_abs()).ok()?);
+    units.iter_mut().for_each(|units| *units += each);
+    let remainders = (0..amounts.len()).map(remainder).collect();
+    for at in largest(remainders, more, remainder, |a, b| amounts[a].0.cmp(amounts[b].0)) {
+        units[at] += sign;
     }
     Some(units)
 }
