@@ -1,6 +1,6 @@
 //! A schedule fetches an AWS account's bills, from an export or from Cost Explorer, and a second run changes nothing.
 
-use billing::certificate::{Certificate, Status};
+use billing::certificate::{Certificate, Certified, Status};
 use billing::keys::RawDocumentKey;
 use billing::manifest::{Format, Manifest};
 use billing::period::Finality;

@@ -7,6 +7,7 @@ use cloud::invocation::Failure;
 use serde_json::{Value, json};
 
 use crate::world::{World, assert_same, example, quick};
+use billing::certificate::Certified;
 
 pub(crate) const ACCOUNT: &str = "AAAA-BBBB-CCC-DDD";
 const PARTS: [&[u8]; 2] = [

@@ -1,6 +1,6 @@
 //! Bills as FOCUS exports that somebody puts into the bucket: from the file to certificate, rows, aggregates and charges.
 
-use billing::certificate::{Certificate, Status};
+use billing::certificate::{Certificate, Certified, Status};
 use billing::keys::FocusKey;
 use billing::period::PeriodState;
 use chrono::Utc;

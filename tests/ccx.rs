@@ -8,6 +8,7 @@ use cloud::ledger::Subject;
 use serde_json::{Value, json};
 
 use crate::world::{World, assert_same, example, quick};
+use billing::certificate::Certified;
 
 pub(crate) async fn world() -> World {
     World::with(example(), false, quick()).await

@@ -1,6 +1,6 @@
 //! A schedule fetches Google Cloud's billing export, and a second run changes nothing.
 
-use billing::certificate::{Certificate, Status};
+use billing::certificate::{Certificate, Certified, Status};
 use billing::keys::RawDocumentKey;
 use billing::manifest::{Format, Manifest};
 use billing::revision::sha256_hex;

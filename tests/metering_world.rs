@@ -12,6 +12,7 @@ use local::sandbox::{OmnistrateExport, Organisation};
 use serde_json::{Value, json};
 
 use crate::world::{World, quick};
+use billing::certificate::Certified;
 
 pub(crate) const FOLDER: &str = "omnistrate-metering/Postgres/PROD/pt-HJSv20iWX0";
 

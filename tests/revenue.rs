@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::metering_world::metered_with;
 use crate::world::{World, assert_same, now};
+use billing::certificate::Certified;
 
 const CATALOG: &str = "currency: EUR\nrevenue:\n  clients: [{id: 1, name: Ann}, {id: 2, name: Bo, currency: CHF}]\n  services:\n    - {id: 7, \
                        name: Shop, client: 1, fixed_monthly_price: 10}\n    - {id: 8, name: Mail, client: 2, fixed_monthly_price: 3}\n";

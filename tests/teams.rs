@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::datastores_world::{line, running};
 use crate::teams_world::{ACME, CATALOG, billed, totals};
 use crate::world::World;
+use billing::certificate::Certified;
 
 const SEPTEMBER: &str = "2026-09";
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use billing::certificate::Certificate;
+use billing::certificate::{Certificate, Certified};
 use billing::keys::{InvoiceKey, METERING_STATE, RawDocumentKey};
 use billing::revision::sha256_hex;
 use chrono::{DateTime, Utc};

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bench::{invoice, process};
 use billing::atlas::{Invoice, Rules, Statement, certify, rows_csv};
-use billing::certificate::{Certificate, DocumentRef};
+use billing::certificate::{Certificate, Certified, DocumentRef};
 use billing::keys::RawDocumentKey;
 use billing::revision::sha256_hex;
 use serde::de::IgnoredAny;

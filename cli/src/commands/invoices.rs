@@ -1,7 +1,7 @@
 //! What several commands show: invoices as the ledger and their certificates have them.
 
 use anyhow::Context;
-use billing::certificate::Certificate;
+use billing::certificate::{Certificate, Certified};
 use billing::keys::{InvoiceKey, RawDocumentKey};
 use cloud::ledger::RevisionRecord;
 use cloud::seals::Sealed;

@@ -17,6 +17,7 @@ use crate::args::MeteringStatus;
 use crate::commands::metering::plans;
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
+use billing::certificate::Certified;
 
 /// Months in a grid that nobody asked for.
 const MONTHS_SHOWN: usize = 6;

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use billing::atlas::{Rules, Statement};
-use billing::certificate::{Certificate, CertificateError, Status};
+use billing::certificate::{Certificate, CertificateError, Certified, Status};
 use billing::intake::{Answer, Import, ImportError};
 use billing::keys::{self, FOCUS, FocusKey, InvalidFocusKey, InvalidKey, InvoiceKey, RawDocumentKey};
 use billing::manifest::{Manifest, ManifestError};

@@ -5,7 +5,7 @@
 
 use billing::atlas::rows_csv;
 use billing::bill::bill_rows_csv;
-use billing::certificate::Certificate;
+use billing::certificate::{Certificate, Superseding};
 use billing::ids::Provider;
 use billing::keys::InvoiceKey;
 use billing::money::MoneyError;

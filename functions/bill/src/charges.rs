@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use billing::bills::{ChargeError, ChargeRow, ChargeRows, Charged, MonthAdder, MonthTotals, Wanted};
 use billing::catalog::billing::{Catalog, InForce};
-use billing::certificate::{Certificate, DocumentRef};
+use billing::certificate::{Certificate, Certified, DocumentRef};
 use billing::month::BillingMonth;
 use cloud::seals::Sealed;
 

@@ -24,6 +24,7 @@ use crate::mail::Letter;
 use crate::report::MonthReport;
 use crate::run::NewRun;
 use crate::statement::statement;
+use billing::certificate::Certified;
 
 const CSV: &str = "text/csv";
 const HTML: &str = "text/html; charset=utf-8";
@@ -168,7 +169,7 @@ impl App {
             let page = statement(document, bill, &history.of(bill, &document.currency))?;
             self.bucket.overwrite(&key.statement(&bill.customer), page, HTML).await?;
         }
-        let certificate = document.certificate.to_json()?;
+        let certificate = document.certificate.to_json().map_err(MonthError::held)?;
         self.bucket.overwrite(&key.certificate(document.run.number), certificate, JSON).await?;
         let on = |is_on: bool, name: &'static str| is_on.then_some(name);
         let note: Vec<&str> = on(ways.mails, MAILS).into_iter().chain(on(ways.uploads, UPLOADS)).collect();

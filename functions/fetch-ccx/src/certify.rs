@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use billing::ccx::{UsageReportCertificate, certify};
-use billing::certificate::Status;
+use billing::certificate::{Certified, Status};
 use billing::keys::{self, RawDocumentKey};
 use billing::period::Finality;
 use billing::revision::RevisionOrder;

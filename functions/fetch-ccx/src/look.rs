@@ -1,9 +1,7 @@
 //! What a dry run does, and every run first: fetch, read, and say what would come out. Nothing here can write.
 
-use billing::ccx::{
-    REPORT_ID, UsageReportCertificate, UsageReportCertificateError, UsageReportError, certify,
-};
-use billing::certificate::Status;
+use billing::ccx::{REPORT_ID, UsageReportCertificate, UsageReportError, certify};
+use billing::certificate::{CertificateError, Status};
 use billing::ids::{BillingAccountId, InvalidId, InvoiceId, Provider};
 use billing::keys::{InvalidKey, InvoiceKey, RawDocumentKey};
 use billing::money::MoneyError;
@@ -54,7 +52,7 @@ pub(crate) enum MonthError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
-    Certificate(#[from] UsageReportCertificateError),
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     Quantity(#[from] MoneyError),
     #[error("the reason cannot be written: {0}")]

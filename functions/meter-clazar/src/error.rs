@@ -1,7 +1,7 @@
 //! What can go wrong with Clazar, and what that means for a request.
 
 use billing::keys::InvalidUsageKey;
-use billing::metering::{Line, MeteringCertificateError, NotGivenUp, Plan, PlanningError};
+use billing::metering::{Line, NotGivenUp, Plan, PlanningError};
 use billing::money::MoneyError;
 use cloud::bucket::BucketError;
 use cloud::http::{ClientError, InvalidBaseUrl};
@@ -11,6 +11,8 @@ use cloud::plans::PlansError;
 use cloud::secrets::SecretsError;
 use cloud::vars::VarError;
 use serde_json::Value;
+
+use billing::certificate::CertificateError;
 
 const LARGEST_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) const CREDENTIALS: &str = "CLAZAR_CLIENT_ID and CLAZAR_CLIENT_SECRET";
@@ -26,7 +28,7 @@ pub enum MeterError {
     #[error(transparent)]
     Planning(#[from] PlanningError),
     #[error(transparent)]
-    Certificate(#[from] MeteringCertificateError),
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     Quantity(#[from] MoneyError),
     #[error(transparent)]

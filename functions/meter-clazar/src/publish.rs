@@ -8,6 +8,7 @@ use cloud::publication::publish;
 use crate::books::{PlansMonth, submissions};
 use crate::error::MeterError;
 use crate::work::Work;
+use billing::certificate::Certified;
 
 const JSON: &str = "application/json";
 

@@ -31,6 +31,7 @@ use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
 use crate::event::{InvalidEvent, Wanted, read_event};
+use billing::certificate::CertificateError;
 
 pub use report::{CurrencyReport, RefusedObject, RevenueRunReport, WindowReport, WindowState};
 
@@ -72,7 +73,7 @@ pub(crate) enum WindowError {
     #[error("what is to be written cannot be: {0}")]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
-    Certificate(#[from] billing::revenue::RevenueCertificateError),
+    Certificate(#[from] CertificateError),
 }
 
 fn rules(vars: &Vars) -> Result<RevenueRules, VarError> {

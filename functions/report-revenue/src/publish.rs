@@ -17,6 +17,7 @@ use crate::inputs::Inputs;
 use crate::make::{Held, Made, make};
 use crate::report::{WindowReport, WindowState};
 use crate::{App, Looker, WindowError};
+use billing::certificate::Certified;
 
 const CSV: &str = "text/csv; charset=utf-8";
 const JSON: &str = "application/json";

@@ -10,8 +10,8 @@ mod report;
 mod usage;
 
 pub use certificate::{
-    CustomerUsage, DatastoreCounts, ProviderFigures, UsageReportCertificate, UsageReportCertificateError,
-    UsageReportSubject, UsageSupersedes,
+    CustomerUsage, DatastoreCounts, ProviderFigures, UsageReportCertificate, UsageReportSubject,
+    UsageSupersedes,
 };
 pub use certify::{UsageReportError, certify};
 pub use report::{Backups, Datastore, InstanceUsage, MalformedUsageReport, Shape, UsageReport, VolumeUsage};

@@ -1,12 +1,15 @@
 //! The certificate: one document that says, to the cent, how the provider's total became the allocated
 //! totals. Its JSON Schema stands in `docs/certificate.schema.json`.
 //!
-//! The laws (see [`Certificate::verify`]) are checked where a certificate is made and again wherever one is
+//! The laws (see [`Certified::verify`]) are checked where a certificate is made and again wherever one is
 //! read. The document is canonical: the same inputs and rules give the same bytes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical;
@@ -30,8 +33,8 @@ pub enum Status {
     Mismatch,
 }
 
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
 }
@@ -193,88 +196,39 @@ pub struct Certificate {
     pub software: String,
 }
 
-/// A certificate that cannot be trusted.
-#[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    /// One of the laws does not hold; the numbers are in the message.
-    #[error("the certificate contradicts itself: {law}: {left} is not {right}")]
-    Broken {
-        /// The law.
-        law: &'static str,
-        /// Its left side.
-        left: Decimal,
-        /// Its right side.
-        right: Decimal,
-    },
-    /// The status says less or more than the figures.
-    #[error("the certificate contradicts itself: status {status} with {problem}")]
-    Status {
-        /// The status.
-        status: Status,
-        /// What does not go with it.
-        problem: &'static str,
-    },
-    /// The sums overflow.
-    #[error(transparent)]
-    Money(#[from] MoneyError),
-    /// The bytes are no certificate.
-    #[error("the document is no certificate: {0}")]
-    Malformed(#[from] serde_json::Error),
-}
+/// One document that says how figures came about, and the laws that hold of them. They are checked where it is made, and again wherever it
+/// is read.
+pub trait Certified: Serialize + DeserializeOwned {
+    /// What it is a certificate of, for messages.
+    const OF: &'static str;
 
-impl Certificate {
-    /// The version of the format that this software writes.
-    pub const VERSION: u32 = 1;
-
-    /// Checks the laws:
-    /// charges = allocated + unallocated; allocated = rows before adjustments; each row is the sum of its
-    /// parts; adjustments with a target are those in the rows; provider total = charges + adjustments +
-    /// unexplained; `matched` has no adjustments, and only a `mismatch` has anything unexplained.
+    /// Checks its laws.
     ///
     /// # Errors
-    /// [`CertificateError`] names the law and both sides.
-    pub fn verify(&self) -> Result<(), CertificateError> {
-        let law = |law, left: Decimal, right: Decimal| {
-            if left == right { Ok(()) } else { Err(CertificateError::Broken { law, left, right }) }
-        };
-        let rows = money::sum(self.targets.iter().flat_map(|target| [target.own, target.shared]))?;
-        let rest = money::sum(self.unallocated.iter().map(|rest| rest.amount))?;
-        let adjustments = money::sum(self.adjustments.iter().map(|adjustment| adjustment.amount))?;
-        let targeted = self.adjustments.iter().filter(|a| a.target.is_some()).map(|a| a.amount);
-        law(
-            "charges_total = allocated_total + unallocated_total",
-            self.charges_total,
-            money::add(self.allocated_total, self.unallocated_total)?,
-        )?;
-        law("allocated_total = own + shared of all targets", self.allocated_total, rows)?;
-        law("unallocated_total = sum of unallocated", self.unallocated_total, rest)?;
-        for target in &self.targets {
-            let sum = money::sum([target.own, target.shared, target.adjustment])?;
-            law("total of a target = own + shared + adjustment", target.total, sum)?;
+    /// [`CertificateError::Broken`] names the law and both sides.
+    fn verify(&self) -> Result<(), CertificateError>;
+
+    /// One law.
+    ///
+    /// # Errors
+    /// [`CertificateError::Broken`] if one side is not the other.
+    fn law<T: PartialEq + fmt::Display>(
+        law: impl Into<Cow<'static, str>>,
+        left: T,
+        right: T,
+    ) -> Result<(), CertificateError> {
+        if left == right {
+            return Ok(());
         }
-        law(
-            "adjustments of the targets = adjustments with a target",
-            money::sum(self.targets.iter().map(|target| target.adjustment))?,
-            money::sum(targeted)?,
-        )?;
-        law(
-            "provider_total = charges_total + adjustments + unexplained",
-            self.provider_total,
-            money::sum([self.charges_total, adjustments, self.unexplained])?,
-        )?;
-        let problem = match self.status {
-            Status::Matched if !self.adjustments.is_empty() => "adjustments",
-            Status::Matched | Status::Explained if !self.unexplained.is_zero() => "an unexplained difference",
-            _ => return Ok(()),
-        };
-        Err(CertificateError::Status { status: self.status, problem })
+        let (law, left, right) = (law.into(), left.to_string(), right.to_string());
+        Err(CertificateError::Broken { of: Self::OF, law, left, right })
     }
 
     /// The document: two spaces of indentation, keys sorted, a newline at the end.
     ///
     /// # Errors
     /// [`CertificateError`] if a law does not hold: such a certificate is never written.
-    pub fn to_json(&self) -> Result<Vec<u8>, CertificateError> {
+    fn to_json(&self) -> Result<Vec<u8>, CertificateError> {
         self.verify()?;
         Ok(canonical::to_json(self)?)
     }
@@ -283,11 +237,57 @@ impl Certificate {
     ///
     /// # Errors
     /// [`CertificateError`].
-    pub fn from_json(bytes: &[u8]) -> Result<Self, CertificateError> {
-        let certificate: Self = serde_json::from_slice(bytes)?;
+    fn from_json(bytes: &[u8]) -> Result<Self, CertificateError> {
+        let read = serde_json::from_slice(bytes);
+        let certificate: Self = read.map_err(|error| CertificateError::Malformed { of: Self::OF, error })?;
         certificate.verify()?;
         Ok(certificate)
     }
+}
+
+/// The certificate of a revision, which names the revision before it.
+pub trait Superseding: Certified {
+    /// This certificate with its differences to the one before; `None` for the first.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    fn superseding(&self, before: Option<&Self>) -> Result<Self, MoneyError>;
+}
+
+/// A certificate that cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// One of the laws does not hold.
+    #[error("the certificate of {of} contradicts itself: {law}: {left} is not {right}")]
+    Broken {
+        /// What it is a certificate of.
+        of: &'static str,
+        /// The law.
+        law: Cow<'static, str>,
+        /// Its left side.
+        left: String,
+        /// Its right side.
+        right: String,
+    },
+    /// The sums overflow.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// It, or what goes into it, cannot be written.
+    #[error("the certificate cannot be written: {0}")]
+    Unwritable(#[from] serde_json::Error),
+    /// The bytes are no certificate.
+    #[error("the document is no certificate of {of}: {error}")]
+    Malformed {
+        /// What it was to be a certificate of.
+        of: &'static str,
+        /// Why.
+        error: serde_json::Error,
+    },
+}
+
+impl Certificate {
+    /// The version of the format that this software writes.
+    pub const VERSION: u32 = 1;
 
     /// The invoice it is about.
     #[must_use]
@@ -306,15 +306,6 @@ impl Certificate {
     /// [`MoneyError::Overflow`].
     pub fn published_total(&self) -> Result<Decimal, MoneyError> {
         money::sum(self.targets.iter().map(|target| target.total).chain([self.unallocated_total]))
-    }
-
-    /// This certificate, naming the revision before it and the difference per target; `None` for the first.
-    ///
-    /// # Errors
-    /// [`MoneyError::Overflow`].
-    pub fn superseding(&self, before: Option<&Self>) -> Result<Self, MoneyError> {
-        let supersedes = before.map(|before| self.difference_to(before)).transpose()?;
-        Ok(Self { supersedes, ..self.clone() })
     }
 
     fn difference_to(&self, before: &Self) -> Result<Supersedes, MoneyError> {
@@ -336,6 +327,58 @@ impl Certificate {
             difference: money::sub(self.published_total()?, before.published_total()?)?,
             targets,
         })
+    }
+}
+
+impl Certified for Certificate {
+    const OF: &'static str = "an invoice";
+
+    /// Checks the laws:
+    /// charges = allocated + unallocated; allocated = rows before adjustments; each row is the sum of its
+    /// parts; adjustments with a target are those in the rows; provider total = charges + adjustments +
+    /// unexplained; `matched` has no adjustments, and only a `mismatch` has anything unexplained.
+    fn verify(&self) -> Result<(), CertificateError> {
+        let rows = money::sum(self.targets.iter().flat_map(|target| [target.own, target.shared]))?;
+        let rest = money::sum(self.unallocated.iter().map(|rest| rest.amount))?;
+        let adjustments = money::sum(self.adjustments.iter().map(|adjustment| adjustment.amount))?;
+        let targeted = self.adjustments.iter().filter(|a| a.target.is_some()).map(|a| a.amount);
+        Self::law(
+            "charges_total = allocated_total + unallocated_total",
+            self.charges_total,
+            money::add(self.allocated_total, self.unallocated_total)?,
+        )?;
+        Self::law("allocated_total = own + shared of all targets", self.allocated_total, rows)?;
+        Self::law("unallocated_total = sum of unallocated", self.unallocated_total, rest)?;
+        for target in &self.targets {
+            let sum = money::sum([target.own, target.shared, target.adjustment])?;
+            Self::law("total of a target = own + shared + adjustment", target.total, sum)?;
+        }
+        Self::law(
+            "adjustments of the targets = adjustments with a target",
+            money::sum(self.targets.iter().map(|target| target.adjustment))?,
+            money::sum(targeted)?,
+        )?;
+        Self::law(
+            "provider_total = charges_total + adjustments + unexplained",
+            self.provider_total,
+            money::sum([self.charges_total, adjustments, self.unexplained])?,
+        )?;
+        if self.status == Status::Matched {
+            Self::law("adjustments of a matched invoice = 0", self.adjustments.len(), 0)?;
+        }
+        match self.status {
+            Status::Matched | Status::Explained => {
+                Self::law("unexplained = 0 unless it is a mismatch", self.unexplained, Decimal::ZERO)
+            }
+            Status::Mismatch => Ok(()),
+        }
+    }
+}
+
+impl Superseding for Certificate {
+    fn superseding(&self, before: Option<&Self>) -> Result<Self, MoneyError> {
+        let supersedes = before.map(|before| self.difference_to(before)).transpose()?;
+        Ok(Self { supersedes, ..self.clone() })
     }
 }
 

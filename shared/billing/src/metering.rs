@@ -33,8 +33,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{
-    Decision, DimensionTotals, LeftOut, MeteringCertificate, MeteringCertificateError, MeteringSubject,
-    SubmissionLine,
+    Decision, DimensionTotals, LeftOut, MeteringCertificate, MeteringSubject, SubmissionLine,
 };
 pub use closing::{Blocked, may_close};
 pub use due::{DueMonths, due_months, exported_to, first_month};

@@ -27,7 +27,7 @@ mod window;
 pub use account::Account;
 pub use certificate::{
     CertifiedAmount, CertifiedClient, CertifiedPair, JournalCounts, OtherItems, PaymentTotals,
-    RevenueCertificate, RevenueCertificateError, RevenueSubject,
+    RevenueCertificate, RevenueSubject,
 };
 pub use figures::{bounded, natural_order};
 pub use journal::{Journal, JournalFile};

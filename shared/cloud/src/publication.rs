@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::bucket::{Bucket, BucketError, Written};
 
-pub use certificates::{Certified, Register, Revisions};
+pub use certificates::{Register, Revisions};
 
 /// How often somebody else may be quicker. The reports of a window are up to a dozen objects, and each of them may be lost once to somebody
 /// who writes the same.

@@ -10,7 +10,7 @@ use super::reconcile::{LineTotals, Reconcile, Verdict, reconcile};
 use super::{CURRENCY, rows_csv};
 use crate::allocation::{Allocation, AllocationError, SubAccountCosts, TaxTreatment};
 use crate::certificate::{
-    Certificate, CertificateError, CertifiedRest, CertifiedTarget, DocumentRef, Status, Subject,
+    Certificate, CertificateError, Certified, CertifiedRest, CertifiedTarget, DocumentRef, Status, Subject,
 };
 use crate::charge::{Charge, ChargeCategory, ChargesFile, ChargesFileError};
 use crate::keys::{self, RawDocumentKey};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Reconcile, Rules, Statement};
 use crate::allocation::TaxTreatment;
-use crate::certificate::{Certificate, Status};
+use crate::certificate::{Certificate, Certified, Status, Superseding};
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::keys::{InvoiceKey, RawDocumentKey};
 use crate::revision::Revision;
@@ -233,7 +233,7 @@ fn a_certificate_with_a_changed_figure_is_not_believed() {
         ("\"charges_total\": \"15.01\"", "\"charges_total\": \"15.02\""),
     ] {
         let error = Certificate::from_json(text.replace(figure, forged).as_bytes()).unwrap_err();
-        assert!(error.to_string().starts_with("the certificate contradicts itself"), "{error}");
+        assert!(error.to_string().starts_with("the certificate of an invoice contradicts itself"), "{error}");
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::invoices::{Compared, compare, head_taxes, tax_class};
 use super::{BillError, NO_SUB_ACCOUNT};
 use crate::certificate::{
-    Adjustment, Certificate, CertificateError, CertifiedRest, CertifiedTarget, Status, Subject,
+    Adjustment, Certificate, CertificateError, Certified, CertifiedRest, CertifiedTarget, Status, Subject,
 };
 use crate::charges::{Figures, OtherBill, SplitFigures, SubAccount, Totals};
 use crate::intake::{Decided, provider_of};

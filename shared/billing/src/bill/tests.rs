@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::*;
-use crate::certificate::{Certificate, DocumentRef, Status};
+use crate::certificate::{Certificate, Certified, DocumentRef, Status};
 use crate::charges::tests::{both_readings, case_without};
 use crate::charges::{Document, Selection, Totals, add_up};
 use crate::ids::{BillingAccountId, InvoiceId, Provider};

@@ -2,6 +2,7 @@
 //! for it by name, and lines = bills = exports. Its JSON Schema stands in
 //! `docs/bill-run-certificate.schema.json`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -17,9 +18,8 @@ use super::pools::Unallocated;
 use super::problems::BillsError;
 use super::recovery::{ComponentProof, Recovery, RecoveryProof};
 use super::unknown::{UnknownCostCenters, UnknownCosts, costs, unread_tags};
-use crate::canonical;
 use crate::catalog::billing::CostBasis;
-use crate::certificate::{DocumentRef, Status, decimal_text};
+use crate::certificate::{CertificateError, Certified, DocumentRef, Status, decimal_text};
 use crate::money::{self, Exact, MoneyError};
 use crate::month::BillingMonth;
 
@@ -205,22 +205,22 @@ impl UnallocatedProof {
     }
 }
 
-fn law<T: PartialEq + fmt::Display>(law: &str, left: T, right: T) -> Result<(), BillsError> {
-    if left == right {
-        return Ok(());
-    }
-    let (left, right) = (left.to_string(), right.to_string());
-    Err(BillsError::Broken { law: law.to_owned(), left, right })
+fn law<T: PartialEq + fmt::Display>(
+    law: impl Into<Cow<'static, str>>,
+    left: T,
+    right: T,
+) -> Result<(), CertificateError> {
+    RunCertificate::law(law, left, right)
 }
 
 /// What is posted is remembered by key: two lines of one key would be posted again and again.
-fn different_keys(bill: &Bill) -> Result<(), BillsError> {
+fn different_keys(bill: &Bill) -> Result<(), CertificateError> {
     let mut known = BTreeSet::new();
     match bill.lines.iter().find(|line| !known.insert(line.key.as_str())) {
         Some(line) => {
             let name = format!("lines of '{}' with the key '{}' = 1", bill.customer, line.key);
             let lines = bill.lines.iter().filter(|other| other.key == line.key).count();
-            law(&name, Decimal::from(lines), Decimal::ONE)
+            law(name, Decimal::from(lines), Decimal::ONE)
         }
         None => Ok(()),
     }
@@ -246,16 +246,16 @@ impl Made<'_> {
     }
 
     /// Adds up lines and what nobody is billed of components.
-    fn recovery(&self, rates: &BTreeMap<String, RateProof>) -> Result<RecoveryProof, BillsError> {
+    fn recovery(&self, rates: &BTreeMap<String, RateProof>) -> Result<RecoveryProof, CertificateError> {
         let mut proof = RecoveryProof::default();
         for bill in self.bills {
             for line in bill.lines.iter().filter(|line| line.kind.passes_costs()) {
                 let name = format!("the line '{}' of '{}'", line.key, bill.customer);
-                law(&format!("{name} = its recovery"), line.amount.into(), line.recovery.billed)?;
+                law(format!("{name} = its recovery"), line.amount.into(), line.recovery.billed)?;
                 balanced(&name, &line.recovery)?;
                 let costs =
                     converted(line.costs.iter().map(|cost| (cost.conversion.currency, cost.amount)), rates)?;
-                law(&format!("costs of {name} = its recovery"), costs, line.recovery.cost)?;
+                law(format!("costs of {name} = its recovery"), costs, line.recovery.cost)?;
                 proof.total.add(&line.recovery)?;
             }
         }
@@ -308,9 +308,9 @@ fn converted<'a>(
 }
 
 /// The law of recovery.
-fn balanced(what: &str, recovery: &Recovery) -> Result<(), BillsError> {
+fn balanced(what: &str, recovery: &Recovery) -> Result<(), CertificateError> {
     let name = format!("billed = cost - not_recovered + markups + prices + above_whole + rounding of {what}");
-    law(&name, recovery.billed, recovery.named()?)
+    law(name, recovery.billed, recovery.named()?)
 }
 
 fn verdict(bills: usize, held: usize, unallocated: usize, recovery: &RecoveryProof) -> (Status, String) {
@@ -400,48 +400,13 @@ impl RunCertificate {
         certificate.verify()?;
         for bill in bills {
             let lines = money::sum(bill.lines.iter().map(|line| line.amount))?;
-            law(&format!("total of '{}' = its lines", bill.customer), bill.total, lines)?;
+            law(format!("total of '{}' = its lines", bill.customer), bill.total, lines)?;
             different_keys(bill)?;
         }
         Ok(certificate)
     }
 
-    /// Checks the laws: charges + basis difference = billed costs + not recovered + unallocated in each currency, the basis difference = effective
-    /// less billed cost = its categories, unallocated = its reasons, lines = bills,
-    /// bills = released + held, what is carried out leaves the lines by as much, and what is billed for costs is those costs with every
-    /// difference named.
-    ///
-    /// # Errors
-    /// [`BillsError::Broken`] names the law and both sides.
-    pub fn verify(&self) -> Result<(), BillsError> {
-        for (currency, proof) in &self.charges {
-            let CurrencyProof { billed_costs, not_recovered, unallocated_total, .. } = *proof;
-            let right = money::sum([billed_costs, not_recovered, unallocated_total])?;
-            let basis = if proof.basis.is_some() { " + basis.difference" } else { "" };
-            let name = format!(
-                "charges_total{basis} = billed_costs + not_recovered + unallocated_total in {currency}"
-            );
-            law(&name, proof.placed_total()?, right)?;
-            if let Some(basis) = &proof.basis {
-                let name = |right: &str| format!("basis.difference = {right} in {currency}");
-                let both = money::sub(basis.effective, basis.billed)?;
-                law(&name("basis.effective - basis.billed"), basis.difference, both)?;
-                let categories = money::sum(basis.by_category.values().copied())?;
-                law(&name("its categories"), basis.difference, categories)?;
-            }
-            let reasons = self.unallocated.iter().filter(|one| one.currency == *currency);
-            let reasons = money::sum(reasons.map(|one| one.amount))?;
-            law(&format!("unallocated_total = its reasons in {currency}"), proof.unallocated_total, reasons)?;
-        }
-        law("bills_total = sum of lines", self.bills_total, money::sum(self.lines.values().copied())?)?;
-        let held = money::sum(self.held.iter().map(|bill| bill.total))?;
-        law("bills_total = released_total + held", self.bills_total, money::add(self.released_total, held)?)?;
-        let carried = self.lines.get(LineKind::CarriedOut.as_str()).copied().unwrap_or_default();
-        law("carried_out + lines carried out = 0", money::add(self.carried_out, carried)?, Decimal::ZERO)?;
-        self.recovery.as_ref().map_or(Ok(()), |recovery| self.verify_recovery(recovery))
-    }
-
-    fn verify_recovery(&self, recovery: &RecoveryProof) -> Result<(), BillsError> {
+    fn verify_recovery(&self, recovery: &RecoveryProof) -> Result<(), CertificateError> {
         let of = |amount: fn(&CurrencyProof) -> Result<Decimal, MoneyError>| {
             let amounts = self.charges.iter().map(|(code, proof)| Ok((code.as_str(), amount(proof)?)));
             let amounts = amounts.collect::<Result<Vec<_>, MoneyError>>()?;
@@ -468,23 +433,46 @@ impl RunCertificate {
     /// Checks that exports of all released bills come to what the certificate says.
     ///
     /// # Errors
-    /// [`BillsError::Broken`] names both sides.
-    pub fn verify_exports(&self, exports: &[Export]) -> Result<(), BillsError> {
+    /// [`CertificateError::Broken`] names both sides.
+    pub fn verify_exports(&self, exports: &[Export]) -> Result<(), CertificateError> {
         let exported = money::sum(exports.iter().map(|export| export.total))?;
         law("released_total = sum of exports", self.released_total, exported)
     }
+}
 
-    /// The document: two spaces of indentation, keys sorted, a newline at the end.
-    ///
-    /// # Errors
-    /// [`BillsError::Broken`] if a law does not hold: such a certificate is never written.
-    pub fn to_json(&self) -> Result<Vec<u8>, BillsError> {
-        self.verify()?;
-        let failed = |error: serde_json::Error| BillsError::Export {
-            export: "certificate".into(),
-            why: error.to_string(),
-        };
-        canonical::to_json(self).map_err(failed)
+impl Certified for RunCertificate {
+    const OF: &'static str = "a run of bills";
+
+    /// Checks the laws: charges + basis difference = billed costs + not recovered + unallocated in each currency, the basis difference = effective
+    /// less billed cost = its categories, unallocated = its reasons, lines = bills,
+    /// bills = released + held, what is carried out leaves the lines by as much, and what is billed for costs is those costs with every
+    /// difference named.
+    fn verify(&self) -> Result<(), CertificateError> {
+        for (currency, proof) in &self.charges {
+            let CurrencyProof { billed_costs, not_recovered, unallocated_total, .. } = *proof;
+            let right = money::sum([billed_costs, not_recovered, unallocated_total])?;
+            let basis = if proof.basis.is_some() { " + basis.difference" } else { "" };
+            let name = format!(
+                "charges_total{basis} = billed_costs + not_recovered + unallocated_total in {currency}"
+            );
+            law(name, proof.placed_total()?, right)?;
+            if let Some(basis) = &proof.basis {
+                let name = |right: &str| format!("basis.difference = {right} in {currency}");
+                let both = money::sub(basis.effective, basis.billed)?;
+                law(name("basis.effective - basis.billed"), basis.difference, both)?;
+                let categories = money::sum(basis.by_category.values().copied())?;
+                law(name("its categories"), basis.difference, categories)?;
+            }
+            let reasons = self.unallocated.iter().filter(|one| one.currency == *currency);
+            let reasons = money::sum(reasons.map(|one| one.amount))?;
+            law(format!("unallocated_total = its reasons in {currency}"), proof.unallocated_total, reasons)?;
+        }
+        law("bills_total = sum of lines", self.bills_total, money::sum(self.lines.values().copied())?)?;
+        let held = money::sum(self.held.iter().map(|bill| bill.total))?;
+        law("bills_total = released_total + held", self.bills_total, money::add(self.released_total, held)?)?;
+        let carried = self.lines.get(LineKind::CarriedOut.as_str()).copied().unwrap_or_default();
+        law("carried_out + lines carried out = 0", money::add(self.carried_out, carried)?, Decimal::ZERO)?;
+        self.recovery.as_ref().map_or(Ok(()), |recovery| self.verify_recovery(recovery))
     }
 }
 

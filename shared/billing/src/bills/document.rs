@@ -14,7 +14,7 @@ use super::recipient::Recipient;
 use super::recovery::Recovery;
 use crate::canonical;
 use crate::catalog::billing::{Catalog, CostBasis};
-use crate::certificate::{DocumentRef, decimal_text};
+use crate::certificate::{Certified, DocumentRef, decimal_text};
 use crate::money::{self, MoneyError};
 use crate::month::BillingMonth;
 use crate::revision::Revision;

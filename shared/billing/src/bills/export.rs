@@ -42,7 +42,7 @@ impl BillRun {
     /// The exports, by name; none without lines.
     ///
     /// # Errors
-    /// [`BillsError::Export`] names the line that cannot be written; [`BillsError::Broken`] if the amounts are not those of the
+    /// [`BillsError::Export`] names the line that cannot be written; [`BillsError::Certificate`] if the amounts are not those of the
     /// bills.
     pub fn exports(&self, catalog: &Catalog, rows: Rows) -> Result<Vec<Export>, BillsError> {
         let mut documents: BTreeMap<&str, Document> = BTreeMap::new();

@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use super::tests::{Before, Charge, catalog, charge, charged, driver, export_text, month, october, try_run};
 use super::*;
 use crate::catalog::billing::{Catalog, InForce, Match};
+use crate::certificate::Certified;
 use crate::charge::ChargeCategory;
 use crate::money::{Currency, Exact};
 

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::adder::{Charged, Costs, add_all};
-use super::certificate::BasisProof;
+use super::certificate::{BasisProof, RunCertificate};
 use super::origin::Origin;
 use super::placer::Place;
 use super::problems::{BillProblem, BillsError};
 use super::recipient::Recipient;
 use crate::catalog::billing::{Catalog, CostBasis, InForce};
+use crate::certificate::{CertificateError, Certified};
 use crate::charges::Figures;
 use crate::money::{self, Amount, MoneyError, round_to_total};
 
@@ -162,9 +163,9 @@ impl PlacedCosts {
             amounts.push((whose.key(in_force.catalog), amount));
         }
         if !sum.equals(total)? {
-            let law = format!("charges in {currency} = charges by place");
+            let law = format!("charges in {currency} = charges by place").into();
             let [left, right] = [total, &sum].map(|of| of.billed.to_string());
-            return Err(BillsError::Broken { law, left, right });
+            return Err(CertificateError::Broken { of: RunCertificate::OF, law, left, right }.into());
         }
         let amounts: Vec<_> = amounts.iter().map(|(key, amount)| (key.as_str(), *amount)).collect();
         let total_units = chosen.units(SCALE);

@@ -1,5 +1,6 @@
 //! Why a month cannot be billed: everything that is missing, at once.
 
+use crate::certificate::CertificateError;
 use crate::money::{ApportionError, MoneyError};
 use crate::month::BillingMonth;
 
@@ -140,15 +141,8 @@ pub enum BillsError {
     #[error(transparent)]
     Money(#[from] MoneyError),
     /// Figures contradict each other: a fault of this software, so nothing is billed.
-    #[error("the bills contradict themselves: {law}: {left} is not {right}")]
-    Broken {
-        /// The law.
-        law: String,
-        /// Its left side.
-        left: String,
-        /// Its right side.
-        right: String,
-    },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The export cannot be written.
     #[error("the export '{export}' cannot be written: {why}")]
     Export {

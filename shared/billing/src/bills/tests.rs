@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use super::*;
 use crate::catalog::billing::{Catalog, InForce, parse};
+use crate::certificate::Certified;
 use crate::charge::ChargeCategory;
 use crate::money::{Amount, Currency};
 use crate::month::BillingMonth;

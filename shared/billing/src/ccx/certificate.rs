@@ -1,7 +1,7 @@
 //! The certificate of a usage report: what came in, what it says in all and of whom, and whether it can be believed. Its
 //! JSON Schema stands in `docs/usage-report-certificate.schema.json`.
 //!
-//! The laws (see [`UsageReportCertificate::verify`]) are checked where a certificate is made and again wherever one is
+//! The laws (see [`Certified::verify`]) are checked where a certificate is made and again wherever one is
 //! read. The document is canonical: the same report gives the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::Shape;
 use super::usage::Usage;
-use crate::canonical;
-use crate::certificate::{DocumentRef, Status};
+use crate::certificate::{CertificateError, Certified, DocumentRef, Status, Superseding};
 use crate::ids::{BillingAccountId, InvoiceId, Provider};
 use crate::money::{Exact, MoneyError};
 use crate::month::BillingMonth;
@@ -122,129 +121,9 @@ pub struct UsageReportCertificate {
     pub software: String,
 }
 
-/// A certificate that cannot be trusted.
-#[derive(Debug, thiserror::Error)]
-pub enum UsageReportCertificateError {
-    /// One of the laws does not hold; the numbers are in the message.
-    #[error("the certificate of {period} contradicts itself: {law}: {left} is not {right}")]
-    Broken {
-        /// The month.
-        period: BillingMonth,
-        /// The law.
-        law: String,
-        /// Its left side.
-        left: String,
-        /// Its right side.
-        right: String,
-    },
-    /// A sum overflows.
-    #[error(transparent)]
-    Quantity(#[from] MoneyError),
-    /// The bytes are no certificate.
-    #[error("the document is no certificate of a usage report: {0}")]
-    Malformed(#[from] serde_json::Error),
-}
-
 impl UsageReportCertificate {
     /// The version of the format that this software writes.
     pub const VERSION: u32 = 1;
-
-    /// Checks the laws: totals = sum of the customers + unattributed, figure by figure; datastores listed = alive + deleted
-    /// = sum of the customers' datastores; only a `mismatch` has problems, and it has some; any other report covers its
-    /// month from the first day on, to the end if it is final, and its total egress is the one that it states itself.
-    ///
-    /// # Errors
-    /// [`UsageReportCertificateError::Broken`] names the law and both sides.
-    pub fn verify(&self) -> Result<(), UsageReportCertificateError> {
-        let mut sum = self.unattributed.clone();
-        let mut datastores = 0u64;
-        for customer in self.customers.values() {
-            sum = sum.plus(&customer.usage)?;
-            datastores = datastores.saturating_add(customer.datastores);
-        }
-        let gap = self.totals.minus(&sum)?;
-        if let Some((figure, _)) = gap.figures().into_iter().find(|(_, gap)| !gap.is_zero()) {
-            let law = format!("{figure} of totals = sum of customers + unattributed");
-            let side = |usage: &Usage| {
-                let found = usage.figures().into_iter().find(|(name, _)| *name == figure);
-                found.map_or(Exact::ZERO, |(_, quantity)| quantity).to_string()
-            };
-            self.law(&law, side(&self.totals), side(&sum))?;
-        }
-        let DatastoreCounts { listed, alive, deleted } = self.datastores;
-        self.law("datastores listed = alive + deleted", listed, alive.saturating_add(deleted))?;
-        self.law("datastores listed = sum of the customers'", listed, datastores)?;
-        let is_mismatch = self.status == Status::Mismatch;
-        self.law("a mismatch has problems, nothing else has", is_mismatch, !self.problems.is_empty())?;
-        if is_mismatch {
-            return Ok(());
-        }
-        let day = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d").to_string();
-        let subject = &self.subject;
-        self.law(
-            "the report begins with its month",
-            subject.start_date.clone(),
-            day(subject.period.start()),
-        )?;
-        if subject.finality == Finality::Final {
-            self.law(
-                "a final report ends with its month",
-                subject.end_date.clone(),
-                day(subject.period.end()),
-            )?;
-        }
-        // a total that was rounded by itself is explained, see the checks
-        let matched = self.status == Status::Matched;
-        if let Some(stated) = self.provider_figures.network_egress_usage_gib.filter(|_| matched) {
-            self.law("the egress is the one stated", self.totals.network_egress_gib, stated)?;
-        }
-        Ok(())
-    }
-
-    fn law<T: PartialEq + ToString>(
-        &self,
-        law: &str,
-        left: T,
-        right: T,
-    ) -> Result<(), UsageReportCertificateError> {
-        if left == right {
-            return Ok(());
-        }
-        Err(UsageReportCertificateError::Broken {
-            period: self.subject.period,
-            law: law.to_owned(),
-            left: left.to_string(),
-            right: right.to_string(),
-        })
-    }
-
-    /// The document.
-    ///
-    /// # Errors
-    /// [`UsageReportCertificateError`] if a law does not hold: such a certificate is never written.
-    pub fn to_json(&self) -> Result<Vec<u8>, UsageReportCertificateError> {
-        self.verify()?;
-        Ok(canonical::to_json(self)?)
-    }
-
-    /// Reads a document and checks its laws again.
-    ///
-    /// # Errors
-    /// [`UsageReportCertificateError`].
-    pub fn from_json(bytes: &[u8]) -> Result<Self, UsageReportCertificateError> {
-        let certificate: Self = serde_json::from_slice(bytes)?;
-        certificate.verify()?;
-        Ok(certificate)
-    }
-
-    /// This certificate, naming the revision before it and the differences; `None` for the first.
-    ///
-    /// # Errors
-    /// [`MoneyError::Overflow`].
-    pub fn superseding(&self, before: Option<&Self>) -> Result<Self, MoneyError> {
-        let supersedes = before.map(|before| self.difference_to(before)).transpose()?;
-        Ok(Self { supersedes, ..self.clone() })
-    }
 
     fn difference_to(&self, before: &Self) -> Result<UsageSupersedes, MoneyError> {
         let (nobody, mut customers) = (CustomerUsage::default(), BTreeMap::new());
@@ -259,5 +138,65 @@ impl UsageReportCertificate {
             difference: self.totals.minus(&before.totals)?,
             customers,
         })
+    }
+}
+
+impl Certified for UsageReportCertificate {
+    const OF: &'static str = "a usage report";
+
+    /// Checks the laws: totals = sum of the customers + unattributed, figure by figure; datastores listed = alive + deleted
+    /// = sum of the customers' datastores; only a `mismatch` has problems, and it has some; any other report covers its
+    /// month from the first day on, to the end if it is final, and its total egress is the one that it states itself.
+    fn verify(&self) -> Result<(), CertificateError> {
+        let mut sum = self.unattributed.clone();
+        let mut datastores = 0u64;
+        for customer in self.customers.values() {
+            sum = sum.plus(&customer.usage)?;
+            datastores = datastores.saturating_add(customer.datastores);
+        }
+        let gap = self.totals.minus(&sum)?;
+        if let Some((figure, _)) = gap.figures().into_iter().find(|(_, gap)| !gap.is_zero()) {
+            let law = format!("{figure} of totals = sum of customers + unattributed");
+            let side = |usage: &Usage| {
+                let found = usage.figures().into_iter().find(|(name, _)| *name == figure);
+                found.map_or(Exact::ZERO, |(_, quantity)| quantity).to_string()
+            };
+            Self::law(law, side(&self.totals), side(&sum))?;
+        }
+        let DatastoreCounts { listed, alive, deleted } = self.datastores;
+        Self::law("datastores listed = alive + deleted", listed, alive.saturating_add(deleted))?;
+        Self::law("datastores listed = sum of the customers'", listed, datastores)?;
+        let is_mismatch = self.status == Status::Mismatch;
+        Self::law("a mismatch has problems, nothing else has", is_mismatch, !self.problems.is_empty())?;
+        if is_mismatch {
+            return Ok(());
+        }
+        let day = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d").to_string();
+        let subject = &self.subject;
+        Self::law(
+            "the report begins with its month",
+            subject.start_date.clone(),
+            day(subject.period.start()),
+        )?;
+        if subject.finality == Finality::Final {
+            Self::law(
+                "a final report ends with its month",
+                subject.end_date.clone(),
+                day(subject.period.end()),
+            )?;
+        }
+        // a total that was rounded by itself is explained, see the checks
+        let matched = self.status == Status::Matched;
+        if let Some(stated) = self.provider_figures.network_egress_usage_gib.filter(|_| matched) {
+            Self::law("the egress is the one stated", self.totals.network_egress_gib, stated)?;
+        }
+        Ok(())
+    }
+}
+
+impl Superseding for UsageReportCertificate {
+    fn superseding(&self, before: Option<&Self>) -> Result<Self, MoneyError> {
+        let supersedes = before.map(|before| self.difference_to(before)).transpose()?;
+        Ok(Self { supersedes, ..self.clone() })
     }
 }

@@ -6,13 +6,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::REPORT_ID;
 use super::certificate::{
-    CustomerUsage, DatastoreCounts, ProviderFigures, UsageReportCertificate, UsageReportCertificateError,
-    UsageReportSubject,
+    CustomerUsage, DatastoreCounts, ProviderFigures, UsageReportCertificate, UsageReportSubject,
 };
 use super::checks::{Findings, check};
 use super::report::{MalformedUsageReport, Shape, UsageReport};
 use super::usage::Usage;
-use crate::certificate::{DocumentRef, Status};
+use crate::certificate::{CertificateError, Certified, DocumentRef, Status};
 use crate::ids::Provider;
 use crate::keys::RawDocumentKey;
 use crate::money::MoneyError;
@@ -32,7 +31,7 @@ pub enum UsageReportError {
     #[error(transparent)]
     Quantity(#[from] MoneyError),
     #[error(transparent)]
-    Certificate(#[from] UsageReportCertificateError),
+    Certificate(#[from] CertificateError),
 }
 
 /// The certificate of a document that stands under `key` and was fetched at that time.

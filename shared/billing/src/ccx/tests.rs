@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Shape, UsageReport, UsageReportCertificate, UsageReportError, certify};
 use crate::canonical;
-use crate::certificate::Status;
+use crate::certificate::{Certified, Status, Superseding};
 use crate::keys::RawDocumentKey;
 use crate::revision::Revision;
 

@@ -15,7 +15,7 @@ use crate::bill::{
     BillError, BillStatement, aggregates, bill_rows_csv, certify_bill, certify_withdrawn, head_charges,
     mapping,
 };
-use crate::certificate::{Certificate, DocumentRef, Status};
+use crate::certificate::{Certificate, Certified, DocumentRef, Status};
 use crate::charge::{ChargesFile, ChargesFileError, Period};
 use crate::charges::{
     BillContext, BillDocument, DateOrder, Document, Figures, HeldRow, Mapping, ReadError, Selection, Splits,

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::submission::{GivenUp, Line, Sharing, Submission, SubmissionState};
 use super::{Plan, Source, UsageSnapshot};
-use crate::canonical;
-use crate::certificate::{DocumentRef, Status};
+use crate::certificate::{CertificateError, Certified, DocumentRef, Status};
 use crate::ids::{ContractId, Dimension};
 use crate::money::{Exact, MoneyError};
 use crate::month::BillingMonth;
@@ -151,31 +150,6 @@ pub struct MeteringCertificate {
     pub software: String,
 }
 
-/// A certificate that cannot be trusted.
-#[derive(Debug, thiserror::Error)]
-pub enum MeteringCertificateError {
-    /// A law does not hold.
-    #[error("the certificate of {period} contradicts itself: {law} of {what}: {left} is not {right}")]
-    Broken {
-        /// The month.
-        period: BillingMonth,
-        /// The law.
-        law: &'static str,
-        /// Of which dimension or submission.
-        what: String,
-        /// Its left side.
-        left: String,
-        /// Its right side.
-        right: String,
-    },
-    /// A sum overflows.
-    #[error(transparent)]
-    Quantity(#[from] MoneyError),
-    /// The bytes are no certificate.
-    #[error("the document is no certificate of metering: {0}")]
-    Malformed(#[from] serde_json::Error),
-}
-
 impl MeteringCertificate {
     /// The version of the format that this software writes.
     pub const VERSION: u32 = 1;
@@ -183,7 +157,7 @@ impl MeteringCertificate {
     /// The certificate of a month: `usage` is its snapshot, `input` where that stands, `left_out` the other plans that nobody waited for.
     ///
     /// # Errors
-    /// [`MeteringCertificateError::Quantity`].
+    /// [`CertificateError::Money`].
     pub fn of<'s>(
         usage: &UsageSnapshot,
         revision: &Revision,
@@ -191,7 +165,7 @@ impl MeteringCertificate {
         submissions: impl IntoIterator<Item = (&'s Line, &'s Submission)>,
         closed: bool,
         left_out: Vec<LeftOut>,
-    ) -> Result<Self, MeteringCertificateError> {
+    ) -> Result<Self, CertificateError> {
         let mut dimensions: BTreeMap<String, DimensionTotals> = BTreeMap::new();
         let mut lines = Vec::new();
         for (line, submission) in submissions {
@@ -235,7 +209,7 @@ impl MeteringCertificate {
     }
 
     /// Every sum of the snapshot stands in the certificate.
-    fn agrees_with(&self, usage: &UsageSnapshot) -> Result<(), MeteringCertificateError> {
+    fn agrees_with(&self, usage: &UsageSnapshot) -> Result<(), CertificateError> {
         let mut sums: BTreeMap<&str, Exact> = BTreeMap::new();
         for used in &usage.usage {
             let sum = sums.entry(used.dimension.as_str()).or_default();
@@ -243,40 +217,26 @@ impl MeteringCertificate {
         }
         for (dimension, totals) in &self.dimensions {
             let right = sums.remove(dimension.as_str()).unwrap_or_default();
-            self.law("usage = the snapshot's sum", dimension, totals.usage, right)?;
+            law("usage = the snapshot's sum", dimension, totals.usage, right)?;
         }
         match sums.into_iter().find(|(_, sum)| !sum.is_zero()) {
-            Some((dimension, sum)) => self.law("usage = the snapshot's sum", dimension, Exact::ZERO, sum),
+            Some((dimension, sum)) => law("usage = the snapshot's sum", dimension, Exact::ZERO, sum),
             None => Ok(()),
         }
     }
+}
 
-    fn law(
-        &self,
-        law: &'static str,
-        what: &str,
-        left: Exact,
-        right: Exact,
-    ) -> Result<(), MeteringCertificateError> {
-        if left == right {
-            return Ok(());
-        }
-        let (period, what) = (self.subject.period, what.to_owned());
-        let (left, right) = (left.to_string(), right.to_string());
-        Err(MeteringCertificateError::Broken { period, law, what, left, right })
-    }
+impl Certified for MeteringCertificate {
+    const OF: &'static str = "metering";
 
     /// Checks the laws: `usage + carry_in + moved` of each submission and each dimension is what became of it, and the dimensions are the
     /// sums of the submissions.
-    ///
-    /// # Errors
-    /// [`MeteringCertificateError::Broken`] names the law and both sides.
-    pub fn verify(&self) -> Result<(), MeteringCertificateError> {
+    fn verify(&self) -> Result<(), CertificateError> {
         let mut sums: BTreeMap<&str, [Exact; 5]> = BTreeMap::new();
         for line in &self.submissions {
             let what = format!("{} {}", line.contract, line.dimension);
             let (moved, went) = (line.moved()?, Exact::sum([line.quantity, line.carry_out, line.rest])?);
-            self.law(
+            law(
                 "usage + carry_in + moved = quantity + carry_out + rest",
                 &what,
                 Exact::sum([line.usage, line.carry_in, moved])?,
@@ -291,45 +251,26 @@ impl MeteringCertificate {
         for (dimension, totals) in &self.dimensions {
             let [usage, carry_in, quantity, carry_out, moved] =
                 sums.remove(dimension.as_str()).unwrap_or_default();
-            self.law(
+            law(
                 "usage + carry_in + moved = accepted + open + rejected + given_up + held + imported + late + carry_out",
                 dimension,
                 Exact::sum([totals.usage, totals.carry_in, totals.moved])?,
                 totals.went()?,
             )?;
-            self.law("usage = sum of the submissions", dimension, totals.usage, usage)?;
-            self.law("carry_in = sum of the submissions", dimension, totals.carry_in, carry_in)?;
-            self.law("carry_out = sum of the submissions", dimension, totals.carry_out, carry_out)?;
-            self.law("moved = sum of the submissions", dimension, totals.moved, moved)?;
+            law("usage = sum of the submissions", dimension, totals.usage, usage)?;
+            law("carry_in = sum of the submissions", dimension, totals.carry_in, carry_in)?;
+            law("carry_out = sum of the submissions", dimension, totals.carry_out, carry_out)?;
+            law("moved = sum of the submissions", dimension, totals.moved, moved)?;
             let sent = Exact::sum([totals.accepted, totals.open, totals.rejected, totals.given_up])?;
-            self.law(
-                "accepted + open + rejected + given_up = sum of the quantities",
-                dimension,
-                sent,
-                quantity,
-            )?;
+            law("accepted + open + rejected + given_up = sum of the quantities", dimension, sent, quantity)?;
         }
         Ok(())
     }
+}
 
-    /// The document.
-    ///
-    /// # Errors
-    /// [`MeteringCertificateError`] if a law does not hold: such a certificate is never written.
-    pub fn to_json(&self) -> Result<Vec<u8>, MeteringCertificateError> {
-        self.verify()?;
-        Ok(canonical::to_json(self)?)
-    }
-
-    /// Reads a document and checks its laws again.
-    ///
-    /// # Errors
-    /// [`MeteringCertificateError`].
-    pub fn from_json(bytes: &[u8]) -> Result<Self, MeteringCertificateError> {
-        let certificate: Self = serde_json::from_slice(bytes)?;
-        certificate.verify()?;
-        Ok(certificate)
-    }
+/// A law of one dimension or submission.
+fn law(law: &str, what: &str, left: Exact, right: Exact) -> Result<(), CertificateError> {
+    MeteringCertificate::law(format!("{law} of {what}"), left, right)
 }
 
 impl DimensionTotals {
@@ -597,7 +538,7 @@ mod tests {
         let broken = |change: fn(&mut MeteringCertificate)| {
             let mut certificate = certificate();
             change(&mut certificate);
-            let bytes = canonical::to_json(&certificate).unwrap();
+            let bytes = crate::canonical::to_json(&certificate).unwrap();
             assert!(certificate.to_json().is_err());
             MeteringCertificate::from_json(&bytes).unwrap_err().to_string()
         };

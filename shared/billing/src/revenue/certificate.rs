@@ -1,6 +1,7 @@
 //! The proof of one report. Its JSON Schema stands in `docs/revenue-certificate.schema.json`.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -8,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::account::Account;
 use super::figures::sum;
 use super::movement::{Direction, direction};
-use crate::canonical;
-use crate::certificate::{DocumentRef, Status, decimal_text};
-use crate::money::MoneyError;
+use crate::certificate::{CertificateError, Certified, DocumentRef, Status, decimal_text};
 
 /// What the certificate is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,46 +182,53 @@ pub struct RevenueCertificate {
 #[serde(transparent)]
 pub struct CertifiedAmount(#[serde(with = "decimal_text")] pub Decimal);
 
-/// A certificate that cannot be trusted.
-#[derive(Debug, thiserror::Error)]
-pub enum RevenueCertificateError {
-    /// One of the laws does not hold; the numbers are in the message.
-    #[error("the certificate contradicts itself: {law}: {left} is not {right}")]
-    Broken {
-        /// The law.
-        law: &'static str,
-        /// Its left side.
-        left: Decimal,
-        /// Its right side.
-        right: Decimal,
-    },
-    /// A report that does not add up is not written.
-    #[error("the certificate contradicts itself: its status is {0}, and a report that stands is matched")]
-    Status(Status),
-    /// The sums overflow.
-    #[error(transparent)]
-    Money(#[from] MoneyError),
-    /// The bytes are no certificate.
-    #[error("the document is no certificate of revenue: {0}")]
-    Malformed(#[from] serde_json::Error),
-}
-
-fn law(law: &'static str, left: Decimal, right: Decimal) -> Result<(), RevenueCertificateError> {
-    if left == right { Ok(()) } else { Err(RevenueCertificateError::Broken { law, left, right }) }
-}
-
 impl RevenueCertificate {
     /// The version of the format that this software writes.
     pub const VERSION: u32 = 1;
 
+    fn verify_payments(&self) -> Result<(), CertificateError> {
+        let PaymentTotals { gross, services_net, services_taxes, other_net, other_taxes } = self.payments;
+        law(
+            "payments.gross = net and taxes of services and of other items",
+            gross,
+            sum([services_net, services_taxes, other_net, other_taxes])?,
+        )?;
+        let signed = self.movements.iter().map(|pair| match direction(pair.source, pair.destination) {
+            Some(Direction::Payment) => pair.amount,
+            Some(Direction::Refund) => -pair.amount,
+            None => Decimal::ZERO,
+        });
+        law("payments.gross = movements to invoices less those from them", gross, sum(signed)?)?;
+        law(
+            "payments.other_net = sum of other_items",
+            other_net,
+            sum(self.other_items.iter().map(|other| other.net))?,
+        )?;
+        law(
+            "payments.other_taxes = sum of other_items",
+            other_taxes,
+            sum(self.other_items.iter().map(|other| other.taxes))?,
+        )
+    }
+
+    fn verify_credit(&self) -> Result<(), CertificateError> {
+        let moved = |which: fn(&CertifiedPair) -> Account| {
+            let pairs = self.movements.iter().filter(move |pair| which(pair) == Account::Credit);
+            sum(pairs.map(|pair| pair.amount))
+        };
+        let gone_in = sum(self.clients.iter().map(|client| client.credit_in))?;
+        let gone_out = sum(self.clients.iter().map(|client| client.credit_out))?;
+        law("credit_in of all clients = movements to credit", gone_in, moved(|pair| pair.destination)?)?;
+        law("credit_out of all clients = movements from credit", gone_out, moved(|pair| pair.source)?)
+    }
+}
+
+impl Certified for RevenueCertificate {
+    const OF: &'static str = "revenue";
+
     /// Checks the laws, which `docs/revenue.md` lists.
-    ///
-    /// # Errors
-    /// [`RevenueCertificateError`] names the law and both sides.
-    pub fn verify(&self) -> Result<(), RevenueCertificateError> {
-        if self.status != Status::Matched {
-            return Err(RevenueCertificateError::Status(self.status));
-        }
+    fn verify(&self) -> Result<(), CertificateError> {
+        law("the status of a report that stands = matched", self.status, Status::Matched)?;
         let of_clients = |part: fn(&CertifiedClient) -> Decimal| sum(self.clients.iter().map(part));
         law(
             "total_revenue = payments.services_net + alloted_from_credit",
@@ -253,65 +259,14 @@ impl RevenueCertificate {
         self.verify_credit()?;
         self.clients.iter().try_for_each(CertifiedClient::verify)
     }
+}
 
-    fn verify_payments(&self) -> Result<(), RevenueCertificateError> {
-        let PaymentTotals { gross, services_net, services_taxes, other_net, other_taxes } = self.payments;
-        law(
-            "payments.gross = net and taxes of services and of other items",
-            gross,
-            sum([services_net, services_taxes, other_net, other_taxes])?,
-        )?;
-        let signed = self.movements.iter().map(|pair| match direction(pair.source, pair.destination) {
-            Some(Direction::Payment) => pair.amount,
-            Some(Direction::Refund) => -pair.amount,
-            None => Decimal::ZERO,
-        });
-        law("payments.gross = movements to invoices less those from them", gross, sum(signed)?)?;
-        law(
-            "payments.other_net = sum of other_items",
-            other_net,
-            sum(self.other_items.iter().map(|other| other.net))?,
-        )?;
-        law(
-            "payments.other_taxes = sum of other_items",
-            other_taxes,
-            sum(self.other_items.iter().map(|other| other.taxes))?,
-        )
-    }
-
-    fn verify_credit(&self) -> Result<(), RevenueCertificateError> {
-        let moved = |which: fn(&CertifiedPair) -> Account| {
-            let pairs = self.movements.iter().filter(move |pair| which(pair) == Account::Credit);
-            sum(pairs.map(|pair| pair.amount))
-        };
-        let gone_in = sum(self.clients.iter().map(|client| client.credit_in))?;
-        let gone_out = sum(self.clients.iter().map(|client| client.credit_out))?;
-        law("credit_in of all clients = movements to credit", gone_in, moved(|pair| pair.destination)?)?;
-        law("credit_out of all clients = movements from credit", gone_out, moved(|pair| pair.source)?)
-    }
-
-    /// The document: two spaces of indentation, keys sorted, a newline at the end.
-    ///
-    /// # Errors
-    /// [`RevenueCertificateError`] if a law does not hold: such a certificate is never written.
-    pub fn to_json(&self) -> Result<Vec<u8>, RevenueCertificateError> {
-        self.verify()?;
-        Ok(canonical::to_json(self)?)
-    }
-
-    /// Reads a document and checks its laws again.
-    ///
-    /// # Errors
-    /// [`RevenueCertificateError`].
-    pub fn from_json(bytes: &[u8]) -> Result<Self, RevenueCertificateError> {
-        let certificate: Self = serde_json::from_slice(bytes)?;
-        certificate.verify()?;
-        Ok(certificate)
-    }
+fn law<T: PartialEq + Display>(law: &'static str, left: T, right: T) -> Result<(), CertificateError> {
+    RevenueCertificate::law(law, left, right)
 }
 
 impl CertifiedClient {
-    fn verify(&self) -> Result<(), RevenueCertificateError> {
+    fn verify(&self) -> Result<(), CertificateError> {
         law(
             "total_revenue of a client = services_net + alloted_from_credit",
             self.total_revenue,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::book::{Book, books};
 use super::certificate::{
     CertifiedAmount, CertifiedClient, CertifiedPair, JournalCounts, OtherItems, PaymentTotals,
-    RevenueCertificate, RevenueCertificateError, RevenueSubject,
+    RevenueCertificate, RevenueSubject,
 };
 use super::client::{self, Case, per_location};
 use super::figures::sum;
@@ -20,7 +20,7 @@ use super::report::{ClientReport, RevenueReport, ServiceReport};
 use super::table;
 use super::window::Window;
 use crate::catalog::Offer;
-use crate::certificate::{DocumentRef, Status};
+use crate::certificate::{CertificateError, Certified, DocumentRef, Status};
 use crate::ids::ServiceId;
 use crate::keys::RevenueKey;
 use crate::money::{ApportionError, Currency, MoneyError, minor_digits};
@@ -71,7 +71,7 @@ pub enum StatementError {
     #[error("the usage of service {service}: {source}")]
     Usage { service: ServiceId, source: PluginError },
     #[error(transparent)]
-    Certificate(#[from] RevenueCertificateError),
+    Certificate(#[from] CertificateError),
     #[error("the report cannot be written: {0}")]
     Json(#[from] serde_json::Error),
     #[error("the table cannot be written: {0}")]

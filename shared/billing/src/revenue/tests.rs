@@ -9,7 +9,7 @@ use super::{
     RevenueStatement, StatementError, Window, statements,
 };
 use crate::catalog::{Offer, offer};
-use crate::certificate::DocumentRef;
+use crate::certificate::{Certified, DocumentRef};
 use crate::money::Currency;
 
 const CATALOG: &str = include_str!("../../../../local/examples/revenue/catalog.yaml");

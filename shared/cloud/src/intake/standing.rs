@@ -1,6 +1,6 @@
 //! The bills of a month that count.
 
-use billing::certificate::Certificate;
+use billing::certificate::{Certificate, Certified};
 use billing::charges::Figures;
 use billing::ids::{InvoiceId, Provider};
 use billing::intake::{Import, Standing, is_total};

@@ -4,56 +4,13 @@
 
 use std::fmt::Display;
 
-use billing::ccx::{UsageReportCertificate, UsageReportCertificateError};
-use billing::certificate::{Certificate, CertificateError};
+use billing::certificate::Superseding;
 use billing::revision::{Revision, RevisionOrder};
 
 use super::Rounds;
 use crate::bucket::{Bucket, BucketReader, Written};
 use crate::ledger::{Ledger, LedgerError, LedgerReader, RevisionRecord, Subject};
 use crate::seals::{SealError, Sealed};
-
-/// A certificate that names the revision before its own.
-pub trait Certified: Sized + Send + Sync {
-    /// Why it is none, or cannot be written.
-    type Error: Display + Send;
-
-    /// The certificate that these bytes are.
-    ///
-    /// # Errors
-    /// It is none.
-    fn from_json(bytes: &[u8]) -> Result<Self, Self::Error>;
-
-    /// The bytes of this one with its differences to the one before.
-    ///
-    /// # Errors
-    /// It breaks its laws.
-    fn after(&self, before: Option<&Self>) -> Result<Vec<u8>, Self::Error>;
-}
-
-impl Certified for Certificate {
-    type Error = CertificateError;
-
-    fn from_json(bytes: &[u8]) -> Result<Self, CertificateError> {
-        Self::from_json(bytes)
-    }
-
-    fn after(&self, before: Option<&Self>) -> Result<Vec<u8>, CertificateError> {
-        self.superseding(before)?.to_json()
-    }
-}
-
-impl Certified for UsageReportCertificate {
-    type Error = UsageReportCertificateError;
-
-    fn from_json(bytes: &[u8]) -> Result<Self, UsageReportCertificateError> {
-        Self::from_json(bytes)
-    }
-
-    fn after(&self, before: Option<&Self>) -> Result<Vec<u8>, UsageReportCertificateError> {
-        self.superseding(before)?.to_json()
-    }
-}
 
 fn broken(error: impl Display) -> SealError {
     SealError::Broken(error.to_string())
@@ -96,7 +53,7 @@ impl Revisions<'_> {
     ///
     /// # Errors
     /// [`SealError`].
-    pub async fn certificate<C: Certified>(&self, revision: &Revision) -> Result<C, SealError> {
+    pub async fn certificate<C: Superseding>(&self, revision: &Revision) -> Result<C, SealError> {
         let sealed = Sealed::of(self.subject, revision);
         match Box::pin(sealed.read(self.bucket, self.ledger)).await? {
             Some(bytes) => C::from_json(&bytes).map_err(broken),
@@ -117,7 +74,7 @@ impl<'a> Register<'a> {
     ///
     /// # Errors
     /// [`SealError`].
-    pub async fn add<C: Certified>(
+    pub async fn add<C: Superseding>(
         &self,
         record: &RevisionRecord,
         certificate: &C,
@@ -137,7 +94,11 @@ impl<'a> Register<'a> {
 
     /// Writes the certificate of a revision as the ledger now wants it: naming the revision before it and the
     /// differences. `new` is the certificate just made; without it the one that stands there is taken up.
-    async fn settle<C: Certified>(&self, record: &RevisionRecord, new: Option<&C>) -> Result<(), SealError> {
+    async fn settle<C: Superseding>(
+        &self,
+        record: &RevisionRecord,
+        new: Option<&C>,
+    ) -> Result<(), SealError> {
         let sealed = Sealed::of(self.subject, &record.revision);
         let mut rounds = Rounds::of(&sealed.key);
         loop {
@@ -164,7 +125,8 @@ impl<'a> Register<'a> {
                 Some(before) => Some(revisions.certificate(&before.revision).await?),
                 None => None,
             };
-            let wanted = certificate.after(before.as_ref()).map_err(broken)?;
+            let wanted =
+                certificate.superseding(before.as_ref()).map_err(broken)?.to_json().map_err(broken)?;
             let written =
                 Box::pin(sealed.replace(self.bucket, self.ledger, standing, seal, wanted, JSON)).await?;
             if written == Written::Now {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalog::billing::CostBasis;
+use crate::certificate::Certified;
 use ChargeCategory::{Purchase, Usage};
 
 /// A savings plan that the platform bought and two teams used.

@@ -1,6 +1,7 @@
 //! Which rule takes a charge.
 
 use super::*;
+use crate::certificate::Certified;
 
 const RULES: &str = "
 currency: CHF

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::certificate::Status;
+use crate::certificate::{Certified, Status};
 use crate::money::Exact;
 
 const CLUSTER: &str = "
