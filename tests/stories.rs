@@ -33,6 +33,7 @@ mod metering_failures;
 mod metering_plans;
 mod metering_replies;
 mod metering_world;
+mod overtaken;
 mod permissions;
 mod prometheus;
 mod prometheus_failures;
