@@ -7,6 +7,7 @@ use cloud::vars::Vars;
 use local::{Call, Functions, Gate};
 use serde_json::{Value, json};
 
+use crate::prometheus::{october, states};
 use crate::world::{World, example, now, quick};
 
 async fn world() -> World {
@@ -76,6 +77,10 @@ async fn at_every_call(
             return;
         }
     }
+}
+
+fn is_put_of(call: &Call, prefix: &str) -> bool {
+    call.service == "s3" && call.method == "PUT" && call.path.contains(prefix)
 }
 
 /// Where an export of September is put.
@@ -155,4 +160,21 @@ async fn an_upload_that_is_overwritten_at_any_call_of_its_allocation_does_not_co
     let others = async |world: &World| overwrites(world, "20", set_back).await;
     let check = async |world: &World, number| assert_eq!(counts(world).await, "20", "call {number}");
     at_every_call(begin, "allocate", json!({"key": SEPTEMBER}), others, check).await;
+}
+
+#[tokio::test]
+async fn a_driver_of_an_older_answer_does_not_replace_one_that_came_meanwhile() {
+    let world = world().await;
+    let others = async || {
+        world.prometheus.amend();
+        world.fetch_prometheus(october()).await.unwrap();
+    };
+    let is_written = |call: &Call| is_put_of(call, "/drivers/cpu-share/");
+    let report = overtaken(&world, "fetch-prometheus", october(), is_written, others).await.unwrap();
+    assert_eq!(states(&report), ["unchanged"; 3]);
+    let driver = world.read("drivers/cpu-share/2026-10.json").await;
+    let newest = world.fetch_prometheus(october()).await.unwrap();
+    assert_eq!(states(&newest), ["unchanged"; 3]);
+    assert_eq!(report["drivers"][0]["quantities"], newest["drivers"][0]["quantities"]);
+    assert_eq!(world.read("drivers/cpu-share/2026-10.json").await, driver);
 }
