@@ -49,3 +49,4 @@ mod teams_world;
 mod vault;
 mod vault_failures;
 mod world;
+mod writes;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
@@ -46,6 +47,8 @@ pub struct Call {
     pub path: String,
     /// `X-Amz-Target`, for services that have one.
     pub target: Option<String>,
+    /// Partition and sort key of the item that it writes, if it is one of DynamoDB's.
+    pub item: Option<String>,
 }
 
 impl Call {
@@ -56,7 +59,21 @@ impl Call {
             method: request.method().to_string(),
             path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
             target: target.map(str::to_owned),
+            item: None,
         }
+    }
+
+    /// The same, and the request again: what it writes stands in its body.
+    async fn with_item(self, request: Request<Body>) -> Result<(Self, Request<Body>), Cut> {
+        if !self.target.as_deref().is_some_and(|target| target.ends_with(".PutItem")) {
+            return Ok((self, request));
+        }
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let key = |name: &str| asked["Item"][name]["S"].as_str().unwrap_or_default();
+        let item = Some(format!("{} {}", key("pk"), key("sk")));
+        Ok((Self { item, ..self }, Request::from_parts(parts, body.into())))
     }
 }
 
@@ -214,7 +231,7 @@ impl State {
             return Err(Cut);
         }
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let call = Call::of(service, &request);
+        let (call, request) = Call::of(service, &request).with_item(request).await?;
         lock(&self.calls).push(call.clone());
         if let Some(holding) = self.take_hold_of(number, &call) {
             holding.until_it_may_go_on().await;
