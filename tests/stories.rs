@@ -34,6 +34,7 @@ mod metering_plans;
 mod metering_replies;
 mod metering_world;
 mod overtaken;
+mod pages;
 mod permissions;
 mod prometheus;
 mod prometheus_failures;
