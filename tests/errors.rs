@@ -156,8 +156,15 @@ async fn a_silent_server_is_given_up() {
 
 #[tokio::test]
 async fn a_web_page_in_place_of_an_answer_is_no_answer() {
-    let world = World::new(example()).await;
-    world.atlas.fail("/invoices", FaultKind::Html, 1);
-    let message = message(&world, &[]).await;
-    assert!(message.contains("is not what the API documents"), "{message}");
+    for path in ["/invoices", "/invoices/69202608"] {
+        let world = World::new(example()).await;
+        world.atlas.fail(path, FaultKind::Html, 1);
+        let failure = world.invoke("fetch-atlas", json!({"month": "2026-08"})).await.unwrap_err();
+        assert!(failure.message.contains(path), "{}", failure.message);
+        let said = "(200) is a web page, not Atlas's; check ATLAS_API_URL";
+        assert!(failure.message.contains(said), "{}", failure.message);
+        assert_eq!(world.keys("raw/").await, Vec::<String>::new(), "nothing of it is kept");
+        // a page of who stands between is there for a while
+        assert_eq!(world.fetch(json!({"month": "2026-08"})).await["fetched"], 1);
+    }
 }

@@ -11,10 +11,10 @@ use local::sandbox::FaultKind::{self, Own};
 use local::sandbox::SesFault;
 use serde_json::{Value, json};
 
-use crate::teams_world::{ACME, CATALOG, billed, inputs, totals};
+use crate::teams_world::{CATALOG, billed, inputs};
 use crate::world::{World, now};
 
-fn september() -> Value {
+pub(crate) fn september() -> Value {
     json!({"month": "2026-09"})
 }
 
@@ -239,25 +239,4 @@ async fn what_is_missing_is_named_and_nothing_is_billed() {
 async fn bill_vars_error(world: &World, vars: &[(&str, &str)]) -> String {
     let vars = Vars::from_iter(vars.iter().copied()).or(world.cloud.vars());
     local::Functions::new(vars).invoke("bill", &september(), "test", now()).await.unwrap_err().message
-}
-
-#[tokio::test]
-async fn two_runs_at_once_post_one() {
-    let world = billed(CATALOG).await;
-    let (one, other) = tokio::join!(world.try_bill(september()), world.try_bill(september()));
-    let settled = [one.is_ok(), other.is_ok()];
-    assert!(settled.contains(&true), "{one:?} {other:?}");
-    assert_eq!(world.runs("2026-09").await.len(), 1);
-    let last = world.bill(september()).await;
-    assert_eq!(totals(&last), ["Team Blue 448.90 0.00", "Team Red 55.50 0.00"]);
-    let mut mails = world.mails();
-    mails.sort();
-    mails.dedup();
-    assert_eq!((world.mails().len(), mails.len()), (2, 2), "each has one");
-    // a month later, both at once
-    world.charge("acme", "2026-10", &ACME, 0).await;
-    world.charge("orbit", "2026-10", &[("three", "Compute", "10")], 0).await;
-    let due = || world.try_bill(json!({"scheduled_time": "2026-11-05T09:00:00Z"}));
-    let _ = tokio::join!(due(), due());
-    assert_eq!(world.runs("2026-10").await.len(), 1);
 }

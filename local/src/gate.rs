@@ -1,5 +1,5 @@
-//! A gate before servers that counts every call and can fail one of them: how tests ask what happens when the
-//! n-th outside call fails, or the process dies at it.
+//! A gate before servers that counts every call, can fail one of them, and can hold one: how tests ask what happens when the n-th outside
+//! call fails, or the process dies at it, or somebody else is quicker.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use tokio::sync::Notify;
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
@@ -46,6 +47,8 @@ pub struct Call {
     pub path: String,
     /// `X-Amz-Target`, for services that have one.
     pub target: Option<String>,
+    /// Partition and sort key of the item that it writes, if it is one of DynamoDB's.
+    pub item: Option<String>,
 }
 
 impl Call {
@@ -56,7 +59,21 @@ impl Call {
             method: request.method().to_string(),
             path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
             target: target.map(str::to_owned),
+            item: None,
         }
+    }
+
+    /// The same, and the request again: what it writes stands in its body.
+    async fn with_item(self, request: Request<Body>) -> Result<(Self, Request<Body>), Cut> {
+        if !self.target.as_deref().is_some_and(|target| target.ends_with(".PutItem")) {
+            return Ok((self, request));
+        }
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let key = |name: &str| asked["Item"][name]["S"].as_str().unwrap_or_default();
+        let item = Some(format!("{} {}", key("pk"), key("sk")));
+        Ok((Self { item, ..self }, Request::from_parts(parts, body.into())))
     }
 }
 
@@ -67,11 +84,46 @@ impl fmt::Display for Call {
     }
 }
 
+/// A call that the gate holds, from when it comes until it may go on: dropping this lets it go on.
+#[derive(Debug)]
+pub struct Held {
+    came: oneshot::Receiver<()>,
+    _goes_on: oneshot::Sender<()>,
+}
+
+impl Held {
+    /// Waits until the call stands at the gate. Nothing of it is done yet.
+    pub async fn came(&mut self) {
+        if (&mut self.came).await.is_err() {
+            // the gate is gone, so it never comes
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Whether a call, of that number, is the one.
+type IsIt = dyn Fn(usize, &Call) -> bool + Send;
+
+/// The other end of a [`Held`].
+struct Holding {
+    is_it: Box<IsIt>,
+    came: oneshot::Sender<()>,
+    goes_on: oneshot::Receiver<()>,
+}
+
+impl Holding {
+    async fn until_it_may_go_on(self) {
+        let _ = self.came.send(());
+        let _ = self.goes_on.await;
+    }
+}
+
 #[derive(Default)]
 struct State {
     count: AtomicUsize,
     plan: Mutex<Option<(usize, GateMode)>>,
     calls: Mutex<Vec<Call>>,
+    holds: Mutex<Vec<Holding>>,
     dead: AtomicBool,
     died: Notify,
 }
@@ -127,6 +179,23 @@ impl Gate {
         *lock(&self.state.plan) = Some((number, mode));
     }
 
+    /// Holds the first call from here on that is that one, so that others can act between it and the call before.
+    pub fn hold(&self, is_it: impl Fn(&Call) -> bool + Send + 'static) -> Held {
+        self.hold_where(move |_, call| is_it(call))
+    }
+
+    /// Holds the call of that number (from 1).
+    pub fn hold_nth(&self, number: usize) -> Held {
+        self.hold_where(move |count, _| count == number)
+    }
+
+    fn hold_where(&self, is_it: impl Fn(usize, &Call) -> bool + Send + 'static) -> Held {
+        let ((came, comes), (goes_on, may_go_on)) = (oneshot::channel(), oneshot::channel());
+        let holding = Holding { is_it: Box::new(is_it), came, goes_on: may_go_on };
+        lock(&self.state.holds).push(holding);
+        Held { came: comes, _goes_on: goes_on }
+    }
+
     /// From here on nothing fails, and whoever died lives again.
     pub fn recover(&self) {
         *lock(&self.state.plan) = None;
@@ -162,7 +231,11 @@ impl State {
             return Err(Cut);
         }
         let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        lock(&self.calls).push(Call::of(service, &request));
+        let (call, request) = Call::of(service, &request).with_item(request).await?;
+        lock(&self.calls).push(call.clone());
+        if let Some(holding) = self.take_hold_of(number, &call) {
+            holding.until_it_may_go_on().await;
+        }
         let mode = lock(&self.plan).filter(|(planned, _)| *planned == number).map(|(_, mode)| mode);
         match mode {
             None => forward(server, request).await,
@@ -174,6 +247,12 @@ impl State {
             Some(GateMode::KillBefore) => self.die(),
             Some(GateMode::KillAfter) => forward(server, request).await.and_then(|_| self.die()),
         }
+    }
+
+    fn take_hold_of(&self, number: usize, call: &Call) -> Option<Holding> {
+        let mut holds = lock(&self.holds);
+        let at = holds.iter().position(|holding| (holding.is_it)(number, call))?;
+        Some(holds.remove(at))
     }
 
     fn die(&self) -> Result<Response<Body>, Cut> {
@@ -218,4 +297,44 @@ fn answer(service: &str, throttled: bool) -> Response<Body> {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+
+    use super::*;
+
+    /// A gate before a server that says how often it was asked before.
+    async fn counting() -> (Gate, Wire, String) {
+        let (wire, asked) = (Wire::default(), Arc::new(AtomicUsize::new(0)));
+        let count = get(move || async move { asked.fetch_add(1, Ordering::SeqCst).to_string() });
+        let url = wire.add("counter", Server::from(Router::new().fallback(count)));
+        let gate = Gate::new(wire.clone());
+        let url = gate.before("counter", &url).await.unwrap();
+        (gate, wire, url)
+    }
+
+    async fn ask(wire: &Wire, url: &str, path: &str) -> String {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let body = wire.server(url).unwrap().answer(request).await.unwrap().into_body();
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn others_act_while_a_call_is_held_and_it_is_done_after_them() {
+        let (gate, wire, url) = counting().await;
+        let mut held = gate.hold(|call| call.path == "/held");
+        let slow = tokio::spawn({
+            let (wire, url) = (wire.clone(), url.clone());
+            async move { ask(&wire, &url, "/held").await }
+        });
+        held.came().await;
+        assert_eq!(ask(&wire, &url, "/other").await, "0");
+        assert!(!slow.is_finished());
+        drop(held);
+        assert_eq!(slow.await.unwrap(), "1");
+        assert_eq!(ask(&wire, &url, "/held").await, "2", "only the first is held");
+    }
 }

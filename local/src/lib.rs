@@ -28,7 +28,7 @@ pub use credentials::Credentials;
 pub use dynamodb::LedgerFileError;
 pub use embedded::{Embedded, EmbeddedError, Options, Sandboxes, console_vars, vars_for};
 pub use functions::Functions;
-pub use gate::{Call, Gate, GateMode};
+pub use gate::{Call, Gate, GateMode, Held};
 pub use home::{Endpoints, Exported, GcpEndpoint, Home, HomeError, HomeKind, HomeLock};
 pub use queue::{DeadLetter, Queue};
 pub use store::StoreError;

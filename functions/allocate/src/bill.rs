@@ -14,15 +14,17 @@ use billing::manifest::{Format, Manifest, Part};
 use billing::money::Currency;
 use billing::period::Finality;
 use billing::revision::{Revision, RevisionOrder, sha256_hex};
-use cloud::bucket::Spooled;
+use chrono::{DateTime, Utc};
+use cloud::bucket::{Spooled, Written};
 use cloud::events::StoredObject;
-use cloud::ledger::{RevisionRecord, RevisionState};
+use cloud::ledger::{Place, RevisionRecord, RevisionState};
+use cloud::publication::Rounds;
 
 use crate::document::{
     CSV, Content, DocumentError, Fetched, Named, Output, PARQUET, Results, already, order_of,
 };
 use crate::report::{DocumentReport, DocumentState};
-use crate::{Reader, Task};
+use crate::{Reader, Task, Writer};
 
 /// A bill as it was taken in.
 pub(crate) struct Taken {
@@ -67,38 +69,62 @@ impl Reader {
         self.judge_one(taken, files, task).await
     }
 
-    /// The bill of a FOCUS export that somebody put into the bucket.
+    /// The bill of a FOCUS export that somebody put into the bucket: of what stands there, or stood there in the version that the event names.
     pub(crate) async fn focus(
         &self,
         key: &FocusKey,
         object: &StoredObject,
         task: Task<'_>,
     ) -> Result<DocumentReport, DocumentError> {
+        let mut rounds = Rounds::of(&object.key);
+        loop {
+            rounds.begin()?;
+            if let Some(report) = Box::pin(self.focus_once(key, object, task)).await? {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// The same; nothing if it was overwritten before it had a place.
+    async fn focus_once(
+        &self,
+        key: &FocusKey,
+        object: &StoredObject,
+        task: Task<'_>,
+    ) -> Result<Option<DocumentReport>, DocumentError> {
         let taken = self.bucket.take_in(&object.key, object.version.as_deref()).await?;
         let taken = taken.ok_or_else(|| self.no_such_object(&object.key))?;
         let revision = Revision::of_sha256(&taken.sha256);
         let named = Named::new(key.invoice.clone(), revision, object.key.clone());
         if let Some(done) = self.done_before(&named, task).await? {
-            return self.say_what_superseded(&named, done).await;
+            return self.say_what_superseded(&named, done).await.map(Some);
         }
-        let Spooled { file, sha256, bytes, fetched_at, last_modified } = taken;
+        let Spooled { file, sha256, bytes, fetched_at, last_modified, etag } = taken;
+        let mut fetched = Fetched { noted: fetched_at, last_modified, place: None };
+        if let Some(writer) = task.writer {
+            fetched.place = writer.place(&named, etag.as_deref(), fetched.at(task.now)).await?;
+            if fetched.place.is_none() {
+                let reason = "it was overwritten before it was allocated: what overwrote it counts";
+                let version = object.version.as_ref();
+                return Ok(version.map(|_| named.report(DocumentState::Already, reason)));
+            }
+        }
         let source = "upload".to_owned();
         let part = Part { key: object.key.clone(), sha256: sha256.clone(), bytes, source, costs: None };
-        let after = self.overwritten(&named, object).await?;
         // whoever exports a month that has ended exports the whole of it; a corrected file is a new revision
         let finality = if key.invoice.period.end() <= task.now { Finality::Final } else { Finality::Open };
         let taken = Taken {
             inputs: vec![DocumentRef { key: object.key.clone(), sha256 }],
-            fetched: Fetched { noted: fetched_at, last_modified, after },
+            fetched,
             named,
             manifest: Manifest::of_parts(&key.invoice, Format::Focus, finality, vec![part]),
             is_upload: true,
         };
         if let Err(error) = key.invoice.period.begun(task.now) {
-            return task.unusable(&taken.named, &taken.fetched, &error.to_string()).await;
+            return task.unusable(&taken.named, &taken.fetched, &error.to_string()).await.map(Some);
         }
         let files = Files::from([(object.key.clone(), Arc::new(file))]);
-        self.judge_one(taken, files, task).await
+        self.judge_one(taken, files, task).await.map(Some)
     }
 
     /// What a person brought at once: each of its bills, the documents of all taken in once.
@@ -120,7 +146,10 @@ impl Reader {
                 reports.push(done);
                 continue;
             }
-            let fetched = Fetched { after: self.replaced(manifest).await?, ..fetched.clone() };
+            let after = self.replaced(manifest).await?;
+            let after =
+                after.map(|before| RevisionOrder::after(&before, fetched.at(task.now), &named.revision));
+            let fetched = Fetched { place: after, ..fetched.clone() };
             if let Err(reason) = self.take_in_all(manifest.parts.iter(), &mut files).await? {
                 reports.push(task.unusable(&named, &fetched, &reason).await?);
                 continue;
@@ -339,24 +368,50 @@ impl Reader {
         let record = self.ledger.revision(&manifest.invoice(), replaced).await?;
         Ok(record.map(|record| record.order))
     }
+}
 
-    /// The place of the newest revision that an upload has overwritten. The clock by which its time was noted may be behind; but what
-    /// stands under a key was put there last. Of an earlier version, whose notification comes late, its time must do.
-    async fn overwritten(
+impl Writer {
+    /// The place of an upload: after everything that stood under its key before, whatever clocks say; nothing if it stands there no longer.
+    ///
+    /// It is given before anything else is written. What overwrites an upload after it was seen to stand sees that its place was given, or takes
+    /// it from under its hands: then it is seen to stand no longer.
+    async fn place(
         &self,
         named: &Named,
-        object: &StoredObject,
+        etag: Option<&str>,
+        fetched_at: DateTime<Utc>,
     ) -> Result<Option<RevisionOrder>, DocumentError> {
-        if let Some(version) = &object.version {
-            let of_version = self.bucket.get_at_most(&object.key, Some(version), 0).await?;
-            if of_version.map(|of_version| of_version.etag) != self.bucket.etag(&object.key).await? {
+        let (invoice, key) = (&named.invoice, &named.path);
+        let mut rounds = Rounds::of(format!("the place of {key}"));
+        loop {
+            rounds.begin()?;
+            let last = self.ledger.last_place(invoice, key).await?;
+            let revisions = self.ledger.revisions(invoice).await?;
+            let own = revisions.iter().find(|record| record.revision == named.revision);
+            if let Some(published) = own.filter(|record| record.is_published()) {
+                return Ok(Some(published.order.clone()));
+            }
+            if self.bucket.etag(key).await?.as_deref() != etag {
                 return Ok(None);
             }
+            if let Some(given) = last.as_ref().filter(|last| last.revision == named.revision) {
+                return Ok(Some(given.order.clone()));
+            }
+            let before = revisions
+                .iter()
+                .filter(|record| record.raw_key == *key && record.revision != named.revision)
+                .map(|record| &record.order)
+                .chain(last.as_ref().map(|last| &last.order))
+                .max();
+            let order = match before {
+                Some(before) => RevisionOrder::after(before, fetched_at, &named.revision),
+                None => RevisionOrder::new(None, fetched_at, &named.revision),
+            };
+            let place = Place { revision: named.revision.clone(), order };
+            if self.ledger.give_place(invoice, key, &place, last.as_ref()).await? == Written::Now {
+                return Ok(Some(place.order));
+            }
         }
-        let revisions = self.ledger.revisions(&named.invoice).await?;
-        let mut before = revisions.into_iter();
-        let before = before.rfind(|record| record.raw_key == named.path && record.revision != named.revision);
-        Ok(before.map(|record| record.order))
     }
 }
 

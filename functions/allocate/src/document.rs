@@ -423,15 +423,15 @@ impl Output {
 pub(crate) struct Fetched {
     pub(crate) noted: Option<DateTime<Utc>>,
     pub(crate) last_modified: Option<DateTime<Utc>>,
-    /// The place of the revision whose place it takes: it counts after that one, whatever clocks say.
-    pub(crate) after: Option<RevisionOrder>,
+    /// Its place among the revisions, if something else decides it: whatever clocks say.
+    pub(crate) place: Option<RevisionOrder>,
 }
 
 impl Fetched {
     /// What the fetcher noted on the document, and when it was put there.
     pub(crate) fn of(stored: &Object) -> Self {
         let noted = stored.metadata.get("fetched-at").and_then(|text| text.parse().ok());
-        Self { noted, last_modified: stored.last_modified, after: None }
+        Self { noted, last_modified: stored.last_modified, place: None }
     }
 
     /// What it says; else now.
@@ -453,15 +453,12 @@ pub(crate) fn already(named: &Named, record: &RevisionRecord) -> DocumentReport 
 }
 
 /// The revision's place among the invoice's: by the provider's own time, then by when it was fetched, which the
-/// fetcher noted on the document (else: when it was put there). What a person brings in place of another counts after that one.
+/// fetcher noted on the document (else: when it was put there). What takes the place of another counts after that one.
 pub(crate) fn order_of(
     revision: &Revision,
     fetched: &Fetched,
     updated: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> RevisionOrder {
-    match &fetched.after {
-        Some(before) => RevisionOrder::after(before, fetched.at(now), revision),
-        None => RevisionOrder::new(updated, fetched.at(now), revision),
-    }
+    fetched.place.clone().unwrap_or_else(|| RevisionOrder::new(updated, fetched.at(now), revision))
 }

@@ -75,9 +75,8 @@ impl Api for AtlasApi {
         let sentence = "Atlas no longer serves this version of its API";
         match answer.status {
             406 | 410 => Some(Verdict::stated(Fault::Refused, sentence, "a newer monthend is needed")),
-            // what an invoice is, is judged when it is read
-            200..300 => None,
-            status => Some(Verdict::of_status(status)),
+            // what an invoice is, is judged when it is read; a web page is none
+            _ => Verdict::of_answer(answer),
         }
     }
 

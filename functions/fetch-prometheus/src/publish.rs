@@ -21,38 +21,57 @@ use crate::report::{DriverOutcome, ReportedDriver};
 const JSON: &str = "application/json";
 
 impl App {
-    /// Asks for a driver and writes it, if it differs from what stands there.
+    /// Asks for a driver and writes it, if it differs from what stands there. Where somebody else was quicker, it asks again: his answer may be
+    /// newer.
     pub(crate) async fn driver(
         &self,
         subject: &Subject<'_>,
         now: DateTime<Utc>,
     ) -> Result<ReportedDriver, NotDone> {
+        let mut rounds = Rounds::of(subject.key());
+        loop {
+            rounds.begin()?;
+            if let Some(driver) = Box::pin(self.driver_once(subject, now)).await? {
+                return Ok(driver);
+            }
+        }
+    }
+
+    /// The same; nothing if somebody else was quicker.
+    async fn driver_once(
+        &self,
+        subject: &Subject<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<ReportedDriver>, NotDone> {
         // a document of a person ends it before anything is asked for
         let standing = self.looker.standing(subject).await?;
-        match self.looker.look(subject).await? {
+        Ok(Some(match self.looker.look(subject).await? {
             Looked::Answered(answer, Ok(made)) => {
                 let raw = self.looker.raw_key(subject, &answer)?;
-                let outcome = self.publish(subject, &made, &answer, &raw, standing, now).await?;
+                let Some(outcome) = self.publish(subject, &made, &answer, &raw, standing, now).await? else {
+                    return Ok(None);
+                };
                 self.release(subject).await?;
-                Ok(ReportedDriver::of(subject, outcome, &made).made_of(&raw))
+                ReportedDriver::of(subject, outcome, &made).made_of(&raw)
             }
             Looked::Answered(answer, Err(unusable)) => {
                 let raw = self.looker.raw_key(subject, &answer)?;
                 self.keep(&answer, &raw, now).await?;
                 self.hold(subject, &unusable, Some(&raw)).await?;
-                Ok(ReportedDriver::without(subject, DriverOutcome::Held, &unusable).made_of(&raw))
+                ReportedDriver::without(subject, DriverOutcome::Held, &unusable).made_of(&raw)
             }
             // it was whole when it was written, and the server has forgotten a part since
             Looked::NotCovered(unusable) if standing.is_some() => {
-                Ok(ReportedDriver::without(subject, DriverOutcome::Kept, &unusable))
+                ReportedDriver::without(subject, DriverOutcome::Kept, &unusable)
             }
             Looked::NotCovered(unusable) => {
                 self.hold(subject, &unusable, None).await?;
-                Ok(ReportedDriver::without(subject, DriverOutcome::Held, &unusable))
+                ReportedDriver::without(subject, DriverOutcome::Held, &unusable)
             }
-        }
+        }))
     }
 
+    /// Writes a driver if what stands there is still what was seen; nothing if it is not.
     async fn publish(
         &self,
         subject: &Subject<'_>,
@@ -61,8 +80,12 @@ impl App {
         raw: &str,
         standing: Option<Object>,
         now: DateTime<Utc>,
-    ) -> Result<DriverOutcome, NotDone> {
-        let key = subject.key();
+    ) -> Result<Option<DriverOutcome>, NotDone> {
+        let outcome = match &standing {
+            None => DriverOutcome::Written,
+            Some(object) if object.bytes == made.bytes => return Ok(Some(DriverOutcome::Unchanged)),
+            Some(_) => DriverOutcome::Replaced,
+        };
         let mut metadata = HashMap::from([
             (SOURCE.to_owned(), raw.to_owned()),
             ("fetched-at".to_owned(), time(now)),
@@ -72,22 +95,10 @@ impl App {
         if subject.partial {
             metadata.insert("partial".to_owned(), "true".to_owned());
         }
-        let (mut standing, mut rounds) = (standing, Rounds::of(&key));
-        loop {
-            rounds.begin()?;
-            let outcome = match &standing {
-                None => DriverOutcome::Written,
-                Some(object) if object.bytes == made.bytes => return Ok(DriverOutcome::Unchanged),
-                Some(_) => DriverOutcome::Replaced,
-            };
-            self.keep(answer, raw, now).await?;
-            let etag = standing.map(|object| object.etag);
-            let (bytes, metadata) = (made.bytes.clone(), metadata.clone());
-            if self.bucket.replace_noted(&key, bytes, JSON, metadata, etag).await? == Written::Now {
-                return Ok(outcome);
-            }
-            standing = self.looker.standing(subject).await?;
-        }
+        self.keep(answer, raw, now).await?;
+        let (seen, bytes) = (standing.map(|object| object.etag), made.bytes.clone());
+        let written = self.bucket.replace_noted(&subject.key(), bytes, JSON, metadata, seen).await?;
+        Ok((written == Written::Now).then_some(outcome))
     }
 
     /// The answer as it came, unless it stands there already.

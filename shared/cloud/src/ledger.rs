@@ -30,7 +30,7 @@ pub use bills::{Sending, SendingState, StoredChain};
 pub use files::FileState;
 pub use metering::{Cursor, MonthRecord, MonthState, Stored, UsageRecord};
 pub use periods::PeriodRecord;
-pub use revisions::{RevisionRecord, RevisionState, Subject, Totals, rules_text};
+pub use revisions::{Place, RevisionRecord, RevisionState, Subject, Totals, rules_text};
 pub use runs::{RunOutcome, RunRecord, RunShown};
 pub use seals::{Seal, SealKey};
 

@@ -85,6 +85,8 @@ pub struct Spooled {
     pub fetched_at: Option<DateTime<Utc>>,
     /// When it was written, if it comes from a bucket.
     pub last_modified: Option<DateTime<Utc>>,
+    /// Names its content there, if it comes from a bucket.
+    pub etag: Option<String>,
 }
 
 impl Spool {
@@ -96,7 +98,7 @@ impl Spool {
         self.file.flush().await?;
         let sha256 = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let (file, bytes) = (self.file.into_std().await, self.bytes);
-        Ok(Spooled { file, sha256, bytes, fetched_at: None, last_modified: None })
+        Ok(Spooled { file, sha256, bytes, fetched_at: None, last_modified: None, etag: None })
     }
 }
 
@@ -132,7 +134,7 @@ impl BucketReader {
         }
         let spooled = spool.finish().await?;
         let (fetched_at, last_modified) = (body.fetched_at(), body.last_modified());
-        Ok(Some(Spooled { fetched_at, last_modified, ..spooled }))
+        Ok(Some(Spooled { fetched_at, last_modified, etag: Some(body.etag().to_owned()), ..spooled }))
     }
 }
 

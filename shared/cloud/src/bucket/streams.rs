@@ -22,6 +22,7 @@ pub struct Body {
     size_bytes: Option<u64>,
     last_modified: Option<DateTime<Utc>>,
     fetched_at: Option<DateTime<Utc>>,
+    etag: String,
 }
 
 impl BucketReader {
@@ -45,8 +46,9 @@ impl BucketReader {
                 let size_bytes = response.content_length().and_then(|size| u64::try_from(size).ok());
                 let fetched_at =
                     response.metadata().and_then(|metadata| metadata.get(FETCHED_AT)?.parse().ok());
-                let (bucket, key) = (self.clone(), key.to_owned());
-                Ok(Some(Body { bucket, key, stream: response.body, size_bytes, last_modified, fetched_at }))
+                let etag = response.e_tag().unwrap_or_default().to_owned();
+                let (bucket, key, stream) = (self.clone(), key.to_owned(), response.body);
+                Ok(Some(Body { bucket, key, stream, size_bytes, last_modified, fetched_at, etag }))
             }
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => Ok(None),
             Err(error) => Err(self.failed("read", key, &error)),
@@ -71,6 +73,12 @@ impl Body {
     #[must_use]
     pub fn fetched_at(&self) -> Option<DateTime<Utc>> {
         self.fetched_at
+    }
+
+    /// Names its content.
+    #[must_use]
+    pub fn etag(&self) -> &str {
+        &self.etag
     }
 
     /// The next piece, or nothing at the end.

@@ -1,5 +1,5 @@
 //! Revisions: `REV#{revision}`, and `LATEST`, of invoices and bills (`INVOICE#{provider}#{account}#{invoice_id}`) and of usage reports
-//! (`REPORT#{provider}#{account}#{YYYY-MM}#{report}`).
+//! (`REPORT#{provider}#{account}#{YYYY-MM}#{report}`); and `PLACE#{key}`, the last place that was given to what stood under a key.
 //!
 //! An invoice belongs to an invoice id of its own, and has amounts and allocations. A report has neither: a month has one, which may come again
 //! with other figures.
@@ -189,12 +189,23 @@ pub fn rules_text(rules: &BTreeMap<String, String>) -> String {
 const REVISION: &str = "REV#";
 const LATEST: &str = "LATEST";
 
+const PLACE: &str = "PLACE#";
+
 /// The newest published revision.
 #[derive(Serialize, Deserialize)]
 struct Latest {
     #[serde(default)]
     order: RevisionOrder,
     revision: Revision,
+}
+
+/// The place of what stood under a key, among the revisions of its bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// What stood there.
+    pub revision: Revision,
+    /// Its place.
+    pub order: RevisionOrder,
 }
 
 /// The attributes of a revision in the ledger.
@@ -289,9 +300,38 @@ impl LedgerReader {
         let Some(record) = self.get(&subject.into().partition(), LATEST).await? else { return Ok(None) };
         Ok(Some(record.read::<Latest>()?.revision))
     }
+
+    /// The last place that was given to what stood under a key, or nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn last_place(
+        &self,
+        subject: impl Into<Subject<'_>>,
+        key: &str,
+    ) -> Result<Option<Place>, LedgerError> {
+        let record = self.get(&subject.into().partition(), &format!("{PLACE}{key}")).await?;
+        record.map(|record| record.read()).transpose()
+    }
 }
 
 impl Ledger {
+    /// Gives a place to what stands under a key, if the last one that was given there is still what was seen.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn give_place(
+        &self,
+        subject: impl Into<Subject<'_>>,
+        key: &str,
+        place: &Place,
+        seen: Option<&Place>,
+    ) -> Result<Written, LedgerError> {
+        let record = Record::of(subject.into().partition(), format!("{PLACE}{key}"), place)?;
+        let seen = seen.map(|seen| seen.order.as_str());
+        self.put(&record, Condition::Unchanged { field: "order", seen }).await
+    }
+
     /// Records a revision, unless it is done already: an invoice under the same rules.
     ///
     /// # Errors
