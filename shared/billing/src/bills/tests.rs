@@ -328,7 +328,10 @@ fn a_certificate_that_was_changed_is_refused() {
     let mut changed = certificate.clone();
     changed.bills_total = decimal("9.99");
     let error = changed.to_json().unwrap_err().to_string();
-    assert_eq!(error, "the bills contradict themselves: bills_total = sum of lines: 9.99 is not 10");
+    assert_eq!(
+        error,
+        "the certificate of a run of bills contradicts itself: bills_total = sum of lines: 9.99 is not 10"
+    );
     let mut changed = certificate.clone();
     changed.charges.get_mut("CHF").unwrap().billed_costs = decimal("9.99");
     assert!(changed.to_json().is_err());

@@ -96,8 +96,9 @@ impl Exact {
     /// The mantissas of both at one scale.
     fn aligned(self, other: Self) -> Result<(I256, I256, u32), MoneyError> {
         let scale = self.scale.max(other.scale);
-        let at = |number: Self| {
-            number.mantissa.checked_mul(power(scale - number.scale)?).ok_or(MoneyError::Overflow)
+        let at = |number: Self| match number.is_zero() {
+            true => Ok(I256::ZERO),
+            false => number.mantissa.checked_mul(power(scale - number.scale)?).ok_or(MoneyError::Overflow),
         };
         Ok((at(self)?, at(other)?, scale))
     }

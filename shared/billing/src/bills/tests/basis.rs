@@ -91,7 +91,7 @@ fn what_was_paid_in_another_month_is_a_named_difference() {
     changed.charges.get_mut("USD").unwrap().basis.as_mut().unwrap().difference = decimal("70");
     assert_eq!(
         changed.to_json().unwrap_err().to_string(),
-        "the bills contradict themselves: charges_total + basis.difference = billed_costs + not_recovered + unallocated_total in USD: 75 is not 76"
+        "the certificate of a run of bills contradicts itself: charges_total + basis.difference = billed_costs + not_recovered + unallocated_total in USD: 75 is not 76"
     );
 }
 
