@@ -311,3 +311,104 @@ impl App {
 fn key(plan: &Plan, month: BillingMonth, revision: &Revision) -> UsageKey {
     UsageKey { source: Source::Omnistrate, plan: plan.clone(), month, revision: revision.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use billing::metering::Marketplace;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A looker of buckets that nobody asks: which months are due follows from what is known.
+    async fn looker(most_months: usize) -> Looker {
+        let aws = Aws::connect(&Vars::from_iter([("AWS_REGION", "us-east-1")])).await.unwrap();
+        let bucket = |name: &str| BucketReader::new(&aws, name, "S3_BUCKET_NAME");
+        Looker {
+            export: Export::new(bucket("export"), 1),
+            bucket: bucket("data"),
+            ledger: Ledger::new(&aws, "ledger").reader().clone(),
+            plans: PlansConfig::from_vars(&Vars::default()).unwrap(),
+            most_months,
+            late_usage_months: 2,
+        }
+    }
+
+    fn month(text: &str) -> BillingMonth {
+        text.parse().unwrap()
+    }
+
+    fn plan() -> PlanToMeter {
+        PlanToMeter {
+            plan: "s:e:p".parse().unwrap(),
+            cloud: Marketplace::Aws,
+            start_month: Some(month("2026-03")),
+            group: "g".into(),
+        }
+    }
+
+    /// Months that were counted, and the last one that is closed.
+    fn known(counted: &[&str], last_processed: Option<&str>) -> Known {
+        let usage = |of: &&str| UsageRecord {
+            month: month(of),
+            revision: Revision::of(b""),
+            fetched_at: "2026-09-01T00:00:00Z".parse().unwrap(),
+            digest: String::new(),
+            files: 1,
+            records: 1,
+            unattributed: 0,
+        };
+        Known { last_processed: last_processed.map(month), usage: counted.iter().map(usage).collect() }
+    }
+
+    /// The months to count in September, of an export that is complete until the end of August.
+    async fn months(most: usize, asked: Option<&str>, known: &Known) -> Result<String, String> {
+        months_by(most, asked, known, &json!({"s:e:p": {"last_processed_to": "2026-08-31T23:59:59Z"}})).await
+    }
+
+    async fn months_by(
+        most: usize,
+        asked: Option<&str>,
+        known: &Known,
+        marker: &Value,
+    ) -> Result<String, String> {
+        let (plan, marker) = (plan(), marker.to_string().into_bytes());
+        let now = "2026-09-02T06:00:00Z".parse().unwrap();
+        let asked = Asked { plan: &plan, month: asked.map(month), marker: Some(&marker), now };
+        let months = looker(most).await.months(&asked, known).map_err(|error| error.to_string())?;
+        Ok(months.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    #[tokio::test]
+    async fn months_are_counted_from_the_first_one_to_the_last_that_is_complete() {
+        let all = "2026-03 2026-04 2026-05 2026-06 2026-07 2026-08";
+        assert_eq!(months(12, None, &known(&[], Some("2026-02"))).await.unwrap(), all);
+        assert_eq!(months(12, None, &known(&[], Some("2026-06"))).await.unwrap(), "2026-07 2026-08");
+        let early = json!({"s:e:p": {"last_processed_to": "2026-07-31T23:59:59Z"}});
+        assert_eq!(months_by(12, None, &known(&[], Some("2026-06")), &early).await.unwrap(), "2026-07");
+    }
+
+    #[tokio::test]
+    async fn a_run_takes_so_many_new_months_and_looks_at_open_ones_all_the_same() {
+        assert_eq!(months(2, None, &known(&[], Some("2026-02"))).await.unwrap(), "2026-03 2026-04");
+        let open = known(&["2026-03", "2026-04", "2026-05"], Some("2026-02"));
+        assert_eq!(months(1, None, &open).await.unwrap(), "2026-03 2026-04 2026-05 2026-06");
+    }
+
+    #[tokio::test]
+    async fn the_last_closed_months_that_we_have_counted_are_looked_at_for_late_usage() {
+        let closed = known(&["2026-03", "2026-04", "2026-05", "2026-06"], Some("2026-07"));
+        assert_eq!(months(12, None, &closed).await.unwrap(), "2026-05 2026-06 2026-08");
+    }
+
+    #[tokio::test]
+    async fn a_month_that_a_person_names_must_be_complete() {
+        let closed = known(&[], Some("2026-07"));
+        assert_eq!(months(12, Some("2026-05"), &closed).await.unwrap(), "2026-05");
+        assert_eq!(
+            months(12, Some("2026-09"), &closed).await.unwrap_err(),
+            "2026-09 is not over, or the export does not say that it is complete"
+        );
+        let unreadable = months_by(12, None, &closed, &json!({"s:e:p": 7})).await.unwrap_err();
+        assert!(unreadable.starts_with("omnistrate-metering/last_success_export.json: "), "{unreadable}");
+    }
+}

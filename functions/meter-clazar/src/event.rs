@@ -221,7 +221,7 @@ mod tests {
                 json!({"give_up": {"contract": "c", "month": "2026-10", "reason": "x"}, "month": "2026-09"}),
                 "only a plan and dry_run beside it",
             ),
-            (json!({"Records": [{}]}), "Records[0].s3.object.key"),
+            (json!({"Records": [{}]}), "Records[0].s3: it is missing"),
             (json!([]), "not understood"),
         ] {
             let error = read_event(&event).unwrap_err().to_string();

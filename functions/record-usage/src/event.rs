@@ -67,7 +67,7 @@ mod tests {
         let file = |key: &str| StoredObject { bucket: None, key: key.into(), version: None };
         let is = |event: Value, wanted| assert_eq!(read_event(&event).unwrap(), wanted);
         is(
-            json!({"Records": [{"s3": {"object": {"key": "datastores/a+b"}}}]}),
+            json!({"Records": [{"s3": {"bucket": {}, "object": {"key": "datastores/a+b"}}}]}),
             Wanted::Files(vec![file("datastores/a b")]),
         );
         is(json!({"key": "datastores/a"}), Wanted::File { file: file("datastores/a"), force: false });

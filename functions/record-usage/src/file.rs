@@ -199,3 +199,63 @@ fn take(object: &Object) -> Result<Taken, Error> {
     }
     Ok(Taken::Histories { bytes: lines, events: count, datastores: histories.len() })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn object(bytes: impl Into<bytes::Bytes>) -> Object {
+        let (etag, metadata) = (String::new(), HashMap::new());
+        Object { bytes: bytes.into(), etag, metadata, last_modified: None, cut_from_bytes: None }
+    }
+
+    fn event(id: &str, datastore: &str, time: &str) -> Value {
+        json!({
+            "event_id": id, "time": format!("2026-10-{time}:00:00Z"), "type": "datastore.created", "datastore": datastore,
+            "customer_id": "acme", "datastore_type": "galera", "vendor": "mariadb",
+        })
+    }
+
+    fn file(events: &[Value]) -> Object {
+        object(events.iter().map(|event| format!("{event}\n")).collect::<String>())
+    }
+
+    #[test]
+    fn a_file_becomes_a_line_for_each_datastore_in_their_order_whatever_that_of_its_events() {
+        let mut events =
+            [event("1", "orders", "01T00"), event("2", "carts", "03T00"), event("3", "orders", "02T00")];
+        let taken = |events: &[Value]| match take(&file(events)).unwrap() {
+            Taken::Histories { bytes, events, datastores } => (bytes, events, datastores),
+            Taken::Bad(reason) => panic!("{reason}"),
+        };
+        let (bytes, count, datastores) = taken(&events);
+        assert_eq!((count, datastores), (3, 2));
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let [carts, orders] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        assert!(carts.contains("carts") && orders.contains("orders"), "{text}");
+        events.reverse();
+        assert_eq!(taken(&events).0, bytes, "the same file of histories");
+    }
+
+    #[test]
+    fn one_bad_line_leaves_nothing_of_a_file_and_is_named() {
+        let nobody = json!({"event_id": "2", "time": "2026-10-01T00:00:00Z", "type": "datastore.created"});
+        match take(&file(&[event("1", "orders", "01T00"), nobody])).unwrap() {
+            Taken::Bad(reason) => assert!(reason.starts_with("line 2: "), "{reason}"),
+            Taken::Histories { .. } => panic!("it was taken in"),
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_to_be_read_is_held_and_says_what_to_do() {
+        let large = Object { cut_from_bytes: Some(200_000_000), ..object("") };
+        match take(&large).unwrap() {
+            Taken::Bad(reason) => {
+                assert_eq!(reason, "it has 200000000 bytes, at most 134217728 are read; put it in parts");
+            }
+            Taken::Histories { .. } => panic!("it was taken in"),
+        }
+    }
+}

@@ -133,3 +133,35 @@ impl Report for RecordUsageReport {
         self.dry_run
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(files: impl IntoIterator<Item = FileReport>) -> RecordUsageReport {
+        RecordUsageReport { files: files.into_iter().collect(), ..RecordUsageReport::default() }
+    }
+
+    #[test]
+    fn what_is_held_and_what_failed_is_told_by_file_and_the_rest_is_counted() {
+        let recorded = |key: &str| FileReport::counted(key, FileReportState::Recorded, 3, 2);
+        let held = FileReport::new("datastores/b", FileReportState::Held, "line 2: datastore is missing");
+        let failed = FileReport::failed("datastores/c", &"the network is away");
+        let fine = report([recorded("datastores/a"), recorded("datastores/d")]);
+        assert_eq!(fine.message(), "2 files with 6 new events");
+        let mixed = report([recorded("datastores/a"), held, failed]);
+        assert_eq!(
+            mixed.message(),
+            "datastores/b held: line 2: datastore is missing; datastores/c failed: the network is away"
+        );
+        assert_eq!(mixed.tally(), Tally { success: 1, held: 1, failed: 1 });
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_or_done_before_is_no_trouble() {
+        let files = [FileReportState::Already, FileReportState::Kept, FileReportState::Replaced];
+        let fine = report(files.map(|state| FileReport::new("datastores/a", state, "")));
+        assert_eq!(fine.tally(), Tally { success: 3, held: 0, failed: 0 });
+        assert_eq!(fine.message(), "3 files with 0 new events");
+    }
+}

@@ -32,6 +32,20 @@ pub(crate) struct Inputs {
 /// What stands there: keys with their ETags.
 type Listing = Vec<(String, String)>;
 
+#[cfg(test)]
+impl Inputs {
+    /// A journal of these files, each a name of October 2026 and its text, and a catalog.
+    pub(crate) fn of(files: &[(&str, &str)], catalog: Option<&str>) -> Self {
+        let file = |(name, text): &(&str, &str)| {
+            let key = JournalKey::parse(&format!("journal/2026-10/{name}")).unwrap();
+            let document = DocumentRef { key: key.as_str().to_owned(), sha256: sha256_hex(text.as_bytes()) };
+            File { key, bytes: Bytes::from((*text).to_owned()), document, etag: String::new() }
+        };
+        let catalog = catalog.map(|catalog| Bytes::from(catalog.to_owned()));
+        Self { files: files.iter().map(file).collect(), strays: Vec::new(), catalog, catalog_etag: None }
+    }
+}
+
 impl Looker {
     /// Reads everything.
     pub(crate) async fn inputs(&self, window: &Window) -> Result<Inputs, BucketError> {
