@@ -146,7 +146,7 @@ mod tests {
     fn what_is_held_and_what_failed_is_told_by_file_and_the_rest_is_counted() {
         let recorded = |key: &str| FileReport::counted(key, FileReportState::Recorded, 3, 2);
         let held = FileReport::new("datastores/b", FileReportState::Held, "line 2: datastore is missing");
-        let failed = FileReport::failed("datastores/c", &"the network is away");
+        let failed = FileReport::new("datastores/c", FileReportState::Failed, "the network is away");
         let fine = report([recorded("datastores/a"), recorded("datastores/d")]);
         assert_eq!(fine.message(), "2 files with 6 new events");
         let mixed = report([recorded("datastores/a"), held, failed]);
