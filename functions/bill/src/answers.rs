@@ -19,13 +19,13 @@ impl App {
         let chain = self.ledger.chain().await?.chain;
         let mut known = BTreeSet::new();
         for run in chain.of(month) {
-            let document = self.looker.document(&run.document).await?;
+            let document = self.reader.document(&run.document).await?;
             known.extend(document.bills.into_iter().map(|bill| bill.customer));
             known.extend(document.exports.into_iter().map(|export| export.key));
         }
         if known.is_empty() {
             // not billed yet: by this catalog it will be
-            let catalog = self.looker.catalog(wish.catalog.as_ref(), None).await?;
+            let catalog = self.reader.catalog(wish.catalog.as_ref(), None).await?;
             let catalog = catalog.and_then(|version| parse(&version.bytes).ok());
             let customers = catalog.into_iter().flat_map(|catalog| catalog.customers);
             known.extend(customers.map(|customer| customer.name));

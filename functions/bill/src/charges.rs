@@ -9,7 +9,7 @@ use billing::certificate::{Certificate, Certified, DocumentRef};
 use billing::month::BillingMonth;
 use cloud::seals::Sealed;
 
-use crate::Looker;
+use crate::Reader;
 use crate::error::MonthError;
 use crate::inputs::Source;
 
@@ -22,7 +22,7 @@ pub(crate) struct MonthCharges {
     pub(crate) inputs: Vec<DocumentRef>,
 }
 
-impl Looker {
+impl Reader {
     /// Adds up all charges of a month by the rules of a catalog. Memory does not grow with their number.
     pub(crate) async fn add_up(
         &self,

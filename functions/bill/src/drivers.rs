@@ -18,7 +18,7 @@ use billing::usage::Window;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use crate::Looker;
+use crate::Reader;
 use crate::error::MonthError;
 
 const DATASTORE_HOURS: &str = "datastore-hours";
@@ -41,7 +41,7 @@ fn measured(name: &str, driver: &Driver) -> Result<DocumentRef, MonthError> {
     Ok(DocumentRef { key: format!("driver:{name}"), sha256: sha256_hex(&bytes) })
 }
 
-impl Looker {
+impl Reader {
     /// The drivers that a catalog needs, as far as they are there; who needs one that is not says so.
     pub(crate) async fn drivers(
         &self,

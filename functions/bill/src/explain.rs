@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::Looker;
+use crate::Reader;
 use crate::error::MonthError;
 use crate::event::{CatalogWish, Explanation};
 
@@ -110,7 +110,7 @@ struct Taken {
     largest: Vec<(Decimal, ExplainedCharge)>,
 }
 
-impl Looker {
+impl Reader {
     /// Explains the lines of a bill that was posted.
     pub(crate) async fn explain(
         &self,

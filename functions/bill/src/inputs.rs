@@ -19,7 +19,7 @@ use billing::revision::Revision;
 use billing::text::clean;
 use chrono::{DateTime, Utc};
 
-use crate::Looker;
+use crate::Reader;
 use crate::error::MonthError;
 
 /// A provider, or one account of it, whose months must be there.
@@ -135,7 +135,7 @@ pub(crate) fn covers(release: &Release, missing: &[String]) -> bool {
     missing.iter().all(|now| release.missing.iter().any(|then| whose(then) == whose(now)))
 }
 
-impl Looker {
+impl Reader {
     /// The charges of a month; `before` are the bills of the month before.
     pub(crate) async fn sources(
         &self,

@@ -68,7 +68,7 @@ pub use report::{BillReport, BillShown, BillState, MailReport, MailState, MonthR
 
 /// What looks, and holds nothing that could write. A dry run is given this alone.
 #[derive(Clone, Debug)]
-pub(crate) struct Looker {
+pub(crate) struct Reader {
     bucket: BucketReader,
     ledger: LedgerReader,
     datastores: Datastores,
@@ -79,7 +79,7 @@ pub(crate) struct Looker {
 /// The function with its clients.
 #[derive(Clone, Debug)]
 pub struct App {
-    looker: Looker,
+    reader: Reader,
     bucket: Bucket,
     ledger: Ledger,
     mails: Option<Post>,
@@ -134,21 +134,21 @@ impl Function for App {
         });
         let invoicing = invoicing(vars, &aws).await?;
         let (bucket, ledger) = (Bucket::new(&aws, bucket), Ledger::new(&aws, table));
-        let looker = Looker {
+        let reader = Reader {
             bucket: bucket.reader().clone(),
             ledger: ledger.reader().clone(),
             datastores: Datastores::new(bucket.reader().clone()).tolerant(vars)?,
             plans,
             expected,
         };
-        Ok(Self { looker, bucket, ledger, mails, invoicing, months })
+        Ok(Self { reader, bucket, ledger, mails, invoicing, months })
     }
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<BillReport, Error> {
         let wishes = match read_event(event, now)? {
             Wanted::Explain(asked) => {
                 asked.month.begun(now)?;
-                let explained = Box::pin(self.looker.explain(&asked, now)).await;
+                let explained = Box::pin(self.reader.explain(&asked, now)).await;
                 let explained = Some(explained.map_err(|error| Error::Explain(error.to_string()))?);
                 return Ok(BillReport { explained, ..BillReport::default() });
             }
@@ -159,7 +159,7 @@ impl Function for App {
             BillReport { dry_run: wishes.iter().any(|wish| wish.dry_run), ..BillReport::default() };
         for wish in wishes {
             let month = if wish.dry_run {
-                Box::pin(self.looker.preview(&wish, now)).await
+                Box::pin(self.reader.preview(&wish, now)).await
             } else {
                 Box::pin(self.bill(&wish, now)).await
             };
@@ -227,7 +227,7 @@ fn missing(month: BillingMonth, missing: Vec<String>) -> MonthReport {
     MonthReport { missing, ..MonthReport::new(month, BillState::Held, reason) }
 }
 
-impl Looker {
+impl Reader {
     /// Whether a month was tried, is not billed, and nobody was told otherwise since.
     async fn waits(&self, month: BillingMonth) -> Result<bool, BucketError> {
         let note = self.bucket.get(&BillsKey { month }.held(), None).await?;
@@ -263,7 +263,7 @@ impl App {
         let (mut months, mut earlier) = (vec![MonthWish::plain(month)], month);
         for _ in 0..self.months {
             earlier = earlier.previous();
-            if billed.contains(&earlier) || self.looker.waits(earlier).await? {
+            if billed.contains(&earlier) || self.reader.waits(earlier).await? {
                 months.push(MonthWish::plain(earlier));
             }
         }
@@ -330,7 +330,7 @@ impl App {
         let mut rounds = Rounds::of("the chain of bills");
         loop {
             rounds.begin()?;
-            let run = match Box::pin(self.looker.prepare(wish, now)).await? {
+            let run = match Box::pin(self.reader.prepare(wish, now)).await? {
                 Prepared::Nothing => return Ok(nothing(month)),
                 Prepared::Missing(what) => return Ok(missing(month, what)),
                 Prepared::Unchanged(document) => {

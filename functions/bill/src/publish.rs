@@ -16,7 +16,7 @@ use cloud::posted::mark;
 use serde_json::json;
 
 use crate::App;
-use crate::Looker;
+use crate::Reader;
 use crate::chart::History;
 use crate::error::MonthError;
 use crate::event::MonthWish;
@@ -93,12 +93,12 @@ impl App {
         let chain = stored.chain;
         let mut documents = Vec::new();
         for run in chain.of(month) {
-            documents.push(self.looker.document(&run.document).await?);
+            documents.push(self.reader.document(&run.document).await?);
         }
         if documents.is_empty() {
             return Ok(());
         }
-        let history = self.looker.history(&chain, month).await?;
+        let history = self.reader.history(&chain, month).await?;
         let known = self.ledger.sendings(month).await?;
         let round = Round { wish, known: &known, now };
         for document in &documents {
@@ -214,7 +214,7 @@ impl Histories {
     }
 }
 
-impl Looker {
+impl Reader {
     async fn history(&self, chain: &Chain, month: BillingMonth) -> Result<Histories, MonthError> {
         let months = chain.months();
         let months: Vec<BillingMonth> = months.range(..month).rev().take(HISTORY).copied().collect();

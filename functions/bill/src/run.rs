@@ -21,7 +21,7 @@ use cloud::ledger::StoredChain;
 use cloud::posted::Posted as PostedRuns;
 use rust_decimal::Decimal;
 
-use crate::Looker;
+use crate::Reader;
 use crate::charges::MonthCharges;
 use crate::drivers::MonthDrivers;
 use crate::error::MonthError;
@@ -65,7 +65,7 @@ struct Before {
     currencies: BTreeSet<String>,
 }
 
-impl Looker {
+impl Reader {
     /// Works out a run. Nothing is written.
     pub(crate) async fn prepare(&self, wish: &MonthWish, now: DateTime<Utc>) -> Result<Prepared, MonthError> {
         let month = wish.month;

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::App;
 use crate::ccx::Answer;
-use crate::look::{MonthError, fetched_at, parse, told, told_unusable};
+use crate::reader::{MonthError, fetched_at, parse, told, told_unusable};
 use crate::report::{ReportOutcome, ReportedMonth};
 
 pub(crate) const JSON: &str = "application/json";
@@ -75,7 +75,7 @@ impl App {
             self.ledger.advance_latest(Subject::Report(&key.invoice), &key.revision, &newest(record)).await?;
             return Ok(already(key, record));
         }
-        let object = self.looker.read(key).await?;
+        let object = self.reader.read(key).await?;
         let certified = certify(key, &object.bytes, fetched_at(&object, now));
         match certified {
             Ok(certificate) if certificate.status != Status::Mismatch => {

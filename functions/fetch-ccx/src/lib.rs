@@ -19,8 +19,8 @@
 mod ccx;
 mod certify;
 mod event;
-mod look;
 mod months;
+mod reader;
 mod report;
 
 use billing::ids::{BillingAccountId, InvalidId};
@@ -41,7 +41,7 @@ use serde_json::Value;
 use crate::ccx::{CcxClient, PathStyle};
 use crate::certify::Seen;
 use crate::event::{Wanted, read_event};
-use crate::look::{Looker, MonthError};
+use crate::reader::{MonthError, Reader};
 
 pub use months::NotYet;
 pub use report::{FetchUsageReport, ReportOutcome, ReportedMonth};
@@ -49,7 +49,7 @@ pub use report::{FetchUsageReport, ReportOutcome, ReportedMonth};
 /// The function with its clients.
 pub struct App {
     /// All that a dry run has.
-    looker: Looker,
+    reader: Reader,
     bucket: Bucket,
     ledger: Ledger,
 }
@@ -96,19 +96,19 @@ impl Function for App {
         let ccx = CcxClient { peer: Peer::from_vars(vars)?, base, style, login };
         let bucket = Bucket::new(&aws, bucket);
         let months = vars.number("CCX_MONTHS", 2usize)?.max(1);
-        let looker = Looker { ccx, account, months, bucket: bucket.reader().clone() };
-        Ok(Self { looker, bucket, ledger: Ledger::new(&aws, table) })
+        let reader = Reader { ccx, account, months, bucket: bucket.reader().clone() };
+        Ok(Self { reader, bucket, ledger: Ledger::new(&aws, table) })
     }
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchUsageReport, Error> {
         let (wanted, dry_run) = read_event(event)?;
         let mut report = FetchUsageReport::new(dry_run);
         let months = match wanted {
-            Wanted::Newest => BillingMonth::ended(now, self.looker.months),
+            Wanted::Newest => BillingMonth::ended(now, self.reader.months),
             Wanted::Month(month) => vec![month.begun(now)?],
             Wanted::Stored(key) => {
                 let done = match dry_run {
-                    true => self.looker.stored(&key, now).await,
+                    true => self.reader.stored(&key, now).await,
                     false => self.certify_again(&key, now).await,
                 };
                 match done {
@@ -120,7 +120,7 @@ impl Function for App {
         };
         for month in months {
             let done = match dry_run {
-                true => self.looker.month(month, now).await,
+                true => self.reader.month(month, now).await,
                 false => self.month(month, now, &mut report).await,
             };
             match done {
@@ -151,7 +151,7 @@ impl App {
         now: DateTime<Utc>,
         report: &mut FetchUsageReport,
     ) -> Result<ReportedMonth, MonthError> {
-        let (key, answer) = self.looker.fetch(month, now).await?;
+        let (key, answer) = self.reader.fetch(month, now).await?;
         match self.keep(&key, answer, now).await? {
             cloud::bucket::Written::Now => report.fetched += 1,
             cloud::bucket::Written::Refused => report.unchanged += 1,

@@ -41,7 +41,7 @@ use crate::export::Export;
 pub use report::{CountedMonth, FailedMonth, FetchUsageReport, MonthOutcome};
 
 /// What looks: it reads the export and the ledger, and holds nothing that could write. A dry run is given this alone.
-pub(crate) struct Looker {
+pub(crate) struct Reader {
     export: Export,
     bucket: BucketReader,
     ledger: LedgerReader,
@@ -52,7 +52,7 @@ pub(crate) struct Looker {
 
 /// The function with its clients.
 pub struct App {
-    looker: Looker,
+    reader: Reader,
     bucket: Bucket,
     ledger: Ledger,
     dry_run: bool,
@@ -114,7 +114,7 @@ impl Function for App {
             vars.require("S3_BUCKET_NAME", "the name of the bucket that Omnistrate exports usage to")?;
         let aws = Aws::connect(vars).await?;
         let (bucket, ledger) = (Bucket::new(&aws, bucket), Ledger::new(&aws, table));
-        let looker = Looker {
+        let reader = Reader {
             export: Export::new(
                 BucketReader::new(&aws, export, "S3_BUCKET_NAME"),
                 vars.number("OMNISTRATE_CONCURRENCY", 64usize)?.max(1),
@@ -125,7 +125,7 @@ impl Function for App {
             most_months: vars.number("MAX_MONTHS_PER_RUN", 12)?,
             late_usage_months: vars.number("LATE_USAGE_MONTHS", 2)?,
         };
-        Ok(Self { looker, bucket, ledger, dry_run: vars.flag("DRY_RUN")? })
+        Ok(Self { reader, bucket, ledger, dry_run: vars.flag("DRY_RUN")? })
     }
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchUsageReport, Error> {
@@ -133,16 +133,16 @@ impl Function for App {
         wanted.month.map(|month| month.begun(now)).transpose()?;
         let dry_run = wanted.dry_run || self.dry_run;
         let mut report = FetchUsageReport::new(dry_run);
-        let marker = self.looker.export.marker().await?;
-        for plan in self.looker.plans(&wanted).await? {
+        let marker = self.reader.export.marker().await?;
+        for plan in self.reader.plans(&wanted).await? {
             let asked = Asked { plan: &plan, month: wanted.month, marker: marker.as_deref(), now };
             if dry_run {
-                self.looker.look(&asked, &mut report).await;
+                self.reader.look(&asked, &mut report).await;
             } else {
                 self.count(&asked, &mut report).await;
             }
         }
-        report.log(self.looker.export.reads());
+        report.log(self.reader.export.reads());
         Ok(report)
     }
 
@@ -169,7 +169,7 @@ struct Known {
     usage: Vec<UsageRecord>,
 }
 
-impl Looker {
+impl Reader {
     async fn plans(&self, wanted: &Wanted) -> Result<Vec<PlanToMeter>, PlansError> {
         match &wanted.plan {
             Some(plan) => Ok(vec![self.plans.plan(plan.clone(), &self.bucket).await?]),
@@ -249,7 +249,7 @@ impl App {
             Ok(known) => known,
             Err(error) => return report.fail(plan, asked.month, &error),
         };
-        match self.looker.months(asked, &known) {
+        match self.reader.months(asked, &known) {
             Ok(months) => {
                 for month in months {
                     // one month that fails does not stop the others
@@ -264,13 +264,13 @@ impl App {
     /// their usage comes in.
     async fn begin(&self, asked: &Asked<'_>) -> Result<Known, MonthError> {
         let PlanToMeter { plan, start_month, .. } = asked.plan;
-        let known = self.looker.known(plan).await?;
+        let known = self.reader.known(plan).await?;
         if known.last_processed.is_some() {
             return Ok(known);
         }
         let before_first = first_month(*start_month, asked.now).previous();
         self.ledger.begin_metering(plan, before_first, asked.now).await?;
-        self.looker.known(plan).await
+        self.reader.known(plan).await
     }
 
     async fn month(
@@ -280,10 +280,10 @@ impl App {
         known: &Known,
         now: DateTime<Utc>,
     ) -> Result<CountedMonth, MonthError> {
-        if let Some(unchanged) = self.looker.unchanged(plan, month, known).await? {
+        if let Some(unchanged) = self.reader.unchanged(plan, month, known).await? {
             return Ok(unchanged);
         }
-        let snapshot = self.looker.export.count(plan, month).await?;
+        let snapshot = self.reader.export.count(plan, month).await?;
         let bytes = snapshot.to_json()?;
         let key = key(plan, month, &Revision::of(&bytes));
         self.keep(&key, bytes, &snapshot, now).await?;
@@ -319,11 +319,11 @@ mod tests {
 
     use super::*;
 
-    /// A looker of buckets that nobody asks: which months are due follows from what is known.
-    async fn looker(most_months: usize) -> Looker {
+    /// A reader of buckets that nobody asks: which months are due follows from what is known.
+    async fn reader(most_months: usize) -> Reader {
         let aws = Aws::connect(&Vars::from_iter([("AWS_REGION", "us-east-1")])).await.unwrap();
         let bucket = |name: &str| BucketReader::new(&aws, name, "S3_BUCKET_NAME");
-        Looker {
+        Reader {
             export: Export::new(bucket("export"), 1),
             bucket: bucket("data"),
             ledger: Ledger::new(&aws, "ledger").reader().clone(),
@@ -374,7 +374,7 @@ mod tests {
         let (plan, marker) = (plan(), marker.to_string().into_bytes());
         let now = "2026-09-02T06:00:00Z".parse().unwrap();
         let asked = Asked { plan: &plan, month: asked.map(month), marker: Some(&marker), now };
-        let months = looker(most).await.months(&asked, known).map_err(|error| error.to_string())?;
+        let months = reader(most).await.months(&asked, known).map_err(|error| error.to_string())?;
         Ok(months.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 

@@ -23,9 +23,9 @@
 mod answer;
 mod driver;
 mod event;
-mod look;
 mod prometheus;
 mod publish;
+mod reader;
 mod report;
 mod rules;
 mod window;
@@ -45,8 +45,8 @@ use cloud::vars::{VarError, Vars};
 use serde_json::Value;
 
 use crate::event::read_event;
-use crate::look::{Looked, Looker, NotDone, Subject};
 use crate::prometheus::PrometheusClient;
+use crate::reader::{Looked, NotDone, Reader, Subject};
 use crate::rules::Rules;
 use crate::window::Window;
 
@@ -57,7 +57,7 @@ pub use window::NotYet;
 /// The function with its clients.
 pub struct App {
     /// All that a dry run has.
-    looker: Looker,
+    reader: Reader,
     bucket: Bucket,
     ledger: Ledger,
 }
@@ -105,20 +105,20 @@ impl Function for App {
         let login = login(vars, &aws).await?;
         let prometheus = PrometheusClient { peer: Peer::from_vars(vars)?, base, login };
         let bucket = Bucket::new(&aws, bucket);
-        let looker = Looker { prometheus, rules, account, bucket: bucket.reader().clone() };
-        Ok(Self { looker, bucket, ledger: Ledger::new(&aws, table) })
+        let reader = Reader { prometheus, rules, account, bucket: bucket.reader().clone() };
+        Ok(Self { reader, bucket, ledger: Ledger::new(&aws, table) })
     }
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<FetchDriversReport, Error> {
         let wanted = read_event(event)?;
         let month = wanted.month.unwrap_or_else(|| BillingMonth::containing(now).previous()).begun(now)?;
-        let rules = &self.looker.rules;
+        let rules = &self.reader.rules;
         let window = Window::of(month, now, rules.step_seconds())?;
         let mut report = FetchDriversReport::new(month, wanted.dry_run);
         for query in &rules.queries {
             let subject = Subject { query, window, partial: wanted.partial };
             let done = match wanted.dry_run || window.is_open() {
-                true => self.looker.preview(&subject).await,
+                true => self.reader.preview(&subject).await,
                 false => Box::pin(self.driver(&subject, now)).await,
             };
             match done {
@@ -138,7 +138,7 @@ impl Function for App {
     }
 }
 
-impl Looker {
+impl Reader {
     /// What would come out, or of a month that is not over, what it comes to so far.
     async fn preview(&self, subject: &Subject<'_>) -> Result<ReportedDriver, NotDone> {
         self.standing(subject).await?;

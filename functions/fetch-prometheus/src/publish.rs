@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::App;
 use crate::answer::Unusable;
 use crate::driver::Made;
-use crate::look::{Looked, NotDone, SOURCE, Subject};
 use crate::prometheus::Answer;
+use crate::reader::{Looked, NotDone, SOURCE, Subject};
 use crate::report::{DriverOutcome, ReportedDriver};
 
 const JSON: &str = "application/json";
@@ -44,10 +44,10 @@ impl App {
         now: DateTime<Utc>,
     ) -> Result<Option<ReportedDriver>, NotDone> {
         // a document of a person ends it before anything is asked for
-        let standing = self.looker.standing(subject).await?;
-        Ok(Some(match self.looker.look(subject).await? {
+        let standing = self.reader.standing(subject).await?;
+        Ok(Some(match self.reader.look(subject).await? {
             Looked::Answered(answer, Ok(made)) => {
-                let raw = self.looker.raw_key(subject, &answer)?;
+                let raw = self.reader.raw_key(subject, &answer)?;
                 let Some(outcome) = self.publish(subject, &made, &answer, &raw, standing, now).await? else {
                     return Ok(None);
                 };
@@ -55,7 +55,7 @@ impl App {
                 ReportedDriver::of(subject, outcome, &made).made_of(&raw)
             }
             Looked::Answered(answer, Err(unusable)) => {
-                let raw = self.looker.raw_key(subject, &answer)?;
+                let raw = self.reader.raw_key(subject, &answer)?;
                 self.keep(&answer, &raw, now).await?;
                 self.hold(subject, &unusable, Some(&raw)).await?;
                 ReportedDriver::without(subject, DriverOutcome::Held, &unusable).made_of(&raw)
@@ -89,8 +89,8 @@ impl App {
         let mut metadata = HashMap::from([
             (SOURCE.to_owned(), raw.to_owned()),
             ("fetched-at".to_owned(), time(now)),
-            ("measure".to_owned(), self.looker.rules.measure.name().to_owned()),
-            ("label".to_owned(), self.looker.rules.label.clone()),
+            ("measure".to_owned(), self.reader.rules.measure.name().to_owned()),
+            ("label".to_owned(), self.reader.rules.label.clone()),
         ]);
         if subject.partial {
             metadata.insert("partial".to_owned(), "true".to_owned());

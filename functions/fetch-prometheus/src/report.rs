@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::answer::Unusable;
 use crate::driver::Made;
-use crate::look::Subject;
+use crate::reader::Subject;
 
 /// What became of the drivers of a month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cloud::bucket::{BucketError, Object};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::Looker;
+use crate::Reader;
 
 /// One file of the journal, read.
 pub(crate) struct File {
@@ -46,7 +46,7 @@ impl Inputs {
     }
 }
 
-impl Looker {
+impl Reader {
     /// Reads everything.
     pub(crate) async fn inputs(&self, window: &Window) -> Result<Inputs, BucketError> {
         let listing = self.listing(window).await?;

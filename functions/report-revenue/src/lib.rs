@@ -37,7 +37,7 @@ pub use report::{CurrencyReport, RefusedObject, RevenueRunReport, WindowReport, 
 
 /// What looks: it reads the journal and the catalog, and holds nothing that could write. A dry run is given this alone.
 #[derive(Clone, Debug)]
-pub(crate) struct Looker {
+pub(crate) struct Reader {
     bucket: BucketReader,
     rules: RevenueRules,
     concurrency: usize,
@@ -46,7 +46,7 @@ pub(crate) struct Looker {
 /// The function with its clients.
 #[derive(Clone, Debug)]
 pub struct App {
-    looker: Looker,
+    reader: Reader,
     bucket: Bucket,
     ledger: Ledger,
 }
@@ -101,8 +101,8 @@ impl Function for App {
         let concurrency = vars.number("REVENUE_CONCURRENCY", 16usize)?.max(1);
         let aws = Aws::connect(vars).await?;
         let (bucket, ledger) = (Bucket::new(&aws, bucket), Ledger::new(&aws, table));
-        let looker = Looker { bucket: bucket.reader().clone(), rules, concurrency };
-        Ok(Self { looker, bucket, ledger })
+        let reader = Reader { bucket: bucket.reader().clone(), rules, concurrency };
+        Ok(Self { reader, bucket, ledger })
     }
 
     async fn handle(&self, event: &Value, now: DateTime<Utc>) -> Result<RevenueRunReport, Error> {
@@ -111,7 +111,7 @@ impl Function for App {
         let mut report = RevenueRunReport::new(dry_run);
         for window in self.windows(wanted, &mut report, now) {
             // one window that fails does not stop the others
-            let done = if dry_run { self.looker.look(window).await } else { self.publish(window).await };
+            let done = if dry_run { self.reader.look(window).await } else { self.publish(window).await };
             report.windows.push(done.unwrap_or_else(|error| WindowReport::failed(window, &error)));
         }
         report.log();

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::inputs::Inputs;
 use crate::make::{Held, Made, make};
 use crate::report::{WindowReport, WindowState};
-use crate::{App, Looker, WindowError};
+use crate::{App, Reader, WindowError};
 use billing::certificate::Certified;
 
 const CSV: &str = "text/csv; charset=utf-8";
@@ -36,7 +36,7 @@ struct Output {
     content_type: &'static str,
 }
 
-impl Looker {
+impl Reader {
     /// What would come out.
     pub(crate) async fn look(&self, window: Window) -> Result<WindowReport, WindowError> {
         let standing = self.standing(&window).await?;
@@ -78,12 +78,12 @@ impl App {
         let mut rounds = Rounds::of(format!("the reports of {window}"));
         loop {
             rounds.begin()?;
-            let standing = self.looker.standing(&window).await?;
+            let standing = self.reader.standing(&window).await?;
             let inputs = match read.take() {
-                Some(inputs) if self.looker.still_stands(&inputs, &window).await? => inputs,
-                _ => self.looker.inputs(&window).await?,
+                Some(inputs) if self.reader.still_stands(&inputs, &window).await? => inputs,
+                _ => self.reader.inputs(&window).await?,
             };
-            let made = make(window, &inputs, &self.looker.rules, &standing.currencies(&window))?;
+            let made = make(window, &inputs, &self.reader.rules, &standing.currencies(&window))?;
             let settled = match &made {
                 Made::Reports(_) => self.settle(&window, &made, &standing).await?,
                 Made::Held(held) => self.hold(&window, held, &standing).await?,
@@ -116,7 +116,7 @@ impl App {
             ] {
                 let output = Output { key, bytes, content_type };
                 let noted = standing.objects.iter().find(|object| object.key == output.key);
-                if self.looker.stands(&output, noted).await? {
+                if self.reader.stands(&output, noted).await? {
                     continue;
                 }
                 writes += 1;

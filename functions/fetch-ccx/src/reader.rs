@@ -18,7 +18,7 @@ use crate::months::{NotYet, Window};
 use crate::report::{ReportOutcome, ReportedMonth};
 
 /// The server and the bucket, to read.
-pub(crate) struct Looker {
+pub(crate) struct Reader {
     pub(crate) ccx: CcxClient,
     pub(crate) account: BillingAccountId,
     pub(crate) months: usize,
@@ -59,7 +59,7 @@ pub(crate) enum MonthError {
     Reason(#[from] serde_json::Error),
 }
 
-impl Looker {
+impl Reader {
     /// Fetches the report of a month, and names it.
     pub(crate) async fn fetch(
         &self,

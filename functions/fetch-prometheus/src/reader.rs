@@ -17,7 +17,7 @@ use crate::window::{Span, Window};
 pub(crate) const SOURCE: &str = "source";
 
 /// The server and the bucket, to read.
-pub(crate) struct Looker {
+pub(crate) struct Reader {
     pub(crate) prometheus: PrometheusClient,
     pub(crate) rules: Rules,
     /// Under which name its answers are filed.
@@ -77,7 +77,7 @@ impl Subject<'_> {
     }
 }
 
-impl Looker {
+impl Reader {
     /// The document of ours that stands there, if there is one.
     pub(crate) async fn standing(&self, subject: &Subject<'_>) -> Result<Option<Object>, NotDone> {
         let (csv, json) = (keys::driver(&subject.query.driver, subject.month(), "csv"), subject.key());
