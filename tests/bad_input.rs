@@ -1,6 +1,7 @@
 //! Documents that cannot be used: held with the reason, nothing lost, the others go on.
 
 use billing::revision::Revision;
+use cloud::ledger::RunOutcome;
 use local::sandbox::{FaultKind, Organisation};
 use serde_json::{Value, json};
 
@@ -166,7 +167,7 @@ async fn a_failing_notification_is_tried_three_times_and_kept_with_its_error() {
     world.quiet().await;
     let letters = world.cloud.queue().dead_letters().unwrap();
     let (_, letter) = &letters[0];
-    assert_eq!((letters.len(), letter.attempts, letter.outcome.as_str()), (1, 3, "held"));
+    assert_eq!((letters.len(), letter.attempts, letter.outcome), (1, 3, RunOutcome::Held));
     assert!(letter.error.contains("the invoice has no"), "{}", letter.error);
 }
 

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use comfy_table::{Cell, CellAlignment, Color, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -75,6 +76,15 @@ impl Listing {
     }
 }
 
+/// What JSON says of something that is listed: a text as it is, nothing for nothing.
+pub(crate) fn text(value: &impl Serialize) -> String {
+    match json!(value) {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
 fn field_name(title: &str) -> String {
     title.to_lowercase().replace([' ', '-'], "_")
 }
@@ -118,8 +128,9 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    pub(crate) fn json(&self, value: &Value) {
-        self.line(&serde_json::to_string_pretty(value).unwrap_or_default()); // a value always serialises
+    /// With the members of objects in the order of their names.
+    pub(crate) fn json(&self, value: &impl Serialize) {
+        self.line(&format!("{:#}", json!(value)));
     }
 
     pub(crate) fn listing(&self, listing: &Listing) -> anyhow::Result<()> {

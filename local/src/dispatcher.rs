@@ -89,8 +89,7 @@ async fn deliver(
         }
         message.attempts += 1;
         if message.attempts >= ATTEMPTS {
-            let outcome = failure.outcome.to_string();
-            return queue.give_up(id, message, &outcome, &failure.message).await.map_err(text);
+            return queue.give_up(id, message, failure.outcome, &failure.message).await.map_err(text);
         }
         queue.note_attempt(id).await.map_err(text)?;
         tokio::time::sleep(delay * message.attempts).await;

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::Utc;
+use cloud::ledger::RunOutcome;
 use rusqlite::{Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -38,8 +39,8 @@ pub struct DeadLetter {
     pub event: Value,
     /// What the function answered last.
     pub error: String,
-    /// How that ended: `failed`, `held` or `partial`.
-    pub outcome: String,
+    /// How that ended.
+    pub outcome: RunOutcome,
     /// How often it was tried.
     pub attempts: u32,
     /// When it was given up, RFC 3339.
@@ -79,7 +80,7 @@ impl DeadLetter {
             self.function,
             self.event.to_string(),
             self.error,
-            self.outcome,
+            self.outcome.to_string(),
             self.attempts,
             self.given_up_at
         ];
@@ -137,14 +138,14 @@ impl Queue {
         &self,
         id: i64,
         message: Message,
-        outcome: &str,
+        outcome: RunOutcome,
         error: &str,
     ) -> Result<(), StoreError> {
         let letter = DeadLetter {
             function: message.function,
             event: message.event,
             error: error.to_owned(),
-            outcome: outcome.to_owned(),
+            outcome,
             attempts: message.attempts,
             given_up_at: Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         };
@@ -222,7 +223,7 @@ impl Queue {
                 && !given_up.is_empty()
                 && given_up.iter().all(|key| {
                     done.contains(key)
-                        || done.iter().any(|done| settles(function, done, key, &letter.outcome))
+                        || done.iter().any(|done| settles(function, done, key, letter.outcome))
                         || covers(function, event, answer, key)
                 })
         };
@@ -242,7 +243,7 @@ impl Queue {
                     function: row.get(1)?,
                     event: read_json(row, 2)?,
                     error: row.get(3)?,
-                    outcome: row.get(4)?,
+                    outcome: read_outcome(row, 4)?,
                     attempts: row.get(5)?,
                     given_up_at: row.get(6)?,
                 };
@@ -269,9 +270,15 @@ fn remove_letters(change: &Transaction<'_>, letters: &[i64]) -> rusqlite::Result
 
 fn read_json(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
-    })
+    serde_json::from_str(&text).map_err(|error| unreadable(column, error))
+}
+
+fn read_outcome(row: &Row<'_>, column: usize) -> rusqlite::Result<RunOutcome> {
+    serde_json::from_value(Value::String(row.get(column)?)).map_err(|error| unreadable(column, error))
+}
+
+fn unreadable(column: usize, error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
 }
 
 /// The documents that an event is about.
@@ -282,7 +289,7 @@ fn keys(event: &Value) -> Vec<String> {
 }
 
 /// Whether success with one document settles what became of another.
-fn settles(function: &str, done: &str, key: &str, outcome: &str) -> bool {
+fn settles(function: &str, done: &str, key: &str, outcome: RunOutcome) -> bool {
     let folder = |key: &str, above: usize| key.rsplitn(above + 1, '/').nth(above).map(str::to_owned);
     let same = |above| folder(done, above).is_some_and(|done| folder(key, above) == Some(done));
     match function {
@@ -291,7 +298,7 @@ fn settles(function: &str, done: &str, key: &str, outcome: &str) -> bool {
         // the whole month
         "report-revenue" => same(1),
         // a newer revision of the invoice
-        "allocate" => outcome == "held" && same(1),
+        "allocate" => outcome == RunOutcome::Held && same(1),
         _ => false,
     }
 }
@@ -322,7 +329,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::open(folder.path()).unwrap();
         let queue = Queue::of(&Store::open(&home, Template::built_in().unwrap()).unwrap());
-        let give_up = async |function: &str, key: &str, outcome: &str| {
+        let give_up = async |function: &str, key: &str, outcome: RunOutcome| {
             let message = Message::created(function, "b", key);
             let waits = message.clone();
             queue.database.write(move |change| waits.insert(change)).await.unwrap();
@@ -330,12 +337,12 @@ mod tests {
             assert_eq!(found, message);
             queue.give_up(id, found, outcome, "why").await.unwrap();
         };
-        give_up("report-revenue", "journal/2026-10/a.jsonl", "held").await;
-        give_up("report-revenue", "journal/2026-11/a.jsonl", "held").await;
-        give_up("allocate", "raw/atlas/o/2026-10/i/1.json", "held").await;
-        give_up("allocate", "raw/atlas/o/2026-10/i/2.json", "failed").await;
-        give_up("record-usage", "datastores/a b.jsonl", "held").await;
-        give_up("meter-clazar", "usage/omnistrate/s/e/p/2026-10/1.json", "partial").await;
+        give_up("report-revenue", "journal/2026-10/a.jsonl", RunOutcome::Held).await;
+        give_up("report-revenue", "journal/2026-11/a.jsonl", RunOutcome::Held).await;
+        give_up("allocate", "raw/atlas/o/2026-10/i/1.json", RunOutcome::Held).await;
+        give_up("allocate", "raw/atlas/o/2026-10/i/2.json", RunOutcome::Failed).await;
+        give_up("record-usage", "datastores/a b.jsonl", RunOutcome::Held).await;
+        give_up("meter-clazar", "usage/omnistrate/s/e/p/2026-10/1.json", RunOutcome::Partial).await;
         let left = || queue.dead_letters().unwrap().len();
         let settle = async |function, event, answer| queue.settle(function, &event, &answer).await.unwrap();
         let none = || Value::Null;

@@ -1,28 +1,31 @@
 //! `monthend bill`
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use ::bill::{App, BillShown, BillState, MonthReport};
+use billing::bills::{BasisProof, ComponentProof, Recovery, RecoveryProof};
+use serde_json::{Value, json};
 
 use crate::Ended;
 use crate::args;
 use crate::commands::invoke::report_of;
-use crate::output::{Format, Listing, Output};
+use crate::output::{Format, Listing, Output, text};
 use crate::session::Session;
 
 pub(crate) async fn bill(bill: &args::Bill, session: &Session, output: &Output) -> anyhow::Result<Ended> {
-    let (report, mut ended) = report_of(session, output, "bill", &event(bill)).await;
-    let report = report.unwrap_or_default();
-    let is = |month: &Value, state: &str| month["state"] == state;
-    for month in list(&report["months"]) {
-        if is(month, "nothing") {
-            output.note(&format!("{}: {}", text(&month["month"]), text(&month["reason"])));
-        } else if is(month, "refused") {
-            ended = Ended::Usage;
+    let (report, mut ended) = report_of::<App>(session, output, &event(bill)).await;
+    let months = || report.iter().flat_map(|report| &report.months);
+    for month in months() {
+        match month.state {
+            BillState::Nothing => output.note(&format!("{}: {}", month.month, month.reason)),
+            BillState::Refused => ended = Ended::Usage,
+            _ => {}
         }
     }
     match output.format {
         Format::Json => output.json(&report),
         _ => {
-            for month in list(&report["months"]).filter(|month| !is(month, "refused")) {
+            for month in months().filter(|month| month.state != BillState::Refused) {
                 show(month, output)?;
             }
         }
@@ -31,110 +34,93 @@ pub(crate) async fn bill(bill: &args::Bill, session: &Session, output: &Output) 
 }
 
 fn event(bill: &args::Bill) -> Value {
-    let mut event = Map::new();
-    let mut set =
-        |name: &str, value: Option<Value>| event.extend(value.map(|value| (name.to_owned(), value)));
-    set("month", bill.month.map(|month| json!(month)));
-    set("customer", bill.customer.clone().map(Value::from));
-    set("dry_run", bill.dry_run.then_some(Value::Bool(true)));
-    set("release", bill.release.clone().map(Value::from));
-    set("catalog", bill.catalog.clone().map(Value::from));
-    if !bill.mail.is_empty() {
-        let mails =
-            bill.mail.iter().map(|(customer, answer)| (customer.clone(), Value::from(answer.clone())));
-        set("mails", Some(Value::Object(mails.collect())));
-    }
-    Value::Object(event)
-}
-
-/// A text of a report; empty where there is none.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    let args::Bill { month, customer, dry_run, release, catalog, mail } = bill;
+    let mails: BTreeMap<_, _> = mail.iter().map(|(customer, answer)| (customer, answer)).collect();
+    json!({
+        "month": month, "customer": customer, "dry_run": dry_run, "release": release, "catalog": catalog, "mails": mails,
+    })
 }
 
 /// What was posted now, and where it goes.
-fn posted(bill: &Value) -> String {
-    let difference = text(&bill["difference"]);
-    let is_nothing = difference.bytes().all(|byte| matches!(byte, b'0' | b'.' | b'-'));
-    match bill["is_first"] == Value::Bool(true) || is_nothing {
-        true => difference,
-        false => format!("{difference} on the next bill"),
+fn posted(bill: &BillShown) -> String {
+    let is_nothing = bill.difference.bytes().all(|byte| matches!(byte, b'0' | b'.' | b'-'));
+    match bill.is_first || is_nothing {
+        true => bill.difference.clone(),
+        false => format!("{} on the next bill", bill.difference),
     }
 }
 
 /// A month as tables: bills, where the charges are, what is unallocated, what went out.
-pub(crate) fn show(month: &Value, output: &Output) -> anyhow::Result<()> {
+pub(crate) fn show(month: &MonthReport, output: &Output) -> anyhow::Result<()> {
+    let currency = text(&month.currency);
     if output.format == Format::Table {
-        let [of, state, run, currency] = ["month", "state", "run", "currency"].map(|name| text(&month[name]));
+        let (of, state, run) = (month.month, text(&month.state), text(&month.run));
         output.heading(&format!("Bills of {of} {currency}: {state} {run}").replace("  ", " "));
     }
     let mut bills = Listing::new(&["customer", "lines>", "total>", "posted>", "carried>", "mail", "held"]);
-    for bill in list(&month["bills"]) {
-        let mails = list(&month["mails"]).filter(|mail| mail["customer"] == bill["customer"]);
-        let mail: Vec<String> = mails.map(|mail| text(&mail["state"])).collect();
+    for bill in &month.bills {
+        let mails = month.mails.iter().filter(|mail| mail.customer == bill.customer);
+        let mail: Vec<String> = mails.map(|mail| text(&mail.state)).collect();
         bills.row(vec![
-            text(&bill["customer"]),
-            text(&bill["line_count"]),
-            text(&bill["total"]),
+            bill.customer.clone(),
+            bill.line_count.to_string(),
+            bill.total.clone(),
             posted(bill),
-            text(&bill["carried_out"]),
+            bill.carried_out.clone(),
             mail.join(", "),
-            text(&bill["held"]),
+            text(&bill.held),
         ]);
     }
-    if month["state"] != "nothing" || output.format != Format::Table {
+    if month.state != BillState::Nothing || output.format != Format::Table {
         output.listing(&bills)?;
     }
     if output.format != Format::Table {
         return Ok(());
     }
-    let proofs = || month["charges"].as_object().into_iter().flatten();
-    let by_effective = proofs().any(|(_, proof)| !proof["basis"].is_null());
+    let proofs = || month.charges.iter().flatten();
+    let by_effective = proofs().any(|(_, proof)| proof.basis.is_some());
     let basis = if by_effective { ["basis difference>"].as_slice() } else { &[] };
     let names = ["in bills>", "not recovered>", "unallocated>"];
     let mut charges = Listing::new(&[&["currency", "charges>"], basis, &names].concat());
     for (currency, proof) in proofs() {
-        let of = |figure: &Value| if figure.is_null() { "0".to_owned() } else { text(figure) };
-        let figures = ["billed_costs", "not_recovered", "unallocated_total"].map(|name| of(&proof[name]));
-        let mut row = vec![currency.clone(), of(&proof["charges_total"])];
-        row.extend(by_effective.then(|| of(&proof["basis"]["difference"])));
-        charges.row(row.into_iter().chain(figures).collect());
+        let mut row = vec![currency.clone(), proof.charges_total.to_string()];
+        let basis = proof.basis.as_ref().map(|basis| basis.difference).unwrap_or_default();
+        row.extend(by_effective.then(|| basis.to_string()));
+        let figures = [proof.billed_costs, proof.not_recovered, proof.unallocated_total];
+        charges.row(row.into_iter().chain(figures.map(|figure| figure.to_string())).collect());
     }
     if !charges.is_empty() {
         output.listing(&charges)?;
     }
-    let counts = |basis: &Value| !basis.is_null() && (basis["billed"] != "0" || basis["effective"] != "0");
-    for (currency, proof) in proofs().filter(|(_, proof)| counts(&proof["basis"])) {
-        output.line(&basis_difference(currency, &proof["basis"]));
+    for (currency, proof) in proofs() {
+        let counts = |basis: &&BasisProof| !basis.billed.is_zero() || !basis.effective.is_zero();
+        if let Some(basis) = proof.basis.as_ref().filter(counts) {
+            output.line(&basis_difference(currency, basis));
+        }
     }
-    for rest in list(&month["unallocated"]) {
-        let [what, amount, currency, reason] =
-            ["what", "amount", "currency", "reason"].map(|name| text(&rest[name]));
-        output.line(&format!("   unallocated: {what} {amount} {currency}: {reason}"));
+    for rest in month.unallocated.iter().flatten() {
+        output.line(&format!(
+            "   unallocated: {} {} {}: {}",
+            rest.what, rest.amount, rest.currency, rest.reason
+        ));
     }
-    recovery(&month["recovery"], &text(&month["currency"])).iter().for_each(|line| output.line(line));
-    for name in ["missing", "remarks"] {
-        list(&month[name]).for_each(|said| output.line(&format!("   {name}: {}", text(said))));
+    let recovered = month.recovery.iter().flat_map(|proof| recovery(proof, &currency));
+    recovered.for_each(|line| output.line(&line));
+    for (name, all) in [("missing", &month.missing), ("remarks", &month.remarks)] {
+        all.iter().for_each(|said| output.line(&format!("   {name}: {said}")));
     }
-    let uploads = list(&month["uploads"])
-        .map(|upload| format!("   upload {}: {}", text(&upload["key"]), text(&upload["state"])));
-    uploads.for_each(|line| output.line(&line));
-    let keys = list(&month["exports"]).chain(Some(&month["certificate"])).filter(|key| !key.is_null());
-    keys.for_each(|key| output.line(&text(key)));
+    for upload in &month.uploads {
+        output.line(&format!("   upload {}: {}", upload.key, text(&upload.state)));
+    }
+    month.exports.iter().chain(&month.certificate).for_each(|key| output.line(key));
     Ok(())
 }
 
 /// What is billed by its effective cost, against what was billed for it.
-fn basis_difference(currency: &str, basis: &Value) -> String {
-    let [billed, effective, difference] =
-        ["billed", "effective", "difference"].map(|name| text(&basis[name]));
-    let categories = basis["by_category"].as_object().into_iter().flatten();
+fn basis_difference(currency: &str, basis: &BasisProof) -> String {
+    let BasisProof { billed, effective, difference, by_category, .. } = basis;
     let categories: Vec<String> =
-        categories.map(|(name, amount)| format!("{name} {}", text(amount))).collect();
+        by_category.iter().map(|(name, amount)| format!("{name} {amount}")).collect();
     let named = if categories.is_empty() { String::new() } else { format!(": {}", categories.join(", ")) };
     format!(
         "   by effective cost: {effective} {currency} for billed {billed}, difference {difference}{named}"
@@ -142,37 +128,31 @@ fn basis_difference(currency: &str, basis: &Value) -> String {
 }
 
 /// What came back of costs: in all, and where nobody chose the difference.
-fn recovery(recovery: &Value, currency: &str) -> Vec<String> {
-    const DIFFERENCES: [(&str, &str); 5] = [
-        ("not_recovered", "not recovered"),
-        ("above_whole", "above cost by quantities"),
-        ("markups", "markups"),
-        ("prices", "prices"),
-        ("rounding", "rounding"),
+fn recovery(proof: &RecoveryProof, currency: &str) -> Vec<String> {
+    let Recovery { cost, billed, not_recovered, markups, prices, above_whole, rounding } = &proof.total;
+    let differences = [
+        ("not recovered", not_recovered),
+        ("above cost by quantities", above_whole),
+        ("markups", markups),
+        ("prices", prices),
+        ("rounding", rounding),
     ];
-    let differences = |of: &Value| {
-        let named = DIFFERENCES.iter().filter(|(name, _)| !of[*name].is_null());
-        named.map(|(name, word)| format!("{word} {}", text(&of[*name]))).collect::<Vec<_>>().join(", ")
-    };
-    let total = &recovery["total"];
+    let named = differences.iter().filter(|(_, amount)| !amount.is_zero());
+    let named: Vec<String> = named.map(|(word, amount)| format!("{word} {amount}")).collect();
     let mut lines = Vec::new();
-    let named = differences(total);
     if !named.is_empty() {
-        let [cost, billed] = ["cost", "billed"].map(|name| text(&total[name]));
+        let named = named.join(", ");
         lines.push(format!("   costs of {cost} {currency} are billed {billed}: {named}"));
     }
-    for component in list(&recovery["components"]).filter(|component| !component["reason"].is_null()) {
-        let [name, cost, reason] = ["name", "cost", "reason"].map(|name| text(&component[name]));
-        let (word, amount) = match component["not_recovered"].is_null() {
-            true => ("above cost", text(&component["above_whole"])),
-            false => ("not recovered", text(&component["not_recovered"])),
+    for ComponentProof { name, recovery, reason } in &proof.components {
+        let Some(reason) = reason else { continue };
+        let (word, amount) = match recovery.not_recovered.is_zero() {
+            true => ("above cost", recovery.above_whole),
+            false => ("not recovered", recovery.not_recovered),
         };
+        let cost = recovery.cost;
         lines.push(format!("   {word}: component:{name} {amount} of {cost} {currency}: {reason}"));
     }
-    lines.extend(list(&recovery["rounded_away"]).map(|rest| format!("   rounds to nothing: {}", text(rest))));
+    lines.extend(proof.rounded_away.iter().map(|rest| format!("   rounds to nothing: {rest}")));
     lines
-}
-
-pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> + Clone {
-    value.as_array().into_iter().flatten()
 }

@@ -26,7 +26,7 @@ pub(crate) fn dead_letters(
         listing.row(vec![
             number.to_string(),
             letter.function,
-            letter.outcome,
+            letter.outcome.to_string(),
             letter.given_up_at,
             letter.error,
             letter.event.to_string(),

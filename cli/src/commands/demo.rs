@@ -9,18 +9,20 @@ use billing::money::{Decimal, sum};
 use billing::month::BillingMonth;
 use billing::shell::quoted;
 use chrono::Utc;
+use cloud::fetch::FetchReport;
 use cloud::vars::Vars;
+use fetch_atlas::InvoiceDetail;
 use local::{Embedded, Home, HomeError, HomeKind, Options};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Ended;
 use crate::args;
 use crate::commands::invoices::{newest_certificate, report_dead_letters, rows};
-use crate::commands::invoke::call;
+use crate::commands::invoke::read;
 use crate::commands::metering::counted_listing;
 use crate::commands::metering_status::of_all;
 use crate::commands::{demo_bills, demo_reports, demo_teams};
-use crate::output::{Format, Listing, Output};
+use crate::output::{Format, Listing, Output, text};
 use crate::session::{Session, home_folder, last_final, sandbox};
 
 pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<Ended> {
@@ -83,6 +85,8 @@ pub(crate) async fn demo(demo: &args::Demo, output: &Output) -> anyhow::Result<E
     Ok(ended)
 }
 
+type Fetched = FetchReport<InvoiceDetail>;
+
 /// Tells the story where a person reads it; data formats get the end only.
 pub(crate) struct Teller<'o> {
     pub(crate) output: &'o Output,
@@ -105,8 +109,8 @@ impl Teller<'_> {
     }
 }
 
-fn counts(report: &Value, remark: &str) -> String {
-    format!("{} fetched, {} unchanged: {remark}", report["fetched"], report["unchanged"])
+fn counts(report: &Fetched, remark: &str) -> String {
+    format!("{} fetched, {} unchanged: {remark}", report.fetched, report.unchanged)
 }
 
 async fn certificates(session: &Session, invoices: &[InvoiceKey]) -> anyhow::Result<Vec<Certificate>> {
@@ -133,33 +137,31 @@ async fn begin(closing: BillingMonth) -> anyhow::Result<Session> {
 }
 
 /// Fetches and follows; answers the report.
-async fn fetch(session: &Session, output: &Output) -> anyhow::Result<Value> {
-    let report = call(session, "fetch-atlas", &json!({})).await?;
+async fn fetch(session: &Session, output: &Output) -> anyhow::Result<Fetched> {
+    let report = read::<fetch_atlas::App>(session, &json!({})).await?;
     session.follow(output, "allocating").await?;
     Ok(report)
 }
 
-fn fetched(report: &Value) -> Listing {
+fn fetched(report: &Fetched) -> Listing {
     let mut listing =
         Listing::new(&["month", "invoice", "organisation", "status", "finality", "raw document"]);
-    for document in report["documents"].as_array().into_iter().flatten() {
-        let text = |field: &str| document[field].as_str().unwrap_or_default().to_owned();
-        let name = text("key").rsplit('/').next().unwrap_or_default().to_owned();
+    for document in &report.documents {
+        let key = document.key.as_deref().unwrap_or_default();
         listing.row(vec![
-            text("period"),
-            text("invoice_id"),
-            text("billing_account"),
-            text("status"),
-            text("finality"),
-            name,
+            document.period.to_string(),
+            document.invoice_id.clone(),
+            document.billing_account.clone(),
+            text(&document.detail.status),
+            text(&document.finality),
+            key.rsplit('/').next().unwrap_or_default().to_owned(),
         ]);
     }
     listing
 }
 
-fn invoices(report: &Value) -> anyhow::Result<Vec<InvoiceKey>> {
-    let keys =
-        report["documents"].as_array().into_iter().flatten().filter_map(|document| document["key"].as_str());
+fn invoices(report: &Fetched) -> anyhow::Result<Vec<InvoiceKey>> {
+    let keys = report.documents.iter().filter_map(|document| document.key.as_deref());
     keys.map(|key| Ok(RawDocumentKey::parse(key)?.invoice)).collect()
 }
 
@@ -199,9 +201,9 @@ async fn restated(session: &Session, invoice: &InvoiceKey, teller: &Teller<'_>) 
 
 /// A month of usage, counted, sent, and sent again; answers the certificates.
 async fn metering(session: &Session, teller: &Teller<'_>) -> anyhow::Result<Vec<MeteringCertificate>> {
-    let counted = call(session, "fetch-omnistrate", &json!({})).await?;
+    let counted = read::<fetch_omnistrate::App>(session, &json!({})).await?;
     session.follow(teller.output, "metering").await?;
-    teller.listing(&counted_listing(&counted))?;
+    teller.listing(&counted_listing(&counted.months))?;
     let clazar = session.embedded.as_ref().and_then(|embedded| embedded.running.as_ref()?.clazar());
     let requests = || clazar.map_or(0, |clazar| clazar.metering_requests().len());
     let sent = requests();
@@ -218,7 +220,7 @@ async fn metering(session: &Session, teller: &Teller<'_>) -> anyhow::Result<Vec<
         teller.listing(&dimensions(certificate))?;
         teller.line(&format!("   {}: {}", certificate.status, certificate.explanation));
     }
-    call(session, "meter-clazar", &json!({})).await?;
+    read::<meter_clazar::App>(session, &json!({})).await?;
     teller.line(&format!(
         "\n{sent} requests, one for each contract and month; Clazar holds {} records. The same again: {} requests",
         clazar.map_or(0, |clazar| clazar.records().len()),

@@ -3,12 +3,13 @@
 use billing::certificate::Certificate;
 use billing::keys::RawDocumentKey;
 use billing::month::BillingMonth;
+use cloud::fetch::{Bills, Fetch};
 use serde_json::json;
 
 use crate::commands::demo::Teller;
 use crate::commands::invoices::newest_certificate;
-use crate::commands::invoke::call;
-use crate::output::Listing;
+use crate::commands::invoke::read;
+use crate::output::{Listing, text};
 use crate::session::Session;
 
 /// Fetches the month from each, follows, and shows what came of it; answers the certificates.
@@ -17,13 +18,7 @@ pub(crate) async fn bills(
     teller: &Teller<'_>,
     closing: BillingMonth,
 ) -> anyhow::Result<Vec<Certificate>> {
-    let mut keys = Vec::new();
-    for function in ["fetch-aws", "fetch-azure", "fetch-gcp"] {
-        let report = call(session, function, &json!({"month": closing})).await?;
-        let documents = report["documents"].as_array().into_iter().flatten();
-        keys.extend(documents.filter_map(|document| document["key"].as_str()).map(str::to_owned));
-    }
-    session.follow(teller.output, "allocating").await?;
+    let keys = fetch(session, teller, closing).await?;
     let mut certificates = Vec::new();
     for key in &keys {
         certificates.extend(newest_certificate(session, &RawDocumentKey::parse(key)?.invoice).await?);
@@ -33,10 +28,7 @@ pub(crate) async fn bills(
     let mut listing = Listing::new(&columns);
     for certificate in &certificates {
         let figures = &certificate.provider_figures;
-        let text = |field: &str| match &figures[field] {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let text = |field: &str| text(&figures[field]);
         listing.row(vec![
             certificate.subject.provider.to_string(),
             certificate.subject.invoice_id.to_string(),
@@ -66,6 +58,24 @@ pub(crate) async fn bills(
         "\nBeside each: FOCUS charges under charges/, sums by account, service and tag under aggregates/.",
     );
     Ok(certificates)
+}
+
+/// Fetches the month from each, and follows; answers the keys of the bills.
+pub(crate) async fn fetch(
+    session: &Session,
+    teller: &Teller<'_>,
+    month: BillingMonth,
+) -> anyhow::Result<Vec<String>> {
+    let mut keys = fetch_from::<fetch_aws::Fetcher>(session, month).await?;
+    keys.extend(fetch_from::<fetch_azure::Fetcher>(session, month).await?);
+    keys.extend(fetch_from::<fetch_gcp::Fetcher>(session, month).await?);
+    session.follow(teller.output, "allocating").await?;
+    Ok(keys)
+}
+
+async fn fetch_from<B: Bills>(session: &Session, month: BillingMonth) -> anyhow::Result<Vec<String>> {
+    let report = read::<Fetch<B>>(session, &json!({"month": month})).await?;
+    Ok(report.documents.into_iter().filter_map(|bill| bill.key).collect())
 }
 
 /// One row a sub account.

@@ -10,7 +10,7 @@ use local::sandbox::events_of_datastores;
 use serde_json::{Value, json};
 
 use crate::commands::demo::Teller;
-use crate::commands::invoke::call;
+use crate::commands::invoke::read;
 use crate::commands::{report_revenue, report_usage};
 use crate::session::Session;
 
@@ -49,16 +49,15 @@ pub(crate) async fn revenue(
 ) -> anyhow::Result<Vec<Value>> {
     journal::put(&journal::invented_month(closing), &session.bucket).await?;
     session.follow(teller.output, "reporting").await?;
-    let answer = call(session, "report-revenue", &json!({"month": closing})).await?;
+    let answer = read::<::report_revenue::App>(session, &json!({"month": closing})).await?;
     let mut documents = Vec::new();
-    for report in answer["windows"][0]["reports"].as_array().into_iter().flatten() {
-        let key = report["report"].as_str().unwrap_or_default();
+    for report in answer.windows.iter().take(1).flat_map(|window| &window.reports) {
+        let key = &report.report;
         let object = session.bucket.get(key, None).await?.with_context(|| format!("there is no {key}"))?;
-        let document: Value = serde_json::from_slice(&object.bytes)?;
         if teller.speaks {
-            report_revenue::table(&document, report, teller.output)?;
+            report_revenue::table(serde_json::from_slice(&object.bytes)?, report, teller.output)?;
         }
-        documents.push(document);
+        documents.push(serde_json::from_slice(&object.bytes)?);
     }
     Ok(documents)
 }

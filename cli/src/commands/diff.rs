@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ::bill::BillState;
 use anyhow::{Context, bail};
 use billing::bills::{ChainRun, RunDocument, StatedBill, StatedLine};
 use billing::money::{self, Decimal};
@@ -10,8 +11,7 @@ use chrono::Utc;
 use serde_json::json;
 
 use crate::args;
-use crate::commands::bill::{list, text};
-use crate::commands::invoke::call;
+use crate::commands::invoke::read;
 use crate::output::{Format, Listing, Output};
 use crate::session::Session;
 use crate::{Ended, WrongArgument};
@@ -118,27 +118,22 @@ async fn posted(text: &str, session: &Session) -> anyhow::Result<Side> {
 /// What a month comes to by a catalog.
 async fn replayed(version: &str, month: BillingMonth, session: &Session) -> anyhow::Result<Side> {
     let event = json!({"month": month, "dry_run": true, "catalog": version});
-    let report = match call(session, "bill", &event).await {
+    let report = match read::<::bill::App>(session, &event).await {
         Ok(report) => report,
         Err(failure) => {
-            let shown = failure.report.as_ref().map(|report| &report["months"][0]);
-            if let Some(refused) = shown.filter(|shown| shown["state"] == "refused") {
-                bail!(WrongArgument(text(&refused["reason"])));
+            let shown = failure.report.as_ref().and_then(|report| report.months.first());
+            if let Some(refused) = shown.filter(|shown| shown.state == BillState::Refused) {
+                bail!(WrongArgument(refused.reason.clone()));
             }
             bail!(failure);
         }
     };
-    let shown = &report["months"][0];
-    if shown["currency"].is_null() {
-        bail!("{month} by the catalog {version}: {}", text(&shown["reason"]));
-    }
-    let mut bills = Vec::new();
-    for bill in list(&shown["bills"]) {
-        let lines: Vec<StatedLine> = serde_json::from_value(bill["lines"].clone())?;
-        bills.push((text(&bill["customer"]), lines));
-    }
-    let mut side = Side::of(format!("{month} by catalog {version}"), text(&shown["currency"]), &[]);
-    bills.iter().for_each(|(customer, lines)| side.add(customer, lines));
+    let shown = report.months.into_iter().next().context("the month is not reported on")?;
+    let Some(currency) = shown.currency else {
+        bail!("{month} by the catalog {version}: {}", shown.reason);
+    };
+    let mut side = Side::of(format!("{month} by catalog {version}"), currency, &[]);
+    shown.bills.iter().for_each(|bill| side.add(&bill.customer, &bill.lines));
     Ok(side)
 }
 

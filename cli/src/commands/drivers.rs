@@ -1,16 +1,20 @@
 //! Drivers of costs, as `run` shows them.
 
-use serde_json::{Map, Value};
+use fetch_prometheus::ReportedDriver;
 
-use crate::output::Listing;
+use crate::output::{Listing, text};
 
-/// What became of the drivers that a run fetched; nothing if it fetched none.
-pub(crate) fn fetched(reports: &Map<String, Value>) -> Option<Listing> {
+/// What became of the drivers that a run fetched.
+pub(crate) fn fetched(drivers: &[ReportedDriver]) -> Listing {
     let mut listing = Listing::new(&["month", "driver", "state", "targets>", "key"]);
-    for driver in reports.get("fetch-prometheus")?["drivers"].as_array()? {
-        let text = |name: &str| driver[name].as_str().unwrap_or_default().to_owned();
-        let targets = driver["quantities"].as_object().map_or(0, Map::len).to_string();
-        listing.row(vec![text("month"), text("driver"), text("state"), targets, text("key")]);
+    for driver in drivers {
+        listing.row(vec![
+            driver.month.to_string(),
+            driver.driver.clone(),
+            text(&driver.state),
+            driver.quantities.len().to_string(),
+            driver.key.clone(),
+        ]);
     }
-    Some(listing)
+    listing
 }

@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
+use ::bill::{App, DocumentSum, Explained, ExplainedCharge};
 use anyhow::{Context, bail};
-use billing::bills::{ChargeError, ChargeRow, ChargeRows, Wanted};
+use billing::bills::{ChargeError, ChargeRow, ChargeRows, StatedItem, StatedLine, Wanted};
+use billing::catalog::billing::CostBasis;
 use billing::certificate::Certificate;
 use billing::identity::{Id, Rule};
 use billing::ids::Provider;
 use billing::keys::{BillsKey, InvoiceKey, RawDocumentKey, bill_of_charges, encode};
+use billing::money::Decimal;
 use billing::month::BillingMonth;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::Ended;
 use crate::args::Explain;
-use crate::commands::bill::{list, text};
 use crate::commands::invoices::rows;
 use crate::commands::invoke::report_of;
-use crate::output::{Format, Listing, Output};
+use crate::output::{Format, Listing, Output, text};
 use crate::session::Session;
 
 /// The largest charges that are shown.
@@ -25,16 +28,11 @@ const SHOWN: usize = 20;
 pub(crate) async fn explain(explain: &Explain, session: &Session, output: &Output) -> anyhow::Result<Ended> {
     match explain {
         Explain::Bill { month, customer, line, run } => {
-            let mut event = json!({"month": month, "customer": customer, "explain": true});
-            if let Some(line) = line {
-                event["line"] = json!(line);
-            }
-            if let Some(run) = run {
-                event["run"] = json!(run);
-            }
-            let (report, ended) = report_of(session, output, "bill", &event).await;
-            if let Some(report) = report {
-                bill(&report["explained"], SHOWN, output)?;
+            let event =
+                json!({"month": month, "customer": customer, "explain": true, "line": line, "run": run});
+            let (report, ended) = report_of::<App>(session, output, &event).await;
+            if let Some(explained) = report.and_then(|report| report.explained) {
+                bill(&explained, SHOWN, output)?;
             }
             Ok(ended)
         }
@@ -45,49 +43,23 @@ pub(crate) async fn explain(explain: &Explain, session: &Session, output: &Outpu
 }
 
 /// A line as tables, with so many of its charges.
-pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::Result<()> {
+pub(crate) fn bill(explained: &Explained, most: usize, output: &Output) -> anyhow::Result<()> {
     if output.format == Format::Json {
         output.json(explained);
         return Ok(());
     }
-    let [month, customer, run, catalog, currency] =
-        ["month", "customer", "run", "catalog", "currency"].map(|name| text(&explained[name]));
-    let catalog = catalog.get(..12).unwrap_or(&catalog);
+    let Explained { month, customer, run, catalog, currency, .. } = explained;
+    let catalog = catalog.get(..12).unwrap_or(catalog);
     let mut table = Listing::new(&[["line"].as_slice(), &PART].concat());
-    for line in list(&explained["lines"]) {
-        let [key, amount, exact, comment, rule] =
-            ["key", "amount", "exact", "comment", "rule"].map(|name| text(&line[name]));
+    for line in &explained.lines {
+        let StatedLine { key, amount, exact, comment, rule, .. } = line;
         if output.format == Format::Table {
             output.heading(&format!("{customer}, {month}: {key} = {amount} {currency}"));
             output.line(&format!(
                 "   {comment}\n   by {rule} of catalog {catalog}; {exact} before rounding; run {run}"
             ));
         }
-        let mut rows = Vec::new();
-        for item in list(&line["items"]) {
-            let [what, quantity, price, amount] =
-                ["what", "quantity", "price", "amount"].map(|name| text(&item[name]));
-            let none = String::new();
-            rows.push(vec![
-                what,
-                rule.clone(),
-                quantity,
-                price,
-                none.clone(),
-                amount,
-                currency.clone(),
-                none.clone(),
-                none,
-            ]);
-        }
-        for cost in list(&line["costs"]) {
-            let [source, rule, charges, amount, currency, rate, from] =
-                ["source", "rule", "charges", "amount", "currency", "rate", "rate_source"]
-                    .map(|name| text(&cost[name]));
-            let none = String::new();
-            let source = format!("{source}{}", by_basis(cost));
-            rows.push(vec![source, rule, none.clone(), none, charges, amount, currency, rate, from]);
-        }
+        let rows = parts(line, currency);
         if output.format == Format::Csv {
             rows.into_iter().for_each(|row| table.row([vec![key.clone()], row].concat()));
         } else if !rows.is_empty() {
@@ -100,36 +72,49 @@ pub(crate) fn bill(explained: &Value, most: usize, output: &Output) -> anyhow::R
         return output.listing(&table);
     }
     let mut shares = Listing::new(&["pool", "by", "to", "part>", "amount>", "currency"]);
-    for share in list(&explained["shares"]) {
-        shares.row(
-            ["pool", "rule", "recipient", "ratio", "amount", "currency"]
-                .map(|name| text(&share[name]))
-                .to_vec(),
-        );
+    for share in explained.shares.clone() {
+        let (part, amount) = (share.ratio.to_string(), share.amount.to_string());
+        shares.row(vec![share.pool, share.rule, text(&share.recipient), part, amount, share.currency]);
     }
     if !shares.is_empty() {
         output.listing(&shares)?;
     }
-    for of in list(&explained["charges"]) {
+    for of in &explained.charges {
         if output.format == Format::Table {
-            output.heading(&format!("Charges of {}{}", text(&of["rule"]), by_basis(of)));
-            for document in list(&of["documents"]) {
-                let [key, certificate, charges, amount, currency] =
-                    ["key", "certificate", "charges", "amount", "currency"].map(|name| text(&document[name]));
+            output.heading(&format!("Charges of {}{}", of.rule, by_basis(of.basis)));
+            for DocumentSum { key, certificate, charges, amount, currency } in &of.documents {
                 output.line(&format!(
                     "   {amount} {currency} in {charges} charges of {key}\n   proved by {certificate}"
                 ));
             }
         }
-        output.listing(&charges_listing(list(&of["largest"]).take(most)))?;
+        output.listing(&explained_charges(&of.largest[..of.largest.len().min(most)]))?;
     }
-    list(&explained["remarks"]).for_each(|remark| output.note(&text(remark)));
+    explained.remarks.iter().for_each(|remark| output.note(remark));
     Ok(())
 }
 
+/// The items and the costs of a line, as [`PART`] names their cells.
+fn parts(line: &StatedLine, currency: &str) -> Vec<Vec<String>> {
+    let none = String::new;
+    let mut rows = Vec::new();
+    for StatedItem { what, quantity, price, amount } in &line.items {
+        let [quantity, price, amount] = [quantity, price, amount].map(Decimal::to_string);
+        let (rule, currency) = (line.rule.clone(), currency.to_owned());
+        rows.push(vec![what.clone(), rule, quantity, price, none(), amount, currency, none(), none()]);
+    }
+    for cost in line.costs.clone() {
+        let source = format!("{}{}", cost.source, by_basis(cost.basis));
+        let [charges, from] = [cost.charges.to_string(), text(&cost.rate_source)];
+        let [amount, rate] = [cost.amount, cost.rate].map(|figure| figure.to_string());
+        rows.push(vec![source, cost.rule, none(), none(), charges, amount, cost.currency, rate, from]);
+    }
+    rows
+}
+
 /// Which cost it is, where that is not what was billed.
-fn by_basis(of: &Value) -> String {
-    if of["basis"].is_null() { String::new() } else { format!(" ({} cost)", text(&of["basis"])) }
+fn by_basis(basis: CostBasis) -> String {
+    if basis.is_billed() { String::new() } else { format!(" ({} cost)", basis.as_str()) }
 }
 
 /// What a line is made of.
@@ -140,29 +125,41 @@ const CHARGE: [&str; 8] =
     ["amount>", "currency", "account", "service", "resource", "description", "document", "line>"];
 
 /// With what was billed for charges, where that is not what they are billed by.
-fn charges_listing<'v>(charges: impl Iterator<Item = &'v Value> + Clone) -> Listing {
-    if charges.clone().all(|charge| charge["billed_cost"].is_null()) {
-        let mut listing = Listing::new(&CHARGE);
-        add_charges(&mut listing, charges);
-        return listing;
-    }
-    let mut listing = Listing::new(&[&CHARGE[..1], &["billed cost>"], &CHARGE[1..]].concat());
-    for charge in charges {
-        let [amount, rest @ ..] = cells(charge);
-        let billed = &charge["billed_cost"];
-        let billed = if billed.is_null() { amount.clone() } else { text(billed) };
-        listing.row([amount, billed].into_iter().chain(rest).collect());
+fn explained_charges(charges: &[ExplainedCharge]) -> Listing {
+    let is_billed = charges.iter().all(|charge| charge.billed_cost.is_none());
+    let billed = if is_billed { [].as_slice() } else { &["billed cost>"] };
+    let mut listing = Listing::new(&[&CHARGE[..1], billed, &CHARGE[1..]].concat());
+    for charge in charges.iter().cloned() {
+        let billed = (!is_billed).then(|| charge.billed_cost.unwrap_or_else(|| charge.amount.clone()));
+        let rest = [charge.currency, charge.account, charge.service, charge.resource, charge.description];
+        let row = [charge.amount].into_iter().chain(billed).chain(rest);
+        listing.row(row.chain([charge.document, text(&charge.line)]).collect());
     }
     listing
 }
 
-fn cells(charge: &Value) -> [String; CHARGE.len()] {
-    let names = ["amount", "currency", "account", "service", "resource", "description", "document", "line"];
-    names.map(|name| text(&charge[name]))
+/// A charge of an allocation.
+#[derive(Serialize)]
+struct Charge {
+    amount: String,
+    currency: &'static str,
+    account: Option<String>,
+    service: String,
+    resource: Option<String>,
+    description: Option<String>,
+    document: Option<String>,
+    line: Option<i64>,
 }
 
-fn add_charges<'v>(listing: &mut Listing, charges: impl Iterator<Item = &'v Value>) {
-    charges.for_each(|charge| listing.row(cells(charge).to_vec()));
+fn add_charges(listing: &mut Listing, charges: Vec<Charge>) {
+    for charge in charges {
+        let [account, resource, description, document] =
+            [charge.account, charge.resource, charge.description, charge.document]
+                .map(Option::unwrap_or_default);
+        let (currency, line) = (charge.currency.to_owned(), text(&charge.line));
+        let row = [charge.amount, currency, account, charge.service, resource, description, document, line];
+        listing.row(row.to_vec());
+    }
 }
 
 /// The newest certificates of a provider's month, and the charges of their rows.
@@ -209,18 +206,18 @@ async fn allocation(
             })
             .with_context(|| key.clone())?;
         keep_largest(&mut largest);
-        let charges: Vec<Value> = largest.into_iter().map(|(_, charge)| charge).collect();
+        let charges: Vec<Charge> = largest.into_iter().map(|(_, charge)| charge).collect();
         match output.format {
             Format::Json => documents.push(json!({"certificate": certificate, "largest_charges": charges})),
-            Format::Csv => add_charges(&mut table, charges.iter()),
-            Format::Table => show(&certificate, &charges, output)?,
+            Format::Csv => add_charges(&mut table, charges),
+            Format::Table => show(&certificate, charges, output)?,
         }
     }
     if !found {
         bail!("no invoice of {provider} in {month} has a row '{}'", target.unwrap_or_default());
     }
     match output.format {
-        Format::Json => output.json(&Value::Array(documents)),
+        Format::Json => output.json(&documents),
         Format::Csv => output.listing(&table)?,
         Format::Table => {}
     }
@@ -228,7 +225,7 @@ async fn allocation(
 }
 
 /// A certificate with the largest of its charges.
-fn show(certificate: &Certificate, charges: &[Value], output: &Output) -> anyhow::Result<()> {
+fn show(certificate: &Certificate, charges: Vec<Charge>, output: &Output) -> anyhow::Result<()> {
     let subject = &certificate.subject;
     output.heading(&format!(
         "{} {} {}: {} {} by {}",
@@ -247,25 +244,28 @@ fn show(certificate: &Certificate, charges: &[Value], output: &Output) -> anyhow
     for input in &certificate.inputs {
         output.line(&format!("   from {} ({})", input.key, input.sha256));
     }
-    output.listing(&charges_listing(charges.iter()))
+    let mut listing = Listing::new(&CHARGE);
+    add_charges(&mut listing, charges);
+    output.listing(&listing)
 }
 
-fn keep_largest(charges: &mut Vec<(billing::money::Decimal, Value)>) {
-    charges.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.to_string().cmp(&other.to_string())));
+fn keep_largest(charges: &mut Vec<(Decimal, Charge)>) {
+    charges.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| text(one).cmp(&text(other))));
     charges.truncate(SHOWN);
 }
 
-fn shown(row: &ChargeRow<'_>) -> Result<Value, ChargeError> {
-    Ok(json!({
-        "amount": row.billed.to_decimal(18)?.normalize().to_string(),
-        "currency": row.currency.code(),
-        "account": row.facts.sub_account_id.or(row.facts.sub_account_name),
-        "service": row.facts.service,
-        "resource": row.facts.resource,
-        "description": row.detail.description,
-        "document": row.detail.document,
-        "line": row.detail.line,
-    }))
+fn shown(row: &ChargeRow<'_>) -> Result<Charge, ChargeError> {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    Ok(Charge {
+        amount: row.billed.to_decimal(18)?.normalize().to_string(),
+        currency: row.currency.code(),
+        account: owned(row.facts.sub_account_id.or(row.facts.sub_account_name)),
+        service: row.facts.service.to_owned(),
+        resource: owned(row.facts.resource),
+        description: owned(row.detail.description),
+        document: owned(row.detail.document),
+        line: row.detail.line,
+    })
 }
 
 /// The newest certificate of the invoice whose charges stand under a key.

@@ -4,15 +4,26 @@ use anyhow::Context;
 use billing::keys::{RAW, UsageKey};
 use billing::month::BillingMonth;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::commands::bill::{list, text};
 use crate::output::Listing;
 use crate::session::Session;
 
 const AT_ONCE: usize = 8;
 const HELD: &str = "held/";
 const NOTE: &str = ".reason.json";
+
+/// What notes have in common.
+#[derive(Deserialize)]
+struct Note {
+    /// Some notes go when it is mended, some say so.
+    status: Option<String>,
+    reason: Option<String>,
+    /// Of bills, texts.
+    #[serde(default)]
+    problems: Vec<Value>,
+}
 
 /// One row for each document that is held now, with the reason and the note that says it whole.
 pub(crate) async fn held(session: &Session, only: Option<BillingMonth>) -> anyhow::Result<Listing> {
@@ -44,17 +55,14 @@ fn month_of(document: &str) -> Option<BillingMonth> {
 /// The row of a note; nothing if what it was about is mended.
 async fn reason(session: &Session, key: String) -> anyhow::Result<Option<Vec<String>>> {
     let Some(object) = session.bucket.get(&key, None).await? else { return Ok(None) };
-    let note: Value =
+    let note: Note =
         serde_json::from_slice(&object.bytes).with_context(|| format!("{key} is no note of what is held"))?;
     let document = document_of(&key).unwrap_or(&key).to_owned();
-    // some notes go when it is mended, some say so
-    if note["status"].as_str().is_some_and(|status| status != "held")
-        || counted_since(session, &document).await?
-    {
+    if note.status.is_some_and(|status| status != "held") || counted_since(session, &document).await? {
         return Ok(None);
     }
-    let problems = || list(&note["problems"]).map(text).collect::<Vec<_>>().join("; ");
-    let reason = note["reason"].as_str().map_or_else(problems, str::to_owned);
+    let problems = || note.problems.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ");
+    let reason = note.reason.unwrap_or_else(problems);
     Ok(Some(vec![document, reason, key]))
 }
 

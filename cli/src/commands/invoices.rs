@@ -7,6 +7,7 @@ use cloud::ledger::RevisionRecord;
 use cloud::seals::Sealed;
 
 use crate::Ended;
+use crate::commands::invoke;
 use crate::output::{Listing, Output};
 use crate::session::Session;
 
@@ -83,11 +84,7 @@ pub(crate) fn report_dead_letters(session: &Session, output: &Output) -> anyhow:
     let mut ended = Ended::Done;
     for (id, letter) in session.new_dead_letters()? {
         output.note(&format!("{}: {} (dead letter {id})", letter.function, letter.error));
-        ended = ended.max(match letter.outcome.as_str() {
-            "held" => Ended::Held,
-            "partial" => Ended::Partial,
-            _ => Ended::Failed,
-        });
+        ended = ended.max(invoke::ended(letter.outcome));
     }
     Ok(ended)
 }

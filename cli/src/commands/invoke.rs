@@ -5,7 +5,7 @@ use std::io::Read;
 use anyhow::Context;
 use chrono::Utc;
 use cloud::events;
-use cloud::invocation::{Failure, asks_for_dry_run};
+use cloud::invocation::{Failure, Function, asks_for_dry_run};
 use cloud::ledger::RunOutcome;
 use local::Template;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ async fn answer(session: &Session, output: &Output, function: &str, event: &Valu
 }
 
 /// One invocation, named after the moment and this process.
-pub(crate) async fn call(session: &Session, function: &str, event: &Value) -> Result<Value, Failure> {
+async fn call(session: &Session, function: &str, event: &Value) -> Result<Value, Failure> {
     let now = Utc::now();
     let id = format!("cli-{}-{}", std::process::id(), now.timestamp_micros());
     let answer = session.functions.invoke(function, event, &id, now).await?;
@@ -69,23 +69,42 @@ pub(crate) async fn call(session: &Session, function: &str, event: &Value) -> Re
     Ok(answer)
 }
 
+/// Calls a function and reads its report, also that of a call that failed.
+pub(crate) async fn read<F: Function>(
+    session: &Session,
+    event: &Value,
+) -> Result<F::Report, Failure<F::Report>> {
+    let report = |answer| {
+        serde_json::from_value(answer).map_err(|error| Failure {
+            outcome: RunOutcome::Failed,
+            message: format!("the report of {} is not understood: {error}", F::NAME),
+            report: None,
+        })
+    };
+    match call(session, F::NAME, event).await {
+        Ok(answer) => report(answer),
+        Err(Failure { outcome, message, report: answer }) => {
+            Err(Failure { outcome, message, report: answer.map(report).transpose()? })
+        }
+    }
+}
+
 /// The report, also that of an invocation that failed, and how it ended.
-pub(crate) async fn report_of(
+pub(crate) async fn report_of<F: Function>(
     session: &Session,
     output: &Output,
-    function: &str,
     event: &Value,
-) -> (Option<Value>, Ended) {
-    match call(session, function, event).await {
+) -> (Option<F::Report>, Ended) {
+    match read::<F>(session, event).await {
         Ok(report) => (Some(report), Ended::Done),
         Err(failure) => {
-            output.note(&format!("error: {function}: {}", failure.message));
+            output.note(&format!("error: {}: {}", F::NAME, failure.message));
             (failure.report, ended(failure.outcome))
         }
     }
 }
 
-fn ended(outcome: RunOutcome) -> Ended {
+pub(crate) fn ended(outcome: RunOutcome) -> Ended {
     match outcome {
         RunOutcome::Done => Ended::Done,
         RunOutcome::Held => Ended::Held,

@@ -5,11 +5,13 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::Context;
-use billing::metering::{EarlierPlan, EarlierState, LeftOut, Plan};
+use billing::metering::{EarlierPlan, EarlierState, LeftOut, Plan, UsageSnapshot};
 use billing::month::BillingMonth;
 use chrono::Utc;
 use cloud::plans::PlansConfig;
+use fetch_omnistrate::CountedMonth;
 use local::HomeKind;
+use meter_clazar::{MeterReport, MonthReport};
 use serde_json::{Map, Value, json};
 
 use crate::args::{
@@ -18,7 +20,7 @@ use crate::args::{
 use crate::commands::invoices::report_dead_letters;
 use crate::commands::invoke::report_of;
 use crate::commands::metering_status::{PlanStatus, status, waits};
-use crate::output::{Format, Listing, Output};
+use crate::output::{Format, Listing, Output, text};
 use crate::session::{Session, Use};
 use crate::{Ended, WrongArgument};
 
@@ -80,60 +82,54 @@ async fn dry_run(asked: &MeteringRun, session: &Session, output: &Output) -> any
     let (plan, dry) = (asked.plan.as_ref().map(|plan| json!(plan)), Some(json!(true)));
     // all months that are due: what a later one is carried hangs on those before
     let counting = event([("plan", plan.clone()), ("dry_run", dry.clone())]);
-    let (counted, counted_ended) = report_of(session, output, "fetch-omnistrate", &counting).await;
-    let counted = counted.unwrap_or_default();
-    let counted = counted["months"].as_array().into_iter().flatten();
-    let usage: Value = counted.filter_map(|month| month.get("snapshot").cloned()).collect();
+    let (counted, counted_ended) = report_of::<fetch_omnistrate::App>(session, output, &counting).await;
+    let counted = counted.into_iter().flat_map(|counted| counted.months);
+    let usage: Vec<UsageSnapshot> = counted.filter_map(|month| month.snapshot).collect();
     let preview = event([
         ("plan", plan),
         ("dry_run", dry),
-        ("usage", Some(usage)),
+        ("usage", Some(json!(usage))),
         ("month", asked.month.map(|month| json!(month))),
         ("contract", asked.contract.as_ref().map(|contract| json!(contract))),
     ]);
-    let (report, ended) = report_of(session, output, "meter-clazar", &preview).await;
-    let (report, ended) = (report.unwrap_or_default(), ended.max(counted_ended));
-    show_requests(&report, output)?;
-    for (plan, month) in months(&report) {
-        for missing in month["waits_for"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            output.note(&waits(month["month"].as_str().unwrap_or_default(), plan, missing));
+    let (report, ended) = report_of::<meter_clazar::App>(session, output, &preview).await;
+    let months: Vec<_> = report.iter().flat_map(MeterReport::months).collect();
+    show_requests(&months, output)?;
+    for (plan, month) in &months {
+        for missing in &month.waits_for {
+            output.note(&waits(month.month, plan, missing));
         }
     }
-    if months(&report).all(|(_, month)| month["requests"].as_array().is_none_or(Vec::is_empty)) {
+    if months.iter().all(|(_, month)| month.requests.is_empty()) {
         output.note("nothing would be sent");
     }
-    Ok(ended)
+    Ok(ended.max(counted_ended))
 }
 
-fn months(report: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    let plans = report["plans"].as_array().into_iter().flatten();
-    plans.flat_map(|plan| {
-        let name = plan["plan"].as_str().unwrap_or_default();
-        plan["months"].as_array().into_iter().flatten().map(move |month| (name, month))
-    })
-}
-
-fn show_requests(report: &Value, output: &Output) -> anyhow::Result<()> {
-    let requests = |month: &Value| month["requests"].as_array().cloned().unwrap_or_default();
+fn show_requests(months: &[(&Plan, &MonthReport)], output: &Output) -> anyhow::Result<()> {
+    let requests = || months.iter().flat_map(|(_, month)| &month.requests);
     if output.format == Format::Json {
-        output.json(&months(report).flat_map(|(_, month)| requests(month)).collect());
+        output.json(&requests().collect::<Vec<_>>());
         return Ok(());
     }
     let mut listing = Listing::new(&["month", "cloud", "contract", "dimension", "start", "end", "quantity>"]);
-    for (_, month) in months(report) {
-        for request in requests(month) {
-            for record in request["request"].as_array().into_iter().flatten() {
-                let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
-                let month = month["month"].as_str().unwrap_or_default().to_owned();
-                let fields = ["cloud", "contract_id", "dimension", "start_time", "end_time", "quantity"];
-                listing.row([vec![month], fields.map(text).to_vec()].concat());
-            }
+    for (_, month) in months {
+        for record in month.requests.iter().flat_map(|request| &request.request) {
+            listing.row(vec![
+                month.month.to_string(),
+                record.cloud.to_string(),
+                record.contract_id.clone(),
+                record.dimension.clone(),
+                record.start_time.clone(),
+                record.end_time.clone(),
+                record.quantity.clone(),
+            ]);
         }
     }
     output.listing(&listing)?;
     if output.format == Format::Table {
-        for request in months(report).flat_map(|(_, month)| requests(month)) {
-            output.line(&format!("POST /metering/ {request}"));
+        for request in requests() {
+            output.line(&format!("POST /metering/ {}", text(request)));
         }
         output.note("dry run: nothing was written, nothing was sent");
     }
@@ -145,8 +141,7 @@ async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow:
     let plan = asked.plan.as_ref().map(|plan| json!(plan));
     output.note("fetch-omnistrate: counting");
     let counting = event([("plan", plan.clone())]);
-    let (counted, mut result) = report_of(session, output, "fetch-omnistrate", &counting).await;
-    let counted = counted.unwrap_or_default();
+    let (counted, mut result) = report_of::<fetch_omnistrate::App>(session, output, &counting).await;
     // new usage starts metering by itself, of everything; a selection is for what stays open
     if asked.month.is_none() && asked.contract.is_none() {
         session.follow(output, "metering").await?;
@@ -159,7 +154,7 @@ async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow:
         // what new usage has sent a moment ago, and was answered, is not sent again
         ("began", Some(json!(began))),
     ]);
-    let (metered, ended) = report_of(session, output, "meter-clazar", &selected).await;
+    let (metered, ended) = report_of::<meter_clazar::App>(session, output, &selected).await;
     result = result.max(ended);
     session.follow(output, "metering").await?;
     result = result.max(report_dead_letters(session, output)?);
@@ -167,7 +162,7 @@ async fn run(asked: &MeteringRun, session: &Session, output: &Output) -> anyhow:
         output.json(&json!({"fetch-omnistrate": counted, "meter-clazar": metered}));
     } else {
         if output.format == Format::Table {
-            output.listing(&counted_listing(&counted))?;
+            output.listing(&counted_listing(counted.iter().flat_map(|counted| &counted.months)))?;
         }
         let shown = crate::args::MeteringStatus { month: asked.month, plan: asked.plan.clone() };
         result = result.max(status(&shown, session, output).await?);
@@ -211,16 +206,15 @@ async fn nothing_of(
 }
 
 /// What fetching counted.
-pub(crate) fn counted_listing(report: &Value) -> Listing {
+pub(crate) fn counted_listing<'m>(months: impl IntoIterator<Item = &'m CountedMonth>) -> Listing {
     let mut listing = Listing::new(&["plan", "month", "files>", "outcome", "usage"]);
-    for month in report["months"].as_array().into_iter().flatten() {
-        let text = |field: &str| month[field].as_str().unwrap_or_default().to_owned();
+    for month in months {
         listing.row(vec![
-            text("plan"),
-            text("month"),
-            month["files"].to_string(),
-            text("outcome"),
-            text("key"),
+            month.plan.to_string(),
+            month.month.to_string(),
+            month.files.to_string(),
+            text(&month.outcome),
+            month.key.clone(),
         ]);
     }
     listing
@@ -356,23 +350,21 @@ async fn give_up(asked: &GiveUp, session: &Session, output: &Output) -> anyhow::
         ("plan", asked.plan.as_ref().map(|plan| json!(plan))),
         ("dry_run", asked.dry_run.then_some(json!(true))),
     ]);
-    let (report, ended) = report_of(session, output, "meter-clazar", &wanted).await;
+    let (report, ended) = report_of::<meter_clazar::App>(session, output, &wanted).await;
     if ended != Ended::Done {
         let (plan, contract) = (asked.plan.as_ref(), Some(asked.contract.as_str()));
         nothing_of(plan, Some(asked.month), contract, "nothing is given up", session).await?;
     }
-    let report = report.unwrap_or_default();
     if output.format == Format::Json {
         output.json(&report);
         return Ok(ended);
     }
     let mut listing = Listing::new(&["plan", "month", "contract", "dimension", "given up>"]);
-    for (plan, month) in months(&report) {
-        for given in month["given_up"].as_array().into_iter().flatten() {
-            let text = |field: &str| given[field].as_str().unwrap_or_default().to_owned();
-            let of = month["month"].as_str().unwrap_or_default().to_owned();
-            let given = ["contract", "dimension", "quantity"].map(text);
-            listing.row([vec![plan.to_owned(), of], given.to_vec()].concat());
+    for (plan, month) in report.iter().flat_map(MeterReport::months) {
+        for given in &month.given_up {
+            let (contract, dimension) = (given.contract.clone(), given.dimension.clone());
+            let (month, quantity) = (month.month.to_string(), given.quantity.to_string());
+            listing.row(vec![plan.to_string(), month, contract, dimension, quantity]);
         }
     }
     output.listing(&listing)?;

@@ -239,11 +239,7 @@ impl PlanStatus {
             }
         }
         for (month, missing) in self.waits_for.iter().filter(|(month, _)| !self.is_closed(**month)) {
-            remarks.extend(
-                missing
-                    .iter()
-                    .map(|missing| waits(*month, &self.plan.plan.to_string(), &missing.to_string())),
-            );
+            remarks.extend(missing.iter().map(|missing| waits(*month, &self.plan.plan, missing)));
         }
         for (month, status) in &self.months {
             let standing = format!("{month} of {}", self.plan.plan);
@@ -339,7 +335,7 @@ impl PlanStatus {
 }
 
 /// What a month of a plan waits for, and what to do.
-pub(crate) fn waits(month: impl std::fmt::Display, plan: &str, missing: &str) -> String {
+pub(crate) fn waits(month: BillingMonth, plan: &Plan, missing: &Plan) -> String {
     format!(
         "{month} of {plan} waits for the usage of {missing}, with which contracts may be shared: count that, or \
          `monthend metering leave-out --plan {missing} --month {month} --reason '...'`"

@@ -1,16 +1,20 @@
 //! `monthend report revenue`
 
+use std::collections::BTreeMap;
+
+use ::report_revenue::CurrencyReport;
 use anyhow::Context;
 use billing::revenue::Window;
 use chrono::Utc;
 use cloud::vars::Vars;
 use local::journal::{self, WorkedExample};
 use local::{Embedded, Home, Options};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Number, Value, json};
 
 use crate::args::{Args, Cloud, ReportRevenue};
 use crate::commands::invoke::report_of;
-use crate::output::{Format, Listing, Output};
+use crate::output::{Format, Listing, Output, text};
 use crate::session::{Session, Use};
 use crate::{Ended, WrongArgument};
 
@@ -63,19 +67,16 @@ async fn show(
     session: &Session,
     output: &Output,
 ) -> anyhow::Result<Ended> {
-    let (report, ended) = report_of(session, output, "report-revenue", event).await;
-    let report = report.unwrap_or_default();
-    let reports = report["windows"][0]["reports"].as_array().into_iter().flatten();
-    let wanted = |report: &&Value| {
-        asked.currency.as_deref().is_none_or(|code| report["currency"].as_str() == Some(code))
-    };
-    let reports: Vec<&Value> = reports.collect();
-    let there: Vec<&str> = reports.iter().filter_map(|report| report["currency"].as_str()).collect();
+    let (report, ended) = report_of::<::report_revenue::App>(session, output, event).await;
+    let window = report.and_then(|report| report.windows.into_iter().next());
+    let reports = window.map(|window| window.reports).unwrap_or_default();
+    let wanted =
+        |report: &&CurrencyReport| asked.currency.as_ref().is_none_or(|code| report.currency == *code);
+    let there: Vec<&str> = reports.iter().map(|report| report.currency.as_str()).collect();
     let mut first = true;
     let mut documents = Vec::new();
-    for report in reports.iter().copied().filter(wanted) {
-        let member = if output.format == Format::Csv { "table" } else { "report" };
-        let key = report[member].as_str().unwrap_or_default();
+    for report in reports.iter().filter(wanted) {
+        let key = if output.format == Format::Csv { &report.table } else { &report.report };
         let object = session.bucket.get(key, None).await?.with_context(|| format!("there is no {key}"))?;
         let text = std::str::from_utf8(&object.bytes).with_context(|| format!("{key} is not UTF-8"))?;
         match output.format {
@@ -83,7 +84,7 @@ async fn show(
             // one header for the tables of all currencies
             Format::Csv if first => output.line(text.trim_end()),
             Format::Csv => text.trim_end().lines().skip(1).for_each(|line| output.line(line)),
-            Format::Table => table(&serde_json::from_str(text)?, report, output)?,
+            Format::Table => table(serde_json::from_str(text)?, report, output)?,
         }
         first = false;
     }
@@ -106,10 +107,48 @@ async fn show(
     Ok(ended)
 }
 
-pub(crate) fn table(document: &Value, report: &Value, output: &Output) -> anyhow::Result<()> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let currency = text(&document["currency_code"]);
-    let [start, end] = ["start_date", "end_date"].map(|field| text(&document[field]));
+/// What is shown of a report.
+#[derive(Deserialize)]
+pub(crate) struct Shown {
+    currency_code: String,
+    start_date: String,
+    end_date: String,
+    revenue_report: Vec<ShownClient>,
+    total_revenue_per_location: Vec<ShownLocation>,
+    total_revenue: Number,
+}
+
+#[derive(Deserialize)]
+struct ShownClient {
+    client_display_name: String,
+    services_report: BTreeMap<String, ShownService>,
+}
+
+#[derive(Deserialize)]
+struct ShownService {
+    service_name: String,
+    fixed_monthly_price: Number,
+    usage_details: ShownUsage,
+    total_revenue: Number,
+    cost_still_required: Number,
+    cost_required_percent: Number,
+    alloted_from_credit: Number,
+    debt: Number,
+}
+
+#[derive(Deserialize)]
+struct ShownUsage {
+    total_cost: Option<Number>,
+}
+
+#[derive(Deserialize)]
+struct ShownLocation {
+    name: String,
+    revenue: Number,
+}
+
+pub(crate) fn table(shown: Shown, report: &CurrencyReport, output: &Output) -> anyhow::Result<()> {
+    let Shown { currency_code: currency, start_date: start, end_date: end, .. } = shown;
     output.heading(&format!("Revenue in {currency}, {start} to {end}"));
     let mut services = Listing::new(&[
         "client",
@@ -122,30 +161,29 @@ pub(crate) fn table(document: &Value, report: &Value, output: &Output) -> anyhow
         "from credit>",
         "debt>",
     ]);
-    for client in document["revenue_report"].as_array().into_iter().flatten() {
-        for service in client["services_report"].as_object().into_iter().flatten().map(|(_, service)| service)
-        {
-            let used = &service["usage_details"]["total_cost"];
-            services.row(vec![
-                text(&client["client_display_name"]),
-                text(&service["service_name"]),
-                text(&service["fixed_monthly_price"]),
-                if used.is_null() { String::new() } else { text(used) },
-                text(&service["total_revenue"]),
-                text(&service["cost_still_required"]),
-                text(&service["cost_required_percent"]),
-                text(&service["alloted_from_credit"]),
-                text(&service["debt"]),
-            ]);
+    for client in shown.revenue_report {
+        for service in client.services_report.into_values() {
+            let figures = [
+                service.total_revenue,
+                service.cost_still_required,
+                service.cost_required_percent,
+                service.alloted_from_credit,
+                service.debt,
+            ];
+            let mut row = vec![client.client_display_name.clone(), service.service_name];
+            row.push(service.fixed_monthly_price.to_string());
+            row.push(text(&service.usage_details.total_cost));
+            row.extend(figures.map(|figure| figure.to_string()));
+            services.row(row);
         }
     }
     output.listing(&services)?;
     let mut locations = Listing::new(&["location", "revenue>"]);
-    for location in document["total_revenue_per_location"].as_array().into_iter().flatten() {
-        locations.row(vec![text(&location["name"]), text(&location["revenue"])]);
+    for location in shown.total_revenue_per_location {
+        locations.row(vec![location.name, location.revenue.to_string()]);
     }
-    locations.total(vec!["total".into(), text(&document["total_revenue"])]);
+    locations.total(vec!["total".into(), shown.total_revenue.to_string()]);
     output.listing(&locations)?;
-    output.line(&format!("{}\n{}", text(&report["report"]), text(&report["certificate"])));
+    output.line(&format!("{}\n{}", report.report, report.certificate));
     Ok(())
 }

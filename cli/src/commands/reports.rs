@@ -9,10 +9,10 @@ use billing::revision::Revision;
 use chrono::Utc;
 use cloud::ledger::{RevisionRecord, RevisionState, Subject};
 use cloud::seals::Sealed;
-use serde_json::{Map, Value};
+use fetch_ccx::ReportedMonth;
 
 use crate::commands::status::{DAMAGED, damage};
-use crate::output::Listing;
+use crate::output::{Listing, text};
 use crate::session::Session;
 
 /// The reports of one account, by month.
@@ -159,27 +159,21 @@ impl ReportsStatus {
     }
 }
 
-/// What became of the reports that a run fetched; nothing if it fetched none.
-pub(crate) fn fetched(reports: &Map<String, Value>) -> Option<Listing> {
+/// What became of the reports that a run fetched.
+pub(crate) fn fetched(reports: &[ReportedMonth]) -> Listing {
     let mut listing =
         Listing::new(&["month", "usage report", "certificate", "datastores>", "alive>", "deleted>", "key"]);
-    for report in reports.get("fetch-ccx")?["reports"].as_array()? {
-        let text = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
-        };
-        let datastores = &report["datastores"];
-        let cells = [
-            &report["month"],
-            &report["state"],
-            &report["status"],
-            &datastores["listed"],
-            &datastores["alive"],
-            &datastores["deleted"],
-            &report["key"],
-        ];
-        listing.row(cells.map(text).into());
+    for report in reports {
+        let counts = report.datastores.as_ref();
+        listing.row(vec![
+            report.month.to_string(),
+            text(&report.state),
+            text(&report.status),
+            text(&counts.map(|counts| counts.listed)),
+            text(&counts.map(|counts| counts.alive)),
+            text(&counts.map(|counts| counts.deleted)),
+            report.key.clone(),
+        ]);
     }
-    Some(listing)
+    listing
 }

@@ -3,10 +3,10 @@
 use billing::certificate::{Certificate, Status};
 use billing::keys::InvoiceKey;
 use cloud::invocation::{Report, Tally};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What became of the documents of one event, in its order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllocateReport {
     /// Whether nothing was written.
     pub dry_run: bool,
@@ -15,7 +15,7 @@ pub struct AllocateReport {
 }
 
 /// What became of one document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DocumentState {
     /// Certified and published.
@@ -33,7 +33,7 @@ pub enum DocumentState {
 }
 
 /// One document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentReport {
     /// Key of the raw document.
     pub key: String,

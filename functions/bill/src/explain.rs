@@ -13,7 +13,7 @@ use billing::money::Amount;
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Reader;
 use crate::error::MonthError;
@@ -25,7 +25,7 @@ const NAMED: usize = 20;
 const KEPT: usize = 200;
 
 /// How the lines of a bill came about.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explained {
     /// The month.
     pub month: BillingMonth,
@@ -44,17 +44,17 @@ pub struct Explained {
     /// The charges behind their costs, by rule: all that the rule took, of which a share may be a part.
     pub charges: Vec<ChargesOfRule>,
     /// What is not as it was when the run was made.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
 
 /// The charges that a rule took. Amounts are decimal texts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargesOfRule {
     /// The rule, with its line in the catalog.
     pub rule: String,
     /// Which cost of the charges it bills: the amounts are of this one.
-    #[serde(skip_serializing_if = "CostBasis::is_billed")]
+    #[serde(default, skip_serializing_if = "CostBasis::is_billed")]
     pub basis: CostBasis,
     /// Their sum by document and currency.
     pub documents: Vec<DocumentSum>,
@@ -63,7 +63,7 @@ pub struct ChargesOfRule {
 }
 
 /// What a rule took of one file of charges.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentSum {
     /// Key of the charges.
     pub key: String,
@@ -78,7 +78,7 @@ pub struct DocumentSum {
 }
 
 /// One charge.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExplainedCharge {
     /// FOCUS `BilledCost`, or `EffectiveCost` where the rule bills that.
     pub amount: String,

@@ -239,19 +239,18 @@ impl Reader {
     async fn preview(&self, wish: &MonthWish, now: DateTime<Utc>) -> MonthReport {
         let month = wish.month;
         let customer = wish.customer.as_deref();
-        let shown = match Box::pin(self.prepare(wish, now)).await {
-            Ok(Prepared::Nothing) => Ok(nothing(month)),
-            Ok(Prepared::Missing(what)) => Ok(missing(month, what)),
+        match Box::pin(self.prepare(wish, now)).await {
+            Ok(Prepared::Nothing) => nothing(month),
+            Ok(Prepared::Missing(what)) => missing(month, what),
             Ok(Prepared::Unchanged(document)) => {
                 MonthReport::of(&document, BillState::Unchanged, customer, true)
             }
             Ok(Prepared::New(run)) => {
                 let shown = MonthReport::of(&run.document, BillState::Preview, customer, true);
-                shown.map(|shown| MonthReport { remarks: run.remarks, ..shown })
+                MonthReport { remarks: run.remarks, ..shown }
             }
-            Err(error) => Ok(not_billed(month, error)),
-        };
-        shown.unwrap_or_else(|error| not_billed(month, error.into()))
+            Err(error) => not_billed(month, error),
+        }
     }
 }
 
@@ -334,13 +333,13 @@ impl App {
                 Prepared::Nothing => return Ok(nothing(month)),
                 Prepared::Missing(what) => return Ok(missing(month, what)),
                 Prepared::Unchanged(document) => {
-                    return Ok(MonthReport::of(&document, BillState::Unchanged, customer, false)?);
+                    return Ok(MonthReport::of(&document, BillState::Unchanged, customer, false));
                 }
                 Prepared::New(run) => run,
             };
             if self.post(&run).await? == Written::Now {
                 tracing::info!(%month, run = %run.document.run, bills = run.document.bills.len(), "posted");
-                let report = MonthReport::of(&run.document, BillState::Billed, customer, false)?;
+                let report = MonthReport::of(&run.document, BillState::Billed, customer, false);
                 return Ok(MonthReport { remarks: run.remarks, ..report });
             }
         }

@@ -1,12 +1,13 @@
 //! What `bill` answers.
 
-use billing::bills::{RunDocument, StatedBill, StatedLine};
+use std::collections::BTreeMap;
+
+use billing::bills::{CurrencyProof, RecoveryProof, RunDocument, StatedBill, StatedLine, UnallocatedProof};
 use billing::money::{Currency, format_amount};
 use billing::month::BillingMonth;
 use cloud::invocation::{Report, Tally};
 use rust_decimal::Decimal;
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::explain::Explained;
 
@@ -14,7 +15,7 @@ use crate::explain::Explained;
 const MOST_LINES: usize = 5_000;
 
 /// What became of one event.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BillReport {
     /// Whether nothing was written.
     pub dry_run: bool,
@@ -26,7 +27,7 @@ pub struct BillReport {
 }
 
 /// What became of a month.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BillState {
     /// A run was posted.
@@ -46,7 +47,7 @@ pub enum BillState {
 }
 
 /// One month.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MonthReport {
     /// The month.
     pub month: BillingMonth,
@@ -64,39 +65,39 @@ pub struct MonthReport {
     /// Bills that were asked for, by customer.
     pub bills: Vec<BillShown>,
     /// Charges, billed costs, and costs that are not recovered or unallocated, by currency, as in the certificate.
-    #[serde(skip_serializing_if = "Value::is_null")]
-    pub charges: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charges: Option<BTreeMap<String, CurrencyProof>>,
     /// What nobody is billed, with reasons.
-    #[serde(skip_serializing_if = "Value::is_null")]
-    pub unallocated: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unallocated: Option<Vec<UnallocatedProof>>,
     /// What of costs that have a place was billed, and every difference by name, as in the certificate.
-    #[serde(skip_serializing_if = "Value::is_null")]
-    pub recovery: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryProof>,
     /// What keeps the month from being billed, or what was missing when a person released it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// What is worth a look.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     /// Keys of the exports.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exports: Vec<String>,
     /// Key of the newest run's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
     /// Mails.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mails: Vec<MailReport>,
     /// Uploads to the invoicing system.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uploads: Vec<UploadReport>,
     /// Why, in one line; empty where all is well.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
 /// A bill, in short. Amounts are decimal texts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BillShown {
     /// Whose.
     pub customer: String,
@@ -114,12 +115,12 @@ pub struct BillShown {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
     /// Its lines with all that made them: in a dry run, or where one customer was asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<StatedLine>,
 }
 
 /// How far a mail or an upload has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailState {
     /// It went out now.
@@ -135,7 +136,7 @@ pub enum MailState {
 }
 
 /// A mail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailReport {
     /// Whose bill.
     pub customer: String,
@@ -144,7 +145,7 @@ pub struct MailReport {
     /// How far it has come.
     pub state: MailState,
     /// Why it did not go out.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     #[serde(skip)]
     is_new_doubt: bool,
@@ -168,14 +169,14 @@ impl MailReport {
 }
 
 /// An upload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadReport {
     /// The key of the export.
     pub key: String,
     /// How far it has come.
     pub state: MailState,
     /// Why it did not go out.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
@@ -204,9 +205,9 @@ impl MonthReport {
             catalog: None,
             currency: None,
             bills: Vec::new(),
-            charges: Value::Null,
-            unallocated: Value::Null,
-            recovery: Value::Null,
+            charges: None,
+            unallocated: None,
+            recovery: None,
             missing: Vec::new(),
             remarks: Vec::new(),
             exports: Vec::new(),
@@ -223,26 +224,26 @@ impl MonthReport {
         state: BillState,
         customer: Option<&str>,
         with_lines: bool,
-    ) -> Result<Self, serde_json::Error> {
+    ) -> Self {
         let asked_for = |bill: &&StatedBill| customer.is_none_or(|customer| customer == bill.customer);
         let bills = document.bills.iter().filter(asked_for);
         let is_new = matches!(state, BillState::Billed | BillState::Preview);
         let lines: usize = document.bills.iter().map(|bill| bill.lines.len()).sum();
         let with_lines = with_lines && lines <= MOST_LINES;
         let currency = Currency::from_code(&document.currency).unwrap_or(Currency::XXX);
-        Ok(Self {
+        Self {
             run: Some(document.run.to_string()),
             catalog: Some(document.catalog.clone()),
             currency: Some(document.currency.clone()),
             bills: bills
                 .map(|bill| BillShown::of(bill, currency, is_new, with_lines || customer.is_some()))
                 .collect(),
-            charges: serde_json::to_value(&document.certificate.charges)?,
-            unallocated: serde_json::to_value(&document.certificate.unallocated)?,
-            recovery: serde_json::to_value(&document.certificate.recovery)?,
+            charges: Some(document.certificate.charges.clone()),
+            unallocated: Some(document.certificate.unallocated.clone()),
+            recovery: document.certificate.recovery.clone(),
             missing: document.released.iter().flat_map(|release| release.missing.clone()).collect(),
             ..Self::new(document.month(), state, String::new())
-        })
+        }
     }
 
     /// What is held of the month.

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use cloud::fetch::FetchedBill;
 use cloud::peer::{Fault, PeerError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::atlas::{AtlasError, Entry, Head, Linked, read_heads};
 use crate::{App, Reader};
 
 /// What is told of an invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvoiceDetail {
     /// The provider's own word for its state.
     pub status: Option<String>,

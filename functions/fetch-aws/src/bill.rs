@@ -7,7 +7,7 @@ use billing::manifest::{Format, Manifest, Part};
 use chrono::{DateTime, Utc};
 use cloud::bucket::Bucket;
 use cloud::fetch::{FetchState, FetchedBill};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::MonthError;
 use crate::invoices::Invoices;
@@ -31,7 +31,7 @@ pub(crate) struct Draft {
 }
 
 /// What is told of a bill.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillDetail {
     /// How its data is to be read.
     #[serde(skip_serializing_if = "Option::is_none")]

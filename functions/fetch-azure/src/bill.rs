@@ -12,7 +12,7 @@ use cloud::aws::Aws;
 use cloud::bucket::{Bucket, BucketError, KeepError};
 use cloud::fetch::{Bills, FetchedBill};
 use cloud::vars::Vars;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::blob::signed_blob;
@@ -27,7 +27,7 @@ use crate::{Error, Fetcher};
 pub(crate) const COST_DETAILS: &str = "cost-details";
 
 /// What is told of a bill.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillDetail {
     /// The files that it consists of, as keys; in a dry run, as the export names them.
     pub files: Vec<String>,

@@ -5,10 +5,10 @@ use billing::certificate::Status;
 use billing::month::BillingMonth;
 use cloud::fetch::Failed;
 use cloud::invocation::{Report, Tally};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What became of the reports asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchUsageReport {
     /// Whether nothing was written.
     pub dry_run: bool,
@@ -23,7 +23,7 @@ pub struct FetchUsageReport {
 }
 
 /// What became of one report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportOutcome {
     /// Certified.
@@ -37,7 +37,7 @@ pub enum ReportOutcome {
 }
 
 /// One report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportedMonth {
     /// The month.
     pub month: BillingMonth,

@@ -10,7 +10,7 @@ use cloud::bucket::{Bucket, KeepError};
 use cloud::fetch::{Bills, FetchedBill};
 use cloud::peer::{Fault, PeerError};
 use cloud::vars::Vars;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bigquery::Job;
 use crate::error::GcpError;
@@ -47,7 +47,7 @@ impl From<PartsError> for MonthError {
 }
 
 /// What is told of a bill.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillDetail {
     /// Its rows.
     #[serde(skip_serializing_if = "Option::is_none")]

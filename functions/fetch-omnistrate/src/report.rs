@@ -5,12 +5,12 @@ use billing::metering::{Plan, UsageSnapshot};
 use billing::month::BillingMonth;
 use cloud::invocation::{Report, Tally};
 use cloud::ledger::UsageRecord;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::MonthError;
 
 /// What became of the months of one event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchUsageReport {
     /// Whether nothing was written.
     pub dry_run: bool,
@@ -21,7 +21,7 @@ pub struct FetchUsageReport {
 }
 
 /// What became of one month.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MonthOutcome {
     /// Read and kept.
@@ -33,7 +33,7 @@ pub enum MonthOutcome {
 }
 
 /// One month.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountedMonth {
     /// `service:environment:plan`.
     pub plan: Plan,
@@ -55,7 +55,7 @@ pub struct CountedMonth {
 }
 
 /// A month, or all of a plan, that could not be counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedMonth {
     /// The plan.
     pub plan: Plan,

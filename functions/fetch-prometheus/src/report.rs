@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use billing::month::BillingMonth;
 use cloud::invocation::{Report, Tally};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::Unusable;
 use crate::driver::Made;
 use crate::reader::Subject;
 
 /// What became of the drivers of a month.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchDriversReport {
     /// Whether nothing was written.
     pub dry_run: bool,
@@ -28,7 +28,7 @@ pub struct FetchDriversReport {
 }
 
 /// A driver that could not be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedDriver {
     /// The driver.
     pub driver: String,
@@ -37,7 +37,7 @@ pub struct FailedDriver {
 }
 
 /// What became of one driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriverOutcome {
     /// Its document is written.
@@ -57,7 +57,7 @@ pub enum DriverOutcome {
 }
 
 /// One driver.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportedDriver {
     /// Its name.
     pub driver: String,
@@ -74,7 +74,7 @@ pub struct ReportedDriver {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<String>,
     /// Quantities by target, as decimal texts.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quantities: BTreeMap<String, String>,
     /// Why it is held or kept.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,12 +7,12 @@ use billing::money::Exact;
 use billing::month::BillingMonth;
 use chrono::{DateTime, Utc};
 use cloud::invocation::{Report, Tally};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::request::MeteringRequest;
 
 /// What became of the plans of one event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeterReport {
     /// Whether nothing was written or sent.
     pub dry_run: bool,
@@ -23,7 +23,7 @@ pub struct MeterReport {
 }
 
 /// What became of one plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanReport {
     /// `service:environment:plan`.
     pub plan: Plan,
@@ -35,14 +35,14 @@ pub struct PlanReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<BillingMonth>,
     /// Months that have ended and are not counted: the export is not complete, or cannot be read.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncounted: Vec<UncountedMonth>,
     /// What could not be done, each in one line.
     pub errors: Vec<String>,
 }
 
 /// A month that has ended without its usage being counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UncountedMonth {
     /// The month.
     pub month: BillingMonth,
@@ -51,7 +51,7 @@ pub struct UncountedMonth {
 }
 
 /// How a month stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MonthStanding {
     /// Something of it is not settled.
@@ -63,7 +63,7 @@ pub enum MonthStanding {
 }
 
 /// One month.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonthReport {
     /// The month.
     pub month: BillingMonth,
@@ -74,7 +74,7 @@ pub struct MonthReport {
     pub blocked: Option<String>,
     /// Plans of the same marketplace whose usage of the month is missing: contracts may be shared with them, and nothing is sent until it is
     /// there, or a person leaves them out.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<Plan>,
     /// Contracts with usage or a carried fraction.
     pub contracts: usize,
@@ -85,10 +85,10 @@ pub struct MonthReport {
     /// Submissions that need a person or another run.
     pub problems: Vec<Problem>,
     /// What an answer said that fits no record, of contracts whose records are settled all the same.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unmatched: BTreeSet<String>,
     /// What was given up now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<GivenUpSubmission>,
     /// Usage that came too late to be sent.
     pub late_usage: Vec<LateUsage>,
@@ -101,7 +101,7 @@ pub struct MonthReport {
     /// Hours until the marketplace's bill closes; negative when it has.
     pub hours_left: i64,
     /// The exact requests, in a dry run.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<MeteringRequest>,
     /// Key of the month's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,7 +115,7 @@ pub struct MonthReport {
 }
 
 /// A submission that is not settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The contract.
     pub contract: String,
@@ -128,7 +128,7 @@ pub struct Problem {
 }
 
 /// A submission that a person has given up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUpSubmission {
     /// The contract.
     pub contract: String,
@@ -152,7 +152,7 @@ impl GivenUpSubmission {
 }
 
 /// Usage that is not sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateUsage {
     /// The contract.
     pub contract: String,
@@ -301,7 +301,8 @@ impl MeterReport {
         Self { dry_run, plans: Vec::new(), held: Vec::new() }
     }
 
-    fn months(&self) -> impl Iterator<Item = (&Plan, &MonthReport)> {
+    /// All months, with their plans.
+    pub fn months(&self) -> impl Iterator<Item = (&Plan, &MonthReport)> {
         self.plans.iter().flat_map(|plan| plan.months.iter().map(|month| (&plan.plan, month)))
     }
 }

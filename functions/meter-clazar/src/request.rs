@@ -4,17 +4,17 @@ use billing::metering::{Asked, Line, Marketplace};
 use billing::money::Exact;
 use billing::month::BillingMonth;
 use chrono::{Duration, SecondsFormat};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The body of `POST /metering/`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeteringRequest {
     /// The records, all of one contract.
     pub request: Vec<MeteringRecord>,
 }
 
 /// One record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeteringRecord {
     /// Where the contract was made.
     pub cloud: Marketplace,

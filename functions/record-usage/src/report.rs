@@ -2,17 +2,17 @@
 
 use cloud::datastores::Current;
 use cloud::invocation::{Report, Tally};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
 /// What became of the files of one event, in its order, or of all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordUsageReport {
     /// Whether nothing was written.
     pub dry_run: bool,
     /// One entry a file.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileReport>,
     /// What putting together came to, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,7 +20,7 @@ pub struct RecordUsageReport {
 }
 
 /// What became of one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileReportState {
     /// Its events count.
@@ -42,7 +42,7 @@ pub enum FileReportState {
 }
 
 /// One file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileReport {
     /// Its key.
     pub key: String,
@@ -57,7 +57,7 @@ pub struct FileReport {
 }
 
 /// All histories after putting them together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TidyReport {
     /// Files that went into the base.
     pub files: usize,

@@ -4,14 +4,14 @@ use billing::keys::RevenueKey;
 use billing::money::sum;
 use billing::revenue::{RevenueStatement, Window};
 use cloud::invocation::{Report, Tally};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::WindowError;
 use crate::inputs::Inputs;
 use crate::make::Made;
 
 /// What became of the windows of one event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevenueRunReport {
     /// Whether nothing was written.
     pub dry_run: bool,
@@ -22,7 +22,7 @@ pub struct RevenueRunReport {
 }
 
 /// An object that is no journal file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedObject {
     /// Its key.
     pub key: String,
@@ -31,7 +31,7 @@ pub struct RefusedObject {
 }
 
 /// What became of a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WindowState {
     /// Its reports were written.
@@ -47,7 +47,7 @@ pub enum WindowState {
 }
 
 /// One window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowReport {
     /// Its name in keys.
     pub window: String,
@@ -58,7 +58,7 @@ pub struct WindowReport {
     /// One entry a currency.
     pub reports: Vec<CurrencyReport>,
     /// Why, in one line; empty where all is well.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// Where the reason stands.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ pub struct WindowReport {
 }
 
 /// The reports in one currency. Amounts are decimal texts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurrencyReport {
     /// ISO 4217.
     pub currency: String,

@@ -1,5 +1,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use cloud::ledger::RunOutcome;
 use serde_json::json;
 
 use super::*;
@@ -199,7 +200,7 @@ async fn a_home_of_an_older_version_is_taken_over() {
         function: "allocate".into(),
         event: json!({"key": "raw/a.json"}),
         error: "why".into(),
-        outcome: "held".into(),
+        outcome: RunOutcome::Held,
         attempts: 3,
         given_up_at: "2026-10-05T00:00:00Z".into(),
     };

@@ -25,7 +25,7 @@
 
 mod report;
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::future::Future;
 
 use billing::ids::InvalidId;
@@ -35,6 +35,7 @@ use billing::month::{BillingMonth, NotBegun};
 use billing::period::Finality;
 use chrono::{DateTime, Utc};
 use futures::stream::{self, StreamExt as _};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -56,7 +57,7 @@ pub trait Bills: Sized + Send + Sync {
     /// Where bills come from, which is found out when a run begins.
     type Source: Send + Sync;
     /// What is told of a bill beside what all bills have.
-    type Detail: Serialize + Send + Sync;
+    type Detail: Serialize + DeserializeOwned + Debug + Send + Sync + 'static;
     /// Why there is no bill of a month.
     type MonthError: Display + Send;
     /// Why nothing could be done at all.

@@ -1,13 +1,14 @@
 //! One invocation of a function, the same on Lambda and on a laptop: the event in, the report out, a record of
 //! the run in the ledger, one line in the log.
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -21,7 +22,7 @@ pub trait Function: Sized + Send + Sync {
     /// Its name, which is its folder's.
     const NAME: &'static str;
     /// What it answers.
-    type Report: Report + Send;
+    type Report: Report + Debug + Send + Sync + 'static;
     /// Why there is no answer.
     type Error: Display + Send;
 
@@ -50,8 +51,8 @@ pub fn asks_for_dry_run(event: &Value) -> bool {
     event.get("dry_run") == Some(&Value::Bool(true))
 }
 
-/// What a function answers: said whole to the caller, counted for the record.
-pub trait Report: Serialize {
+/// What a function answers: said whole to the caller, who reads it back as it was written, counted for the record.
+pub trait Report: Serialize + DeserializeOwned {
     /// How many documents it was about and what became of them.
     fn tally(&self) -> Tally;
     /// In one line, naming what failed and why.
@@ -85,13 +86,13 @@ impl Tally {
 /// An invocation that did not do everything: it fails, so that Lambda tries again and then dead-letters the event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub struct Failure<R = Value> {
     /// How it ended; never [`RunOutcome::Done`].
     pub outcome: RunOutcome,
     /// One line for a person.
     pub message: String,
     /// The report, if it came to one.
-    pub report: Option<Value>,
+    pub report: Option<R>,
 }
 
 impl Failure {
@@ -120,12 +121,13 @@ pub async fn invoke<F: Function>(
     let (answer, tally, message, dry_run) = match handled {
         Ok(report) => {
             let (tally, message, dry_run) = (report.tally(), report.message(), report.dry_run());
-            (
-                serde_json::to_value(report).map_err(|error| Failure::whole(error.to_string())),
-                tally,
-                message,
-                dry_run,
-            )
+            let answer = serde_json::to_value(report).map_err(|error| Failure::whole(error.to_string()));
+            debug_assert!(
+                answer.as_ref().is_ok_and(reads_back::<F::Report>),
+                "{} reads another report than it wrote",
+                F::NAME
+            );
+            (answer, tally, message, dry_run)
         }
         Err(error) => {
             let message = error.to_string();
@@ -156,6 +158,11 @@ pub async fn invoke<F: Function>(
     let (held, failed) = (tally.held, tally.failed);
     tracing::error!(function = F::NAME, request.id = id, duration_ms, %outcome, held, failed, "{message}");
     Err(Failure { outcome, message, report: answer.ok() })
+}
+
+fn reads_back<R: Report>(answer: &Value) -> bool {
+    let read = serde_json::from_value(answer.clone()).and_then(|report: R| serde_json::to_value(report));
+    read.is_ok_and(|read| read == *answer)
 }
 
 /// The `main` of a Lambda function. It connects at the start, where the CPU is free; if that fails (a missing

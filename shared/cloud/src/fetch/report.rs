@@ -5,13 +5,14 @@ use std::fmt::{self, Display};
 use billing::keys::InvoiceKey;
 use billing::month::BillingMonth;
 use billing::period::Finality;
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::bucket::Written;
 use crate::invocation::{Report, Tally};
 
 /// What became of the months asked for; `D` is what a provider tells of a bill besides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchReport<D> {
     /// Whether nothing was written.
     pub dry_run: bool,
@@ -30,7 +31,7 @@ pub struct FetchReport<D> {
 }
 
 /// Something that could not be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// Which.
     #[serde(flatten)]
@@ -40,7 +41,7 @@ pub struct Failed {
 }
 
 /// What is asked for at once. `Display` is how messages name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asked {
     /// All of a month.
@@ -81,7 +82,7 @@ impl Display for Asked {
 }
 
 /// What became of one bill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FetchState {
     /// New in the bucket.
@@ -99,7 +100,7 @@ impl From<Written> for FetchState {
 }
 
 /// One bill.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchedBill<D> {
     /// Its name.
     pub invoice_id: String,
@@ -180,7 +181,7 @@ impl<D> FetchReport<D> {
     }
 }
 
-impl<D: Serialize> Report for FetchReport<D> {
+impl<D: Serialize + DeserializeOwned> Report for FetchReport<D> {
     fn tally(&self) -> Tally {
         Tally { success: self.documents.len() + self.empty.len(), held: 0, failed: self.failed.len() }
     }
@@ -198,5 +199,36 @@ impl<D: Serialize> Report for FetchReport<D> {
 
     fn dry_run(&self) -> bool {
         self.dry_run
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use billing::keys::RawDocumentKey;
+    use serde_json::{Value, from_value, json, to_value};
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Detail {
+        bytes: Option<u64>,
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let bill =
+            RawDocumentKey::parse("raw/aws/1/2026-10/cur/0123456789abcdef.manifest.json").unwrap().invoice;
+        let mut report = FetchReport::new(false);
+        report.add(FetchedBill::preview(&bill, None, Detail { bytes: None }));
+        let (key, detail) = ("raw/x".to_owned(), Detail { bytes: Some(u64::MAX) });
+        report.add(FetchedBill::kept(&bill, FetchState::Fetched, Finality::Open, key.clone(), detail));
+        for asked in [Asked::Month(bill.period), Asked::InvoiceId("i".into()), Asked::Key(key)] {
+            report.fail(asked, &"why");
+        }
+        let written = to_value(&report).unwrap();
+        let failed = [("month", "2026-10"), ("invoice_id", "i"), ("key", "raw/x")];
+        let failed = failed.map(|(name, asked)| json!({name: asked, "error": "why"}));
+        assert_eq!(written["failed"], Value::from(failed.to_vec()));
+        assert_eq!(from_value::<FetchReport<Detail>>(written).unwrap(), report);
     }
 }

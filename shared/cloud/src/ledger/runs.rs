@@ -11,7 +11,7 @@ use super::fields::millis;
 use super::{Condition, EXPIRES_AT, Ledger, LedgerError, Record};
 
 /// How an invocation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
     /// Everything done.
