@@ -12,7 +12,7 @@
 //! | `VAULT_SECRET_ARN` | a secret in Secrets Manager in which those of these stand that are not set |
 //! | `HTTP_*` | see [`crate::http`] |
 //!
-//! Written on the client that all providers have, and not with the crate `vaultrs`: see ARCHITECTURE.md.
+//! Written on the client that all providers have, and not with the crate `vaultrs`: see docs/decisions/configuration-and-secrets.md.
 
 mod config;
 mod error;
